@@ -1,0 +1,40 @@
+"""Sparse and large-batch training on Keras 3.
+
+Nothing heavy is imported until it is used, so that a command can list its
+flags without TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_ATTRIBUTES = {
+    "sparsify": ("cb.conversion", "sparsify"),
+    "strip": ("cb.conversion", "strip"),
+    "reallocation": ("cb.sparsity.reallocation", None),
+}
+_PACKAGES = (
+    "callbacks",
+    "datasets",
+    "export",
+    "layers",
+    "models",
+    "optimization",
+    "sparsity",
+)
+
+__all__ = [*_ATTRIBUTES, *_PACKAGES]
+
+
+def __getattr__(name):
+    if name in _ATTRIBUTES:
+        path, attribute = _ATTRIBUTES[name]
+        module = importlib.import_module(path)
+        return getattr(module, attribute) if attribute else module
+    if name in _PACKAGES:
+        return importlib.import_module(f"cb.{name}")
+    raise AttributeError(f"Module 'cb' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

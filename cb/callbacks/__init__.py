@@ -1,0 +1,5 @@
+"""Keras callbacks, usable in anyone's `fit`."""
+
+from cb.callbacks.reallocation import Reallocation
+
+__all__ = ["Reallocation"]

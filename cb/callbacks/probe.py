@@ -1,0 +1,136 @@
+"""Gradients of all weights, active or not, on a batch of its own."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.layers.masked import MaskedKernel
+from cb.layers.masked import straight_through
+from cb.variables import read
+
+SMALLEST_LOSS_SCALE = 2.0**-14
+
+
+class Batches:
+    """Batch number `index` of a data set, counted round and round.
+
+    Args:
+        dataset: Batched `tf.data.Dataset` in a deterministic order.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset):
+        self._dataset = dataset.repeat()
+        self._iterator = iter(self._dataset)
+        self._position = 0
+
+    def __call__(self, index: int):
+        if index < self._position:
+            self._iterator = iter(self._dataset)
+            self._position = 0
+        for _ in range(index - self._position):
+            next(self._iterator)
+        self._position = index + 1
+        return next(self._iterator)
+
+
+class ProbeGradients:
+    """Computes dense gradients of the loss for the masked kernels.
+
+    The model runs as in training, but nothing of it changes: batch-norm
+    statistics and seeds are written into a scope that is thrown away.
+    Gradients of several replicas are summed, since Keras divides the loss
+    by their number.
+
+    Args:
+        model: Compiled Keras model.
+        kernels: List of `MaskedKernel`.
+        batches: Callable from an integer to a batch `(x, y)` or
+            `(x, y, sample_weight)`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        kernels: Sequence[MaskedKernel],
+        batches: Callable,
+    ):
+        self._model = model
+        self._layers = [kernel.layer for kernel in kernels]
+        self._weights = [kernel.weight for kernel in kernels]
+        self._batches = batches
+        self._function = tf.function(self._gradients, reduce_retracing=True)
+
+    def __call__(self, index: int) -> list[np.ndarray]:
+        """Return the gradients on batch `index`, one array a kernel.
+
+        Raises:
+            FloatingPointError: If they are not finite at any loss scale.
+        """
+        batch = self._distributed(self._batches(index))
+        scale = self._loss_scale()
+        while True:
+            gradients = self._function(batch, tf.constant(scale))
+            gradients = [gradient.numpy() for gradient in gradients]
+            if all(np.isfinite(g.sum(dtype=np.float64)) for g in gradients):
+                return gradients
+            scale /= 4.0
+            if scale < SMALLEST_LOSS_SCALE or self._loss_scale() == 1.0:
+                raise FloatingPointError(
+                    "The gradients of the probe batch are not finite."
+                )
+
+    def _loss_scale(self) -> float:
+        """Return the scale that keeps small float16 gradients above zero."""
+        scale = getattr(self._model.optimizer, "dynamic_scale", None)
+        return 1.0 if scale is None else float(read(scale))
+
+    def _distributed(self, batch):
+        strategy = self._model.distribute_strategy
+        replicas = strategy.num_replicas_in_sync
+        if replicas == 1:
+            return batch
+        size = int(keras.tree.flatten(batch)[0].shape[0]) // replicas
+        if size == 0:
+            raise ValueError(
+                f"A probe batch must hold at least {replicas} examples, one "
+                "a replica."
+            )
+
+        def part(context):
+            first = context.replica_id_in_sync_group * size
+            return keras.tree.map_structure(
+                lambda tensor: tensor[first : first + size], batch
+            )
+
+        return strategy.experimental_distribute_values_from_function(part)
+
+    def _gradients(self, batch, scale):
+        strategy = self._model.distribute_strategy
+        with straight_through(self._layers):
+            gradients = strategy.run(self._replica, args=(batch, scale))
+        return [
+            strategy.reduce("SUM", gradient, axis=None)
+            for gradient in gradients
+        ]
+
+    def _replica(self, batch, scale):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        model = self._model
+        training = {"training": True} if model._call_has_training_arg else {}
+        with keras.StatelessScope(), tf.GradientTape() as tape:
+            outputs = model(x, **training)
+            loss = model.compute_loss(
+                x=x,
+                y=y,
+                y_pred=outputs,
+                sample_weight=sample_weight,
+                training=True,
+            )
+            loss *= tf.cast(scale, loss.dtype)
+        gradients = tape.gradient(
+            loss, self._weights, unconnected_gradients="zero"
+        )
+        return [tf.cast(gradient, tf.float32) for gradient in gradients]

@@ -1,0 +1,94 @@
+"""The optimizer variables that belong to a weight, of any Keras optimizer."""
+
+from typing import NamedTuple
+
+import keras
+
+# Muon orthogonalises whole updates and so moves inactive weights; Adafactor
+# keeps row and column sums instead of a value per weight.
+REFUSED = ("Adafactor", "Muon")
+
+
+class Slot(NamedTuple):
+    """An optimizer variable of the shape of a weight.
+
+    Attributes:
+        variable: The Keras variable.
+        initial: Float, the value that a fresh connection starts with.
+    """
+
+    variable: keras.Variable
+    initial: float
+
+
+def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return the optimizer inside a loss-scaling one, or itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def slots(
+    optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]
+) -> list[list[Slot]]:
+    """List the slots of each weight, moving averages and accumulators too.
+
+    Args:
+        optimizer: Built Keras optimizer.
+        weights: Trainable variables that it updates.
+
+    Returns:
+        List of lists of `Slot`, one list a weight.
+
+    Raises:
+        ValueError: If the optimizer moves inactive weights or has state that
+            does not belong to one weight each.
+    """
+    optimizer = inner(optimizer)
+    name = type(optimizer).__name__
+    if name in REFUSED:
+        raise ValueError(
+            f"Optimizer {name} cannot train masked layers: its update mixes "
+            "the weights of a kernel, so inactive ones would not stay zero. "
+            "Use one that updates weight by weight, such as SGD or Adam."
+        )
+    lists = _slot_lists(optimizer)
+    covered = {id(slot) for slots, _ in lists for slot in slots}
+    uncovered = [
+        variable.path
+        for variable in optimizer.variables
+        if len(variable.shape) > 0 and id(variable) not in covered
+    ]
+    if uncovered:
+        raise ValueError(
+            f"Optimizer {name} cannot train masked layers: its variables "
+            f"{uncovered} do not belong to one weight each."
+        )
+    indices = [optimizer._get_variable_index(weight) for weight in weights]
+    return [
+        [Slot(slots[index], initial) for slots, initial in lists]
+        for index in indices
+    ]
+
+
+def _slot_lists(optimizer) -> list[tuple[list[keras.Variable], float]]:
+    """Find the attributes that hold one variable per trainable variable."""
+    shapes = [
+        tuple(variable.shape) for variable in optimizer._trainable_variables
+    ]
+    lists = []
+    for attribute, value in vars(optimizer).items():
+        if attribute in ("_trainable_variables", "_variables"):
+            continue
+        if not isinstance(value, list) or len(value) != len(shapes):
+            continue
+        if (
+            all(isinstance(item, keras.Variable) for item in value)
+            and [tuple(item.shape) for item in value] == shapes
+        ):
+            lists.append((value, _initial(optimizer, attribute)))
+    return lists
+
+
+def _initial(optimizer, attribute: str) -> float:
+    if attribute == "_accumulators":
+        return optimizer.initial_accumulator_value
+    return 0.0

@@ -1,0 +1,21 @@
+"""Keras layers with masked weights."""
+
+from cb.layers.masked import Masked
+from cb.layers.masked_conv import MaskedConv1D
+from cb.layers.masked_conv import MaskedConv2D
+from cb.layers.masked_conv import MaskedConv2DTranspose
+from cb.layers.masked_conv import MaskedConv3D
+from cb.layers.masked_conv import MaskedDepthwiseConv2D
+from cb.layers.masked_dense import MaskedDense
+from cb.layers.masked_dense import MaskedEinsumDense
+
+__all__ = [
+    "Masked",
+    "MaskedConv1D",
+    "MaskedConv2D",
+    "MaskedConv2DTranspose",
+    "MaskedConv3D",
+    "MaskedDense",
+    "MaskedDepthwiseConv2D",
+    "MaskedEinsumDense",
+]

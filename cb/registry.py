@@ -1,0 +1,268 @@
+"""Parts chosen by name, with their hyperparameters as literals."""
+
+import ast
+import dataclasses
+import difflib
+import functools
+import importlib
+import importlib.util
+import inspect
+import pathlib
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+from cb.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A part's name with the literal arguments given to it."""
+
+    name: str
+    args: tuple = ()
+    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        values = [repr(value) for value in self.args]
+        values += [f"{key}={value!r}" for key, value in self.kwargs.items()]
+        return f"{self.name}({', '.join(values)})" if values else self.name
+
+
+def parse_spec(text: str | Spec) -> Spec:
+    """Read `name` or `name(key=literal, ...)`.
+
+    Args:
+        text: String such as `"rigl(drop_fraction=0.3, every=100)"`; a `Spec`
+            is returned as it is.
+
+    Returns:
+        A `Spec`.
+
+    Raises:
+        InputError: If the text is not a name with literal arguments.
+    """
+    if isinstance(text, Spec):
+        return text
+    expected = "Expected `name` or `name(key=value, ...)` with literal values."
+    try:
+        node = ast.parse(str(text).strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return Spec(node.id)
+        if isinstance(node, ast.Constant) and node.value is None:
+            return Spec("none")
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            raise ValueError
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError
+        args = tuple(ast.literal_eval(value) for value in node.args)
+        kwargs = {
+            str(keyword.arg): ast.literal_eval(keyword.value)
+            for keyword in node.keywords
+        }
+    except (ValueError, SyntaxError, TypeError, RecursionError):
+        message = f"Malformed spec. {expected} Received: {text!r}"
+        raise InputError(message) from None
+    return Spec(node.func.id, args, kwargs)
+
+
+def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:
+    """Return the error for a name that is not among the known ones."""
+    known = sorted(known)
+    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return InputError(
+        f"Unknown {what}. Expected one of {known}. Received: {name!r}.{hint}"
+    )
+
+
+def bind(target: Callable, spec: Spec, kind: str, given: Iterable[str] = ()):
+    """Match the arguments of a spec with the parameters of its target.
+
+    Args:
+        target: The class or function that the spec names.
+        spec: The `Spec`.
+        kind: What the target is, for messages.
+        given: Parameter names that the caller fills, not the user.
+
+    Returns:
+        Dict of keyword arguments.
+
+    Raises:
+        InputError: If an argument is unknown, given twice or missing.
+    """
+    parameters = accepted(target, given)
+    if len(spec.args) > len(parameters):
+        raise InputError(
+            f"Too many arguments for {kind} `{spec.name}`. Expected at most "
+            f"{len(parameters)} ({list(parameters)}). Received: {spec}"
+        )
+    values = dict(zip(parameters, spec.args, strict=False))
+    for key, value in spec.kwargs.items():
+        if key not in parameters:
+            raise unknown(f"keyword in {kind} `{spec.name}`", key, parameters)
+        if key in values:
+            raise InputError(f"Argument `{key}` is given twice in `{spec}`.")
+        values[key] = value
+    required = inspect.Parameter.empty
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is required and name not in values
+    ]
+    if missing:
+        raise InputError(
+            f"Missing arguments for {kind} `{spec.name}`: {missing}. "
+            f"Received: {spec}"
+        )
+    return values
+
+
+def accepted(target: Callable, given: Iterable[str] = ()):
+    """Return the parameters of `target` that a spec may set, by name."""
+    given = set(given)
+    variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(target).parameters.items()
+        if name not in given and parameter.kind not in variadic
+    }
+
+
+class Registry:
+    """The parts of one kind, each in a module of one package.
+
+    A module registers its parts with `@REGISTRY.register("name")`. The names
+    are read from the source, so they can be listed without importing what
+    the modules need; a module is imported when a part of it is asked for.
+
+    Args:
+        kind: What the parts are, for messages, e.g. `"model"`.
+        package: Name of the package that holds the modules.
+        given: Parameter names that the caller of `build` fills.
+        elsewhere: Dict of names to `"module:attribute"`, for parts that a
+            library has.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        given: Iterable[str] = (),
+        elsewhere: dict[str, str] | None = None,
+    ):
+        self.kind = kind
+        self.package = package
+        self.given = tuple(given)
+        self._elsewhere = dict(elsewhere or {})
+        self._parts: dict[str, Callable] = {}
+
+    def register(self, name: str):
+        """Return a decorator that adds a class or function as `name`."""
+
+        def decorator(part):
+            self._parts[name] = part
+            return part
+
+        return decorator
+
+    def names(self) -> list[str]:
+        """Return all known names, sorted, importing no part."""
+        return sorted({*self._parts, *self._elsewhere, *self._modules()})
+
+    def get(self, name: str) -> Callable:
+        """Return the class or function registered as `name`."""
+        if name not in self._parts:
+            if name in self._elsewhere:
+                module, attribute = self._elsewhere[name].split(":")
+                part = getattr(importlib.import_module(module), attribute)
+                self._parts[name] = part
+            elif name in self._modules():
+                importlib.import_module(self._modules()[name])
+            else:
+                raise unknown(self.kind, name, self.names())
+        return self._parts[name]
+
+    def build(self, spec: str | Spec, **given):
+        """Make the part that `spec` names.
+
+        Args:
+            spec: Spec string or `Spec`.
+            **given: The values of the parameters named in `given`; those the
+                part does not take are left out.
+
+        Returns:
+            What the registered class or function returns.
+
+        Raises:
+            InputError: If the spec is malformed, its name or a keyword is
+                unknown, or the part refuses a value.
+        """
+        spec = parse_spec(spec)
+        target = self.get(spec.name)
+        values = bind(target, spec, self.kind, self.given)
+        wanted = set(inspect.signature(target).parameters)
+        context = {key: given[key] for key in given if key in wanted}
+        try:
+            return target(**values, **context)
+        except InputError:
+            raise
+        except (TypeError, ValueError) as error:
+            # The values come from the user's text, so the refusal of a
+            # library is about the user's input.
+            raise InputError(
+                f"{self.kind.capitalize()} `{spec}` was refused: {error}"
+            ) from error
+
+    def complete(self, spec: str | Spec) -> Spec:
+        """Return the spec with every default written out."""
+        spec = parse_spec(spec)
+        target = self.get(spec.name)
+        values = bind(target, spec, self.kind, self.given)
+        parameters = accepted(target, self.given)
+        kwargs = {
+            name: values.get(name, parameter.default)
+            for name, parameter in parameters.items()
+        }
+        return Spec(
+            spec.name,
+            (),
+            {key: value for key, value in kwargs.items() if _literal(value)},
+        )
+
+    def _modules(self) -> dict[str, str]:
+        return _registered_names(self.package)
+
+
+def _literal(value) -> bool:
+    try:
+        return ast.literal_eval(repr(value)) == value
+    except (ValueError, SyntaxError):
+        return False
+
+
+@functools.cache
+def _registered_names(package: str) -> dict[str, str]:
+    found = importlib.util.find_spec(package)
+    folders = (found and found.submodule_search_locations) or []
+    names = {}
+    for folder in folders:
+        for path in sorted(pathlib.Path(folder).glob("*.py")):
+            if path.stem != "__init__":
+                for name in _decorated(path):
+                    names[name] = f"{package}.{path.stem}"
+    return names
+
+
+def _decorated(path: pathlib.Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        str(decorator.args[0].value)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call)
+        and getattr(decorator.func, "attr", "") == "register"
+        and decorator.args
+        and isinstance(decorator.args[0], ast.Constant)
+    ]

@@ -1,0 +1,1 @@
+"""Pure sparsity: masks, distributions, schedules, seeds, reallocation."""

@@ -1,0 +1,219 @@
+"""How the connections of a sparse model are shared out among its layers."""
+
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.registry import Registry
+from cb.sparsity import masks
+from cb.sparsity import seeds
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+REGISTRY = Registry(
+    "distribution",
+    __name__,
+    given=("shapes", "density"),
+)
+
+
+@REGISTRY.register("uniform")
+def uniform(shapes: Shapes, density: float) -> dict[str, float]:
+    """Give every layer the same density.
+
+    Args:
+        shapes: Dict of layer key to kernel shape.
+        density: Float in (0, 1], the density of the whole model.
+
+    Returns:
+        Dict of layer key to density.
+    """
+    return {key: density for key in shapes}
+
+
+@REGISTRY.register("erdos_renyi")
+def erdos_renyi(
+    shapes: Shapes, density: float, power: float = 1.0
+) -> dict[str, float]:
+    """Scale density with `(inputs + outputs) / (inputs * outputs)`.
+
+    Only the last two dimensions count, so kernels of any size are treated
+    as their channel matrix. Layers that would exceed density 1 become dense
+    and the rest is solved again.
+
+    Args:
+        shapes: Dict of layer key to kernel shape.
+        density: Float in (0, 1], the density of the whole model.
+        power: Float, exponent of the scale.
+
+    Returns:
+        Dict of layer key to density.
+
+    Reference:
+
+    - [Mocanu et al., 2018](https://arxiv.org/abs/1707.04780)
+    """
+    return _scaled(shapes, density, lambda shape: shape[-2:], power)
+
+
+@REGISTRY.register("erk")
+def erk(shapes: Shapes, density: float, power: float = 1.0) -> dict[str, float]:
+    """Scale density with `sum(shape) / prod(shape)` of the whole kernel.
+
+    Args:
+        shapes: Dict of layer key to kernel shape.
+        density: Float in (0, 1], the density of the whole model.
+        power: Float, exponent of the scale.
+
+    Returns:
+        Dict of layer key to density.
+
+    Reference:
+
+    - [Evci et al., 2020](https://arxiv.org/abs/1911.11134)
+    """
+    return _scaled(shapes, density, lambda shape: shape, power)
+
+
+def _scaled(
+    shapes: Shapes,
+    density: float,
+    dimensions: Callable[[tuple[int, ...]], tuple[int, ...]],
+    power: float,
+) -> dict[str, float]:
+    sizes = {key: math.prod(shape) for key, shape in shapes.items()}
+    scale = {}
+    for key, shape in shapes.items():
+        sides = dimensions(shape)
+        scale[key] = (sum(sides) / math.prod(sides)) ** power
+    budget = density * sum(sizes.values())
+    dense: set[str] = set()
+    while True:
+        free = [key for key in shapes if key not in dense]
+        if not free:
+            return {key: 1.0 for key in shapes}
+        left = budget - sum(sizes[key] for key in dense)
+        epsilon = left / sum(scale[key] * sizes[key] for key in free)
+        over = [key for key in free if epsilon * scale[key] > 1.0]
+        if not over:
+            break
+        # Only the worst offender at a time: making it dense lowers the
+        # others, which may then fit.
+        dense.add(max(over, key=lambda key: scale[key]))
+    return {
+        key: 1.0 if key in dense else epsilon * scale[key] for key in shapes
+    }
+
+
+def connection_counts(
+    shapes: Shapes,
+    sparsity: float,
+    distribution: str,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """Share out the connections of a model, exact in total.
+
+    The total is `round((1 - sparsity) * weights)`; fractions of connections
+    go to the layers with the largest remainders.
+
+    Args:
+        shapes: Dict of layer key to kernel shape.
+        sparsity: Float in [0, 1), of the whole model.
+        distribution: Spec of a distribution.
+        names: Dict of layer key to the name that messages use. Defaults to
+            the keys.
+
+    Returns:
+        Dict of layer key to number of active connections.
+
+    Raises:
+        InputError: If the sparsity is out of range or would empty a layer.
+    """
+    if not 0.0 <= sparsity < 1.0:
+        raise InputError(
+            "Argument `sparsity` must be in [0, 1). "
+            f"Received: sparsity={sparsity}"
+        )
+    sizes = {key: math.prod(shape) for key, shape in shapes.items()}
+    total = sum(sizes.values())
+    # Rounding to 9 digits undoes the binary error of 1 - sparsity.
+    wanted = round(round((1.0 - sparsity) * total, 9))
+    densities = REGISTRY.build(
+        distribution, shapes=shapes, density=wanted / total if total else 1.0
+    )
+    exact = {key: densities[key] * sizes[key] for key in shapes}
+    counts = largest_remainder(exact, wanted, sizes)
+    for key, number in counts.items():
+        if number == 0:
+            raise InputError(
+                "Argument `sparsity` would empty layer "
+                f"{(names or {}).get(key, key)!r} of "
+                f"{sizes[key]} weights. Expected at least one connection in "
+                f"every layer. Received: sparsity={sparsity}, "
+                f"distribution={str(distribution)!r}"
+            )
+    return counts
+
+
+def largest_remainder(
+    exact: Mapping[str, float], total: int, capacity: Mapping[str, int]
+) -> dict[str, int]:
+    """Round shares to integers that sum to `total`, within capacity.
+
+    Args:
+        exact: Dict of key to real share; the shares sum to about `total`.
+        total: Integer, the sum wanted.
+        capacity: Dict of key to the most that it can take.
+
+    Returns:
+        Dict of key to integer. Ties go to the earlier key.
+
+    Raises:
+        ValueError: If `total` exceeds the capacities together.
+    """
+    if total > sum(capacity.values()):
+        raise ValueError(
+            f"Argument `total` must be at most {sum(capacity.values())}. "
+            f"Received: total={total}"
+        )
+    shares = {
+        key: min(int(round(value, 9)), capacity[key])
+        for key, value in exact.items()
+    }
+    order = sorted(exact, key=lambda key: shares[key] - exact[key])
+    while (missing := total - sum(shares.values())) > 0:
+        room = [key for key in order if shares[key] < capacity[key]]
+        for key in room[:missing]:
+            shares[key] += 1
+    for key in reversed(order):
+        excess = sum(shares.values()) - total
+        if excess <= 0:
+            break
+        shares[key] -= min(shares[key], excess)
+    return shares
+
+
+def random_masks(
+    shapes: Shapes, counts: Mapping[str, int], seed: int
+) -> dict[str, np.ndarray]:
+    """Draw a uniformly random mask of an exact count for every layer.
+
+    Args:
+        shapes: Dict of layer key to kernel shape.
+        counts: Dict of layer key to number of active connections.
+        seed: Integer.
+
+    Returns:
+        Dict of layer key to boolean array.
+    """
+    return {
+        key: masks.choose(
+            np.ones(shape, bool),
+            counts[key],
+            seeds.generator(seed, "initial mask", key),
+        )
+        for key, shape in shapes.items()
+    }

@@ -1,0 +1,72 @@
+"""The verbs of masks: keep, grow, count. NumPy arrays in, arrays out."""
+
+import numpy as np
+
+
+def keep_top(
+    scores: np.ndarray, count: int, where: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose exactly the `count` highest scores; ties go to the lower index.
+
+    Runs in linear time (selection, not sorting).
+
+    Args:
+        scores: Float array of any shape.
+        count: Integer, how many to choose.
+        where: Boolean array of the same shape, the positions that may be
+            chosen. Defaults to all.
+
+    Returns:
+        Boolean array of the shape of `scores` with `count` true entries.
+
+    Raises:
+        ValueError: If `count` is out of range or a score is NaN.
+    """
+    flat = scores.reshape(-1)
+    positions = None if where is None else np.flatnonzero(where)
+    eligible = flat if positions is None else flat[positions]
+    if not 0 <= count <= eligible.size:
+        raise ValueError(
+            f"Argument `count` must be in [0, {eligible.size}], the number of "
+            f"eligible positions. Received: count={count}"
+        )
+    chosen = np.zeros(flat.size, bool)
+    top = _top_positions(eligible, count)
+    chosen[top if positions is None else positions[top]] = True
+    return chosen.reshape(scores.shape)
+
+
+def _top_positions(scores: np.ndarray, count: int) -> np.ndarray:
+    if count == 0:
+        return np.empty(0, np.intp)
+    threshold = np.partition(scores, scores.size - count)[-count]
+    above = np.flatnonzero(scores > threshold)
+    ties = np.flatnonzero(scores == threshold)[: count - above.size]
+    if above.size + ties.size != count:
+        raise ValueError("Argument `scores` must not hold NaN.")
+    return np.concatenate([above, ties])
+
+
+def choose(
+    where: np.ndarray, count: int, random: np.random.Generator
+) -> np.ndarray:
+    """Choose exactly `count` of the positions `where`, uniformly.
+
+    Args:
+        where: Boolean array, the positions that may be chosen.
+        count: Integer, how many to choose.
+        random: NumPy generator.
+
+    Returns:
+        Boolean array of the shape of `where` with `count` true entries.
+    """
+    positions = np.flatnonzero(where)
+    picked = random.choice(positions.size, count, replace=False, shuffle=False)
+    chosen = np.zeros(where.size, bool)
+    chosen[positions[picked]] = True
+    return chosen.reshape(where.shape)
+
+
+def count(mask: np.ndarray) -> int:
+    """Count the active connections of a boolean mask, exactly."""
+    return int(np.count_nonzero(mask))

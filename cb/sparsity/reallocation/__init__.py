@@ -1,0 +1,11 @@
+"""Reallocation algorithms, one file each, found by themselves."""
+
+from cb.registry import Registry
+from cb.sparsity.reallocation.base import Reallocation
+
+REGISTRY = Registry("reallocation algorithm", __name__)
+
+names = REGISTRY.names
+build = REGISTRY.build
+
+__all__ = ["REGISTRY", "Reallocation", "build", "names"]

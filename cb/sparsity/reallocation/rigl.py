@@ -1,0 +1,43 @@
+"""The rigged lottery (RigL)."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from cb.sparsity import masks
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.base import DropAndGrow
+
+
+@REGISTRY.register("rigl")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RigL(DropAndGrow):
+    """Drops the smallest weights, grows where the gradient is largest.
+
+    Args:
+        regrow_dropped: Boolean, whether a connection may grow in the event
+            that drops it; it then keeps its value and optimizer slots, as
+            published.
+        **kwargs: As of `DropAndGrow`: `drop_fraction`, `decay`, `every`,
+            `start`, `end`.
+
+    Reference:
+
+    - [Evci et al., 2020](https://arxiv.org/abs/1911.11134)
+    """
+
+    needs_gradients: ClassVar[bool] = True
+
+    regrow_dropped: bool = True
+
+    def _room(self, layer, active):
+        if self.regrow_dropped:
+            return active
+        return super()._room(layer, active)
+
+    def _grow(self, layer, kept, random):
+        del random
+        number = masks.count(layer.mask) - masks.count(kept)
+        closed = kept if self.regrow_dropped else layer.mask
+        return masks.keep_top(np.abs(layer.gradients), number, where=~closed)

@@ -1,0 +1,129 @@
+"""When something is due, and how much of it, as frozen values."""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+from cb.errors import InputError
+from cb.registry import unknown
+
+Time = int | float | str
+
+DECAYS = {
+    "constant": lambda progress: 1.0,
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+    "linear": lambda progress: 1.0 - progress,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Horizon:
+    """The length of a training, which fractions and epochs refer to.
+
+    Args:
+        total_steps: Integer, optimizer steps of the whole training, or
+            `None` where it is not known.
+        steps_per_epoch: Integer, optimizer steps of an epoch, or `None`.
+    """
+
+    total_steps: int | None
+    steps_per_epoch: int | None
+
+    def steps(self, time: Time, name: str) -> int:
+        """Translate a time into optimizer steps.
+
+        Args:
+            time: An integer counts optimizer steps, a float in (0, 1] is a
+                fraction of the whole training, `"20ep"` counts epochs.
+            name: The argument that holds the time, for messages.
+
+        Returns:
+            Integer number of optimizer steps.
+
+        Raises:
+            InputError: If the time is malformed or the length that it
+                refers to is not known.
+        """
+        if isinstance(time, int) and not isinstance(time, bool) and time >= 0:
+            return time
+        if isinstance(time, float) and 0.0 <= time <= 1.0:
+            return round(time * self._known(self.total_steps, name, time))
+        if isinstance(time, str) and time.endswith("ep"):
+            try:
+                epochs = float(time[:-2])
+            except ValueError:
+                epochs = -1.0
+            if epochs >= 0.0:
+                length = self._known(self.steps_per_epoch, name, time)
+                return round(epochs * length)
+        raise InputError(
+            f"Argument `{name}` must be an integer number of steps, a float "
+            "in [0, 1] (a fraction of the training) or a number of epochs "
+            f"such as '20ep'. Received: {name}={time!r}"
+        )
+
+    def _known(self, length: int | None, name: str, time: Time) -> int:
+        if length is None:
+            raise InputError(
+                f"Argument `{name}` needs the length of the training, which "
+                "`fit` does not know for this data. Pass `steps_per_epoch` "
+                f"to `fit`, or count in steps. Received: {name}={time!r}"
+            )
+        return length
+
+
+class Period(NamedTuple):
+    """Every how many optimizer steps, from `start` to `end` inclusive."""
+
+    every: int
+    start: int
+    end: int
+
+    def due(self, previous: int, step: int) -> int | None:
+        """Return the latest due step in `(previous, step]`, or `None`.
+
+        A step is due when it has been crossed, not only when it is hit:
+        several steps may pass between two questions.
+        """
+        latest = min(step, self.end) // self.every * self.every
+        if latest > previous and latest >= max(self.start, 1):
+            return latest
+        return None
+
+    def next(self, step: int) -> int | None:
+        """Return the first due step after `step`, or `None`."""
+        first = max(step + 1, self.start, 1)
+        following = -(-first // self.every) * self.every
+        return following if following <= self.end else None
+
+
+def decay(kind: str, step: int, start: int, end: int) -> float:
+    """Return a factor that goes from 1 at `start` to its end value at `end`.
+
+    Args:
+        kind: One of `"constant"`, `"cosine"`, `"linear"`.
+        step: Integer, the current step.
+        start: Integer, where the factor is 1.
+        end: Integer, where a decaying factor is 0.
+
+    Returns:
+        Float in [0, 1].
+    """
+    progress = (step - start) / (end - start) if end > start else 1.0
+    return DECAYS[kind](min(max(progress, 0.0), 1.0))
+
+
+def check_decay(kind: str) -> None:
+    """Raise `InputError` unless `kind` names a decay."""
+    if kind not in DECAYS:
+        raise unknown("decay", kind, DECAYS)
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise `InputError` unless `value` is a number in [0, 1]."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value <= 1.0:
+        raise InputError(
+            f"Argument `{name}` must be a number in [0, 1]. "
+            f"Received: {name}={value!r}"
+        )

@@ -1,5 +1,6 @@
-"""Keras layers with masked weights."""
+"""Keras layers: masked weights, ghost batch normalization."""
 
+from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.masked import Masked
 from cb.layers.masked_conv import MaskedConv1D
 from cb.layers.masked_conv import MaskedConv2D
@@ -10,6 +11,7 @@ from cb.layers.masked_dense import MaskedDense
 from cb.layers.masked_dense import MaskedEinsumDense
 
 __all__ = [
+    "GhostBatchNormalization",
     "Masked",
     "MaskedConv1D",
     "MaskedConv2D",

@@ -1,0 +1,339 @@
+"""Batch normalization over virtual batches."""
+
+import functools
+import operator
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from cb.errors import InputError
+from cb.layers.ghosts import REMAINDERS
+from cb.layers.ghosts import RUNNING_STATISTICS
+from cb.layers.ghosts import fold_statistics
+from cb.layers.ghosts import ghost_layout
+from cb.registry import unknown
+
+
+@keras.saving.register_keras_serializable("cb")
+class GhostBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization over virtual batches ("ghosts") of fixed size.
+
+    In training the batch is cut, in order, into ghosts, and each is
+    normalized by its own mean and variance, all in one pass. The gradients
+    are those of running the ghosts one after the other through a model with
+    ordinary batch normalization and accumulating. In inference the running
+    statistics are used and the ghost size plays no part. A batch no larger
+    than a ghost is ordinary batch normalization.
+
+    With `r` the running value, `s_1 ... s_K` the statistics of the ghosts,
+    `eta = 1 - momentum` and `c_i` the size of ghost `i` over the size of the
+    first (1 under `torch_chunk`), the running statistics are updated by:
+
+    - `"per_ghost"`: `r = (1 - eta * c_i) * r + eta * c_i * s_i` for each `i`
+      in turn, in closed form; what the published code does.
+    - `"per_step"`: `r = (1 - eta) * r + eta * mean(s)`, the mean weighted by
+      `c`. Large batches then remember as long as small ones do.
+    - `"paper"`: the printed formula, `r = (1 - eta)**size * r +
+      sum((1 - eta)**i * eta * s_i)`, for means and standard deviations. Its
+      weights do not sum to 1; it is there for comparison.
+
+    `cb.callbacks.ReestimateStatistics` replaces them by averages over the
+    training set. Under `tf.distribute` the ghosts are cut from the batch of
+    each replica, and the running statistics are averaged over replicas.
+
+    Args:
+        virtual_batch_size: Integer, examples in a ghost.
+        remainder: What becomes of examples that do not fill a ghost.
+            `"fixed"`: they are a smaller ghost. `"torch_chunk"`: the number
+            of ghosts is kept and their size shrinks or grows, as published.
+            `"drop"`: they are left out of all statistics and normalized by
+            those of the last full ghost. `"error"`: they are refused.
+        running_statistics: String, `"per_ghost"`, `"per_step"` or `"paper"`.
+        unbiased_variance: Boolean, whether the running variance takes
+            variances divided by `n - 1`, as PyTorch does, instead of `n`.
+        batch_size: Integer, the batch from which `"torch_chunk"` takes the
+            number of ghosts. Defaults to the batch at hand; the published
+            code takes that of a full batch for the last one too.
+        **kwargs: As of `keras.layers.BatchNormalization`, but for `renorm`
+            and `synchronized`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, ...)`, of any rank.
+        training: Boolean. Ghosts are used only when `True`.
+        mask: Boolean tensor of the shape of `inputs` less the last axis;
+            positions that are `False` are left out of the statistics.
+
+    Input shape:
+        Tensor of any rank; `axis` is not the first.
+
+    Output shape:
+        As the input.
+
+    Raises:
+        InputError: If an argument is wrong.
+
+    Reference:
+
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+    """
+
+    def __init__(
+        self,
+        virtual_batch_size=128,
+        remainder="fixed",
+        running_statistics="per_ghost",
+        unbiased_variance=False,
+        batch_size=None,
+        **kwargs,
+    ):
+        _check_positive("virtual_batch_size", virtual_batch_size)
+        if batch_size is not None:
+            _check_positive("batch_size", batch_size)
+        if remainder not in REMAINDERS:
+            raise unknown("remainder policy", remainder, REMAINDERS)
+        if running_statistics not in RUNNING_STATISTICS:
+            raise unknown(
+                "running-statistics mode",
+                running_statistics,
+                RUNNING_STATISTICS,
+            )
+        if kwargs.get("synchronized"):
+            raise InputError(
+                "Argument `synchronized` must be False: ghosts are smaller "
+                "than the batch of a replica, so there is nothing to "
+                "synchronize. Use `keras.layers.BatchNormalization` for "
+                "statistics over all replicas. Received: synchronized=True"
+            )
+        if kwargs.get("renorm"):
+            raise InputError(
+                "Argument `renorm` must be False: batch renormalization "
+                "pulls every ghost to the same statistics, which undoes the "
+                "ghosts. Received: renorm=True"
+            )
+        super().__init__(**kwargs)
+        self.virtual_batch_size = virtual_batch_size
+        self.remainder = remainder
+        self.running_statistics = running_statistics
+        self.unbiased_variance = unbiased_variance
+        self.batch_size = batch_size
+
+    def build(self, input_shape):
+        if self.axis % len(input_shape) == 0:
+            raise InputError(
+                "Argument `axis` must not be the batch axis. "
+                f"Received: axis={self.axis}"
+            )
+        super().build(input_shape)
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable):
+            return super().call(inputs, training=False, mask=mask)
+        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        examples = ops.cast(inputs, dtype)
+        length = ops.shape(examples)[0]
+        if self.remainder == "error":
+            length = self._divisible(length)
+        rows, number = ghost_layout(
+            length, self.virtual_batch_size, self.remainder, self.batch_size
+        )
+        if mask is None and isinstance(number, int) and number == 1:
+            # Keras's own operations, so that one ghost is batch
+            # normalization to the last bit.
+            outputs, moments = self._normalize_batch(examples)
+        else:
+            outputs, moments = self._normalize_ghosts(
+                examples, mask, rows, number
+            )
+        shares = self._shares(length, rows, number, dtype)
+        self._update_statistics(*moments, shares, rows)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "virtual_batch_size": self.virtual_batch_size,
+            "remainder": self.remainder,
+            "running_statistics": self.running_statistics,
+            "unbiased_variance": self.unbiased_variance,
+            "batch_size": self.batch_size,
+        }
+
+    def _divisible(self, length):
+        size = self.virtual_batch_size
+        message = (
+            f"Layer {self.name!r} has remainder='error' and needs batches "
+            f"that virtual_batch_size={size} divides. Received: a batch of "
+        )
+        if isinstance(length, int):
+            if length % size:
+                raise InputError(f"{message}{length}")
+            return length
+        check = tf.debugging.Assert(
+            tf.equal(length % size, 0), [message, length]
+        )
+        with tf.control_dependencies([check]):
+            return tf.identity(length)
+
+    def _normalize_batch(self, examples):
+        mean, variance = self._moments(examples, None)
+        outputs = ops.batch_normalization(
+            examples,
+            mean,
+            variance,
+            self.axis,
+            offset=self._parameter(self.beta, examples, (-1,)),
+            scale=self._parameter(self.gamma, examples, (-1,)),
+            epsilon=self.epsilon,
+        )
+        shape = ops.shape(examples)
+        count = _product(shape[axis] for axis in self._reduction_axes)
+        count = ops.reshape(ops.cast(count, examples.dtype), (1, 1))
+        return outputs, (mean[None], variance[None], count)
+
+    def _normalize_ghosts(self, examples, mask, rows, number):
+        shape = ops.shape(examples)
+        ghosts, real = self._cut(examples, mask, rows, number)
+        axes = [1] + [axis + 1 for axis in self._reduction_axes if axis > 0]
+        mean, variance, count = _moments(ghosts, real, axes)
+        used = (mean, variance)
+        if self.remainder == "drop":
+            used = [_of_full_ghosts(value, shape[0], rows) for value in used]
+        across = [1] * len(ghosts.shape)
+        across[self.axis % len(shape) + 1] = -1
+        outputs = tf.nn.batch_normalization(
+            ghosts,
+            *used,
+            self._parameter(self.beta, examples, across),
+            self._parameter(self.gamma, examples, across),
+            self.epsilon,
+        )
+        outputs = ops.reshape(outputs, (number * rows, *shape[1:]))
+        outputs = ops.reshape(outputs[: shape[0]], shape)
+        moments = (mean, variance, count)
+        return outputs, [ops.reshape(value, (number, -1)) for value in moments]
+
+    def _cut(self, examples, mask, rows, number):
+        """Return the ghosts, and which of their positions are real."""
+        length = ops.shape(examples)[0]
+        padding = rows * number - length
+        if self.remainder == "error":
+            padding = 0
+        real = None
+        if mask is not None:
+            real = ops.cast(ops.expand_dims(mask, -1), "bool")
+        elif not _is_zero(padding):
+            real = ops.ones((length,) + (1,) * (len(examples.shape) - 1))
+            real = ops.cast(real, "bool")
+        # A compiled function cannot check, but shows the scope's name when
+        # the reshape fails.
+        scope = f"virtual_batch_size_{self.virtual_batch_size}_must_divide"
+        with tf.name_scope(scope):
+            ghosts = _cut(examples, padding, rows, number)
+        if real is not None:
+            real = _cut(real, padding, rows, number)
+        return ghosts, real
+
+    def _parameter(self, variable, examples, shape):
+        if variable is None:
+            return None
+        return ops.reshape(ops.cast(variable, examples.dtype), shape)
+
+    def _shares(self, length, rows, number, dtype):
+        """Return how much of an update each ghost counts, `(ghosts, 1)`."""
+        if isinstance(number, int) and number == 1:
+            return ops.ones((1, 1), dtype)
+        if self.remainder in ("torch_chunk", "error"):
+            return ops.ones((number, 1), dtype)
+        first = rows * ops.arange(number, dtype="int32")
+        share = ops.cast(ops.minimum(length - first, rows), dtype)
+        share = share / ops.cast(rows, dtype)
+        if self.remainder == "drop":
+            share = ops.floor(share)
+        return ops.expand_dims(share, 1)
+
+    def _update_statistics(self, mean, variance, count, shares, rows):
+        shares = ops.where(count > 0, shares, 0)
+        if self.unbiased_variance:
+            variance = variance * (count / ops.maximum(count - 1, 1))
+        fold = functools.partial(
+            fold_statistics,
+            shares=shares,
+            rows=rows,
+            momentum=self.momentum,
+            mode=self.running_statistics,
+        )
+        running_mean = ops.cast(self.moving_mean, mean.dtype)
+        running_variance = ops.cast(self.moving_variance, mean.dtype)
+        if self.running_statistics == "paper":
+            deviation = fold(
+                ops.sqrt(running_variance + self.epsilon),
+                ops.sqrt(variance + self.epsilon),
+            )
+            running_variance = ops.maximum(
+                ops.square(deviation) - self.epsilon, 0
+            )
+        else:
+            running_variance = fold(running_variance, variance)
+        running_mean, running_variance = _replica_mean(
+            [fold(running_mean, mean), running_variance]
+        )
+        self.moving_mean.assign(running_mean)
+        self.moving_variance.assign(running_variance)
+
+
+def _cut(tensor, padding, rows, number):
+    shape = ops.shape(tensor)
+    if not _is_zero(padding):
+        tensor = tf.pad(tensor, [[0, padding]] + [[0, 0]] * (len(shape) - 1))
+    return ops.reshape(tensor, (number, rows, *shape[1:]))
+
+
+def _moments(ghosts, real, axes):
+    """Return mean, biased variance and count of each ghost, dims kept."""
+    shape = ops.shape(ghosts)
+    if real is None:
+        mean, variance = tf.nn.moments(ghosts, axes, keepdims=True)
+        count = ops.cast(_product(shape[axis] for axis in axes), mean.dtype)
+        return mean, variance, count * ops.ones_like(mean)
+    held = ops.shape(real)
+    repeats = _product(shape[axis] // held[axis] for axis in axes)
+    count = ops.sum(ops.cast(real, ghosts.dtype), axes, keepdims=True)
+    count = count * ops.cast(repeats, ghosts.dtype)
+    divisor = ops.maximum(count, 1)
+    zero = ops.zeros((), ghosts.dtype)
+    mean = ops.sum(ops.where(real, ghosts, zero), axes, keepdims=True)
+    mean = mean / divisor
+    squares = ops.where(real, ops.square(ghosts - mean), zero)
+    variance = ops.sum(squares, axes, keepdims=True) / divisor
+    return mean, variance, count * ops.ones_like(mean)
+
+
+def _of_full_ghosts(value, length, rows):
+    """Replace the statistics of a smaller ghost by those before it."""
+    last = ops.maximum(length // rows, 1) - 1
+    order = ops.arange(ops.shape(value)[0], dtype="int32")
+    return ops.take(value, ops.minimum(order, last), axis=0)
+
+
+def _replica_mean(values):
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+
+
+def _is_zero(padding):
+    return isinstance(padding, int) and padding == 0
+
+
+def _product(factors):
+    return functools.reduce(operator.mul, factors, 1)
+
+
+def _check_positive(name, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(
+            f"Argument `{name}` must be a positive integer. "
+            f"Received: {name}={value!r}"
+        )

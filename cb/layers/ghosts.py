@@ -1,0 +1,75 @@
+"""How a batch is cut into ghosts, and how their statistics are kept."""
+
+import tensorflow as tf
+from keras import ops
+
+REMAINDERS = ("fixed", "torch_chunk", "drop", "error")
+RUNNING_STATISTICS = ("per_ghost", "per_step", "paper")
+
+
+def ghost_layout(length, virtual_batch_size, remainder, batch_size=None):
+    """Say how a batch is cut into ghosts.
+
+    Args:
+        length: Integer or scalar tensor, examples in the batch.
+        virtual_batch_size: Integer, the wanted size of a ghost.
+        remainder: One of `REMAINDERS`.
+        batch_size: Integer, the configured batch, or `None` for the batch
+            at hand.
+
+    Returns:
+        Tuple of the examples in each ghost but the last, and the number of
+        ghosts, the last of which holds the examples that are left.
+    """
+    if remainder == "torch_chunk":
+        pieces = _maximum((batch_size or length) // virtual_batch_size, 1)
+        rows = -(-length // pieces)
+    elif remainder == "error":
+        return virtual_batch_size, length // virtual_batch_size
+    else:
+        rows = _minimum(length, virtual_batch_size)
+    rows = _maximum(rows, 1)
+    return rows, -(-length // rows)
+
+
+def fold_statistics(running, ghosts, shares, rows, momentum, mode):
+    """Update a running statistic by those of the ghosts of one batch.
+
+    Args:
+        running: Tensor `(channels,)`.
+        ghosts: Tensor `(ghosts, channels)`, in the order of the batch.
+        shares: Tensor `(ghosts, 1)` or `(ghosts, channels)` in [0, 1], how
+            much of an update each ghost counts.
+        rows: Integer or scalar tensor, examples in a full ghost.
+        momentum: Float, what is kept of `running` by a whole update.
+        mode: One of `RUNNING_STATISTICS`.
+
+    Returns:
+        Tensor `(channels,)`.
+    """
+    step = 1.0 - momentum
+    if mode == "paper":
+        order = ops.arange(1, ops.shape(ghosts)[0] + 1, dtype=ghosts.dtype)
+        weights = ops.expand_dims(ops.power(momentum, order), 1) * step * shares
+        kept = ops.power(momentum, ops.cast(rows, ghosts.dtype))
+    elif mode == "per_step":
+        weights = tf.math.divide_no_nan(
+            shares, ops.sum(shares, 0, keepdims=True)
+        )
+        # Written so that a full update keeps `momentum` to the last bit.
+        kept = momentum + step * (1.0 - ops.sum(weights, 0))
+        weights = step * weights
+    else:
+        decays = momentum + step * (1.0 - shares)
+        later = tf.math.cumprod(decays, exclusive=True, reverse=True)
+        weights = step * shares * later
+        kept = ops.prod(decays, axis=0)
+    return running * kept + ops.sum(weights * ghosts, axis=0)
+
+
+def _minimum(a, b):
+    return min(a, b) if isinstance(a, int) else ops.minimum(a, b)
+
+
+def _maximum(a, b):
+    return max(a, b) if isinstance(a, int) else ops.maximum(a, b)

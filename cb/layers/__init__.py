@@ -9,6 +9,7 @@ from cb.layers.masked_conv import MaskedConv3D
 from cb.layers.masked_conv import MaskedDepthwiseConv2D
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.masked_dense import MaskedEinsumDense
+from cb.layers.replacement import replace_batch_normalization
 
 __all__ = [
     "GhostBatchNormalization",
@@ -20,4 +21,5 @@ __all__ = [
     "MaskedDense",
     "MaskedDepthwiseConv2D",
     "MaskedEinsumDense",
+    "replace_batch_normalization",
 ]

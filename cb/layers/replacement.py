@@ -1,0 +1,61 @@
+"""Ghost batch normalization in place of a model's batch normalization."""
+
+import keras
+
+from cb.errors import InputError
+from cb.layers.cloning import clone
+from cb.layers.ghost_batch_normalization import GhostBatchNormalization
+
+REPLACED = (keras.layers.BatchNormalization, GhostBatchNormalization)
+
+
+def replace_batch_normalization(
+    model: keras.Model, virtual_batch_size: int = 128, **options
+) -> keras.Model:
+    """Make a copy of a model whose batch normalization is over ghosts.
+
+    Every layer keeps its name, its variables and what else it was made with;
+    masks of sparse layers are kept too. Outputs in inference are the same.
+
+    Args:
+        model: Keras model, Sequential or functional, built.
+        virtual_batch_size: Integer, examples in a ghost.
+        **options: Other arguments of `GhostBatchNormalization`, such as
+            `remainder` or `momentum`.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If an argument is wrong, or the model has no batch
+            normalization, cannot be cloned or synchronizes replicas.
+
+    Example:
+
+    >>> model = cb.layers.replace_batch_normalization(model, 128)
+    """
+    # Wrong arguments are refused before any layer of the model is blamed.
+    try:
+        GhostBatchNormalization(virtual_batch_size, **options)
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from error
+    replaced = []
+
+    def replace(layer):
+        if type(layer) not in REPLACED:
+            return None
+        replaced.append(layer.name)
+        config = {**layer.get_config(), **options}
+        config["virtual_batch_size"] = virtual_batch_size
+        try:
+            return GhostBatchNormalization(**config)
+        except InputError as error:
+            raise InputError(f"Layer {layer.name!r}: {error}") from error
+
+    copy = clone(model, replace)
+    if not replaced:
+        raise InputError(
+            f"Model {model.name!r} has no `BatchNormalization` layer to "
+            "replace."
+        )
+    return copy

@@ -1,0 +1,48 @@
+"""Clipping by the global norm, as published and across replicas."""
+
+import keras
+import tensorflow as tf
+
+# Keeps the quotient finite at a gradient of zero; of PyTorch's clipping.
+EPSILON = 1e-6
+
+
+def clip_by_global_norm(gradients, limit: float):
+    """Scale gradients down together if their common norm is too large.
+
+    The factor is `min(1, limit / (norm + 1e-6))`.
+
+    Args:
+        gradients: List of tensors.
+        limit: Float, the largest norm.
+
+    Returns:
+        List of tensors.
+    """
+    norm = tf.linalg.global_norm(gradients)
+    factor = tf.minimum(1.0, limit / (norm + EPSILON))
+    return [
+        gradient * tf.cast(factor, gradient.dtype) for gradient in gradients
+    ]
+
+
+class GlobalClipping(keras.optimizers.Optimizer):
+    """Base of optimizers whose `global_clipnorm` sees the whole gradient.
+
+    Keras clips the gradient of each replica and then sums, so that the
+    result depends on the number of replicas; here the sum is clipped.
+    Weight decay does not count: it is added afterwards.
+    """
+
+    def _clip_gradients(self, grads):
+        if not self.global_clipnorm:
+            return super()._clip_gradients(grads)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return clip_by_global_norm(grads, self.global_clipnorm)
+        # Keras sums over replicas after this, hence the division.
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        return [
+            gradient / context.num_replicas_in_sync
+            for gradient in clip_by_global_norm(total, self.global_clipnorm)
+        ]

@@ -1,0 +1,170 @@
+"""Lookahead: weights that follow another optimizer's slowly."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from cb.errors import InputError
+from cb.optimization import optimizers
+
+
+@optimizers.REGISTRY.register("lookahead")
+@keras.saving.register_keras_serializable("cb")
+class Lookahead(keras.optimizers.Optimizer):
+    """Lets an optimizer run ahead, then goes part of the way after it.
+
+    Every `sync_period` updates, the slow weights move by `slow_step` of the
+    way to those that the optimizer has reached, and it goes on from there.
+    The slow weights begin as the weights before the first update.
+
+    Args:
+        optimizer: Keras optimizer, or its spec such as
+            `"radam(weight_decay=0.01)"`. Decay, moving averages and other
+            options of a run are arguments of it.
+        sync_period: Integer, updates between two synchronizations.
+        slow_step: Float in [0, 1].
+        learning_rate: Float or Keras schedule, handed to an optimizer that
+            is given as a spec, as are the two that follow.
+        global_clipnorm: Float, the largest norm of the whole gradient.
+        gradient_accumulation_steps: Integer, batches for one update.
+        name: String.
+
+    Raises:
+        InputError: If an argument is wrong.
+
+    Reference:
+
+    - [Zhang et al., 2019](https://arxiv.org/abs/1907.08610)
+    """
+
+    def __init__(
+        self,
+        optimizer="radam",
+        sync_period=6,
+        slow_step=0.5,
+        learning_rate=None,
+        global_clipnorm=None,
+        gradient_accumulation_steps=None,
+        name="lookahead",
+    ):
+        if isinstance(sync_period, bool) or not (
+            isinstance(sync_period, int) and sync_period > 0
+        ):
+            raise InputError(
+                "Argument `sync_period` must be a positive integer. "
+                f"Received: sync_period={sync_period!r}"
+            )
+        if not 0 <= slow_step <= 1:
+            raise InputError(
+                "Argument `slow_step` must be in [0, 1]. "
+                f"Received: slow_step={slow_step!r}"
+            )
+        super().__init__(learning_rate=0.0, name=name)
+        given = {
+            "learning_rate": learning_rate,
+            "global_clipnorm": global_clipnorm,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
+        }
+        self.optimizer = _inner(optimizer, given)
+        self.sync_period = sync_period
+        self.slow_step = slow_step
+
+    @property
+    def iterations(self):
+        return self.optimizer.iterations
+
+    @property
+    def learning_rate(self):
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        self.optimizer.learning_rate = learning_rate
+
+    @property
+    def variables(self):
+        return self._variables + self.optimizer.variables
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.slow_weights = self.add_optimizer_variables(variables, "slow")
+        self.optimizer.build(variables)
+        # Whoever looks for the slots of a weight, to keep masked weights at
+        # zero, finds them here; set past the tracking of variables.
+        for key, value in vars(self.optimizer).items():
+            self.__dict__.setdefault(key, value)
+        self.gradient_accumulation_steps = (
+            self.optimizer.gradient_accumulation_steps
+        )
+
+    def apply(self, grads, trainable_variables=None):
+        if not self.built:
+            with keras.name_scope(self.name):
+                self.build(list(trainable_variables))
+        before = tf.identity(ops.convert_to_tensor(self.iterations))
+        # Weights may have been loaded since this was built.
+        self._update_all(_begin, ops.equal(before, 0))
+        self.optimizer.apply(grads, trainable_variables)
+        after = ops.convert_to_tensor(self.iterations)
+        due = ops.logical_and(
+            ops.greater(after, before),
+            ops.equal(after % self.sync_period, 0),
+        )
+        self._update_all(self._synchronize, due)
+
+    def scale_loss(self, loss):
+        return self.optimizer.scale_loss(loss)
+
+    def finalize_variable_values(self, var_list):
+        self.optimizer.finalize_variable_values(var_list)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "sync_period": self.sync_period,
+            "slow_step": self.slow_step,
+        }
+
+    def _update_all(self, update, due):
+        """Run `update(weight, slow, due)` on every copy of every weight."""
+
+        def distributed(strategy, due):
+            for weight, slow in zip(
+                self._trainable_variables, self.slow_weights, strict=True
+            ):
+                strategy.extended.update(
+                    weight.value, update, args=(slow.value, due), group=False
+                )
+
+        tf.__internal__.distribute.interim.maybe_merge_call(
+            distributed, self._distribution_strategy, due
+        )
+
+    def _synchronize(self, weight, slow, due):
+        def move():
+            slow.assign_add(
+                tf.cast(self.slow_step, slow.dtype) * (weight - slow)
+            )
+            weight.assign(slow)
+
+        tf.cond(due, move, lambda: None)
+
+
+def _begin(weight, slow, due):
+    tf.cond(due, lambda: _assign(slow, weight), lambda: None)
+
+
+def _assign(target, source):
+    target.assign(source)
+
+
+def _inner(optimizer, given):
+    if isinstance(optimizer, dict):
+        return keras.optimizers.deserialize(optimizer)
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer
+    given = {key: value for key, value in given.items() if value is not None}
+    return optimizers.build(optimizer, **given)

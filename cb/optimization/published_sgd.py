@@ -1,0 +1,153 @@
+"""Stochastic gradient descent as the published recipes have it."""
+
+import keras
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from cb.errors import InputError
+from cb.optimization.clipping import GlobalClipping
+from cb.optimization.optimizers import REGISTRY
+
+
+@REGISTRY.register("published_sgd")
+@keras.saving.register_keras_serializable("cb")
+class PublishedSGD(GlobalClipping):
+    """Gradient descent with the learning rate outside the velocity.
+
+    ```
+    d = clip(g) + weight_decay * w
+    velocity = momentum * velocity + d
+    w = w - learning_rate * velocity
+    ```
+
+    With `nesterov`, the last line takes `d + momentum * velocity`. Keras's
+    `SGD` has the learning rate inside the velocity and subtracts
+    `learning_rate * weight_decay * w` beside it. The two differ after each
+    change of the learning rate and wherever decay meets momentum.
+
+    Args:
+        learning_rate: Float or Keras schedule.
+        momentum: Float in [0, 1], or a Keras schedule of the step.
+        nesterov: Boolean.
+        weight_decay: Float or Keras schedule, the factor of the weights that
+            is added to the gradient.
+        exclude_from_decay: Tuple of regular expressions; variables in whose
+            name one is found, such as `"bias"`, are not decayed.
+        momentum_reset: Integer, every how many updates velocities are set
+            to zero. The published large-batch code does so at every epoch.
+        clipnorm: As this and those that follow are in Keras's optimizers.
+        clipvalue: See there.
+        global_clipnorm: Float, the largest norm of the whole gradient.
+        use_ema: See there.
+        ema_momentum: See there.
+        ema_overwrite_frequency: See there.
+        loss_scale_factor: See there.
+        gradient_accumulation_steps: See there.
+        name: String.
+
+    Raises:
+        InputError: If an argument is wrong.
+
+    Reference:
+
+    - [Sutskever et al., 2013](http://proceedings.mlr.press/v28/sutskever13.html)
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        momentum=0.9,
+        nesterov=False,
+        weight_decay=None,
+        exclude_from_decay=(),
+        momentum_reset=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name="published_sgd",
+    ):
+        super().__init__(
+            learning_rate=learning_rate,
+            name=name,
+            weight_decay=_schedule(weight_decay),
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
+        momentum = _schedule(momentum)
+        if not callable(momentum) and not 0 <= momentum <= 1:
+            raise InputError(
+                "Argument `momentum` must be in [0, 1]. "
+                f"Received: momentum={momentum}"
+            )
+        if momentum_reset is not None and momentum_reset < 1:
+            raise InputError(
+                "Argument `momentum_reset` must be a positive integer. "
+                f"Received: momentum_reset={momentum_reset}"
+            )
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.exclude_from_decay = tuple(exclude_from_decay)
+        self.momentum_reset = momentum_reset
+        if self.exclude_from_decay:
+            self.exclude_from_weight_decay(var_names=self.exclude_from_decay)
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        dtype = variable.dtype
+        gradient = ops.cast(gradient, dtype)
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            decay = ops.cast(self._at_step(self.weight_decay), dtype)
+            gradient = gradient + decay * ops.cast(variable, dtype)
+        velocity = self.velocities[self._get_variable_index(variable)]
+        momentum = ops.cast(self._at_step(self.momentum), dtype)
+        kept = momentum
+        if self.momentum_reset is not None:
+            fresh = ops.equal(self.iterations % self.momentum_reset, 0)
+            kept = ops.where(fresh, ops.zeros_like(momentum), momentum)
+        new = kept * velocity + gradient
+        self.assign(velocity, new)
+        step = gradient + momentum * new if self.nesterov else new
+        self.assign_sub(variable, ops.cast(learning_rate, dtype) * step)
+
+    def get_config(self):
+        config = super().get_config()
+        for key in ("momentum", "weight_decay"):
+            value = getattr(self, key)
+            if isinstance(value, LearningRateSchedule):
+                value = keras.saving.serialize_keras_object(value)
+            config[key] = value
+        return {
+            **config,
+            "nesterov": self.nesterov,
+            "exclude_from_decay": self.exclude_from_decay,
+            "momentum_reset": self.momentum_reset,
+        }
+
+    def _at_step(self, value):
+        return value(self._iterations) if callable(value) else value
+
+    def _apply_weight_decay(self, variables):
+        # Decay is part of the gradient here.
+        pass
+
+
+def _schedule(value):
+    if isinstance(value, dict):
+        return keras.saving.deserialize_keras_object(value)
+    return value

@@ -231,7 +231,7 @@ class Registry:
         )
 
     def _modules(self) -> dict[str, str]:
-        return _registered_names(self.package)
+        return registered_names(self.package)
 
 
 def _literal(value) -> bool:
@@ -242,16 +242,27 @@ def _literal(value) -> bool:
 
 
 @functools.cache
-def _registered_names(package: str) -> dict[str, str]:
+def registered_names(package: str) -> dict[str, str]:
+    """Read from the source which names the modules of a package register.
+
+    Args:
+        package: Name of a package, or of a single module.
+
+    Returns:
+        Dict of registered name to the module that registers it.
+    """
     found = importlib.util.find_spec(package)
-    folders = (found and found.submodule_search_locations) or []
-    names = {}
-    for folder in folders:
-        for path in sorted(pathlib.Path(folder).glob("*.py")):
-            if path.stem != "__init__":
-                for name in _decorated(path):
-                    names[name] = f"{package}.{path.stem}"
-    return names
+    if found is None or found.origin is None:
+        return {}
+    origin = pathlib.Path(found.origin)
+    if not found.submodule_search_locations:
+        return {name: package for name in _decorated(origin)}
+    return {
+        name: f"{package}.{path.stem}"
+        for path in sorted(origin.parent.glob("*.py"))
+        if path != origin
+        for name in _decorated(path)
+    }
 
 
 def _decorated(path: pathlib.Path) -> list[str]:

@@ -139,6 +139,10 @@ class Reallocation(keras.callbacks.Callback):
         if self._next is not None and self._unread > self._next - self._step:
             self._catch_up()
 
+    def on_test_begin(self, logs=None):
+        # What is validated is what is saved.
+        self._catch_up()
+
     def on_epoch_end(self, epoch, logs=None):
         self._catch_up()
 

@@ -34,7 +34,8 @@ class PublishedSGD(GlobalClipping):
         exclude_from_decay: Tuple of regular expressions; variables in whose
             name one is found, such as `"bias"`, are not decayed.
         momentum_reset: Integer, every how many updates velocities are set
-            to zero. The published large-batch code does so at every epoch.
+            to zero; the published large-batch code does so at every epoch.
+            Or a tuple of the updates before which they are.
         clipnorm: As this and those that follow are in Keras's optimizers.
         clipvalue: See there.
         global_clipnorm: Float, the largest norm of the whole gradient.
@@ -90,10 +91,15 @@ class PublishedSGD(GlobalClipping):
                 "Argument `momentum` must be in [0, 1]. "
                 f"Received: momentum={momentum}"
             )
-        if momentum_reset is not None and momentum_reset < 1:
+        if isinstance(momentum_reset, list):
+            momentum_reset = tuple(momentum_reset)
+        resets = momentum_reset
+        if not isinstance(momentum_reset, tuple):
+            resets = (1 if momentum_reset is None else momentum_reset,)
+        if any(not isinstance(at, int) or at < 1 for at in resets):
             raise InputError(
-                "Argument `momentum_reset` must be a positive integer. "
-                f"Received: momentum_reset={momentum_reset}"
+                "Argument `momentum_reset` must be a positive integer or a "
+                f"tuple of them. Received: momentum_reset={momentum_reset!r}"
             )
         self.momentum = momentum
         self.nesterov = nesterov
@@ -116,10 +122,7 @@ class PublishedSGD(GlobalClipping):
             gradient = gradient + decay * ops.cast(variable, dtype)
         velocity = self.velocities[self._get_variable_index(variable)]
         momentum = ops.cast(self._at_step(self.momentum), dtype)
-        kept = momentum
-        if self.momentum_reset is not None:
-            fresh = ops.equal(self.iterations % self.momentum_reset, 0)
-            kept = ops.where(fresh, ops.zeros_like(momentum), momentum)
+        kept = ops.where(self._is_reset(), ops.zeros_like(momentum), momentum)
         new = kept * velocity + gradient
         self.assign(velocity, new)
         step = gradient + momentum * new if self.nesterov else new
@@ -138,6 +141,12 @@ class PublishedSGD(GlobalClipping):
             "exclude_from_decay": self.exclude_from_decay,
             "momentum_reset": self.momentum_reset,
         }
+
+    def _is_reset(self):
+        if isinstance(self.momentum_reset, int):
+            return ops.equal(self.iterations % self.momentum_reset, 0)
+        resets = ops.convert_to_tensor(self.momentum_reset or (), "int64")
+        return ops.any(ops.equal(self.iterations, resets))
 
     def _at_step(self, value):
         return value(self._iterations) if callable(value) else value

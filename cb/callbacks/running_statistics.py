@@ -1,0 +1,127 @@
+"""Running statistics of batch normalization, estimated again."""
+
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.errors import InputError
+from cb.layers.ghost_batch_normalization import GhostBatchNormalization
+from cb.layers.masked import ordered_layers
+from cb.variables import read
+from cb.variables import write_replicas
+
+
+class ReestimateStatistics(keras.callbacks.Callback):
+    """Replaces running statistics by averages over the training set.
+
+    Moving averages follow weights that have moved on, and with large batches
+    of many ghosts forget within a step. Before every evaluation inside `fit`
+    and at every epoch's end, this runs training batches through the model,
+    with everything else left as it is, and gives each batch-normalization
+    layer, ghost or not, the mean of its batch statistics. Put it before
+    callbacks that save.
+
+    Args:
+        dataset: `tf.data.Dataset` of batches `x`, `(x, y)` or `(x, y,
+            sample_weight)`, of the size that training has.
+        steps: Integer, how many batches to use. Defaults to all.
+
+    Raises:
+        InputError: If `steps` is not positive.
+        ValueError: In `fit`, if the model has no batch normalization or
+            `dataset` is empty.
+
+    Reference:
+
+    - [Wu and Johnson, 2021](https://arxiv.org/abs/2105.07576)
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, steps: int | None = None):
+        super().__init__()
+        if steps is not None and steps < 1:
+            raise InputError(
+                "Argument `steps` must be a positive integer. "
+                f"Received: steps={steps!r}"
+            )
+        self.dataset = dataset
+        self.steps = steps
+
+    def on_train_begin(self, logs=None):
+        self._layers = [
+            layer
+            for layer in ordered_layers(self.model)
+            if isinstance(layer, keras.layers.BatchNormalization)
+            and layer.trainable
+        ]
+        if not self._layers:
+            raise ValueError(
+                f"Model {self.model.name!r} has no batch normalization that "
+                "trains."
+            )
+        self._variables = [
+            variable
+            for layer in self._layers
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        self._function = tf.function(self._statistics, reduce_retracing=True)
+        # What was estimated last holds for these weights.
+        self._estimated_at = int(read(self.model.optimizer.iterations))
+
+    def on_test_begin(self, logs=None):
+        self._estimate()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._estimate()
+
+    def _estimate(self):
+        step = int(read(self.model.optimizer.iterations))
+        if step == self._estimated_at:
+            return
+        self._estimated_at = step
+        sums = [np.zeros(v.shape, np.float64) for v in self._variables]
+        examples = 0
+        batches = self.dataset
+        if self.steps is not None:
+            batches = batches.take(self.steps)
+        for batch in batches:
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            size = int(keras.tree.flatten(x)[0].shape[0])
+            examples += size
+            for total, value in zip(sums, self._function(x), strict=True):
+                total += size * value.numpy()
+        if not examples:
+            raise ValueError("The data set for running statistics is empty.")
+        for variable, total in zip(self._variables, sums, strict=True):
+            value = (total / examples).astype(variable.dtype)
+            write_replicas(variable, [value])
+
+    def _statistics(self, x):
+        """Return the statistics of one batch, of each variable in turn."""
+        with (
+            contextlib.ExitStack() as stack,
+            keras.StatelessScope() as scope,
+        ):
+            for layer in self._layers:
+                stack.enter_context(_without_memory(layer))
+            self.model(x, training=True)
+            return [
+                tf.convert_to_tensor(scope.get_current_value(variable))
+                for variable in self._variables
+            ]
+
+
+@contextlib.contextmanager
+def _without_memory(layer):
+    """Let a layer's running statistics be those of the batch, as traced."""
+    saved = {"momentum": layer.momentum}
+    layer.momentum = 0.0
+    if isinstance(layer, GhostBatchNormalization):
+        saved["running_statistics"] = layer.running_statistics
+        layer.running_statistics = "per_step"
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            setattr(layer, name, value)

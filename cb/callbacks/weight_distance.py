@@ -1,0 +1,213 @@
+"""How far the weights have gone from where they began."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.errors import InputError
+from cb.layers.masked import ordered_layers
+from cb.optimization.diffusion import LogFit
+from cb.optimization.diffusion import first_plateau
+from cb.optimization.diffusion import log_fit
+from cb.optimization.diffusion import next_log_step
+from cb.variables import read
+
+TOTAL = "total"
+
+
+class WeightDistance(keras.callbacks.Callback):
+    """Measures the distance of the weights from their initial values.
+
+    The Euclidean norm of `w_t - w_0`, over all trainable weights and over
+    those of each layer, is taken at steps spaced evenly in the logarithm.
+    During the first plateau of the learning rate it grows like
+    `a + c * log(t)`, with batches of any size on one line where the recipe
+    is right. The initial values are those when training first begins, and
+    are part of the state, so that a resumed training goes on measuring from
+    them.
+
+    Args:
+        points_per_decade: Integer, measurements while the step grows
+            tenfold.
+        on_record: Callable `(step, distances)` with a dict of names to
+            floats, called after every measurement.
+
+    Raises:
+        InputError: If `points_per_decade` is not a positive integer.
+        ValueError: In `fit`, if a state of another model was set.
+
+    Example:
+
+    >>> distance = cb.callbacks.WeightDistance()
+    >>> model.fit(data, epochs=10, callbacks=[distance])
+    >>> distance.fit().slope
+
+    Reference:
+
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+    """
+
+    def __init__(
+        self, points_per_decade: int = 20, on_record: Callable | None = None
+    ):
+        super().__init__()
+        if (
+            isinstance(points_per_decade, bool)
+            or not isinstance(points_per_decade, int)
+            or points_per_decade < 1
+        ):
+            raise InputError(
+                "Argument `points_per_decade` must be a positive integer. "
+                f"Received: points_per_decade={points_per_decade!r}"
+            )
+        self.points_per_decade = points_per_decade
+        self.on_record = on_record
+        self.names: list[str] = []
+        self._initial: list[np.ndarray] | None = None
+        self._steps: list[int] = []
+        self._learning_rates: list[float] = []
+        self._distances: list[np.ndarray] = []
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Optimizer steps at which was measured, array `(points,)`."""
+        return np.array(self._steps, np.int64)
+
+    @property
+    def learning_rates(self) -> np.ndarray:
+        """Learning rates at these steps, array `(points,)`."""
+        return np.array(self._learning_rates, np.float64)
+
+    @property
+    def distances(self) -> dict[str, np.ndarray]:
+        """Arrays `(points,)`: `"total"`, then layer by layer."""
+        columns = np.array(self._distances, np.float64)
+        columns = columns.reshape(len(self._steps), len(self.names))
+        return dict(zip(self.names, columns.T, strict=True))
+
+    def fit(self, name: str = TOTAL, last_step: int | None = None) -> LogFit:
+        """Fit a distance by `a + c * log(step)` on the first plateau.
+
+        Args:
+            name: Key of `distances`.
+            last_step: Integer, where the plateau ends. Defaults to where the
+                learning rate leaves its highest value.
+
+        Returns:
+            `LogFit`.
+        """
+        if last_step is None:
+            points = first_plateau(self.learning_rates)
+        else:
+            points = slice(0, int(np.sum(self.steps <= last_step)))
+        return log_fit(self.steps[points], self.distances[name][points])
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Return initial weights and measurements, for a checkpoint."""
+        if self._initial is None:
+            return {}
+        columns = [self.distances[name] for name in self.names]
+        return {
+            "steps": self.steps,
+            "learning_rates": self.learning_rates,
+            "distances": np.array(columns, np.float64).T,
+            **{
+                f"initial/{index}": value
+                for index, value in enumerate(self._initial)
+            },
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from a saved state."""
+        if not state:
+            self._initial = None
+            self._steps, self._learning_rates, self._distances = [], [], []
+            return
+        count = sum(key.startswith("initial/") for key in state)
+        self._initial = [state[f"initial/{index}"] for index in range(count)]
+        self._steps = [int(step) for step in state["steps"]]
+        self._learning_rates = [float(r) for r in state["learning_rates"]]
+        self._distances = list(np.asarray(state["distances"]))
+
+    def on_train_begin(self, logs=None):
+        layers = [
+            (layer.name, layer._trainable_variables)
+            for layer in ordered_layers(self.model)
+            if layer._trainable_variables
+        ]
+        self.names = [TOTAL, *_unique([name for name, _ in layers])]
+        self._groups = [variables for _, variables in layers]
+        weights = [weight for group in self._groups for weight in group]
+        if self._initial is None:
+            self._initial = [read(weight) for weight in weights]
+        shapes = [tuple(weight.shape) for weight in weights]
+        if shapes != [value.shape for value in self._initial]:
+            raise ValueError(
+                "The state of WeightDistance belongs to another model: its "
+                f"weights have the shapes {shapes}. "
+                f"Received: {[value.shape for value in self._initial]}"
+            )
+        self._origin = [tf.constant(value) for value in self._initial]
+        self._measure = tf.function(self._squares)
+        self._read_step()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # As long as no measurement can be due, the step is not read: that
+        # would wait for it.
+        if self._unread >= self._next - self._step:
+            self._catch_up()
+        self._unread += self.model.steps_per_execution
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._catch_up()
+
+    def _read_step(self):
+        self._step = int(read(self.model.optimizer.iterations))
+        self._unread = 0
+        self._next = next_log_step(self._step, self.points_per_decade)
+
+    def _catch_up(self):
+        due = self._next
+        self._read_step()
+        if self._step >= due:
+            self._record()
+
+    def _record(self):
+        squares = self._measure(self._origin).numpy()
+        distances = np.sqrt(np.array([squares.sum(), *squares]))
+        self._steps.append(self._step)
+        self._learning_rates.append(self._learning_rate())
+        self._distances.append(distances)
+        if self.on_record is not None:
+            pairs = zip(self.names, map(float, distances), strict=True)
+            self.on_record(self._step, dict(pairs))
+
+    def _learning_rate(self) -> float:
+        rate = self.model.optimizer.learning_rate
+        return float(read(keras.ops.convert_to_tensor(rate)))
+
+    def _squares(self, origin):
+        origin = iter(origin)
+        return tf.stack(
+            [
+                tf.add_n([_square(weight, next(origin)) for weight in group])
+                for group in self._groups
+            ]
+        )
+
+
+def _square(weight, origin):
+    difference = tf.convert_to_tensor(weight.value) - origin
+    return tf.reduce_sum(tf.cast(difference, tf.float64) ** 2)
+
+
+def _unique(names):
+    """Number the names that occur more than once, by their place."""
+    return [
+        name
+        if names.count(name) == 1
+        else f"{name}_{names[:place].count(name)}"
+        for place, name in enumerate(names)
+    ]

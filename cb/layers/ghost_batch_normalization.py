@@ -134,18 +134,18 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         length = ops.shape(examples)[0]
         if self.remainder == "error":
             length = self._divisible(length)
-        rows, number = ghost_layout(
+        rows, full, rest = ghost_layout(
             length, self.virtual_batch_size, self.remainder, self.batch_size
         )
-        if mask is None and isinstance(number, int) and number == 1:
+        if mask is None and _is(full, 1) and _is(rest, 0):
             # Keras's own operations, so that one ghost is batch
             # normalization to the last bit.
             outputs, moments = self._normalize_batch(examples)
         else:
             outputs, moments = self._normalize_ghosts(
-                examples, mask, rows, number
+                examples, mask, rows, full, rest
             )
-        shares = self._shares(length, rows, number, dtype)
+        shares = self._shares(rows, full, rest, dtype)
         self._update_statistics(*moments, shares, rows)
         return ops.cast(outputs, self.compute_dtype)
 
@@ -191,16 +191,48 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         count = ops.reshape(ops.cast(count, examples.dtype), (1, 1))
         return outputs, (mean[None], variance[None], count)
 
-    def _normalize_ghosts(self, examples, mask, rows, number):
-        shape = ops.shape(examples)
-        ghosts, real = self._cut(examples, mask, rows, number)
-        axes = [1] + [axis + 1 for axis in self._reduction_axes if axis > 0]
-        mean, variance, count = _moments(ghosts, real, axes)
-        used = (mean, variance)
+    def _normalize_ghosts(self, examples, mask, rows, full, rest):
+        if mask is not None:
+            mask = ops.cast(ops.expand_dims(mask, -1), "bool")
+        if _is(rest, 0):
+            return self._normalize_equal(examples, mask, full, rows)
+        # A split whose parts are joined again costs less than padding the
+        # batch and masking what was added.
+        sizes = [full * rows, rest]
+        parts = tf.split(examples, sizes)
+        masks = [None, None] if mask is None else tf.split(mask, sizes)
+        outputs, moments = self._normalize_equal(parts[0], masks[0], full, rows)
+        last = None
         if self.remainder == "drop":
-            used = [_of_full_ghosts(value, shape[0], rows) for value in used]
+            last = [value[-1:] for value in moments[:2]]
+        smaller, of_rest = self._normalize_equal(
+            parts[1], masks[1], 1, rest, last
+        )
+        return ops.concatenate([outputs, smaller]), [
+            ops.concatenate(pair) for pair in zip(moments, of_rest, strict=True)
+        ]
+
+    def _normalize_equal(self, examples, mask, number, rows, given=None):
+        """Normalize ghosts of one size, by their own moments or `given`."""
+        shape = ops.shape(examples)
+        channel = self.axis % len(shape)
+        # A compiled function cannot check that the size divides the batch,
+        # but shows the scope's name when the reshape fails.
+        scope = f"virtual_batch_size_{self.virtual_batch_size}_must_divide"
+        with tf.name_scope(scope):
+            ghosts = ops.reshape(examples, (number, rows, *shape[1:]))
+        if mask is not None:
+            held = ops.shape(mask)
+            mask = ops.reshape(mask, (number, rows, *held[1:]))
+        axes = [
+            axis for axis in range(1, len(shape) + 1) if axis != channel + 1
+        ]
+        moments = _moments(ghosts, mask, axes)
         across = [1] * len(ghosts.shape)
-        across[self.axis % len(shape) + 1] = -1
+        across[channel + 1] = -1
+        used = moments[:2]
+        if given is not None:
+            used = [ops.reshape(value, across) for value in given]
         outputs = tf.nn.batch_normalization(
             ghosts,
             *used,
@@ -208,49 +240,28 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             self._parameter(self.gamma, examples, across),
             self.epsilon,
         )
-        outputs = ops.reshape(outputs, (number * rows, *shape[1:]))
-        outputs = ops.reshape(outputs[: shape[0]], shape)
-        moments = (mean, variance, count)
-        return outputs, [ops.reshape(value, (number, -1)) for value in moments]
-
-    def _cut(self, examples, mask, rows, number):
-        """Return the ghosts, and which of their positions are real."""
-        length = ops.shape(examples)[0]
-        padding = rows * number - length
-        if self.remainder == "error":
-            padding = 0
-        real = None
-        if mask is not None:
-            real = ops.cast(ops.expand_dims(mask, -1), "bool")
-        elif not _is_zero(padding):
-            real = ops.ones((length,) + (1,) * (len(examples.shape) - 1))
-            real = ops.cast(real, "bool")
-        # A compiled function cannot check, but shows the scope's name when
-        # the reshape fails.
-        scope = f"virtual_batch_size_{self.virtual_batch_size}_must_divide"
-        with tf.name_scope(scope):
-            ghosts = _cut(examples, padding, rows, number)
-        if real is not None:
-            real = _cut(real, padding, rows, number)
-        return ghosts, real
+        flat = [
+            ops.reshape(value, (number, examples.shape[channel]))
+            for value in moments
+        ]
+        return ops.reshape(outputs, shape), flat
 
     def _parameter(self, variable, examples, shape):
         if variable is None:
             return None
         return ops.reshape(ops.cast(variable, examples.dtype), shape)
 
-    def _shares(self, length, rows, number, dtype):
+    def _shares(self, rows, full, rest, dtype):
         """Return how much of an update each ghost counts, `(ghosts, 1)`."""
-        if isinstance(number, int) and number == 1:
-            return ops.ones((1, 1), dtype)
-        if self.remainder in ("torch_chunk", "error"):
-            return ops.ones((number, 1), dtype)
-        first = rows * ops.arange(number, dtype="int32")
-        share = ops.cast(ops.minimum(length - first, rows), dtype)
-        share = share / ops.cast(rows, dtype)
-        if self.remainder == "drop":
-            share = ops.floor(share)
-        return ops.expand_dims(share, 1)
+        shares = ops.ones((full, 1), dtype)
+        if _is(rest, 0):
+            return shares
+        share = ops.cast(rest, dtype) / ops.cast(rows, dtype)
+        if self.remainder == "torch_chunk":
+            share = ops.cast(share > 0, dtype)
+        elif self.remainder == "drop":
+            share = ops.zeros((), dtype)
+        return ops.concatenate([shares, ops.reshape(share, (1, 1))])
 
     def _update_statistics(self, mean, variance, count, shares, rows):
         shares = ops.where(count > 0, shares, 0)
@@ -282,38 +293,30 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         self.moving_variance.assign(running_variance)
 
 
-def _cut(tensor, padding, rows, number):
-    shape = ops.shape(tensor)
-    if not _is_zero(padding):
-        tensor = tf.pad(tensor, [[0, padding]] + [[0, 0]] * (len(shape) - 1))
-    return ops.reshape(tensor, (number, rows, *shape[1:]))
-
-
-def _moments(ghosts, real, axes):
+def _moments(ghosts, mask, axes):
     """Return mean, biased variance and count of each ghost, dims kept."""
     shape = ops.shape(ghosts)
-    if real is None:
-        mean, variance = tf.nn.moments(ghosts, axes, keepdims=True)
-        count = ops.cast(_product(shape[axis] for axis in axes), mean.dtype)
-        return mean, variance, count * ops.ones_like(mean)
-    held = ops.shape(real)
-    repeats = _product(shape[axis] // held[axis] for axis in axes)
-    count = ops.sum(ops.cast(real, ghosts.dtype), axes, keepdims=True)
-    count = count * ops.cast(repeats, ghosts.dtype)
+    if mask is None:
+        count = ops.cast(_product(shape[axis] for axis in axes), ghosts.dtype)
+        real = _unchanged
+    else:
+        held = ops.shape(mask)
+        repeats = _product(shape[axis] // held[axis] for axis in axes)
+        count = ops.sum(ops.cast(mask, ghosts.dtype), axes, keepdims=True)
+        count = count * ops.cast(repeats, ghosts.dtype)
+        real = functools.partial(ops.where, mask, x2=ops.zeros((), count.dtype))
+    # There may be nothing in a ghost.
     divisor = ops.maximum(count, 1)
-    zero = ops.zeros((), ghosts.dtype)
-    mean = ops.sum(ops.where(real, ghosts, zero), axes, keepdims=True)
-    mean = mean / divisor
-    squares = ops.where(real, ops.square(ghosts - mean), zero)
+    mean = ops.sum(real(ghosts), axes, keepdims=True) / divisor
+    # Deviations from the mean sum to zero, and so does that gradient.
+    centre = ops.stop_gradient(mean)
+    squares = real(tf.math.squared_difference(ghosts, centre))
     variance = ops.sum(squares, axes, keepdims=True) / divisor
     return mean, variance, count * ops.ones_like(mean)
 
 
-def _of_full_ghosts(value, length, rows):
-    """Replace the statistics of a smaller ghost by those before it."""
-    last = ops.maximum(length // rows, 1) - 1
-    order = ops.arange(ops.shape(value)[0], dtype="int32")
-    return ops.take(value, ops.minimum(order, last), axis=0)
+def _unchanged(tensor):
+    return tensor
 
 
 def _replica_mean(values):
@@ -323,8 +326,8 @@ def _replica_mean(values):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
 
 
-def _is_zero(padding):
-    return isinstance(padding, int) and padding == 0
+def _is(size, number):
+    return isinstance(size, int) and size == number
 
 
 def _product(factors):

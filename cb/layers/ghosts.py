@@ -18,18 +18,18 @@ def ghost_layout(length, virtual_batch_size, remainder, batch_size=None):
             at hand.
 
     Returns:
-        Tuple of the examples in each ghost but the last, and the number of
-        ghosts, the last of which holds the examples that are left.
+        Tuple of the examples in a full ghost, the number of full ghosts, and
+        the examples that are left for a smaller one.
     """
+    rows = virtual_batch_size
     if remainder == "torch_chunk":
         pieces = _maximum((batch_size or length) // virtual_batch_size, 1)
         rows = -(-length // pieces)
-    elif remainder == "error":
-        return virtual_batch_size, length // virtual_batch_size
-    else:
+    elif remainder != "error":
         rows = _minimum(length, virtual_batch_size)
     rows = _maximum(rows, 1)
-    return rows, -(-length // rows)
+    full = length // rows
+    return rows, full, 0 if remainder == "error" else length - full * rows
 
 
 def fold_statistics(running, ghosts, shares, rows, momentum, mode):

@@ -16,8 +16,8 @@ EPSILON = 1e-5
 
 
 def sizes(length, size, remainder="fixed", batch_size=None):
-    rows, number = ghost_layout(length, size, remainder, batch_size)
-    return [min(rows, length - rows * i) for i in range(number)]
+    rows, full, rest = ghost_layout(length, size, remainder, batch_size)
+    return [rows] * full + [rest] * (rest > 0)
 
 
 def cut(x, lengths):

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from cb.layers import GhostBatchNormalization
 
-ROUNDS = 9
+ROUNDS = 15
 
 
 def f1(normalization):
@@ -111,8 +111,7 @@ def main():
     print("|---|---|---|---|---|---|---|")
     for build, batch, size in (
         (f1, 4096, 128),
-        (f1, 1024, 128),
-        (convolutions, 512, 64),
+        (convolutions, 256, 64),
     ):
         for jit_compile in (True, False):
             plain, ghosts, chunks = compare(build, batch, size, jit_compile)

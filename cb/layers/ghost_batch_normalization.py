@@ -327,6 +327,7 @@ def _replica_mean(values):
 
 
 def _is(size, number):
+    """Compare sizes; one that is not known when tracing equals nothing."""
     return isinstance(size, int) and size == number
 
 

@@ -202,6 +202,7 @@ def build_callbacks(
         others.append(
             PlainProgress(
                 config.print_every,
+                config.epochs,
                 steps_per_epoch,
                 lambda: data.batches.seconds_waited,
             )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -51,7 +52,7 @@ def completed(config: Config) -> Config:
     Raises:
         InputError: If a name or a keyword in a spec is unknown.
     """
-    specs = {
+    specs: dict[str, Any] = {
         field: str(registry.complete(getattr(config, field)))
         for field, registry in REGISTRIES.items()
     }

@@ -10,12 +10,14 @@ import tensorflow as tf
 
 from cb import distribute
 from cb import experiment
+from cb.callbacks.slots import slots
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.evaluation import record
 from cb.export import save
+from cb.layers.masked import masked_kernels
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.summary import print_start
@@ -58,6 +60,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         )
     if config.initialize_from:
         initialize(model, config.initialize_from)
+    slots(model.optimizer, [k.weight for k in masked_kernels(model)])
     callbacks = experiment.build_callbacks(config, data, run, interactive)
     print_start(config, data, model, run)
     with run.locked():

@@ -56,8 +56,12 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
-        where = f": {error.filename}" if error.filename else ""
-        _stop(f"{error.strerror}{where}", RUN_ERROR)
+        where = f" ({error.filename})" if error.filename else ""
+        _stop(
+            f"{error.strerror}{where}. Checkpoints written before are kept; "
+            "the same command goes on from the last one.",
+            RUN_ERROR,
+        )
     sys.exit(0)
 
 

@@ -173,7 +173,10 @@ def build_callbacks(
     horizon = data.horizon(config.epochs)
     steps_per_epoch = data.batches.steps_per_epoch
     logger = RunLogger(
-        run, steps_per_epoch, data.train if config.evaluate_train else None
+        run,
+        steps_per_epoch,
+        config.identity(),
+        data.train if config.evaluate_train else None,
     )
     pictures = Pictures(logger, data.batches.probe)
 

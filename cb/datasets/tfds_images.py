@@ -54,6 +54,8 @@ def load(name: str, data_dir: str | None) -> Source:
     import tensorflow_datasets as tfds  # It takes seconds to import.
 
     tfds.disable_progress_bar()
+    # It warns of every folder without a data set before making one.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     builder = tfds.builder(name, data_dir=data_dir)
     if not builder.is_prepared():
         _prepare(builder, data_dir)

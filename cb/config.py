@@ -1,6 +1,7 @@
 """The configuration of a run, and the layers it is made of."""
 
 import ast
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,6 +17,7 @@ from cb.errors import InputError
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.sparsity.schedules import Time
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -77,7 +79,7 @@ class Config:
     initialize_from: str | None = None
     initial_epoch: int = 0
     checkpoint_every: int = 0
-    save_every: int | str = "1ep"
+    save_every: Time = "1ep"
     print_every: int = 100
     evaluate_train: bool = False
 
@@ -237,7 +239,11 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         kinds = (hint,)
     if list[str] in kinds and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
-    if float in kinds and isinstance(value, int) and type(value) is int:
+    if str in kinds and float in kinds and isinstance(value, str):
+        # A time that came from the command line as text.
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value)
+    if float in kinds and int not in kinds and type(value) is int:
         value = float(value)
     plain = tuple(typing.get_origin(kind) or kind for kind in kinds)
     if type(value) not in plain:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -51,7 +52,7 @@ def completed(config: Config) -> Config:
     Raises:
         InputError: If a name or a keyword in a spec is unknown.
     """
-    specs = {
+    specs: dict[str, Any] = {
         field: str(registry.complete(getattr(config, field)))
         for field, registry in REGISTRIES.items()
     }
@@ -172,7 +173,10 @@ def build_callbacks(
     horizon = data.horizon(config.epochs)
     steps_per_epoch = data.batches.steps_per_epoch
     logger = RunLogger(
-        run, steps_per_epoch, data.train if config.evaluate_train else None
+        run,
+        steps_per_epoch,
+        config.identity(),
+        data.train if config.evaluate_train else None,
     )
     pictures = Pictures(logger, data.batches.probe)
 
@@ -202,6 +206,7 @@ def build_callbacks(
         others.append(
             PlainProgress(
                 config.print_every,
+                config.epochs,
                 steps_per_epoch,
                 lambda: data.batches.seconds_waited,
             )

@@ -260,16 +260,28 @@ def registered_names(package: str) -> dict[str, str]:
     return {
         name: f"{package}.{path.stem}"
         for path in sorted(origin.parent.glob("*.py"))
-        if path != origin
+        # A module with a registry of its own fills that one.
+        if path != origin and not _has_registry(path)
         for name in _decorated(path)
     }
 
 
+def _has_registry(path: pathlib.Path) -> bool:
+    return any(
+        isinstance(node, ast.Assign)
+        and any(getattr(name, "id", "") == "REGISTRY" for name in node.targets)
+        for node in _parsed(path).body
+    )
+
+
+def _parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _decorated(path: pathlib.Path) -> list[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     return [
         str(decorator.args[0].value)
-        for node in tree.body
+        for node in _parsed(path).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef)
         for decorator in node.decorator_list
         if isinstance(decorator, ast.Call)

@@ -6,24 +6,23 @@ import time
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from cb import distribute
 from cb import experiment
-from cb.callbacks.checkpointing import estimate_bytes
+from cb.callbacks.slots import slots
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
+from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import EVALUATION_HEADER
-from cb.runs.metrics_csv import LongCsv
-from cb.sparsity import distributions
-from cb.variables import read
+from cb.summary import print_start
+from cb.summary import print_summary
+from cb.summary import summarize
 
 
 def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
@@ -61,6 +60,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         )
     if config.initialize_from:
         initialize(model, config.initialize_from)
+    slots(model.optimizer, [k.weight for k in masked_kernels(model)])
     callbacks = experiment.build_callbacks(config, data, run, interactive)
     print_start(config, data, model, run)
     with run.locked():
@@ -69,7 +69,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         position = find_position(config, data, model, callbacks, run)
         experiment.fit(model, config, data, callbacks, position, interactive)
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
-        record_scores(run, "last", "test", scores)
+        record(run, "last", "test", scores)
         save(model, str(run.export))
         summary = summarize(config, model, scores, run)
         summary["seconds"] = round(time.monotonic() - started, 1)
@@ -96,6 +96,9 @@ def find_position(
     for message in messages:
         print(message)
     if checkpoint is not None:
+        # Metrics have no variables to restore before their first batch.
+        probe = tf.data.Dataset.from_tensors(data.batches.probe(0))
+        model.evaluate(probe, verbose=0)
         position = checkpointing.restore(checkpoint)
         callbacks.logger.resume(checkpoint.meta)
         print(
@@ -139,106 +142,3 @@ def initialize(model: keras.Model, text: str) -> None:
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
     print(f"Starting from the {what} of {path} ({name or 'last'})")
-
-
-def record_scores(
-    run: RunDirectory, checkpoint: str, split: str, scores: dict[str, float]
-) -> None:
-    """Append scores to `evaluation.csv`."""
-    LongCsv(run.evaluation_file, EVALUATION_HEADER).append(
-        (checkpoint, split, name, value) for name, value in scores.items()
-    )
-
-
-def summarize(
-    config: Config,
-    model: keras.Model,
-    scores: dict[str, float],
-    run: RunDirectory,
-) -> dict[str, Any]:
-    """Return what is worth knowing of a finished run."""
-    kernels = masked_kernels(model)
-    shapes = {kernel.key: tuple(kernel.weight.shape) for kernel in kernels}
-    asked = distributions.connection_counts(
-        shapes, config.sparsity, config.distribution
-    )
-    layers = []
-    for kernel in kernels:
-        mask = read(kernel.mask) != 0
-        layers.append(
-            {
-                "layer": kernel.name,
-                "shape": list(shapes[kernel.key]),
-                "weights": mask.size,
-                "density_asked": asked[kernel.key] / mask.size,
-                "active": int(np.count_nonzero(mask)),
-            }
-        )
-    masked = sum(layer["weights"] for layer in layers)
-    trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    active = sum(layer["active"] for layer in layers)
-    return {
-        "epochs": config.epochs,
-        "layers": layers,
-        "masked_weights": masked,
-        "active_weights": active,
-        "parameters_dense": trainable,
-        "parameters": trainable - masked + active,
-        "test": scores,
-        "run_dir": str(run.path),
-    }
-
-
-def print_start(
-    config: Config,
-    data: experiment.Data,
-    model: keras.Model,
-    run: RunDirectory,
-) -> None:
-    """Say what is about to happen."""
-    held = data.source
-    print(
-        f"{model.name} on {held.name}: {data.batches.size} training, "
-        f"{len(held.train) - data.batches.size} validation, "
-        f"{len(held.test)} test examples"
-    )
-    print(f"Run folder: {run.path}")
-    if config.checkpoint_every:
-        number = config.epochs // config.checkpoint_every
-        megabytes = number * estimate_bytes(model) / 1e6
-        print(
-            f"Numbered checkpoints: {number}, about {megabytes:.1f} MB of disk"
-        )
-    sys.stdout.flush()
-
-
-def print_summary(summary: dict[str, Any]) -> None:
-    """Print the closing summary."""
-    row = "{:<24} {:>18} {:>10} {:>8} {:>8}"
-    print()
-    print(row.format("layer", "shape", "weights", "asked", "kept"))
-    for layer in summary["layers"]:
-        print(
-            row.format(
-                layer["layer"],
-                "x".join(str(side) for side in layer["shape"]),
-                f"{layer['weights']:,}",
-                f"{layer['density_asked']:.4f}",
-                f"{layer['active'] / layer['weights']:.4f}",
-            )
-        )
-    density = summary["active_weights"] / summary["masked_weights"]
-    print(
-        f"density {density:.4f}, parameters {summary['parameters']:,} of "
-        f"{summary['parameters_dense']:,}"
-    )
-    scores = "  ".join(
-        f"{name} {value:.4f}" for name, value in summary["test"].items()
-    )
-    path = summary["run_dir"]
-    print(f"test  {scores}")
-    print(f"trained {summary['epochs']} epochs, {summary['seconds']} s")
-    print(f"numbers      {path}/metrics.csv")
-    print(f"checkpoints  {path}/checkpoints")
-    print(f"SavedModel   {path}/export")
-    print(f"TensorBoard  tensorboard --logdir {path}/tensorboard")

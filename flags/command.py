@@ -13,6 +13,8 @@ from cb.errors import InputError
 from cb.errors import RunError
 
 INPUT_ERROR, RUN_ERROR, INTERRUPTED = 2, 1, 130
+# What the machine refuses, not what the program does wrong.
+MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
@@ -28,10 +30,10 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = [*_unquoted(sys.argv)]
-    if _asks_for_help(arguments):
-        print(_help(modules))
-        sys.exit(0)
     try:
+        if _asks_for_help(arguments):
+            print(_help(modules))
+            sys.exit(0)
         words = flags.FLAGS(arguments)[1:]
         if words:
             raise InputError(
@@ -47,15 +49,19 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
         _stop(str(error), RUN_ERROR)
     except KeyboardInterrupt:
         _stop("Interrupted. The same command goes on.", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever reads has gone; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(RUN_ERROR)
     except OSError as error:
-        if error.errno not in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EACCES,
-            errno.EROFS,
-        ):
+        if error.errno not in MACHINE_ERRORS:
             raise
-        _stop(f"{error.strerror}: {error.filename or 'run folder'}", RUN_ERROR)
+        where = f" ({error.filename})" if error.filename else ""
+        _stop(
+            f"{error.strerror}{where}. Checkpoints written before are kept; "
+            "the same command goes on from the last one.",
+            RUN_ERROR,
+        )
     sys.exit(0)
 
 

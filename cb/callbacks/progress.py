@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import keras
 
@@ -17,14 +18,22 @@ class PlainProgress(keras.callbacks.Callback):
 
     Args:
         print_every: Integer, steps between lines.
+        epochs: Integer, epochs of the whole training.
         steps_per_epoch: Integer.
         seconds_waited: Callable that returns the seconds that steps have
             waited for their input so far.
     """
 
-    def __init__(self, print_every: int, steps_per_epoch: int, seconds_waited):
+    def __init__(
+        self,
+        print_every: int,
+        epochs: int,
+        steps_per_epoch: int,
+        seconds_waited: Callable[[], float],
+    ):
         super().__init__()
         self.print_every = print_every
+        self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.seconds_waited = seconds_waited
 
@@ -60,7 +69,7 @@ class PlainProgress(keras.callbacks.Callback):
             for name, value in (logs or {}).items()
             if name.removeprefix("val_") in SHOWN
         ]
-        epoch = f"epoch {self._epoch + 1}/{self.params['epochs']}"
+        epoch = f"epoch {self._epoch + 1}/{self.epochs}"
         timing = self._timing or self._measured()
         print("  ".join([epoch, where, *numbers, timing]), flush=True)
         self._restart_clock()

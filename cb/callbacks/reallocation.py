@@ -136,7 +136,9 @@ class Reallocation(keras.callbacks.Callback):
         # The end of a batch is where Keras hands logs to callbacks, which
         # makes it wait for the step; its beginning costs nothing.
         self._unread += self.model.steps_per_execution
-        if self._next is not None and self._unread > self._next - self._step:
+        # Reading the step costs as much as small layers do, so it is read
+        # only when enough batches have begun for an event to be due.
+        if self._next is not None and self._unread >= self._next - self._step:
             self._catch_up()
 
     def on_test_begin(self, logs=None):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from cb.callbacks.reallocation import Change
@@ -27,6 +28,7 @@ class RunLogger(keras.callbacks.Callback):
     Args:
         run: `RunDirectory`.
         steps_per_epoch: Integer.
+        hyperparameters: Dict of name to value, for TensorBoard's HParams.
         train_evaluation: `tf.data.Dataset` of the training examples without
             augmentation, to be scored after every epoch, or `None`.
     """
@@ -35,11 +37,13 @@ class RunLogger(keras.callbacks.Callback):
         self,
         run: RunDirectory,
         steps_per_epoch: int,
+        hyperparameters: dict,
         train_evaluation: tf.data.Dataset | None = None,
     ):
         super().__init__()
         self.csv = LongCsv(run.metrics_file, METRICS_HEADER)
         self.steps_per_epoch = steps_per_epoch
+        self.hyperparameters = hyperparameters
         self.train_evaluation = train_evaluation
         self._folder = run.tensorboard
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
@@ -47,7 +51,7 @@ class RunLogger(keras.callbacks.Callback):
     def resume(self, meta: dict) -> None:
         """Forget what was written after the checkpoint with this `meta`."""
         self.csv.cut(meta["metrics_size"])
-        for folder in self._folder.glob("*"):
+        for folder in self._folder.glob("*/"):
             forget(folder, meta["step"])
 
     def log(self, step: int, pairs: dict[str, float], part: str = TRAIN):
@@ -84,6 +88,22 @@ class RunLogger(keras.callbacks.Callback):
             pairs[f"dropped/{kernel.name}"] = dropped
             pairs[f"grown/{kernel.name}"] = grown
         self.log(step, pairs)
+
+    def on_train_begin(self, logs=None):
+        shown = {
+            name: value if isinstance(value, int | float) else str(value)
+            for name, value in self.hyperparameters.items()
+        }
+        # The session's metrics are looked for below the folder of this one.
+        with self.writer(".").as_default():
+            hparams.hparams(shown, trial_id="run")
+            hparams.hparams_config(
+                hparams=[],
+                metrics=[
+                    hparams.Metric(name, group=VALIDATION)
+                    for name in ("accuracy", "loss")
+                ],
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         step = self._step()

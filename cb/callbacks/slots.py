@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import keras
 
+from cb.errors import InputError
+
 # Muon orthogonalises whole updates and so moves inactive weights; Adafactor
 # keeps row and column sums instead of a value per weight.
 REFUSED = ("Adafactor", "Muon")
@@ -39,13 +41,13 @@ def slots(
         List of lists of `Slot`, one list a weight.
 
     Raises:
-        ValueError: If the optimizer moves inactive weights or has state that
+        InputError: If the optimizer moves inactive weights or has state that
             does not belong to one weight each.
     """
     optimizer = inner(optimizer)
     name = type(optimizer).__name__
     if name in REFUSED:
-        raise ValueError(
+        raise InputError(
             f"Optimizer {name} cannot train masked layers: its update mixes "
             "the weights of a kernel, so inactive ones would not stay zero. "
             "Use one that updates weight by weight, such as SGD or Adam."
@@ -58,7 +60,7 @@ def slots(
         if len(variable.shape) > 0 and id(variable) not in covered
     ]
     if uncovered:
-        raise ValueError(
+        raise InputError(
             f"Optimizer {name} cannot train masked layers: its variables "
             f"{uncovered} do not belong to one weight each."
         )

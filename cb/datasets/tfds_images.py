@@ -1,6 +1,8 @@
 """Image data sets of TensorFlow Datasets that fit into memory."""
 
+import logging
 import os
+import shutil
 
 import numpy as np
 
@@ -8,6 +10,8 @@ from cb.datasets import REGISTRY
 from cb.datasets.source import Examples
 from cb.datasets.source import Source
 from cb.errors import InputError
+
+RETRIES = 3
 
 
 @REGISTRY.register("mnist")
@@ -50,6 +54,8 @@ def load(name: str, data_dir: str | None) -> Source:
     import tensorflow_datasets as tfds  # It takes seconds to import.
 
     tfds.disable_progress_bar()
+    # It warns of every folder without a data set before making one.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     builder = tfds.builder(name, data_dir=data_dir)
     if not builder.is_prepared():
         _prepare(builder, data_dir)
@@ -72,20 +78,33 @@ def _prepare(builder, data_dir: str | None) -> None:
     In a shared download folder TFDS takes one data set's files for another's
     where their names are equal, as those of MNIST and Fashion-MNIST are.
     """
+    from tensorflow_datasets.core.download import downloader
+
     name, folder = builder.name, os.path.dirname(builder.data_path)
     print(f"Preparing {name} in {folder}", flush=True)
+    # By default TFDS tries for minutes where there is no network at all, and
+    # says so each time.
+    downloader.MAX_RETRIES = RETRIES
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    downloads = os.path.join(folder, "downloads")
+    made = [
+        path
+        for path in (downloads, builder.data_path)
+        if not os.path.exists(path)
+    ]
     try:
-        builder.download_and_prepare(
-            download_dir=os.path.join(folder, "downloads")
-        )
+        builder.download_and_prepare(download_dir=downloads)
     except Exception as error:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
         # Whatever went wrong - no network, no room, a checksum - the way
-        # out is the same, and the folder may be half-written.
+        # out is the same.
         where = f" --data_dir={data_dir}" if data_dir else ""
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"Data set {name!r} is not prepared in {builder.data_path!r} and "
-            f"cannot be downloaded here ({type(error).__name__}: {reason}). "
-            f"Run `tfds build {name}{where}` where there is a network, then "
-            "pass that folder as `--data_dir`."
+            f"Data set {name!r} is not prepared in "
+            f"{str(builder.data_path)!r} and cannot be downloaded here "
+            f"({type(error).__name__}: {reason}). Run `tfds build "
+            f"{name}{where}` where there is a network, then pass that folder "
+            "as `--data_dir`."
         ) from error

@@ -41,22 +41,6 @@ def build(
             "One optimizer can follow a regime only if all are 'sgd'. "
             f"Received: {sorted(others)}"
         )
-    if momentum_reset not in MOMENTUM_RESETS:
-        raise InputError(
-            f"Argument `momentum_reset` must be one of {MOMENTUM_RESETS}. "
-            f"Received: momentum_reset={momentum_reset!r}"
-        )
-    accumulation = options.get("gradient_accumulation_steps") or 1
-    if steps_per_epoch % accumulation:
-        raise InputError(
-            "Argument `gradient_accumulation_steps` must divide the "
-            f"{steps_per_epoch} batches of an epoch. "
-            f"Received: gradient_accumulation_steps={accumulation}"
-        )
-    updates = steps_per_epoch // accumulation
-    resets: int | tuple[int, ...] = updates
-    if momentum_reset == "renewal":
-        resets = tuple(epoch * updates for epoch in regime.renewals())
     if len(regime.values("nesterov", False)) > 1:
         raise InputError(
             "Setting `nesterov` of a regime must not change. "
@@ -67,7 +51,12 @@ def build(
         momentum=schedule(regime, "momentum", steps_per_epoch),
         nesterov=regime.values("nesterov", False)[0][1],
         weight_decay=schedule(regime, "weight_decay", steps_per_epoch),
-        momentum_reset=resets or None,
+        momentum_reset=_resets(
+            regime,
+            steps_per_epoch,
+            momentum_reset,
+            options.get("gradient_accumulation_steps") or 1,
+        ),
         **options,
     )
 
@@ -92,3 +81,22 @@ def schedule(regime: Regime, key: str, steps_per_epoch: int):
         [epoch * steps_per_epoch - 1 for epoch, _ in found[1:]],
         [float(value) for _, value in found],
     )
+
+
+def _resets(regime, steps_per_epoch, momentum_reset, accumulation):
+    """Return when velocities are set to zero, counted in updates."""
+    if momentum_reset not in MOMENTUM_RESETS:
+        raise InputError(
+            f"Argument `momentum_reset` must be one of {MOMENTUM_RESETS}. "
+            f"Received: momentum_reset={momentum_reset!r}"
+        )
+    if steps_per_epoch % accumulation:
+        raise InputError(
+            "Argument `gradient_accumulation_steps` must divide the "
+            f"{steps_per_epoch} batches of an epoch. "
+            f"Received: gradient_accumulation_steps={accumulation}"
+        )
+    updates = steps_per_epoch // accumulation
+    if momentum_reset == "epoch":
+        return updates
+    return tuple(epoch * updates for epoch in regime.renewals()) or None

@@ -112,9 +112,8 @@ def test_evaluation_inside_fit_uses_them():
     assert history.history["val_loss"][0] == pytest.approx(loss, rel=1e-6)
 
 
-def test_all_replicas_get_them():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_all_replicas_get_them(two_replicas):
+    with two_replicas.scope():
         model = made_model(keras.layers.BatchNormalization())
     model.fit(
         dataset(),

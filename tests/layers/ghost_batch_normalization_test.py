@@ -39,11 +39,6 @@ def data(*shape, seed=0):
     return (rng.normal(size=shape) * 3 + 1).astype("float32")
 
 
-@pytest.fixture(scope="module")
-def two_replicas():
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def golden(**kwargs):
     layer = made(4, **kwargs)
     x = np.array([1, 2, 3, 4, 5, 7, 9, 11], "float32")[:, None]

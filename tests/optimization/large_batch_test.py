@@ -179,6 +179,18 @@ def test_regime_of_another_optimizer_is_refused():
         regime_optimizer.build(regime, 10)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"momentum_reset": "never"}, "momentum_reset='never'"),
+        ({"gradient_accumulation_steps": 3}, "must divide the 10 batches"),
+    ],
+)
+def test_wrong_reset_is_one_clear_line(options, message):
+    with pytest.raises(InputError, match=message):
+        regime_optimizer.build(regimes.published("f1"), 10, **options)
+
+
 def test_warmup_rises_to_the_schedule():
     piecewise = keras.optimizers.schedules.PiecewiseConstantDecay
     warmup = Warmup(piecewise([5], [0.8, 0.08]), 4, initial=0.1)

@@ -314,11 +314,6 @@ def test_slow_weights_are_among_the_slots():
         assert sum(part in name for name in names) == 1
 
 
-@pytest.fixture(scope="module")
-def two_replicas():
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 @pytest.mark.parametrize("spec", SPECS[:4])
 def test_two_replicas_train_as_one(spec, two_replicas):
     rng = np.random.default_rng(0)

@@ -98,7 +98,7 @@ class RunLogger(keras.callbacks.Callback):
         with self.writer(".").as_default():
             hparams.hparams(shown, trial_id="run")
             hparams.hparams_config(
-                hparams=[],
+                hparams=[hparams.HParam(name) for name in shown],
                 metrics=[
                     hparams.Metric(name, group=VALIDATION)
                     for name in ("accuracy", "loss")

@@ -133,4 +133,4 @@ class ProbeGradients:
         gradients = tape.gradient(
             loss, self._weights, unconnected_gradients="zero"
         )
-        return [tf.cast(gradient, tf.float32) for gradient in gradients]
+        return [tf.cast(gradient, tf.float32) / scale for gradient in gradients]

@@ -100,9 +100,9 @@ def _scaled(
         over = [key for key in free if epsilon * scale[key] > 1.0]
         if not over:
             break
-        # Only the worst offender at a time: making it dense lowers the
-        # others, which may then fit.
-        dense.add(max(over, key=lambda key: scale[key]))
+        # Each takes less than its share when it is dense, which raises
+        # epsilon for the rest: none of them can come to fit again.
+        dense.update(over)
     return {
         key: 1.0 if key in dense else epsilon * scale[key] for key in shapes
     }

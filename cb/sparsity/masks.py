@@ -39,11 +39,12 @@ def keep_top(
 def _top_positions(scores: np.ndarray, count: int) -> np.ndarray:
     if count == 0:
         return np.empty(0, np.intp)
-    threshold = np.partition(scores, scores.size - count)[-count]
-    above = np.flatnonzero(scores > threshold)
-    ties = np.flatnonzero(scores == threshold)[: count - above.size]
-    if above.size + ties.size != count:
+    top = np.partition(scores, scores.size - count)[-count:]
+    # NaN sorts above everything, so any is among the top.
+    if np.isnan(top).any():
         raise ValueError("Argument `scores` must not hold NaN.")
+    above = np.flatnonzero(scores > top[0])
+    ties = np.flatnonzero(scores == top[0])[: count - above.size]
     return np.concatenate([above, ties])
 
 

@@ -98,9 +98,9 @@ def test_counts_sum_to_the_wanted_total(spec, sparsity, shapes):
     sizes = {key: math.prod(shape) for key, shape in shapes.items()}
     wanted = (1.0 - sparsity) * sum(sizes.values())
     assert abs(sum(counts.values()) - wanted) <= 0.5 + 1e-6
-    densities = build(spec, shapes, 1.0 - sum(counts.values()) / sum(
-        sizes.values()
-    ))
+    densities = build(
+        spec, shapes, 1.0 - sum(counts.values()) / sum(sizes.values())
+    )
     for key, count in counts.items():
         assert 1 <= count <= sizes[key]
         assert abs(count - densities[key] * sizes[key]) < 1.0 + 1e-6

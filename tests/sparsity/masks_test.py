@@ -23,9 +23,7 @@ def test_keep_top_equals_a_stable_sort(dtype, levels):
     where = random.random((7, 9)) < 0.7
     for count in range(int(where.sum()) + 1):
         chosen = masks.keep_top(scores, count, where)
-        np.testing.assert_array_equal(
-            chosen, stable_top(scores, count, where)
-        )
+        np.testing.assert_array_equal(chosen, stable_top(scores, count, where))
 
 
 def test_keep_top_gives_ties_to_the_lower_index():
@@ -78,9 +76,7 @@ def test_choose_is_exact_and_stays_within_where():
 def test_choose_is_uniform():
     random = np.random.default_rng(0)
     where = np.array([True, False, True, True, True])
-    hits = sum(
-        masks.choose(where, 2, random).astype(int) for _ in range(4000)
-    )
+    hits = sum(masks.choose(where, 2, random).astype(int) for _ in range(4000))
     assert hits[1] == 0
     # Five standard deviations of a binomial with p = 1/2.
     assert np.all(np.abs(hits[where] - 2000) < 5 * np.sqrt(1000))

@@ -181,9 +181,10 @@ def _period(algorithm: DropAndGrow, horizon: Horizon) -> Period:
     every = horizon.steps(algorithm.every, "every")
     start = horizon.steps(algorithm.start, "start")
     end = horizon.steps(algorithm.end, "end")
-    if isinstance(algorithm.every, int) and every < 1:
+    zero = str(algorithm.every).removesuffix("ep")
+    if every < 1 and float(zero) == 0.0:
         raise InputError(
-            "Argument `every` must be at least one step. "
+            "Argument `every` must be more than nothing. "
             f"Received: every={algorithm.every!r}"
         )
     return Period(max(every, 1), start, end)

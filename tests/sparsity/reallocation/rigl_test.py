@@ -53,7 +53,9 @@ def test_hand_worked_masks(fraction, expected):
     algorithm = reallocation.build(
         f"rigl(drop_fraction={fraction}, decay='constant')"
     )
-    masks, _ = algorithm.update({"a": layer}, {}, event=event(), seed=0)
+    masks, _ = algorithm.update(
+        {"a": layer}, {"explored/a": layer.mask}, event=event(), seed=0
+    )
     np.testing.assert_array_equal(masks["a"], np.array(expected, bool))
 
 
@@ -78,7 +80,10 @@ def test_equals_the_simulator_over_many_events(regrow_dropped, levels):
             layer.weights, mask, layer.gradients, dropped, regrow_dropped
         )
         masks, _ = algorithm.update(
-            {"a": layer}, {}, event=event(step), seed=number
+            {"a": layer},
+            {"explored/a": layer.mask},
+            event=event(step),
+            seed=number,
         )
         np.testing.assert_array_equal(masks["a"], expected)
         mask = masks["a"]
@@ -94,7 +99,9 @@ def test_a_dropped_connection_returns_only_where_allowed():
         allowed: reallocation.build(
             "rigl(drop_fraction=0.5, decay='constant', "
             f"regrow_dropped={allowed})"
-        ).update({"a": layer}, {}, event=event(), seed=0)[0]["a"]
+        ).update(
+            {"a": layer}, {"explored/a": layer.mask}, event=event(), seed=0
+        )[0]["a"]
         for allowed in (True, False)
     }
     np.testing.assert_array_equal(masks[True], [True, True, False])

@@ -56,7 +56,7 @@ def test_equals_the_simulator_over_many_events(rule, levels, density):
         dropped = min(dropped, int((~mask).sum()))
         new, _ = algorithm.update(
             {"a": Connections(weights, mask)},
-            {},
+            {"explored/a": mask},
             event=event(step),
             seed=number,
         )
@@ -77,7 +77,10 @@ def test_the_sign_rule_loses_no_connections():
         "set(drop_fraction=0.3, rule='sign', decay='constant')"
     )
     new, _ = algorithm.update(
-        {"a": Connections(weights, mask)}, {}, event=event(), seed=0
+        {"a": Connections(weights, mask)},
+        {"explored/a": mask},
+        event=event(),
+        seed=0,
     )
     assert new["a"].sum() == 118
     assert (new["a"] & mask).sum() == 118 - 35
@@ -90,7 +93,10 @@ def test_the_sign_rule_takes_both_signs_when_one_is_missing():
         "set(drop_fraction=0.5, rule='sign', decay='constant')"
     )
     new, _ = algorithm.update(
-        {"a": Connections(weights, mask)}, {}, event=event(), seed=0
+        {"a": Connections(weights, mask)},
+        {"explored/a": mask},
+        event=event(),
+        seed=0,
     )
     np.testing.assert_array_equal(new["a"], np.array([0, 0, 1, 1, 1, 1], bool))
 
@@ -101,7 +107,9 @@ def test_growth_is_uniform_over_inactive_positions():
     algorithm = reallocation.build("set(drop_fraction=0.5, decay='constant')")
     hits = np.zeros(8)
     for seed in range(1200):
-        new, _ = algorithm.update({"a": layer}, {}, event=event(), seed=seed)
+        new, _ = algorithm.update(
+            {"a": layer}, {"explored/a": layer.mask}, event=event(), seed=seed
+        )
         hits += new["a"]
     assert hits[0] == 1200
     assert hits[1] == 0
@@ -118,7 +126,10 @@ def test_the_fraction_follows_its_decay(decay, dropped):
     weights = np.where(mask, 1.0, 0.0).astype(np.float32)
     algorithm = reallocation.build(f"set(drop_fraction=0.3, decay={decay!r})")
     new, _ = algorithm.update(
-        {"a": Connections(weights, mask)}, {}, event=event(500), seed=0
+        {"a": Connections(weights, mask)},
+        {"explored/a": mask},
+        event=event(500),
+        seed=0,
     )
     assert (mask & ~new["a"]).sum() == dropped
 
@@ -127,7 +138,10 @@ def test_layers_draw_different_positions():
     mask = np.arange(400) < 100
     layer = Connections(mask.astype(np.float32), mask)
     new, _ = reallocation.build("set").update(
-        {"a": layer, "b": layer}, {}, event=event(), seed=0
+        {"a": layer, "b": layer},
+        {"explored/a": mask, "explored/b": mask},
+        event=event(),
+        seed=0,
     )
     assert (new["a"] != new["b"]).any()
 

@@ -178,7 +178,7 @@ class Reallocation(keras.callbacks.Callback):
         if not self.algorithm.at_start:
             return None
         self._kernels.open()
-        masks, self._state = self.algorithm.start(
+        masks, self._state = self.algorithm.initial_masks(
             self._gather(0), self._state, seed=fold(self.seed, "start")
         )
         return masks

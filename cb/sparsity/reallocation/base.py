@@ -78,7 +78,7 @@ class Reallocation:
     - `needs_gradients`: `Connections.gradients` must be given.
     - `needs_curvature`: `Connections.curvature` must be given.
     - `needs_momentum`: `Connections.momentum` must be given.
-    - `at_start`: `start` chooses masks before the first step.
+    - `at_start`: `initial_masks` chooses them before the first step.
     - `straight_through`: training itself uses gradients of all weights.
     - `every_step`: an event follows every optimizer step.
     - `keeps_count`: the number of active connections never changes.
@@ -119,7 +119,7 @@ class Reallocation:
         del layers
         return {}
 
-    def start(
+    def initial_masks(
         self, layers: Layers, state: State, *, seed: int
     ) -> tuple[Masks, State]:
         """Return the masks that training starts from, if `at_start`.
@@ -199,7 +199,7 @@ class Reallocation:
         """Return which weights train, if not all under `straight_through`.
 
         Args:
-            state: What `init`, `start` or the last `update` returned.
+            state: What `init`, `initial_masks` or the last `update` returned.
 
         Returns:
             Dict of layer key to boolean array; empty for all weights.

@@ -36,7 +36,7 @@ class Periodic(Reallocation):
 
     def __post_init__(self):
         # Everything but the lengths can be checked before they are known.
-        self.period(Horizon(total_steps=1000, steps_per_epoch=100))
+        self.period(Horizon(total_steps=10**9, steps_per_epoch=1000))
 
     def period(self, horizon):
         return Period(

@@ -216,7 +216,10 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
     def regularizer(weight):
         weight = ops.convert_to_tensor(weight)
         mask = ops.cast(kernel.mask, weight.dtype)
-        factors = penalty.active * mask + penalty.inactive * (1.0 - mask)
+        trains = 1.0 - mask
+        if kernel.layer.backward_mask is not None:
+            trains *= ops.cast(kernel.layer.backward_mask, weight.dtype)
+        factors = penalty.active * mask + penalty.inactive * trains
         for_all = 0.5 * ops.sum(factors * ops.square(weight))
         absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
         return before(weight) + for_all + absolute

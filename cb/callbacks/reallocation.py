@@ -139,9 +139,9 @@ class Reallocation(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch is where Keras hands logs to callbacks, which
         # makes it wait for the step; its beginning costs nothing.
-        self._unread += self.model.steps_per_execution
-        if self._next is not None and self._unread > self._next - self._step:
+        if self._next is not None and self._unread >= self._next - self._step:
             self._catch_up()
+        self._unread += self.model.steps_per_execution
 
     def on_test_begin(self, logs=None):
         # What is validated is what is saved.

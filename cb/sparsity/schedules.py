@@ -124,9 +124,13 @@ class Period(NamedTuple):
         return self.end if self.includes_end and step < self.end else None
 
     def number(self, due: int) -> int:
-        """Count the multiples of a constant interval before a due step."""
+        """Count the points of the grid before a due step.
+
+        Where the interval changes, as if it always were the first one.
+        """
         every = self.every if isinstance(self.every, int) else self.every[0][1]
-        return -(-(due - self.offset) // every) - 1
+        # Step zero is a multiple, but never due.
+        return -(-(due - self.offset) // every) - (self.offset < 1)
 
     def _pieces(self) -> list[tuple[int, int, int]]:
         """Return `(first, last, every)` of the spans of constant interval."""

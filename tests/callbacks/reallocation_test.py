@@ -94,6 +94,30 @@ def test_events_are_at_the_multiples_of_the_steps(
     assert steps(recorder) == [3, 6, 9, 12, 15]
 
 
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+@pytest.mark.parametrize("accumulation", [None, 2])
+def test_an_event_comes_right_after_its_step(
+    every, accumulation, build_model, batches, compile_model
+):
+    optimizer = keras.optimizers.SGD(
+        0.1, gradient_accumulation_steps=accumulation
+    )
+    model = compile_model(build_model(), optimizer)
+    told = []
+    fit(
+        model,
+        batches(9),
+        Recorder(every=every),
+        epochs=2,
+        on_event=lambda step, _: told.append(
+            (step, int(read(optimizer.iterations)))
+        ),
+    )
+    total = 18 // (accumulation or 1)
+    due = range(every, total + 1, every)
+    assert told == [(step, step) for step in due]
+
+
 def test_steps_per_execution_crosses_multiples_once(
     build_model, batches, compile_model
 ):

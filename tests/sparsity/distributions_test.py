@@ -179,3 +179,27 @@ def test_random_masks_are_exact_seeded_and_differ_by_layer():
         np.testing.assert_array_equal(first[key], again[key])
         assert (first[key] != other[key]).any()
     assert (first["a"] != first["b"]).any()
+
+
+def test_largest_remainder_takes_no_more_than_one_from_a_share():
+    exact = dict.fromkeys("abcde", 10.6)
+    shares = distributions.largest_remainder(
+        exact, 53, dict.fromkeys("abcde", 99)
+    )
+    assert list(shares.values()) == [11, 11, 11, 10, 10]
+
+
+def test_apportion_gives_what_is_too_much_to_the_others_in_proportion():
+    shares = distributions.apportion(
+        {"a": 100.0, "b": 2.0, "c": 1.0}, 40, {"a": 10, "b": 30, "c": 30}
+    )
+    assert shares == {"a": 10, "b": 20, "c": 10}
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.0, 1.0), (1e-300, 0.0)])
+def test_apportion_is_exact_with_weights_of_zero(weights):
+    weights = dict(zip("ab", weights, strict=True))
+    for total in range(9):
+        shares = distributions.apportion(weights, total, {"a": 4, "b": 4})
+        assert sum(shares.values()) == total
+        assert max(shares.values()) <= 4

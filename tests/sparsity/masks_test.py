@@ -90,3 +90,25 @@ def test_choose_refuses_more_than_there_are():
 def test_count_goes_on_where_a_float32_sum_stops():
     number = 2**24 + 3
     assert masks.count(np.ones(number, bool)) == number
+
+
+def test_keep_top_across_equals_one_array_of_all():
+    random = np.random.default_rng(0)
+    scores = {key: random.integers(5, size=(4, 5)) * 1.0 for key in "abc"}
+    where = {key: random.random((4, 5)) < 0.6 for key in "abc"}
+    joined = np.stack(list(scores.values()))
+    allowed = np.stack(list(where.values()))
+    for count in range(int(allowed.sum()) + 1):
+        chosen = masks.keep_top_across(scores, count, where, minimum=0)
+        np.testing.assert_array_equal(
+            np.stack(list(chosen.values())),
+            stable_top(joined, count, allowed),
+        )
+
+
+def test_keep_top_across_keeps_the_minimum_of_each():
+    scores = {"a": np.array([1.0, 2.0, 3.0]), "b": np.arange(9.0) + 10.0}
+    where = {key: np.ones(value.shape, bool) for key, value in scores.items()}
+    chosen = masks.keep_top_across(scores, 5, where, minimum=2)
+    np.testing.assert_array_equal(chosen["a"], [False, True, True])
+    np.testing.assert_array_equal(np.flatnonzero(chosen["b"]), [6, 7, 8])

@@ -126,3 +126,65 @@ def test_unknown_decay_is_refused():
 def test_fractions_out_of_range_are_refused(value):
     with pytest.raises(InputError, match="Argument `drop_fraction` must be"):
         schedules.check_fraction("drop_fraction", value)
+
+
+def due_steps(period, last=200):
+    return [t for t in range(1, last) if period.due(t - 1, t) is not None]
+
+
+PERIODS = [
+    Period(10, 15, 60, offset=15),
+    Period(10, 0, 47, includes_end=True),
+    Period(10, 0, 50, includes_end=True),
+    Period(((0, 10), (50, 25), (130, 7)), 0, 170),
+    Period(((0, 10), (50, 25)), 20, 90, includes_end=True),
+]
+EXPECTED = [
+    [15, 25, 35, 45, 55],
+    [10, 20, 30, 40, 47],
+    [10, 20, 30, 40, 50],
+    [10, 20, 30, 40, 50, 75, 100, 125, 133, 140, 147, 154, 161, 168],
+    [20, 30, 40, 50, 75, 90],
+]
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"), list(zip(PERIODS, EXPECTED, strict=True))
+)
+def test_grids(period, expected):
+    assert due_steps(period) == expected
+    for step in range(200):
+        later = [due for due in expected if due > step]
+        assert period.next(step) == (later[0] if later else None)
+
+
+def test_numbers_count_the_events_of_a_grid():
+    period = Period(10, 15, 42, offset=15, includes_end=True)
+    assert [period.number(due) for due in due_steps(period)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "value"), [(0, 1.0), (9, 1.0), (10, 0.5), (99, 0.25)]
+)
+def test_piecewise_takes_the_last_that_has_begun(epoch, value):
+    values = {10: 0.5, 0: 1.0, 20: 0.25}
+    assert schedules.piecewise(values, epoch) == value
+
+
+def test_piecewise_before_the_first_is_the_first():
+    assert schedules.piecewise({5: 0.5, 9: 0.1}, 0) == 0.5
+    assert schedules.piecewise(3, 0) == 3.0
+
+
+def test_epochs_are_counted_in_steps_that_need_not_be_whole():
+    horizon = Horizon(8, 8 / 3)
+    assert [horizon.epoch(step) for step in range(8)] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+    ]

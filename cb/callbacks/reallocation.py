@@ -246,4 +246,4 @@ class Reallocation(keras.callbacks.Callback):
 
 
 def _mean(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
-    return [sum(arrays) / len(batches) for arrays in zip(*batches, strict=True)]
+    return [np.mean(arrays, axis=0) for arrays in zip(*batches, strict=True)]

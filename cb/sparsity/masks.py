@@ -75,11 +75,11 @@ def keep_top_across(
     """
     chosen = {
         key: keep_top(
-            values, min(minimum, np.count_nonzero(where[key])), where[key]
+            values, min(minimum, int(np.count_nonzero(where[key]))), where[key]
         )
         for key, values in scores.items()
     }
-    left = count - sum(np.count_nonzero(mask) for mask in chosen.values())
+    left = count - sum(int(np.count_nonzero(mask)) for mask in chosen.values())
     rest = {key: np.flatnonzero(where[key] & ~chosen[key]) for key in scores}
     eligible = [scores[key].reshape(-1)[rest[key]] for key in scores]
     top = keep_top(np.concatenate(eligible), left)

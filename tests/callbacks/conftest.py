@@ -28,6 +28,14 @@ def compile_model():
     return _compile
 
 
+@pytest.fixture(params=[1, 2], ids=["one_replica", "two_replicas"])
+def strategy(request):
+    """Return a strategy of one replica and one of two."""
+    if request.param == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 def _build_model(sparsity=0.5, seed=0, dtype="float32", batch_norm=False):
     inputs = keras.Input((INPUTS,))
     x = keras.layers.Dense(

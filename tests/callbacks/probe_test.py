@@ -140,3 +140,25 @@ def test_batches_are_counted_round_and_round_in_any_order():
     for index in (3, 4, 5, 1, 1, 12, 0):
         first = 2 * (index % 5)
         np.testing.assert_array_equal(numbers(index), [first, first + 1])
+
+
+def test_curvature_is_the_hessian_times_a_vector(
+    strategy, build_model, batches, compile_model
+):
+    with strategy.scope():
+        model = compile_model(build_model(sparsity=0.0))
+    gradients = probe(model, batches())
+    vectors = gradients(0)
+    products = gradients.curvature(0, vectors)
+    kernels = masked_kernels(model)
+    start = [read(kernel.weight) for kernel in kernels]
+    moved = []
+    for sign in (1.0, -1.0):
+        for kernel, old, vector in zip(kernels, start, vectors, strict=True):
+            kernel.weight.assign(old + sign * 0.01 * vector)
+        moved.append(gradients(0))
+    for product, ahead, behind in zip(products, *moved, strict=True):
+        numeric = (ahead - behind) / 0.02
+        np.testing.assert_allclose(
+            product, numeric, atol=2e-3 * np.abs(product).max()
+        )

@@ -17,7 +17,6 @@ from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.schedules import Period
 from cb.variables import read
-from cb.variables import read_replicas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,63 +238,6 @@ def test_low_precision_keeps_counts_and_zeros(
         assert not read(kernel.weight).astype(np.float32)[~mask].any()
 
 
-@pytest.mark.parametrize("spec", ["set(every=2)", "rigl(every=2)"])
-def test_two_replicas_equal_one(spec, build_model, batches, compile_model):
-    single = compile_model(build_model(), sgd())
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        double = compile_model(build_model(), sgd())
-    for model in (single, double):
-        fit(model, batches(8), spec, dataset=batches(8))
-    for one, two in zip(
-        masked_kernels(single), masked_kernels(double), strict=True
-    ):
-        np.testing.assert_array_equal(read(one.mask), read(two.mask))
-        np.testing.assert_allclose(
-            read(one.weight), read(two.weight), rtol=1e-4, atol=1e-6
-        )
-        for variable in (two.mask, two.weight):
-            assert len(read_replicas(variable)) == 1
-
-
-@pytest.mark.parametrize("spec", ["static", "set(every=2)", "rigl(every=2)"])
-def test_a_resumed_training_has_the_same_bits(
-    spec, build_model, batches, compile_model
-):
-    data = batches(6)
-    whole = compile_model(build_model(), sgd())
-    callback = fit(whole, data, spec, epochs=3, dataset=batches(8))
-    first = compile_model(build_model(), sgd())
-    half = fit(
-        first,
-        data,
-        spec,
-        dataset=batches(8),
-        total_steps=18,
-    )
-    second = compile_model(build_model(seed=5), sgd())
-    second.optimizer.build(second.trainable_variables)
-    pairs = (
-        (first.variables, second.variables),
-        (first.optimizer.variables, second.optimizer.variables),
-    )
-    for sources, targets in pairs:
-        for source, target in zip(sources, targets, strict=True):
-            target.assign(source)
-    resumed = cb.callbacks.Reallocation(spec, dataset=batches(8))
-    resumed.set_state(half.get_state())
-    second.fit(
-        data,
-        initial_epoch=1,
-        epochs=3,
-        callbacks=[resumed],
-        verbose=0,
-        shuffle=False,
-    )
-    assert bits(second) == bits(whole)
-    for key, value in callback.get_state().items():
-        np.testing.assert_array_equal(value, resumed.get_state()[key])
-
-
 def test_the_same_seed_gives_the_same_masks_and_another_others(
     build_model, batches, compile_model
 ):
@@ -421,13 +363,9 @@ def test_only_the_backward_set_trains(build_model, batches, compile_model):
         )
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
 def test_momentum_is_dense_while_weights_are_zero(
-    replicas, build_model, batches, compile_model
+    strategy, build_model, batches, compile_model
 ):
-    strategy = tf.distribute.get_strategy()
-    if replicas == 2:
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = compile_model(build_model(), sgd())
     expected = dense_step(model, next(iter(batches(1))), 1.0)
@@ -485,13 +423,9 @@ class Penalized(Through):
         return dict.fromkeys(layers, Penalty(0.25, 0.5, 2.0))
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
 def test_penalties_are_added_to_the_gradient(
-    replicas, build_model, batches, compile_model
+    strategy, build_model, batches, compile_model
 ):
-    strategy = tf.distribute.get_strategy()
-    if replicas == 2:
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = compile_model(build_model(), keras.optimizers.SGD(0.1))
     expected = dense_step(model, next(iter(batches(1))), 0.1)

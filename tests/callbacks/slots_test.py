@@ -6,6 +6,7 @@ import pytest
 
 import cb
 from cb.callbacks.slots import inner
+from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
 from cb.layers.masked import masked_kernels
 from cb.variables import read
@@ -157,3 +158,70 @@ def test_an_optimizer_with_shared_state_is_refused_by_name(build_model):
     optimizer.build(model.trainable_variables)
     with pytest.raises(ValueError, match="Optimizer Shared .*shared"):
         slots(optimizer, [masked_kernels(model)[0].weight])
+
+
+@pytest.mark.parametrize(
+    "name", ["momentum", "nesterov", "adam", "adamax", "lion", "decay"]
+)
+def test_momentum_ranks_as_the_smoothed_gradient(
+    name, build_model, compile_model
+):
+    model = compile_model(build_model(), OPTIMIZERS[name]())
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    weights = [kernel.weight for kernel in masked_kernels(model)]
+    random = np.random.default_rng(0)
+    smooth, square = 0.0, 0.0
+    decay, second = (0.9, 0.99) if name == "lion" else (0.9, 0.999)
+    for _ in range(3):
+        gradients = [
+            random.normal(size=variable.shape).astype("float32")
+            for variable in model.trainable_variables
+        ]
+        inner(optimizer).apply(gradients)
+        smooth = second * smooth if name == "lion" else decay * smooth
+        smooth = smooth + gradients[0]
+        square = second * square + gradients[0] ** 2
+    if name == "adam":
+        smooth = smooth / np.sqrt(square)
+    read_momentum = momentum(optimizer, weights)
+    actual = np.abs(read_momentum()[0]).ravel()
+    np.testing.assert_array_equal(
+        np.argsort(actual), np.argsort(np.abs(smooth).ravel())
+    )
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "schedule_free"])
+def test_an_optimizer_without_momentum_is_refused_by_name(
+    name, build_model, compile_model
+):
+    model = compile_model(build_model(), OPTIMIZERS[name]())
+    model.optimizer.build(model.trainable_variables)
+    kind = type(model.optimizer).__name__
+    with pytest.raises(ValueError, match=f"Optimizer {kind} keeps no momentum"):
+        momentum(model.optimizer, [masked_kernels(model)[0].weight])
+
+
+def test_a_copy_of_the_weights_starts_at_the_grown_weight(
+    build_model, batches, compile_model
+):
+    optimizer = OPTIMIZERS["schedule_free"]()
+    model = compile_model(build_model(), optimizer)
+    callback = cb.callbacks.Reallocation(
+        "set(every=4, end=1.0, grown='redrawn', decay='constant')"
+    )
+    checked = []
+
+    def check(step, changes):
+        for change in changes:
+            grown = change.after & ~change.before
+            index = optimizer._get_variable_index(change.kernel.weight)
+            copy = read(optimizer._momentums[index])[grown]
+            np.testing.assert_array_equal(
+                copy, read(change.kernel.weight)[grown]
+            )
+            checked.append(np.abs(copy).min())
+
+    callback.on_event = check
+    fit(model, batches(4), callback)
+    assert min(checked) > 0.0

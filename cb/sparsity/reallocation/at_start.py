@@ -66,10 +66,24 @@ class AtStart(Reallocation):
         raise NotImplementedError
 
 
-def check_batches(number) -> None:
-    """Raise `InputError` unless `number` is a positive integer."""
-    if not isinstance(number, int) or number < 1:
-        raise InputError(
-            "Argument `num_batches` must be a positive integer. "
-            f"Received: num_batches={number!r}"
-        )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FromGradients(AtStart):
+    """Ranks connections by gradients of the dense model.
+
+    Args:
+        num_batches: Integer, batches that gradients are averaged over.
+        scope: As of `AtStart`.
+        minimum: As of `AtStart`.
+    """
+
+    needs_gradients: ClassVar[bool] = True
+
+    num_batches: int = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.num_batches, int) or self.num_batches < 1:
+            raise InputError(
+                "Argument `num_batches` must be a positive integer. "
+                f"Received: num_batches={self.num_batches!r}"
+            )

@@ -2,21 +2,18 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import numpy as np
 
 from cb.errors import InputError
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Reallocation
-from cb.sparsity.schedules import Period
-from cb.sparsity.schedules import Time
+from cb.sparsity.reallocation.reselected import Reselected
 
 
 @REGISTRY.register("discover_wirings")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DiscoverWirings(Reallocation):
+class DiscoverWirings(Reselected):
     """Uses the largest weights of every layer, and trains them all.
 
     After every step the largest absolute weights become the active ones, so
@@ -34,13 +31,7 @@ class DiscoverWirings(Reallocation):
     - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
     """
 
-    at_start: ClassVar[bool] = True
-    straight_through: ClassVar[bool] = True
-    every_step: ClassVar[bool] = True
-    zero_inactive: ClassVar[bool] = False
-
     sparsity: float | None = None
-    stop: Time = 1.0
 
     def __post_init__(self):
         sparsity = self.sparsity
@@ -50,31 +41,21 @@ class DiscoverWirings(Reallocation):
                 f"Received: sparsity={sparsity!r}"
             )
 
-    def period(self, horizon):
-        return Period(1, 0, horizon.steps(self.stop, "stop"))
-
     def init(self, layers):
         return {
             f"count/{key}": np.int64(self._count(layer.mask))
             for key, layer in layers.items()
         }
 
-    def initial_masks(self, layers, state, *, seed):
-        del seed
-        return _largest(layers, state), state
-
-    def update(self, layers, state, *, event, seed):
-        del event, seed
-        return _largest(layers, state), state
+    def _select(self, layers, state):
+        return {
+            key: masks.keep_top(
+                np.abs(layer.weights), int(state[f"count/{key}"])
+            )
+            for key, layer in layers.items()
+        }
 
     def _count(self, mask) -> int:
         if self.sparsity is None:
             return masks.count(mask)
         return mask.size - math.floor(self.sparsity * mask.size)
-
-
-def _largest(layers, state):
-    return {
-        key: masks.keep_top(np.abs(layer.weights), int(state[f"count/{key}"]))
-        for key, layer in layers.items()
-    }

@@ -60,12 +60,12 @@ def interval(every: Time | Mapping[int, int], horizon: Horizon):
         InputError: If it is malformed or nothing.
     """
     if isinstance(every, Mapping):
-        steps = sorted(
+        spans = sorted(
             (horizon.steps(f"{epoch}ep", "every"), value)
             for epoch, value in every.items()
         )
-        if steps and all(type(v) is int and v > 0 for _, v in steps):
-            return ((0, steps[0][1]), *steps[1:])
+        if spans and all(type(v) is int and v > 0 for _, v in spans):
+            return ((0, spans[0][1]), *spans[1:])
     else:
         steps = horizon.steps(every, "every")
         zero = float(str(every).removesuffix("ep")) == 0.0

@@ -21,8 +21,8 @@ SCHEDULES = {
     "constant": lambda progress: 0.0,
     "linear": lambda progress: 1.0 - progress,
     "cubic": lambda progress: (1.0 - progress) ** 3,
-    "exponential": None,
 }
+NAMES = ("exponential", *SCHEDULES)
 SCOPES = ("layer", "global")
 KINDS = ("conv", "dense")
 
@@ -76,8 +76,8 @@ class MagnitudePruning(Periodic):
 
     def __post_init__(self):
         super().__post_init__()
-        if not callable(self.schedule) and self.schedule not in SCHEDULES:
-            raise unknown("pruning schedule", self.schedule, SCHEDULES)
+        if not callable(self.schedule) and self.schedule not in NAMES:
+            raise unknown("pruning schedule", self.schedule, NAMES)
         if self.scope not in SCOPES:
             raise unknown("pruning scope", self.scope, SCOPES)
         targets = self.sparsity
@@ -228,7 +228,7 @@ class MagnitudePruning(Periodic):
     def _density(self, progress: float, initial: float, target: float):
         if self.schedule == "exponential":
             return initial * (target / initial) ** progress
-        factor = SCHEDULES[self.schedule](progress)
+        factor = SCHEDULES[str(self.schedule)](progress)
         return target + (initial - target) * factor
 
 

@@ -8,14 +8,12 @@ import numpy as np
 from cb.errors import InputError
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Penalty
-from cb.sparsity.reallocation.base import Reallocation
-from cb.sparsity.schedules import Period
-from cb.sparsity.schedules import Time
+from cb.sparsity.reallocation.reselected import Reselected
 
 
 @REGISTRY.register("n_by_m")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NByM(Reallocation):
+class NByM(Reselected):
     """Keeps the N largest of every M weights along an axis, re-selected.
 
     Gradients go to all weights, and those that are not used are pulled
@@ -36,17 +34,12 @@ class NByM(Reallocation):
     - [Zhou et al., 2021](https://arxiv.org/abs/2102.04010)
     """
 
-    at_start: ClassVar[bool] = True
-    straight_through: ClassVar[bool] = True
-    every_step: ClassVar[bool] = True
     keeps_count: ClassVar[bool] = False
-    zero_inactive: ClassVar[bool] = False
 
     n: int = 2
     m: int = 4
     axis: int = -2
     pull: float = 2e-4
-    stop: Time = 1.0
 
     def __post_init__(self):
         whole = isinstance(self.n, int) and isinstance(self.m, int)
@@ -61,9 +54,6 @@ class NByM(Reallocation):
                 f"Received: pull={self.pull!r}"
             )
 
-    def period(self, horizon):
-        return Period(1, 0, horizon.steps(self.stop, "stop"))
-
     def init(self, layers):
         for key, layer in layers.items():
             if not -layer.mask.ndim <= self.axis < layer.mask.ndim:
@@ -77,15 +67,8 @@ class NByM(Reallocation):
     def penalties(self, layers):
         return dict.fromkeys(layers, Penalty(inactive=self.pull))
 
-    def initial_masks(self, layers, state, *, seed):
-        del seed
-        return self._masks(layers), state
-
-    def update(self, layers, state, *, event, seed):
-        del event, seed
-        return self._masks(layers), state
-
-    def _masks(self, layers):
+    def _select(self, layers, state):
+        del state
         return {
             key: top_of_groups(np.abs(layer.weights), self.n, self.m, self.axis)
             for key, layer in layers.items()

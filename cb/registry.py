@@ -231,7 +231,7 @@ class Registry:
         )
 
     def _modules(self) -> dict[str, str]:
-        return _registered_names(self.package)
+        return registered_names(self.package)
 
 
 def _literal(value) -> bool:
@@ -242,23 +242,46 @@ def _literal(value) -> bool:
 
 
 @functools.cache
-def _registered_names(package: str) -> dict[str, str]:
+def registered_names(package: str) -> dict[str, str]:
+    """Read from the source which names the modules of a package register.
+
+    Args:
+        package: Name of a package, or of a single module.
+
+    Returns:
+        Dict of registered name to the module that registers it.
+    """
     found = importlib.util.find_spec(package)
-    folders = (found and found.submodule_search_locations) or []
-    names = {}
-    for folder in folders:
-        for path in sorted(pathlib.Path(folder).glob("*.py")):
-            if path.stem != "__init__":
-                for name in _decorated(path):
-                    names[name] = f"{package}.{path.stem}"
-    return names
+    if found is None or found.origin is None:
+        return {}
+    origin = pathlib.Path(found.origin)
+    if not found.submodule_search_locations:
+        return {name: package for name in _decorated(origin)}
+    return {
+        name: f"{package}.{path.stem}"
+        for path in sorted(origin.parent.glob("*.py"))
+        # A module with a registry of its own fills that one.
+        if path != origin and not _has_registry(path)
+        for name in _decorated(path)
+    }
+
+
+def _has_registry(path: pathlib.Path) -> bool:
+    return any(
+        isinstance(node, ast.Assign)
+        and any(getattr(name, "id", "") == "REGISTRY" for name in node.targets)
+        for node in _parsed(path).body
+    )
+
+
+def _parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _decorated(path: pathlib.Path) -> list[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     return [
         str(decorator.args[0].value)
-        for node in tree.body
+        for node in _parsed(path).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef)
         for decorator in node.decorator_list
         if isinstance(decorator, ast.Call)

@@ -11,6 +11,7 @@ from keras import ops
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
+from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
 from cb.sparsity.reallocation.base import Connections
@@ -28,14 +29,14 @@ class Kernels:
         algorithm: What it declares decides what is read and written.
 
     Raises:
-        ValueError: If the model has no masked layers or its optimizer does
+        InputError: If the model has no masked layers or its optimizer does
             not suit the algorithm.
     """
 
     def __init__(self, model: keras.Model, algorithm: Reallocation):
         self.kernels = masked_kernels(model)
         if not self.kernels:
-            raise ValueError(
+            raise InputError(
                 f"Model {model.name!r} has no masked layers. Make it "
                 "sparse with `cb.sparsify` first."
             )
@@ -152,7 +153,7 @@ class Kernels:
         algorithm = self._algorithm
         averages = inner(self._model.optimizer).use_ema
         if averages and algorithm.straight_through and algorithm.zero_inactive:
-            raise ValueError(
+            raise InputError(
                 f"Algorithm {type(algorithm).__name__} cannot train with "
                 "`use_ema=True`: the averages of inactive weights would not "
                 "stay zero."

@@ -11,6 +11,7 @@ from cb.callbacks.kernels import Kernels
 from cb.callbacks.probe import Batches
 from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import inner
+from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
@@ -39,7 +40,7 @@ class Reallocation(keras.callbacks.Callback):
     """Moves the connections of masked layers during `fit`.
 
     Inactive weights, their optimizer slots and moving averages are kept
-    exactly zero. Events follow `optimizer.iterations`, also under gradient
+    exactly zero, unless the algorithm trains them too. Events follow `optimizer.iterations`, also under gradient
     accumulation, loss scaling and `steps_per_execution`; one that is due
     after a step happens before the next step or at the end of the epoch.
 
@@ -58,10 +59,9 @@ class Reallocation(keras.callbacks.Callback):
             after every event.
 
     Raises:
-        InputError: If the algorithm's spec is wrong.
-        ValueError: In `fit`, if the model has no masked layers, its
-            optimizer cannot keep weights at zero, or gradients are needed
-            and `dataset` is missing.
+        InputError: If the algorithm's spec is wrong; in `fit`, if the model
+            or its optimizer does not suit it, or it needs gradients and
+            `dataset` is missing.
 
     Example:
 
@@ -138,7 +138,9 @@ class Reallocation(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch is where Keras hands logs to callbacks, which
-        # makes it wait for the step; its beginning costs nothing.
+        # makes it wait for the step; its beginning costs nothing. Reading
+        # the step costs as much as small layers do, so it is read only when
+        # enough batches are done for an event to be due.
         if self._next is not None and self._unread >= self._next - self._step:
             self._catch_up()
         self._unread += self.model.steps_per_execution
@@ -161,12 +163,12 @@ class Reallocation(keras.callbacks.Callback):
     def _check(self):
         name = type(self.algorithm).__name__
         if self._needs_data() and self._batches is None:
-            raise ValueError(
+            raise InputError(
                 f"Algorithm {name} needs gradients. "
                 "Pass `dataset`, from which probe batches are taken."
             )
         if self.algorithm.every_step and self.model.steps_per_execution > 1:
-            raise ValueError(
+            raise InputError(
                 f"Algorithm {name} acts after every step. Compile the model "
                 "with `steps_per_execution=1`. Received: "
                 f"steps_per_execution={self.model.steps_per_execution}"

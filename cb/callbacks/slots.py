@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from cb.errors import InputError
 from cb.variables import read
 
 # Muon orthogonalises whole updates and so moves inactive weights; Adafactor
@@ -44,13 +45,13 @@ def slots(
         List of lists of `Slot`, one list a weight.
 
     Raises:
-        ValueError: If the optimizer moves inactive weights or has state that
+        InputError: If the optimizer moves inactive weights or has state that
             does not belong to one weight each.
     """
     optimizer = inner(optimizer)
     name = type(optimizer).__name__
     if name in REFUSED:
-        raise ValueError(
+        raise InputError(
             f"Optimizer {name} cannot train masked layers: its update mixes "
             "the weights of a kernel, so inactive ones would not stay zero. "
             "Use one that updates weight by weight, such as SGD or Adam."
@@ -63,7 +64,7 @@ def slots(
         if len(variable.shape) > 0 and id(variable) not in covered
     ]
     if uncovered:
-        raise ValueError(
+        raise InputError(
             f"Optimizer {name} cannot train masked layers: its variables "
             f"{uncovered} do not belong to one weight each."
         )
@@ -121,7 +122,7 @@ def momentum(
         Function without arguments that returns one float32 array a weight.
 
     Raises:
-        ValueError: If the optimizer keeps no momentum.
+        InputError: If the optimizer keeps no momentum.
     """
     optimizer = inner(optimizer)
     first = next(
@@ -133,7 +134,7 @@ def momentum(
         None,
     )
     if first is None or _averages_weights(optimizer):
-        raise ValueError(
+        raise InputError(
             f"Optimizer {type(optimizer).__name__} keeps no momentum. Use "
             "one that does, such as SGD(momentum=0.9) or Adam."
         )

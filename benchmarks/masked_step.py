@@ -1,0 +1,144 @@
+"""Time of a sparse training step as a ratio to the dense one.
+
+Sparse and dense `fit` take turns in one process; the time of a step is that
+of a whole epoch of steps, callback and reallocation events included. The
+same is done for the TensorFlow Model Optimization toolkit on the old Keras.
+
+    python benchmarks/masked_step.py --network=mlp_784_300_100
+"""
+
+import os
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import statistics  # noqa: E402
+import time  # noqa: E402
+import warnings  # noqa: E402
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from absl import app  # noqa: E402
+from absl import flags  # noqa: E402
+from networks import NETWORKS  # noqa: E402
+
+import cb  # noqa: E402
+
+NETWORK = flags.DEFINE_enum(
+    "network", "mlp_784_300_100", sorted(NETWORKS), "Network."
+)
+STEPS = flags.DEFINE_integer("steps", 500, "Steps in a turn.")
+TURNS = flags.DEFINE_integer("turns", 15, "Turns of each kind.")
+ALGORITHM = flags.DEFINE_string("algorithm", "rigl", "Reallocation.")
+JIT = flags.DEFINE_bool("jit_compile", False, "Compile with XLA.")
+TOOLKIT = flags.DEFINE_bool("toolkit", True, "Measure the toolkit too.")
+
+
+def stopwatch(library):
+    """Return a callback of a Keras library that times its epochs."""
+
+    class Stopwatch(library.callbacks.Callback):
+        """Times the epoch, without what `fit` does before and after."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seconds = time.perf_counter() - self.start
+
+    return Stopwatch()
+
+
+def batches(shape, size):
+    """Return one random batch, repeated for ever."""
+    random = np.random.default_rng(0)
+    x = random.random((size, *shape), np.float32)
+    y = random.integers(0, 10, size)
+    return tf.data.Dataset.from_tensors((x, y)).repeat()
+
+
+def compiled(library, model):
+    """Compile a model of a Keras library; return a function for one turn."""
+    model.compile(
+        optimizer=library.optimizers.SGD(0.01, momentum=0.9),
+        loss=library.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=JIT.value,
+    )
+    return model
+
+
+def turn(library, model, dataset, callbacks):
+    """Train for one turn; return the seconds of a step."""
+    watch = stopwatch(library)
+    options = {"shuffle": False} if library is keras else {}
+    model.fit(
+        dataset,
+        epochs=1,
+        steps_per_epoch=STEPS.value,
+        verbose=0,
+        callbacks=[*callbacks, watch],
+        **options,
+    )
+    return watch.seconds / STEPS.value
+
+
+def contestants():
+    """Return name to a function that trains for one turn."""
+    build, size = NETWORKS[NETWORK.value]
+    dense = compiled(keras, build(keras))
+    dataset = batches(dense.input_shape[1:], size)
+    sparse = compiled(keras, cb.sparsify(build(keras), 0.9))
+    # Events go on for all turns, as in the middle of a long training.
+    mover = cb.callbacks.Reallocation(
+        ALGORITHM.value, dataset=dataset, total_steps=10**6
+    )
+    runs = {
+        "dense": lambda: turn(keras, dense, dataset, []),
+        "sparse": lambda: turn(keras, sparse, dataset, [mover]),
+    }
+    if TOOLKIT.value:
+        runs |= toolkit_contestants(build, dataset)
+    return runs
+
+
+def toolkit_contestants(build, dataset):
+    """Return the dense and the pruned model of the old Keras."""
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    old = compiled(tf_keras, build(tf_keras))
+    schedule = tfmot.sparsity.keras.ConstantSparsity(0.9, 0, frequency=100)
+    pruned = tfmot.sparsity.keras.prune_low_magnitude(build(tf_keras), schedule)
+    pruned = compiled(tf_keras, pruned)
+    update = tfmot.sparsity.keras.UpdatePruningStep()
+    return {
+        "toolkit_dense": lambda: turn(tf_keras, old, dataset, []),
+        "toolkit_sparse": lambda: turn(tf_keras, pruned, dataset, [update]),
+    }
+
+
+def main(arguments):
+    """Let all take turns and print medians and ratios."""
+    del arguments
+    warnings.simplefilter("ignore")
+    runs = contestants()
+    seconds = {name: [] for name in runs}
+    for number in range(TURNS.value + 1):
+        for name, run in runs.items():
+            taken = run()
+            if number:  # The first turn compiles.
+                seconds[name].append(taken)
+    print(f"{NETWORK.value}, jit_compile={JIT.value}, {ALGORITHM.value}")
+    for name, values in seconds.items():
+        base = seconds["toolkit_dense" if "toolkit" in name else "dense"]
+        ratios = [a / b for a, b in zip(values, base, strict=True)]
+        low, middle, high = np.percentile(ratios, [25, 50, 75])
+        print(
+            f"{name:<16} {1e3 * statistics.median(values):8.3f} ms/step  "
+            f"ratio {middle:.3f} ({low:.3f} to {high:.3f})"
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

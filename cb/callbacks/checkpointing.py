@@ -1,0 +1,141 @@
+"""Saves the whole state of a training, and goes on from it."""
+
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from cb.callbacks.training_state import TrainingState
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import read_all
+from cb.runs.checkpoint import Checkpoint
+from cb.runs.checkpoint import CheckpointFolder
+from cb.variables import average_replicas
+from cb.variables import read
+
+
+class AverageStatistics(keras.callbacks.Callback):
+    """Gives all replicas the same batch-norm statistics at an epoch's end.
+
+    Each replica keeps its own; what is evaluated and saved is their mean.
+    """
+
+    def on_test_begin(self, logs=None):
+        average_replicas(self.model.non_trainable_variables)
+
+    def on_epoch_end(self, epoch, logs=None):
+        average_replicas(self.model.non_trainable_variables)
+
+
+class Checkpointing(keras.callbacks.Callback):
+    """Saves `initial`, `last`, `best` and numbered checkpoints.
+
+    It must come after the callbacks whose state it saves.
+
+    Args:
+        folder: Path of the checkpoints.
+        callbacks: Dict of name to callback with `get_state`, `set_state`.
+        metrics_size: Callable that returns the size in bytes of the metrics
+            file, which a resumed run cuts back to.
+        steps_per_epoch: Integer.
+        save_every: Integer, steps between saves of `last`.
+        checkpoint_every: Integer, epochs between numbered checkpoints, 0 for
+            none.
+        monitor: String, the metric whose highest value is `best`.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        callbacks: dict[str, Any],
+        metrics_size,
+        steps_per_epoch: int,
+        save_every: int,
+        checkpoint_every: int = 0,
+        monitor: str = "val_accuracy",
+    ):
+        super().__init__()
+        self.folder = CheckpointFolder(folder)
+        self.callbacks = callbacks
+        self.metrics_size = metrics_size
+        self.steps_per_epoch = steps_per_epoch
+        self.save_every = save_every
+        self.checkpoint_every = checkpoint_every
+        self.monitor = monitor
+        self.best: float | None = None
+        self._inside: Checkpoint | None = None
+        self._first_batch = 0
+        self._epoch = 0
+
+    def save_initial(self) -> None:
+        """Save the model before its first step, inactive weights included."""
+        arrays = read_all(model_variables(self.model))
+        meta = {"step": 0, "epoch": 0, "batch": 0}
+        self.folder.save("initial", Checkpoint(arrays, meta))
+
+    def restore(self, checkpoint: Checkpoint) -> tuple[int, int]:
+        """Take over a state.
+
+        Args:
+            checkpoint: `Checkpoint` of this run.
+
+        Returns:
+            Tuple of completed epochs and batches of the epoch begun.
+        """
+        self._training_state().restore(checkpoint.arrays)
+        self.best = checkpoint.meta["best"]
+        epoch, batch = checkpoint.meta["epoch"], checkpoint.meta["batch"]
+        self._inside = checkpoint if batch else None
+        self._first_batch = batch
+        return epoch, batch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._inside is not None:
+            # `fit` has just reset the metrics.
+            self._training_state().restore_metrics(self._inside.arrays)
+            self._inside = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        done = self._first_batch + batch
+        steps = self._epoch * self.steps_per_epoch + done
+        if batch > 0 and steps % self.save_every == 0:
+            self._save("last", self._epoch, done)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._first_batch = 0
+        completed = epoch + 1
+        value = (logs or {}).get(self.monitor)
+        better = value is not None and (self.best is None or value > self.best)
+        if better:
+            self.best = float(value)
+            self._save("best", completed)
+        if self.checkpoint_every and completed % self.checkpoint_every == 0:
+            self._save(completed, completed)
+        steps = completed * self.steps_per_epoch
+        last = completed == self.params["epochs"]
+        if last or steps % self.save_every < self.steps_per_epoch:
+            self._save("last", completed)
+
+    def _training_state(self):
+        return TrainingState(self.model, self.callbacks)
+
+    def _save(self, name, epoch: int, batch: int = 0):
+        arrays = self._training_state().arrays(inside_epoch=batch > 0)
+        meta = {
+            "step": int(read(self.model.optimizer.iterations)),
+            "epoch": epoch,
+            "batch": batch,
+            "best": self.best,
+            "metrics_size": self.metrics_size(),
+        }
+        self.folder.save(name, Checkpoint(arrays, meta))
+
+
+def estimate_bytes(model: keras.Model) -> int:
+    """Estimate the size of one checkpoint of a compiled model."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return sum(
+        int(np.prod(v.shape)) * np.dtype("float32").itemsize for v in variables
+    )

@@ -1,0 +1,163 @@
+"""Everything that a training carries from one step to the next."""
+
+import collections
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from cb.errors import InputError
+from cb.layers.masked import ordered_layers
+from cb.variables import read_replicas
+from cb.variables import write_replicas
+
+Arrays = dict[str, np.ndarray]
+
+
+def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Name the variables of a model, seeds included, in a stable way.
+
+    The name is the position of the layer and the variable's own name, which
+    is the same for a model built again and for its dense or sparse form.
+
+    Args:
+        model: Keras model, built.
+
+    Returns:
+        Dict of name to variable, all of `model.variables`.
+
+    Raises:
+        ValueError: If a variable belongs to no layer.
+    """
+    found: dict[str, keras.Variable] = {}
+    for position, layer in enumerate(ordered_layers(model)):
+        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+        own += [generator.state for generator in layer._seed_generators]
+        seen: collections.Counter = collections.Counter()
+        for variable in own:
+            number = seen[variable.name]
+            seen[variable.name] += 1
+            suffix = f"_{number}" if number else ""
+            found[f"model/{position}/{variable.name}{suffix}"] = variable
+    missing = {id(v) for v in model.variables} - {id(v) for v in found.values()}
+    if missing:
+        paths = [v.path for v in model.variables if id(v) in missing]
+        raise ValueError(
+            f"Model {model.name!r} has variables outside of its layers, which "
+            f"cannot be saved: {paths}"
+        )
+    return found
+
+
+def read_all(variables: Mapping[str, keras.Variable]) -> Arrays:
+    """Read variables, those of each replica apart where they differ."""
+    arrays = {}
+    for name, variable in variables.items():
+        for number, value in enumerate(read_replicas(variable)):
+            arrays[f"{name}@{number}" if number else name] = value
+    return arrays
+
+
+def write_all(
+    variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Assign variables from arrays as `read_all` returned them.
+
+    Raises:
+        InputError: If an array is missing or has another shape.
+    """
+    values = {name: _values(name, arrays) for name in variables}
+    for name, variable in variables.items():
+        if not values[name]:
+            raise InputError(_missing(name))
+        shape = tuple(variable.shape)
+        if values[name][0].shape != shape:
+            raise InputError(
+                f"The checkpoint's {name!r} has another shape. Expected "
+                f"{shape}. Received: {values[name][0].shape}"
+            )
+    for name, variable in variables.items():
+        write_replicas(
+            variable, [_typed(value, variable) for value in values[name]]
+        )
+
+
+def _values(name: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    values = [arrays[name]] if name in arrays else []
+    while (key := f"{name}@{len(values)}") in arrays:
+        values.append(arrays[key])
+    return values
+
+
+def _missing(name: str) -> str:
+    if name.endswith("/mask"):
+        return (
+            "The checkpoint has no masks, but the model is sparse. Expected "
+            "a checkpoint of a sparse model; to start a new run from dense "
+            f"weights, use `--initialize_from`. Missing: {name!r}"
+        )
+    return f"The checkpoint does not fit the model. Missing: {name!r}"
+
+
+def _typed(array: np.ndarray, variable: keras.Variable) -> np.ndarray:
+    # NumPy files know no bfloat16 and give its bytes back without a type.
+    if array.dtype.kind == "V":
+        return array.view(keras.ops.zeros((), variable.dtype).numpy().dtype)
+    return array
+
+
+class TrainingState:
+    """The variables and callbacks that make a resumed training exact.
+
+    Args:
+        model: Compiled Keras model with a built optimizer.
+        callbacks: Dict of name to callback with `get_state` and `set_state`.
+    """
+
+    def __init__(self, model: keras.Model, callbacks: Mapping):
+        self._model = model
+        self._callbacks = callbacks
+
+    def arrays(self, inside_epoch: bool) -> Arrays:
+        """Return the whole state as arrays by name.
+
+        Args:
+            inside_epoch: Boolean, whether the running means of the epoch's
+                metrics belong to it.
+        """
+        arrays = read_all(self._variables(inside_epoch))
+        for name, callback in self._callbacks.items():
+            for key, value in callback.get_state().items():
+                arrays[f"callback/{name}/{key}"] = value
+        return arrays
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over a state; the metrics of an epoch by `restore_metrics`."""
+        write_all(self._variables(inside_epoch=False), arrays)
+        for name, callback in self._callbacks.items():
+            prefix = f"callback/{name}/"
+            callback.set_state(
+                {
+                    key.removeprefix(prefix): value
+                    for key, value in arrays.items()
+                    if key.startswith(prefix)
+                }
+            )
+
+    def restore_metrics(self, arrays: Arrays) -> None:
+        """Take over the running means of an epoch's metrics."""
+        write_all(self._metrics(), arrays)
+
+    def _variables(self, inside_epoch: bool) -> dict[str, keras.Variable]:
+        variables = model_variables(self._model)
+        for number, variable in enumerate(self._model.optimizer.variables):
+            variables[f"optimizer/{number}"] = variable
+        if inside_epoch:
+            variables |= self._metrics()
+        return variables
+
+    def _metrics(self) -> dict[str, keras.Variable]:
+        return {
+            f"metrics/{number}": variable
+            for number, variable in enumerate(self._model.metrics_variables)
+        }

@@ -1,0 +1,274 @@
+"""The configuration of a run, and the layers it is made of."""
+
+import ast
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from cb.errors import InputError
+from cb.registry import Spec
+from cb.registry import parse_spec
+from cb.registry import unknown
+from cb.sparsity.schedules import Time
+
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+# Where a run lives and how it is watched; two runs that differ in nothing
+# else are the same run.
+NOT_IDENTITY = (
+    "checkpoint_every",
+    "data_dir",
+    "job_idx",
+    "name",
+    "print_every",
+    "run_dir",
+    "save_every",
+)
+SPECS = (
+    "dataset",
+    "distribution",
+    "learning_rate_schedule",
+    "model",
+    "optimizer",
+    "reallocation",
+    "strategy",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that a training run depends on.
+
+    A field is a flag of the same name, documented there. Fields of `SPECS`
+    hold a part's name with its hyperparameters.
+
+    Raises:
+        InputError: If a value has the wrong type or is out of range.
+    """
+
+    dataset: str = "digits"
+    data_dir: str | None = None
+    validation_fraction: float = 0.1
+    augmentation: str = "none"
+    model: str = "mlp"
+    sparsity: float = 0.9
+    distribution: str = "erk"
+    granularity: str = "weight"
+    include: list[str] | None = None
+    exclude: list[str] | None = None
+    reallocation: str = "rigl"
+    optimizer: str = "sgd(momentum=0.9, nesterov=True)"
+    learning_rate: float = 0.1
+    learning_rate_schedule: str = "cosine"
+    batch_size: int = 50
+    epochs: int = 30
+    seed: int = 0
+    dtype: str = "float32"
+    strategy: str = "auto"
+    run_dir: str | None = None
+    name: str | None = None
+    job_idx: int | None = None
+    initialize_from: str | None = None
+    initial_epoch: int = 0
+    checkpoint_every: int = 0
+    save_every: Time = "1ep"
+    print_every: int = 100
+    evaluate_train: bool = False
+
+    def __post_init__(self):
+        hints = typing.get_type_hints(Config)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            converted = _converted(field.name, value, hints[field.name])
+            object.__setattr__(self, field.name, converted)
+        self._check_ranges()
+        for name in SPECS:
+            parse_spec(getattr(self, name))
+
+    def _check_ranges(self):
+        _check(self, "sparsity", 0.0 <= self.sparsity < 1.0, "in [0, 1)")
+        _check(
+            self,
+            "validation_fraction",
+            0.0 <= self.validation_fraction < 1.0,
+            "in [0, 1)",
+        )
+        _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
+        for name in ("batch_size", "epochs", "print_every"):
+            _check(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("initial_epoch", "checkpoint_every", "seed"):
+            _check(self, name, getattr(self, name) >= 0, "at least 0")
+        if self.initial_epoch >= self.epochs:
+            raise InputError(
+                "Argument `initial_epoch` must be less than `epochs`. "
+                f"Received: initial_epoch={self.initial_epoch}, "
+                f"epochs={self.epochs}"
+            )
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields as values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the fields that make two runs the same run."""
+        return {
+            key: value
+            for key, value in self.as_dict().items()
+            if key not in NOT_IDENTITY
+        }
+
+    def short_hash(self) -> str:
+        """Return eight hexadecimal digits that stand for the identity."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+
+    def differences(self, other: "Config") -> list[str]:
+        """List the fields in which the identities differ, as lines."""
+        mine, others = self.identity(), other.identity()
+        return [
+            f"{key}: {mine[key]!r} is not {others[key]!r}"
+            for key in mine
+            if mine[key] != others[key]
+        ]
+
+
+def layered(
+    file: str | None, flags: Mapping[str, Any], settings: list[str]
+) -> tuple[Config, dict[str, str]]:
+    """Lay defaults, a file, flags and `--set` on top of each other.
+
+    Args:
+        file: Path of a YAML or JSON file, or `None`.
+        flags: Dict of field to value, those given explicitly.
+        settings: List of `"field=value"` or `"field.keyword=value"`.
+
+    Returns:
+        Tuple of the `Config` and a dict that says where each value came
+        from.
+
+    Raises:
+        InputError: If the file, a name or a value is wrong.
+    """
+    fields = [field.name for field in dataclasses.fields(Config)]
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(fields, "default")
+    if file is not None:
+        for key, value in read_file(file).items():
+            values[key] = value
+            sources[key] = f"file {file}"
+    for key, value in flags.items():
+        values[key] = value
+        sources[key] = "flag"
+    for setting in settings:
+        path = _apply(setting, values, fields)
+        sources[path] = "set"
+    return Config(**values), sources
+
+
+def read_file(file: str) -> dict[str, Any]:
+    """Read the fields of a configuration from YAML or JSON.
+
+    Args:
+        file: Path; a run's own `config.json` is accepted too.
+
+    Returns:
+        Dict of field name to value.
+
+    Raises:
+        InputError: If the file cannot be read or holds an unknown name.
+    """
+    try:
+        # Every JSON file is a YAML file.
+        content = yaml.safe_load(pathlib.Path(file).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"Argument `config` cannot be read: {reason}"
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        content = content["config"]
+    if not isinstance(content, dict):
+        raise InputError(
+            "Argument `config` must be a file with a mapping of names to "
+            f"values. Received: {file!r}"
+        )
+    known = [field.name for field in dataclasses.fields(Config)]
+    for key in content:
+        if key not in known:
+            raise unknown(f"name in {file!r}", key, known)
+    return content
+
+
+def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
+    path, separator, text = setting.partition("=")
+    if not separator:
+        raise InputError(
+            "Argument `set` must have the form `name=value` or "
+            f"`name.keyword=value`. Received: set={setting!r}"
+        )
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    field, _, keyword = path.partition(".")
+    if field not in fields:
+        raise unknown("name in `set`", field, fields)
+    if keyword:
+        if field not in SPECS:
+            raise unknown("part with keywords in `set`", field, SPECS)
+        spec = parse_spec(values.get(field, getattr(Config, field)))
+        value = str(Spec(spec.name, spec.args, {**spec.kwargs, keyword: value}))
+    values[field] = value
+    return path
+
+
+def _converted(name: str, value: Any, hint: Any) -> Any:
+    """Return the value as its field's type, or refuse it."""
+    kinds = typing.get_args(hint) or (hint,)
+    if typing.get_origin(hint) is list:
+        kinds = (hint,)
+    if list[str] in kinds and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if str in kinds and float in kinds and isinstance(value, str):
+        # A time that came from the command line as text.
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value)
+    if float in kinds and int not in kinds and type(value) is int:
+        value = float(value)
+    plain = tuple(typing.get_origin(kind) or kind for kind in kinds)
+    if type(value) not in plain:
+        expected = " or ".join(
+            "None" if kind is type(None) else kind.__name__ for kind in plain
+        )
+        raise InputError(
+            f"Argument `{name}` must be of type {expected}. "
+            f"Received: {name}={value!r}"
+        )
+    return value
+
+
+def _check(config: Config, name: str, good: bool, expected: str) -> None:
+    if not good:
+        value = getattr(config, name)
+        raise InputError(
+            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+        )
+
+
+def default_run_dir(config: Config) -> str:
+    """Return `runs/<name or model>[_<job_idx>]_<hash>`."""
+    name = config.name or parse_spec(config.model).name
+    parts = [name, config.short_hash()]
+    if config.job_idx is not None:
+        parts.insert(1, str(config.job_idx))
+    return os.path.join("runs", "_".join(parts))

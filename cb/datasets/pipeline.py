@@ -1,0 +1,168 @@
+"""Batches as a pure function of the seed and the step."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from cb.datasets import augmentation
+from cb.datasets.source import Examples
+from cb.errors import InputError
+from cb.sparsity.seeds import fold
+
+
+class TrainingBatches:
+    """Training batches that any step can be asked for.
+
+    Stateful shuffles do not survive a restart, so the order is computed: a
+    keyed permutation of each epoch's indices, evaluated at the positions of
+    the step. Every epoch drops the remainder of its own permutation.
+
+    Args:
+        examples: `Examples`.
+        batch_size: Integer, global.
+        seed: Integer.
+        augment: Spec of augmentations, for images.
+
+    Raises:
+        InputError: If there are fewer examples than a batch holds, or
+            augmentations are asked for that the features cannot take.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int,
+        augment: str = "none",
+    ):
+        if batch_size > len(examples):
+            raise InputError(
+                "Argument `batch_size` must be at most the number of training "
+                f"examples, {len(examples)}. Received: batch_size={batch_size}"
+            )
+        self.batch_size = batch_size
+        self.steps_per_epoch = len(examples) // batch_size
+        self._seed = seed
+        self.size = len(examples)
+        self._features = tf.constant(examples.features)
+        self._labels = tf.constant(examples.labels)
+        self._augment = augmentation.build(augment)
+        if augment != "none" and examples.features.ndim != 4:
+            raise InputError(
+                "Argument `augmentation` needs images. Received: "
+                f"augmentation={augment!r} for examples of shape "
+                f"{examples.features.shape[1:]}"
+            )
+        self.seconds_waited = 0.0
+
+    def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
+        """Return the batches of the steps in `[first_step, last_step)`.
+
+        Args:
+            first_step: Integer, counted from the start of the training.
+            last_step: Integer.
+
+        Returns:
+            A `tf.data.Dataset` of `(features, labels)`: float32
+            `(batch_size, ...)` and int32 `(batch_size,)`.
+        """
+        steps = tf.data.Dataset.range(first_step, last_step)
+        batches = steps.map(
+            self._batch,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        ).prefetch(tf.data.AUTOTUNE)
+        return self._timed(batches)
+
+    def probe(self, number: int):
+        """Return batch `number` of an order of its own.
+
+        Args:
+            number: Integer, from 0.
+
+        Returns:
+            Tuple of features and labels, as those of `dataset`.
+        """
+        return self._probe_batch(tf.constant(number, tf.int64))
+
+    @tf.function
+    def _probe_batch(self, number):
+        return self._batch(number, order="probe")
+
+    def _batch(self, step, order="training"):
+        epoch = step // self.steps_per_epoch
+        first = step % self.steps_per_epoch * self.batch_size
+        key = fold(self._seed, "order", order)
+        seed = tf.stack(
+            [
+                tf.constant(key & 0xFFFFFFFF, tf.uint32),
+                tf.cast(epoch + (key >> 32), tf.uint32),
+            ]
+        )
+        examples = tf.random.experimental.index_shuffle(
+            first + tf.range(self.batch_size, dtype=tf.int64),
+            seed,
+            max_index=self.size - 1,
+        )
+
+        def random(name):
+            return augmentation.uniform(self._seed, epoch, examples, name)
+
+        features = unit_scaled(tf.gather(self._features, examples))
+        features = self._augment(features, random)
+        return features, tf.gather(self._labels, examples)
+
+    def _timed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Add up in `seconds_waited` how long each batch kept a step waiting.
+
+        A zip pulls its parts one after the other, so the clocks on either
+        side of the batches are read before and after the wait. The clocks
+        are Python's: TensorFlow has none that it calls deterministic.
+        """
+
+        def clock(sign):
+            def read(_):
+                self.seconds_waited += sign * time.perf_counter()
+                return True
+
+            return tf.data.Dataset.counter().map(
+                lambda number: tf.numpy_function(read, [number], tf.bool)
+            )
+
+        return tf.data.Dataset.zip(clock(-1), batches, clock(+1)).map(
+            lambda before, batch, after: batch
+        )
+
+
+def evaluation_batches(
+    examples: Examples, batch_size: int, replicas: int = 1
+) -> tf.data.Dataset:
+    """Return every example once, in order, no remainder dropped.
+
+    Args:
+        examples: `Examples`.
+        batch_size: Integer, the most that a batch may hold.
+        replicas: Integer, replicas that share each batch.
+
+    Returns:
+        A `tf.data.Dataset` of `(features, labels)`.
+    """
+    size = max(min(batch_size, len(examples)), replicas)
+    # A last batch smaller than the number of replicas leaves one without
+    # examples, whose mean loss is not a number.
+    while 0 < len(examples) % size < replicas:
+        size -= 1
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(examples))
+    return (
+        dataset.batch(size)
+        .map(lambda features, labels: (unit_scaled(features), labels))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def unit_scaled(features):
+    """Map uint8 pixels to float32 in [0, 1]; leave floats as they are."""
+    if features.dtype == np.uint8:
+        return tf.cast(features, tf.float32) / 255.0
+    return features

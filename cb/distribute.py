@@ -1,0 +1,82 @@
+"""Strategies of `tf.distribute`, chosen by name."""
+
+import tensorflow as tf
+
+from cb.errors import InputError
+from cb.registry import Registry
+
+REGISTRY = Registry("strategy", __name__)
+
+names = REGISTRY.names
+build = REGISTRY.build
+
+
+@REGISTRY.register("auto")
+def auto():
+    """Mirror over all visible GPUs if there are several, else one device."""
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return mirrored()
+    return none()
+
+
+@REGISTRY.register("none")
+def none():
+    """Use one device, without distribution."""
+    return tf.distribute.get_strategy()
+
+
+@REGISTRY.register("mirrored")
+def mirrored(devices: int | None = None):
+    """Copy the model to several devices of this machine.
+
+    Args:
+        devices: Integer, how many: of the visible GPUs, or where there are
+            none, logical CPU devices. Defaults to all GPUs.
+
+    Returns:
+        A `tf.distribute.MirroredStrategy`.
+
+    Raises:
+        InputError: If there are not as many devices.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if devices is None and not gpus:
+        raise InputError(
+            "Strategy `mirrored` found no GPU. Expected `mirrored(devices=N)` "
+            "for N logical CPU devices. Received: mirrored"
+        )
+    number = len(gpus) if devices is None else devices
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InputError(
+            "Argument `devices` must be an integer of at least 1. "
+            f"Received: devices={devices!r}"
+        )
+    if gpus:
+        if number > len(gpus):
+            raise InputError(
+                f"Argument `devices` must be at most {len(gpus)}, the number "
+                f"of visible GPUs. Received: devices={number}"
+            )
+        return tf.distribute.MirroredStrategy(
+            [f"GPU:{index}" for index in range(number)]
+        )
+    _split_cpu(number)
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{index}" for index in range(number)]
+    )
+
+
+def _split_cpu(number: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    configured = tf.config.get_logical_device_configuration(cpu) or [None]
+    if len(configured) >= number:
+        return
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * number
+        )
+    except RuntimeError as error:
+        raise InputError(
+            "Strategy `mirrored` must be built before TensorFlow is used. "
+            f"Received: devices={number} with {len(configured)} configured"
+        ) from error

@@ -1,0 +1,252 @@
+"""The one composition root: from a configuration to a trained model."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cb import conversion
+from cb import datasets
+from cb import distribute
+from cb import models
+from cb.callbacks.checkpointing import AverageStatistics
+from cb.callbacks.checkpointing import Checkpointing
+from cb.callbacks.pictures import Pictures
+from cb.callbacks.progress import PlainProgress
+from cb.callbacks.progress import StopWhenNotFinite
+from cb.callbacks.reallocation import Reallocation
+from cb.callbacks.run_logger import RunLogger
+from cb.config import Config
+from cb.datasets import augmentation
+from cb.datasets.pipeline import TrainingBatches
+from cb.datasets.pipeline import evaluation_batches
+from cb.datasets.source import Source
+from cb.datasets.source import hold_out
+from cb.errors import InputError
+from cb.optimization import learning_rates
+from cb.optimization import optimizers
+from cb.runs.directory import RunDirectory
+from cb.sparsity import distributions
+from cb.sparsity import reallocation
+from cb.sparsity.schedules import Horizon
+from cb.sparsity.seeds import fold
+
+TOP = 5
+
+REGISTRIES = {
+    "dataset": datasets.REGISTRY,
+    "distribution": distributions.REGISTRY,
+    "learning_rate_schedule": learning_rates.REGISTRY,
+    "model": models.REGISTRY,
+    "optimizer": optimizers.REGISTRY,
+    "reallocation": reallocation.REGISTRY,
+    "strategy": distribute.REGISTRY,
+}
+
+
+def completed(config: Config) -> Config:
+    """Write out every hyperparameter that a spec leaves to its default.
+
+    Raises:
+        InputError: If a name or a keyword in a spec is unknown.
+    """
+    specs: dict[str, Any] = {
+        field: str(registry.complete(getattr(config, field)))
+        for field, registry in REGISTRIES.items()
+    }
+    specs["augmentation"] = augmentation.complete(config.augmentation)
+    return dataclasses.replace(config, **specs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The examples of a run, and the batches made of them."""
+
+    source: Source
+    batches: TrainingBatches
+    train: tf.data.Dataset
+    validation: tf.data.Dataset | None
+    test: tf.data.Dataset
+
+    def horizon(self, epochs: int) -> Horizon:
+        """Return the length of a training of so many epochs."""
+        steps = self.batches.steps_per_epoch
+        return Horizon(epochs * steps, steps)
+
+
+def build_data(config: Config, replicas: int) -> Data:
+    """Load the data set and cut it into parts and batches."""
+    if config.batch_size % replicas:
+        raise InputError(
+            f"Argument `batch_size` is global and must be divisible by the "
+            f"{replicas} replicas. Received: batch_size={config.batch_size}"
+        )
+    source = datasets.load(config.dataset, config.data_dir)
+    train, validation = hold_out(
+        source.train, config.validation_fraction, config.seed
+    )
+    batches = TrainingBatches(
+        train, config.batch_size, config.seed, config.augmentation
+    )
+    evaluation = functools.partial(
+        evaluation_batches, batch_size=config.batch_size, replicas=replicas
+    )
+    return Data(
+        source,
+        batches,
+        train=evaluation(train),
+        validation=validation and evaluation(validation),
+        test=evaluation(source.test),
+    )
+
+
+def build_model(config: Config, source: Source) -> keras.Model:
+    """Build the sparse model, its weights and masks drawn from the seed."""
+    keras.config.set_dtype_policy(config.dtype)
+    keras.utils.set_random_seed(fold(config.seed, "model") % 2**32)
+    model = models.build(config.model, source.input_shape, source.num_classes)
+    return conversion.sparsify(
+        model,
+        config.sparsity,
+        distribution=config.distribution,
+        include=config.include,
+        exclude=config.exclude,
+        granularity=config.granularity,
+        seed=config.seed,
+    )
+
+
+def compile_model(
+    model: keras.Model, config: Config, horizon: Horizon, num_classes: int
+) -> None:
+    """Give the model its optimizer, loss and metrics, all built."""
+    learning_rate = learning_rates.build(
+        config.learning_rate_schedule,
+        learning_rate=config.learning_rate,
+        horizon=horizon,
+    )
+    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if num_classes > TOP:
+        metrics.append(
+            keras.metrics.SparseTopKCategoricalAccuracy(
+                k=TOP, name=f"top_{TOP}_accuracy"
+            )
+        )
+    optimizer = optimizers.build(config.optimizer, learning_rate=learning_rate)
+    if config.dtype == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=metrics,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """The callbacks of a run that others have to reach."""
+
+    reallocation: Reallocation
+    logger: RunLogger
+    checkpointing: Checkpointing
+    others: list[keras.callbacks.Callback]
+
+    def in_order(self) -> list[keras.callbacks.Callback]:
+        """Return all: what changes the state, what writes, what saves."""
+        return [
+            self.reallocation,
+            AverageStatistics(),
+            StopWhenNotFinite(),
+            self.logger,
+            *self.others,
+            self.checkpointing,
+        ]
+
+
+def build_callbacks(
+    config: Config, data: Data, run: RunDirectory, interactive: bool
+) -> Callbacks:
+    """Make the callbacks; nothing is written before training begins."""
+    horizon = data.horizon(config.epochs)
+    steps_per_epoch = data.batches.steps_per_epoch
+    logger = RunLogger(
+        run,
+        steps_per_epoch,
+        config.identity(),
+        data.train if config.evaluate_train else None,
+    )
+    pictures = Pictures(logger, data.batches.probe)
+
+    def on_event(step, changes):
+        logger.log_event(step, changes)
+        pictures.note(step, changes)
+
+    mover = Reallocation(
+        config.reallocation,
+        dataset=data.batches.probe,
+        seed=config.seed,
+        total_steps=horizon.total_steps,
+        steps_per_epoch=steps_per_epoch,
+        on_event=on_event,
+    )
+    mover.algorithm.period(horizon)  # Refuses bad times before the start.
+    checkpointing = Checkpointing(
+        run.checkpoints,
+        {"reallocation": mover},
+        metrics_size=logger.csv.size,
+        steps_per_epoch=steps_per_epoch,
+        save_every=max(horizon.steps(config.save_every, "save_every"), 1),
+        checkpoint_every=config.checkpoint_every,
+    )
+    others: list[keras.callbacks.Callback] = [pictures]
+    if not interactive:
+        others.append(
+            PlainProgress(
+                config.print_every,
+                config.epochs,
+                steps_per_epoch,
+                lambda: data.batches.seconds_waited,
+            )
+        )
+    return Callbacks(mover, logger, checkpointing, others)
+
+
+def fit(
+    model: keras.Model,
+    config: Config,
+    data: Data,
+    callbacks: Callbacks,
+    position: tuple[int, int],
+    interactive: bool,
+) -> None:
+    """Train from a position to the end.
+
+    Args:
+        model: Compiled Keras model.
+        config: `Config`.
+        data: `Data`.
+        callbacks: `Callbacks`.
+        position: Tuple of completed epochs and batches of the next one.
+        interactive: Boolean, whether a person watches a terminal.
+    """
+    epoch, batch = position
+    length = data.batches.steps_per_epoch
+    ends = [epoch + 1, config.epochs] if batch else [config.epochs]
+    for end in ends:
+        if epoch >= end:
+            continue
+        # An epoch begun takes a `fit` of its own for the rest of it.
+        model.fit(
+            data.batches.dataset(epoch * length + batch, end * length),
+            initial_epoch=epoch,
+            epochs=end,
+            steps_per_epoch=length - batch,
+            validation_data=data.validation,
+            callbacks=callbacks.in_order(),
+            shuffle=False,
+            verbose=1 if interactive else 0,
+        )
+        epoch, batch = end, 0

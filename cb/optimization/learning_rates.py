@@ -1,0 +1,142 @@
+"""Learning-rate schedules by name, made of Keras's own."""
+
+import keras
+
+from cb.errors import InputError
+from cb.registry import Registry
+from cb.sparsity.schedules import Horizon
+from cb.sparsity.schedules import Time
+
+REGISTRY = Registry(
+    "learning-rate schedule", __name__, given=("learning_rate", "horizon")
+)
+
+
+@REGISTRY.register("constant")
+def constant(learning_rate: float):
+    """Keep the learning rate as it is."""
+    return learning_rate
+
+
+@REGISTRY.register("cosine")
+def cosine(
+    learning_rate: float,
+    horizon: Horizon,
+    final: float = 0.0,
+    warmup: Time = 0,
+    end: Time = 1.0,
+):
+    """Decay by half a cosine, after a linear warm-up from zero.
+
+    Args:
+        learning_rate: Float, the highest.
+        horizon: `Horizon`, the length of the training.
+        final: Float, fraction of `learning_rate` at the end.
+        warmup: Time that the warm-up takes.
+        end: Time at which the decay ends.
+
+    Returns:
+        A Keras learning-rate schedule.
+    """
+    warmup_steps = horizon.steps(warmup, "warmup")
+    decay_steps = horizon.steps(end, "end") - warmup_steps
+    if decay_steps < 1:
+        raise InputError(
+            "Argument `end` must be later than `warmup`. "
+            f"Received: warmup={warmup!r}, end={end!r}"
+        )
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else learning_rate,
+        decay_steps,
+        alpha=final,
+        warmup_target=learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+
+
+@REGISTRY.register("linear")
+def linear(
+    learning_rate: float,
+    horizon: Horizon,
+    final: float = 0.0,
+    end: Time = 1.0,
+):
+    """Decay along a straight line.
+
+    Args:
+        learning_rate: Float, the first.
+        horizon: `Horizon`, the length of the training.
+        final: Float, fraction of `learning_rate` at the end.
+        end: Time at which the decay ends.
+
+    Returns:
+        A Keras learning-rate schedule.
+    """
+    return keras.optimizers.schedules.PolynomialDecay(
+        learning_rate,
+        max(horizon.steps(end, "end"), 1),
+        end_learning_rate=final * learning_rate,
+    )
+
+
+@REGISTRY.register("step")
+def step(
+    learning_rate: float,
+    horizon: Horizon,
+    at: tuple[Time, ...] = (0.5, 0.75),
+    factor: float = 0.1,
+):
+    """Multiply the learning rate by a factor at given times.
+
+    Args:
+        learning_rate: Float, the first.
+        horizon: `Horizon`, the length of the training.
+        at: Tuple of times, ascending.
+        factor: Float.
+
+    Returns:
+        A Keras learning-rate schedule.
+    """
+    times = at if isinstance(at, tuple | list) else (at,)
+    boundaries = [horizon.steps(time, "at") for time in times]
+    if boundaries != sorted(set(boundaries)):
+        raise InputError(
+            f"Argument `at` must hold ascending times. Received: at={at!r}"
+        )
+    # Keras applies a value up to and including its boundary.
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [boundary - 1 for boundary in boundaries],
+        [learning_rate * factor**n for n in range(len(boundaries) + 1)],
+    )
+
+
+@REGISTRY.register("exponential")
+def exponential(
+    learning_rate: float,
+    horizon: Horizon,
+    rate: float = 0.96,
+    every: Time = "1ep",
+    staircase: bool = False,
+):
+    """Multiply the learning rate by `rate` every so often.
+
+    Args:
+        learning_rate: Float, the first.
+        horizon: `Horizon`, the length of the training.
+        rate: Float.
+        every: Time over which it is multiplied once.
+        staircase: Boolean, whether it changes in steps.
+
+    Returns:
+        A Keras learning-rate schedule.
+    """
+    return keras.optimizers.schedules.ExponentialDecay(
+        learning_rate,
+        max(horizon.steps(every, "every"), 1),
+        rate,
+        staircase=staircase,
+    )
+
+
+names = REGISTRY.names
+build = REGISTRY.build

@@ -1,0 +1,135 @@
+"""One file a checkpoint: arrays by name, checked by their CRC."""
+
+import json
+import os
+import pathlib
+import zipfile
+import zlib
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.runs.directory import replacing
+
+META = "meta"
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        arrays: Dict of name to array.
+        meta: Dict that JSON can hold: step, epoch and so on.
+    """
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+
+class CorruptCheckpoint(Exception):
+    """A checkpoint file is truncated, changed or not one."""
+
+
+def save(file: pathlib.Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the file appears complete or not at all."""
+    text = json.dumps(checkpoint.meta).encode("utf-8")
+    meta = np.frombuffer(text, np.uint8)
+    with replacing(file) as opened:
+        arrays: dict[str, Any] = {META: meta, **checkpoint.arrays}
+        np.savez(opened, **arrays)
+
+
+def load(file: pathlib.Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CorruptCheckpoint: If the file is not intact.
+        FileNotFoundError: If there is none.
+    """
+    try:
+        # Opened here, since NumPy leaves open what is not an archive.
+        with open(file, "rb") as raw, np.load(raw) as opened:
+            arrays = {name: opened[name] for name in opened.files}
+        meta = json.loads(arrays.pop(META).tobytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise
+    except (
+        EOFError,
+        KeyError,
+        OSError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise CorruptCheckpoint(f"{file}: {error}") from error
+    return Checkpoint(arrays, meta)
+
+
+class CheckpointFolder:
+    """The checkpoints of a run: `initial`, `last`, `best` and numbered.
+
+    Args:
+        path: Folder, made when first written to.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+
+    def file(self, name: str | int) -> pathlib.Path:
+        """Return the path of `last`, `best`, `initial` or an epoch."""
+        if isinstance(name, int) or name.isdigit():
+            name = f"epoch_{int(name):05d}"
+        return self.path / f"{name}.npz"
+
+    def names(self) -> list[str]:
+        """List what is there, numbered ones as numbers."""
+        names = [file.stem for file in sorted(self.path.glob("[!.]*.npz"))]
+        return [name.removeprefix("epoch_").lstrip("0") for name in names]
+
+    def save(self, name: str | int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; the `last` before is kept as `previous`."""
+        file = self.file(name)
+        if name != "last" or not file.exists():
+            save(file, checkpoint)
+            return
+        # Nothing is moved before the new one is complete on disk.
+        complete = self.path / ".next.npz"
+        save(complete, checkpoint)
+        os.replace(file, self.file("previous"))
+        os.replace(complete, file)
+
+    def load(self, name: str | int) -> Checkpoint:
+        """Read a checkpoint by name.
+
+        Raises:
+            InputError: If it is not there or not intact.
+        """
+        try:
+            return load(self.file(name))
+        except FileNotFoundError:
+            raise InputError(
+                f"Checkpoint {str(name)!r} does not exist. Expected one of "
+                f"{self.names()} in {str(self.path)!r}."
+            ) from None
+        except CorruptCheckpoint as error:
+            raise InputError(f"Checkpoint is not intact: {error}") from error
+
+    def latest(self) -> tuple[Checkpoint | None, list[str]]:
+        """Find the latest intact checkpoint to go on from.
+
+        Returns:
+            Tuple of the checkpoint, `None` if there is none, and a list of
+            messages about the ones that were passed over.
+        """
+        numbered = sorted(self.path.glob("epoch_*.npz"), reverse=True)
+        messages: list[str] = []
+        for file in [self.file("last"), self.file("previous"), *numbered]:
+            try:
+                return load(file), messages
+            except FileNotFoundError:
+                continue
+            except CorruptCheckpoint as error:
+                messages.append(f"Checkpoint is not intact: {error}")
+        return None, messages

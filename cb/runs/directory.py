@@ -1,0 +1,180 @@
+"""Where everything of a run lies."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from cb.config import Config
+from cb.config import read_file
+from cb.errors import InputError
+from cb.errors import RunError
+
+FORMAT = 1
+
+
+class RunDirectory:
+    """The paths of a run and its small files.
+
+    Args:
+        path: String, the folder; it need not exist.
+    """
+
+    def __init__(self, path: str):
+        self.path = pathlib.Path(path)
+        self.config_file = self.path / "config.json"
+        self.metrics_file = self.path / "metrics.csv"
+        self.evaluation_file = self.path / "evaluation.csv"
+        self.summary_file = self.path / "summary.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.export = self.path / "export"
+
+    def read_config(self) -> Config:
+        """Return the configuration of the run.
+
+        Raises:
+            InputError: If the folder holds no run.
+        """
+        if not self.config_file.is_file():
+            raise InputError(
+                f"Argument `run_dir` must be the folder of a run, with a "
+                f"`config.json`. Received: run_dir={str(self.path)!r}"
+            )
+        return Config(**read_file(str(self.config_file)))
+
+    def check(self, config: Config) -> bool:
+        """Tell whether the folder holds this very run already.
+
+        Args:
+            config: `Config`, complete.
+
+        Returns:
+            True if so; false if the folder is new or empty.
+
+        Raises:
+            InputError: If the folder holds another run or something else.
+        """
+        if not self.path.exists() or not any(self.path.iterdir()):
+            self._check_writable()
+            return False
+        if not self.config_file.exists():
+            if [item.name for item in self.path.iterdir()] == [".lock"]:
+                return False
+            raise InputError(
+                "Argument `run_dir` must be new, empty or the folder of a "
+                f"run. Received: run_dir={str(self.path)!r}, which holds "
+                "other files"
+            )
+        before = self.read_config()
+        differences = config.differences(before)
+        longer = config.epochs > before.epochs
+        if longer and all(line.startswith("epochs:") for line in differences):
+            differences = []
+        if differences:
+            raise InputError(
+                f"Argument `run_dir` holds another configuration. "
+                f"Received: run_dir={str(self.path)!r}, where "
+                + "; ".join(differences)
+            )
+        self._check_writable()
+        return True
+
+    def write_config(self, config: Config, sources: dict[str, str]) -> None:
+        """Write `config.json`: every value, and what it came from.
+
+        Lengths of earlier trainings of the same run are kept under
+        `earlier_epochs`, since schedules were stretched to them.
+        """
+        earlier: list[int] = []
+        if self.config_file.exists():
+            before = json.loads(self.config_file.read_text("utf-8"))
+            earlier = before.get("earlier_epochs", [])
+            if before["config"]["epochs"] != config.epochs:
+                earlier = [*earlier, before["config"]["epochs"]]
+        self._write_json(
+            self.config_file,
+            {
+                "format": FORMAT,
+                "config": config.as_dict(),
+                "sources": sources,
+                "earlier_epochs": earlier,
+            },
+        )
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """Return the summary of a finished run, `None` of any other."""
+        if not self.summary_file.exists():
+            return None
+        return json.loads(self.summary_file.read_text("utf-8"))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write `summary.json`, which marks the run as finished."""
+        self._write_json(self.summary_file, summary)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes off the folder; released however one ends."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(self.path / ".lock", "w", encoding="utf-8")
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+            PermissionError,
+        ) as error:
+            raise self._not_writable() from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"Another process is training in {str(self.path)!r}."
+                ) from None
+            yield
+
+    def _check_writable(self) -> None:
+        folder = self.path
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise self._not_writable()
+
+    def _not_writable(self) -> InputError:
+        return InputError(
+            "Argument `run_dir` must be a folder that can be written. "
+            f"Received: run_dir={str(self.path)!r}"
+        )
+
+    def _write_json(self, file: pathlib.Path, content: dict) -> None:
+        text = json.dumps(content, indent=2) + "\n"
+        with replacing(file) as temporary:
+            temporary.write(text.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def replacing(file: pathlib.Path) -> Iterator[Any]:
+    """Open a binary file that takes the place of `file` when complete.
+
+    Whoever reads `file` meanwhile, or after a crash, sees the old content
+    or the new, never a part.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.part")
+    try:
+        with open(temporary, "wb") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(temporary, file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,144 @@
+"""A training from start, or from where it stopped, to its summary."""
+
+import shutil
+import sys
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cb import distribute
+from cb import experiment
+from cb.callbacks.slots import slots
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import write_all
+from cb.config import Config
+from cb.config import default_run_dir
+from cb.evaluation import record
+from cb.export import save
+from cb.layers.masked import masked_kernels
+from cb.runs.checkpoint import CheckpointFolder
+from cb.runs.directory import RunDirectory
+from cb.summary import print_start
+from cb.summary import print_summary
+from cb.summary import summarize
+
+
+def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
+    """Train the run that a configuration describes, or go on with it.
+
+    Args:
+        config: `Config`.
+        sources: Dict of field to where its value came from.
+
+    Returns:
+        Dict, the summary that is printed and kept in `summary.json`.
+
+    Raises:
+        InputError: If the configuration cannot be run; nothing is written.
+        RunError: If the training cannot go on.
+    """
+    started = time.monotonic()
+    config = experiment.completed(config)
+    tf.config.experimental.enable_op_determinism()
+    strategy = distribute.build(config.strategy)
+    run = RunDirectory(config.run_dir or default_run_dir(config))
+    known = run.check(config)
+    summary = run.read_summary() if known else None
+    if summary and summary["epochs"] >= config.epochs:
+        print(f"Finished already, nothing to do: {run.path}")
+        print_summary(summary)
+        return summary
+    interactive = sys.stdout.isatty()
+    data = experiment.build_data(config, strategy.num_replicas_in_sync)
+    horizon = data.horizon(config.epochs)
+    with strategy.scope():
+        model = experiment.build_model(config, data.source)
+        experiment.compile_model(
+            model, config, horizon, data.source.num_classes
+        )
+    if config.initialize_from:
+        initialize(model, config.initialize_from)
+    slots(model.optimizer, [k.weight for k in masked_kernels(model)])
+    callbacks = experiment.build_callbacks(config, data, run, interactive)
+    print_start(config, data, model, run)
+    with run.locked():
+        run.write_config(config, sources)
+        run.summary_file.unlink(missing_ok=True)
+        position = find_position(config, data, model, callbacks, run)
+        experiment.fit(model, config, data, callbacks, position, interactive)
+        scores = model.evaluate(data.test, return_dict=True, verbose=0)
+        record(run, "last", "test", scores)
+        save(model, str(run.export))
+        summary = summarize(config, model, scores, run)
+        summary["seconds"] = round(time.monotonic() - started, 1)
+        run.write_summary(summary)
+    print_summary(summary)
+    return summary
+
+
+def find_position(
+    config: Config,
+    data: experiment.Data,
+    model: keras.Model,
+    callbacks: experiment.Callbacks,
+    run: RunDirectory,
+) -> tuple[int, int]:
+    """Restore the latest checkpoint, or prepare a start from the beginning.
+
+    Returns:
+        Tuple of completed epochs and batches of the next one.
+    """
+    checkpointing = callbacks.checkpointing
+    checkpointing.set_model(model)
+    checkpoint, messages = checkpointing.folder.latest()
+    for message in messages:
+        print(message)
+    if checkpoint is not None:
+        # Metrics have no variables to restore before their first batch.
+        probe = tf.data.Dataset.from_tensors(data.batches.probe(0))
+        model.evaluate(probe, verbose=0)
+        position = checkpointing.restore(checkpoint)
+        callbacks.logger.resume(checkpoint.meta)
+        print(
+            f"Going on after epoch {position[0]}, batch {position[1]} "
+            f"(step {checkpoint.meta['step']})",
+            flush=True,
+        )
+        return position
+    for folder in (run.checkpoints, run.tensorboard):
+        shutil.rmtree(folder, ignore_errors=True)
+    run.metrics_file.unlink(missing_ok=True)
+    steps = config.initial_epoch * data.batches.steps_per_epoch
+    model.optimizer.iterations.assign(steps)
+    checkpointing.save_initial()
+    return config.initial_epoch, 0
+
+
+def initialize(model: keras.Model, text: str) -> None:
+    """Take over weights, and masks where there are any, from another run.
+
+    Args:
+        model: Keras model.
+        text: `RUN[:initial|best|last|N]`, a run folder and a checkpoint.
+
+    Raises:
+        InputError: If there is no such checkpoint, or it does not fit.
+    """
+    path, _, name = text.partition(":")
+    source = RunDirectory(path)
+    source.read_config()
+    arrays = CheckpointFolder(source.checkpoints).load(name or "last").arrays
+    variables = model_variables(model)
+    dense = not any(key.endswith("/mask") for key in arrays)
+    if dense:
+        # The masks just drawn stay.
+        variables = {
+            key: variable
+            for key, variable in variables.items()
+            if not key.endswith("/mask")
+        }
+    write_all(variables, arrays)
+    what = "weights" if dense else "weights and masks"
+    print(f"Starting from the {what} of {path} ({name or 'last'})")

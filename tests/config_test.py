@@ -1,0 +1,98 @@
+"""Layers of configuration, and what is refused."""
+
+import json
+
+import pytest
+
+from cb.config import Config
+from cb.config import default_run_dir
+from cb.config import layered
+from cb.errors import InputError
+
+
+def test_explicit_flags_win_over_the_file_and_set_over_both(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("epochs: 7\nbatch_size: 9\nreallocation: set(every=3)\n")
+    config, sources = layered(
+        str(file), {"batch_size": 11}, ["reallocation.every=50"]
+    )
+    assert (config.epochs, config.batch_size) == (7, 11)
+    assert config.reallocation == "set(every=50)"
+    assert sources["epochs"] == f"file {file}"
+    assert sources["batch_size"] == "flag"
+    assert sources["reallocation.every"] == "set"
+    assert sources["seed"] == "default"
+
+
+def test_reads_json_and_the_configuration_of_a_run(tmp_path):
+    plain, of_run = tmp_path / "a.json", tmp_path / "config.json"
+    plain.write_text(json.dumps({"sparsity": 0.5}))
+    of_run.write_text(json.dumps({"config": {"sparsity": 0.5}, "format": 1}))
+    for file in (plain, of_run):
+        assert layered(str(file), {}, [])[0].sparsity == 0.5
+
+
+def test_a_complete_configuration_reads_back_as_itself(tmp_path):
+    config = Config(include=["a*", "b"], epochs=3, save_every=10)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"config": config.as_dict()}))
+    assert layered(str(file), {}, [])[0] == config
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("epocs: 3", "Did you mean 'epochs'"),
+        ("- 1", "mapping of names to values"),
+        ("epochs: [", "cannot be read"),
+        ("epochs: many", "must be of type int"),
+        ("evaluate_train: 1", "must be of type bool"),
+    ],
+)
+def test_refuses_a_bad_file(tmp_path, content, message):
+    file = tmp_path / "bad.yaml"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message):
+        layered(str(file), {}, [])
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"sparsity": 1.0}, r"\[0, 1\)\. Received: sparsity=1\.0"),
+        ({"sparsity": -0.1}, "sparsity"),
+        ({"learning_rate": 0.0}, "positive"),
+        ({"epochs": 0}, "at least 1"),
+        ({"initial_epoch": 30}, "less than `epochs`"),
+        ({"dtype": "float16"}, "Unknown dtype"),
+        ({"model": "mlp("}, "Malformed spec"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+    ],
+)
+def test_refuses_values_out_of_range(values, message):
+    with pytest.raises(InputError, match=message):
+        Config(**values)
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("epochs", "form `name=value`"),
+        ("epoch=3", "Did you mean 'epochs'"),
+        ("epochs.x=3", "Unknown part with keywords"),
+    ],
+)
+def test_refuses_bad_settings(setting, message):
+    with pytest.raises(InputError, match=message):
+        layered(None, {}, [setting])
+
+
+def test_the_folder_follows_what_makes_a_run_and_nothing_else():
+    config = Config()
+    assert default_run_dir(config).startswith("runs/mlp_")
+    watched = Config(print_every=7, data_dir="elsewhere", checkpoint_every=2)
+    assert default_run_dir(watched) == default_run_dir(config)
+    for other in (Config(seed=1), Config(epochs=7), Config(sparsity=0.5)):
+        assert default_run_dir(other) != default_run_dir(config)
+    named = default_run_dir(Config(name="first", job_idx=3))
+    assert named == f"runs/first_3_{config.short_hash()}"

@@ -69,10 +69,27 @@ class ProbeGradients:
         Raises:
             FloatingPointError: If they are not finite at any loss scale.
         """
+        return self._run(index, [])
+
+    def curvature(
+        self, index: int, vectors: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Return the products of the Hessian on batch `index` with vectors.
+
+        Args:
+            index: Integer, which batch.
+            vectors: One float array a kernel, of its shape.
+
+        Returns:
+            List of float32 arrays, one a kernel.
+        """
+        return self._run(index, [tf.constant(vector) for vector in vectors])
+
+    def _run(self, index, vectors) -> list[np.ndarray]:
         batch = self._distributed(self._batches(index))
         scale = self._loss_scale()
         while True:
-            gradients = self._function(batch, tf.constant(scale))
+            gradients = self._function(batch, tf.constant(scale), vectors)
             gradients = [gradient.numpy() for gradient in gradients]
             if all(np.isfinite(g.sum(dtype=np.float64)) for g in gradients):
                 return gradients
@@ -107,30 +124,48 @@ class ProbeGradients:
 
         return strategy.experimental_distribute_values_from_function(part)
 
-    def _gradients(self, batch, scale):
+    def _gradients(self, batch, scale, vectors):
         strategy = self._model.distribute_strategy
         with straight_through(self._layers):
-            gradients = strategy.run(self._replica, args=(batch, scale))
+            gradients = strategy.run(
+                self._replica, args=(batch, scale, vectors)
+            )
         return [
             strategy.reduce("SUM", gradient, axis=None)
             for gradient in gradients
         ]
 
-    def _replica(self, batch, scale):
+    def _replica(self, batch, scale, vectors):
+        with tf.GradientTape() as outer:
+            with keras.StatelessScope(), tf.GradientTape() as tape:
+                loss = self._loss(batch)
+                loss *= tf.cast(scale, loss.dtype)
+            gradients = tape.gradient(
+                loss, self._weights, unconnected_gradients="zero"
+            )
+            product = tf.add_n(
+                [
+                    tf.reduce_sum(tf.cast(gradient, tf.float32) * vector)
+                    for gradient, vector in zip(
+                        gradients, vectors, strict=False
+                    )
+                ]
+                or [0.0]
+            )
+        if vectors:
+            gradients = outer.gradient(
+                product, self._weights, unconnected_gradients="zero"
+            )
+        return [tf.cast(gradient, tf.float32) / scale for gradient in gradients]
+
+    def _loss(self, batch):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         model = self._model
         training = {"training": True} if model._call_has_training_arg else {}
-        with keras.StatelessScope(), tf.GradientTape() as tape:
-            outputs = model(x, **training)
-            loss = model.compute_loss(
-                x=x,
-                y=y,
-                y_pred=outputs,
-                sample_weight=sample_weight,
-                training=True,
-            )
-            loss *= tf.cast(scale, loss.dtype)
-        gradients = tape.gradient(
-            loss, self._weights, unconnected_gradients="zero"
+        return model.compute_loss(
+            x=x,
+            y=y,
+            y_pred=model(x, **training),
+            sample_weight=sample_weight,
+            training=True,
         )
-        return [tf.cast(gradient, tf.float32) for gradient in gradients]

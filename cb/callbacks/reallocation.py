@@ -1,6 +1,5 @@
 """The only writer of masks during training."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,12 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.kernels import Kernels
 from cb.callbacks.probe import Batches
 from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import inner
-from cb.callbacks.slots import slots
+from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
-from cb.layers.masked import masked_kernels
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
@@ -41,7 +40,7 @@ class Reallocation(keras.callbacks.Callback):
     """Moves the connections of masked layers during `fit`.
 
     Inactive weights, their optimizer slots and moving averages are kept
-    exactly zero. Events follow `optimizer.iterations`, also under gradient
+    exactly zero, unless the algorithm trains them too. Events follow `optimizer.iterations`, also under gradient
     accumulation, loss scaling and `steps_per_execution`; one that is due
     after a step happens before the next step or at the end of the epoch.
 
@@ -60,10 +59,9 @@ class Reallocation(keras.callbacks.Callback):
             after every event.
 
     Raises:
-        InputError: If the algorithm's spec is wrong.
-        ValueError: In `fit`, if the model has no masked layers, its
-            optimizer cannot keep weights at zero, or gradients are needed
-            and `dataset` is missing.
+        InputError: If the algorithm's spec is wrong; in `fit`, if the model
+            or its optimizer does not suit it, or it needs gradients and
+            `dataset` is missing.
 
     Example:
 
@@ -95,6 +93,7 @@ class Reallocation(keras.callbacks.Callback):
         else:
             self._batches = dataset
         self._state: dict[str, np.ndarray] | None = None
+        self._resolved = False
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the algorithm's state, to be saved with a checkpoint."""
@@ -104,23 +103,27 @@ class Reallocation(keras.callbacks.Callback):
         """Continue from a saved state."""
         self._state = dict(state)
 
+    def metrics(self) -> dict[str, float]:
+        """Return what the algorithm has to log, name to number."""
+        return self.algorithm.metrics(self._state or {})
+
     def on_train_begin(self, logs=None):
-        self._kernels = masked_kernels(self.model)
-        if not self._kernels:
-            raise ValueError(
-                f"Model {self.model.name!r} has no masked layers. Make it "
-                "sparse with `cb.sparsify` first."
+        self._check()
+        self._kernels = Kernels(self.model, self.algorithm)
+        self._probe = None
+        if self._needs_data():
+            self._probe = ProbeGradients(
+                self.model, self._kernels.kernels, self._batches
             )
-        if self.algorithm.needs_gradients and self._batches is None:
-            raise ValueError(
-                f"Algorithm {type(self.algorithm).__name__} needs gradients. "
-                "Pass `dataset`, from which probe batches are taken."
-            )
-        self._prepare()
-        if self.algorithm.zero_inactive:
-            self._assign([tf.not_equal(k.mask, 0) for k in self._kernels])
-        if self._state is None:
-            self._state = self.algorithm.init(self._layers())
+        fresh = self._state is None
+        masks = self._start() if fresh else None
+        self._kernels.begin(
+            self.algorithm.penalties(self._kernels.layers()),
+            bool(self.algorithm.backward(self._state)),
+        )
+        self._kernels.write(
+            masks, backward=self.algorithm.backward(self._state), fresh=fresh
+        )
         self._period: Period | None = None
         self._resolved = False
 
@@ -128,48 +131,70 @@ class Reallocation(keras.callbacks.Callback):
         if self._resolved:
             return
         # The length is known only now: `fit` may begin in a later epoch.
-        self._period = self.algorithm.period(self._horizon(epoch))
+        self._length = self._horizon(epoch)
+        self._period = self.algorithm.period(self._length)
         self._resolved = True
         self._read_step()
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch is where Keras hands logs to callbacks, which
-        # makes it wait for the step; its beginning costs nothing.
-        self._unread += self.model.steps_per_execution
-        # Reading the step costs as much as small layers do, so it is read
-        # only when enough batches have begun for an event to be due.
+        # makes it wait for the step; its beginning costs nothing. Reading
+        # the step costs as much as small layers do, so it is read only when
+        # enough batches are done for an event to be due.
         if self._next is not None and self._unread >= self._next - self._step:
             self._catch_up()
+        self._unread += self.model.steps_per_execution
 
     def on_test_begin(self, logs=None):
         # What is validated is what is saved.
-        self._catch_up()
+        if self._resolved:
+            self._catch_up()
 
     def on_epoch_end(self, epoch, logs=None):
         self._catch_up()
 
-    def _prepare(self):
-        model, weights = self.model, [k.weight for k in self._kernels]
-        if not model.optimizer.built:
-            with model.distribute_strategy.scope():
-                model.optimizer.build(model.trainable_variables)
-        self._slots = slots(model.optimizer, weights)
-        self._assign = tf.function(self._assign_masks)
-        self._probe = None
-        if self.algorithm.needs_gradients:
-            self._probe = ProbeGradients(model, self._kernels, self._batches)
+    def on_train_end(self, logs=None):
+        self._kernels.end()
+        self._resolved = False
+
+    def _needs_data(self) -> bool:
+        return self.algorithm.needs_gradients or self.algorithm.needs_curvature
+
+    def _check(self):
+        name = type(self.algorithm).__name__
+        if self._needs_data() and self._batches is None:
+            raise InputError(
+                f"Algorithm {name} needs gradients. "
+                "Pass `dataset`, from which probe batches are taken."
+            )
+        if self.algorithm.every_step and self.model.steps_per_execution > 1:
+            raise InputError(
+                f"Algorithm {name} acts after every step. Compile the model "
+                "with `steps_per_execution=1`. Received: "
+                f"steps_per_execution={self.model.steps_per_execution}"
+            )
+
+    def _start(self):
+        """Make the state, and the masks of an algorithm that chooses them."""
+        self._state = self.algorithm.init(self._kernels.layers())
+        if not self.algorithm.at_start:
+            return None
+        self._kernels.open()
+        masks, self._state = self.algorithm.initial_masks(
+            self._gather(0), self._state, seed=fold(self.seed, "start")
+        )
+        return masks
 
     def _horizon(self, epoch: int) -> Horizon:
-        steps = self.steps_per_epoch
-        if steps is None and (batches := self.params.get("steps")):
-            accumulation = inner(
-                self.model.optimizer
-            ).gradient_accumulation_steps
-            steps = math.ceil(batches / (accumulation or 1))
-        total = self.total_steps
-        if total is None and steps is not None:
-            left = (self.params["epochs"] - epoch) * steps
-            total = int(read(self.model.optimizer.iterations)) + left
+        optimizer = inner(self.model.optimizer)
+        accumulation = optimizer.gradient_accumulation_steps or 1
+        steps, total = self.steps_per_epoch, self.total_steps
+        if batches := self.params.get("steps"):
+            left = (self.params["epochs"] - epoch) * batches
+            done = int(read(optimizer._iterations))
+            total = total or (done + left) // accumulation
+            # Not rounded: accumulation goes on across epochs.
+            steps = steps or batches / accumulation
         return Horizon(total, steps)
 
     def _read_step(self):
@@ -183,50 +208,44 @@ class Reallocation(keras.callbacks.Callback):
         if self._period is None:
             return
         if due := self._period.due(previous, self._step):
-            number = due // self._period.every - 1
-            self._reallocate(Event(due, number, self._period))
+            number = self._period.number(due)
+            self._reallocate(Event(due, number, self._period, self._length))
 
-    def _layers(self, gradients=None) -> dict[str, Connections]:
-        gradients = gradients or [None] * len(self._kernels)
-        return {
-            kernel.key: Connections(
-                _float(kernel.weight), _float(kernel.mask) != 0, gradient
+    def _gather(self, number: int) -> dict[str, Connections]:
+        """Return the layers with what the algorithm needs for an event."""
+        if self._probe is None:
+            return self._kernels.layers()
+        count = self.algorithm.num_batches
+        indices = range(number * count, (number + 1) * count)
+        gradients = _mean([self._probe(index) for index in indices])
+        curvature = None
+        if self.algorithm.needs_curvature:
+            curvature = _mean(
+                [self._probe.curvature(index, gradients) for index in indices]
             )
-            for kernel, gradient in zip(self._kernels, gradients, strict=True)
-        }
+        return self._kernels.layers(gradients, curvature)
 
     def _reallocate(self, event: Event):
-        layers = self._layers(self._probe and self._probe(event.number))
-        masks, self._state = self.algorithm.update(
-            layers,
-            self._state,
-            event=event,
-            seed=fold(self.seed, "reallocation", event.step),
+        seed = fold(self.seed, "reallocation", event.step)
+        algorithm = self.algorithm
+        layers = algorithm.perturb(
+            self._gather(event.number), self._state, event=event, seed=seed
         )
-        self._assign([tf.constant(masks[k.key]) for k in self._kernels])
+        masks, self._state = algorithm.update(
+            layers, self._state, event=event, seed=seed
+        )
+        self._kernels.write(
+            masks,
+            algorithm.values(layers, masks, self._state, seed=seed),
+            algorithm.backward(self._state),
+        )
         if self.on_event is not None:
             changes = [
                 Change(k, layers[k.key].mask, masks[k.key])
-                for k in self._kernels
+                for k in self._kernels.kernels
             ]
             self.on_event(event.step, changes)
 
-    def _assign_masks(self, masks):
-        for kernel, slots_, mask in zip(
-            self._kernels, self._slots, masks, strict=True
-        ):
-            kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
-            kernel.weight.assign(_where(kept, kernel.weight, 0.0))
-            for slot in slots_:
-                slot.variable.assign(_where(kept, slot.variable, slot.initial))
-            kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
-
-def _where(kept, variable, otherwise):
-    # Not a product: that would leave -0.0 and keep infinities.
-    value = tf.convert_to_tensor(variable.value)
-    return tf.where(kept, value, tf.cast(otherwise, value.dtype))
-
-
-def _float(variable) -> np.ndarray:
-    return np.asarray(read(variable), np.float32)
+def _mean(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.mean(arrays, axis=0) for arrays in zip(*batches, strict=True)]

@@ -1,10 +1,13 @@
 """The optimizer variables that belong to a weight, of any Keras optimizer."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from cb.errors import InputError
+from cb.variables import read
 
 # Muon orthogonalises whole updates and so moves inactive weights; Adafactor
 # keeps row and column sums instead of a value per weight.
@@ -16,11 +19,12 @@ class Slot(NamedTuple):
 
     Attributes:
         variable: The Keras variable.
-        initial: Float, the value that a fresh connection starts with.
+        initial: Float, the value that a fresh connection starts with, or
+            `None` for that of the weight itself.
     """
 
     variable: keras.Variable
-    initial: float
+    initial: float | None
 
 
 def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -71,7 +75,7 @@ def slots(
     ]
 
 
-def _slot_lists(optimizer) -> list[tuple[list[keras.Variable], float]]:
+def _slot_lists(optimizer) -> list[tuple[list[keras.Variable], float | None]]:
     """Find the attributes that hold one variable per trainable variable."""
     shapes = [
         tuple(variable.shape) for variable in optimizer._trainable_variables
@@ -90,7 +94,58 @@ def _slot_lists(optimizer) -> list[tuple[list[keras.Variable], float]]:
     return lists
 
 
-def _initial(optimizer, attribute: str) -> float:
+def _initial(optimizer, attribute: str) -> float | None:
     if attribute == "_accumulators":
         return optimizer.initial_accumulator_value
+    if attribute == "_momentums" and _averages_weights(optimizer):
+        return None
     return 0.0
+
+
+def _averages_weights(optimizer) -> bool:
+    # Its "momentum" is where the gradient step goes: a copy of the weight.
+    return type(optimizer).__name__.startswith("ScheduleFree")
+
+
+def momentum(
+    optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]
+) -> Callable[[], list[np.ndarray]]:
+    """Return a reader of the optimizer's smoothed gradient of each weight.
+
+    Adam and its kin divide it by the root of the smoothed squares.
+
+    Args:
+        optimizer: Built Keras optimizer.
+        weights: Trainable variables that it updates.
+
+    Returns:
+        Function without arguments that returns one float32 array a weight.
+
+    Raises:
+        InputError: If the optimizer keeps no momentum.
+    """
+    optimizer = inner(optimizer)
+    first = next(
+        (
+            slots
+            for name in ("momentums", "_momentums", "_m")
+            if (slots := getattr(optimizer, name, None))
+        ),
+        None,
+    )
+    if first is None or _averages_weights(optimizer):
+        raise InputError(
+            f"Optimizer {type(optimizer).__name__} keeps no momentum. Use "
+            "one that does, such as SGD(momentum=0.9) or Adam."
+        )
+    second = getattr(optimizer, "_velocities", None)
+    indices = [optimizer._get_variable_index(weight) for weight in weights]
+
+    def read_one(index):
+        value = np.asarray(read(first[index]), np.float32)
+        if second:
+            square = np.asarray(read(second[index]), np.float32)
+            value = value / (np.sqrt(square) + np.float32(1e-8))
+        return value
+
+    return lambda: [read_one(index) for index in indices]

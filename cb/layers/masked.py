@@ -51,6 +51,8 @@ class Masked:
     # While true, gradients reach inactive weights too. Read when a function
     # is traced, so it is set around the tracing, not around the call.
     straight_through = False
+    # A mask variable of the weights that gradients reach then; all if `None`.
+    backward_mask = None
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -75,6 +77,8 @@ class Masked:
         product = ops.multiply(weight, mask)
         if self.straight_through:
             weight = ops.convert_to_tensor(weight)
+            if self.backward_mask is not None:
+                weight = ops.multiply(weight, self.backward_mask)
             return weight + ops.stop_gradient(product - weight)
         return product
 
@@ -159,10 +163,11 @@ def straight_through(
     layers: Sequence[keras.layers.Layer],
 ) -> Iterator[None]:
     """Let gradients reach inactive weights in functions traced meanwhile."""
+    before = [layer.straight_through for layer in layers]
     for layer in layers:
         layer.straight_through = True
     try:
         yield
     finally:
-        for layer in layers:
-            layer.straight_through = False
+        for layer, switch in zip(layers, before, strict=True):
+            layer.straight_through = switch

@@ -100,9 +100,9 @@ def _scaled(
         over = [key for key in free if epsilon * scale[key] > 1.0]
         if not over:
             break
-        # Only the worst offender at a time: making it dense lowers the
-        # others, which may then fit.
-        dense.add(max(over, key=lambda key: scale[key]))
+        # Each takes less than its share when it is dense, which raises
+        # epsilon for the rest: none of them can come to fit again.
+        dense.update(over)
     return {
         key: 1.0 if key in dense else epsilon * scale[key] for key in shapes
     }
@@ -179,8 +179,10 @@ def largest_remainder(
             f"Argument `total` must be at most {sum(capacity.values())}. "
             f"Received: total={total}"
         )
+    # Rounding to 9 digits keeps binary error from costing a whole unit.
+    exact = {key: round(value, 9) for key, value in exact.items()}
     shares = {
-        key: min(int(round(value, 9)), capacity[key])
+        key: min(math.floor(value), capacity[key])
         for key, value in exact.items()
     }
     order = sorted(exact, key=lambda key: shares[key] - exact[key])
@@ -188,12 +190,41 @@ def largest_remainder(
         room = [key for key in order if shares[key] < capacity[key]]
         for key in room[:missing]:
             shares[key] += 1
-    for key in reversed(order):
-        excess = sum(shares.values()) - total
-        if excess <= 0:
-            break
-        shares[key] -= min(shares[key], excess)
     return shares
+
+
+def apportion(
+    weights: Mapping[str, float], total: int, capacity: Mapping[str, int]
+) -> dict[str, int]:
+    """Share out a total in proportion to weights, within capacity.
+
+    What a full key cannot take goes to the others, in proportion again.
+
+    Args:
+        weights: Dict of key to number, zero or more.
+        total: Integer, the sum wanted.
+        capacity: Dict of key to the most that it can take.
+
+    Returns:
+        Dict of key to integer; the sum is exactly `total`.
+
+    Raises:
+        ValueError: If `total` exceeds the capacities together.
+    """
+    exact: dict[str, float] = {}
+    free, left = list(weights), total
+    while free:
+        scale = sum(weights[key] for key in free)
+        shares = {
+            key: left * (weights[key] / scale if scale else 1 / len(free))
+            for key in free
+        }
+        full = {key for key in free if shares[key] > capacity[key]}
+        exact.update({key: capacity[key] for key in full} or shares)
+        left -= sum(capacity[key] for key in full)
+        free = [key for key in free if key not in full] if full else []
+    in_order = {key: exact[key] for key in weights}
+    return largest_remainder(in_order, total, capacity)
 
 
 def random_masks(

@@ -1,5 +1,7 @@
 """The verbs of masks: keep, grow, count. NumPy arrays in, arrays out."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -39,12 +41,54 @@ def keep_top(
 def _top_positions(scores: np.ndarray, count: int) -> np.ndarray:
     if count == 0:
         return np.empty(0, np.intp)
-    threshold = np.partition(scores, scores.size - count)[-count]
-    above = np.flatnonzero(scores > threshold)
-    ties = np.flatnonzero(scores == threshold)[: count - above.size]
-    if above.size + ties.size != count:
+    top = np.partition(scores, scores.size - count)[-count:]
+    # NaN sorts above everything, so any is among the top.
+    if np.isnan(top).any():
         raise ValueError("Argument `scores` must not hold NaN.")
+    above = np.flatnonzero(scores > top[0])
+    ties = np.flatnonzero(scores == top[0])[: count - above.size]
     return np.concatenate([above, ties])
+
+
+def keep_top_across(
+    scores: Mapping[str, np.ndarray],
+    count: int,
+    where: Mapping[str, np.ndarray],
+    minimum: int = 1,
+) -> dict[str, np.ndarray]:
+    """Choose the `count` highest scores of several arrays together.
+
+    Args:
+        scores: Dict of key to float array; the arrays are comparable.
+        count: Integer, how many to choose in all.
+        where: Dict of key to boolean array, the positions that may be
+            chosen.
+        minimum: Integer, how many are chosen in every array at least, as far
+            as it has them.
+
+    Returns:
+        Dict of key to boolean array. Ties go to the earlier array, then to
+        the lower index.
+
+    Raises:
+        ValueError: If `count` is out of range or a score is NaN.
+    """
+    chosen = {
+        key: keep_top(
+            values, min(minimum, int(np.count_nonzero(where[key]))), where[key]
+        )
+        for key, values in scores.items()
+    }
+    left = count - sum(int(np.count_nonzero(mask)) for mask in chosen.values())
+    rest = {key: np.flatnonzero(where[key] & ~chosen[key]) for key in scores}
+    eligible = [scores[key].reshape(-1)[rest[key]] for key in scores]
+    top = keep_top(np.concatenate(eligible), left)
+    first = 0
+    for key, positions in rest.items():
+        picked = top[first : first + positions.size]
+        chosen[key].reshape(-1)[positions[picked]] = True
+        first += positions.size
+    return chosen
 
 
 def choose(

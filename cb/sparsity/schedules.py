@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from cb.errors import InputError
@@ -23,11 +24,12 @@ class Horizon:
     Args:
         total_steps: Integer, optimizer steps of the whole training, or
             `None` where it is not known.
-        steps_per_epoch: Integer, optimizer steps of an epoch, or `None`.
+        steps_per_epoch: Number of optimizer steps of an epoch, or `None`;
+            with gradient accumulation it need not be whole.
     """
 
-    total_steps: int | None
-    steps_per_epoch: int | None
+    total_steps: int | None = None
+    steps_per_epoch: float | None = None
 
     def steps(self, time: Time, name: str) -> int:
         """Translate a time into optimizer steps.
@@ -62,7 +64,15 @@ class Horizon:
             f"such as '20ep'. Received: {name}={time!r}"
         )
 
-    def _known(self, length: int | None, name: str, time: Time) -> int:
+    def epoch(self, step: int) -> int:
+        """Return the epoch, from zero, that a step from zero lies in.
+
+        Raises:
+            InputError: If the length of an epoch is not known.
+        """
+        return int(step // self._known(self.steps_per_epoch, "epoch", step))
+
+    def _known(self, length: float | None, name: str, time: Time) -> float:
         if length is None:
             raise InputError(
                 f"Argument `{name}` needs the length of the training, which "
@@ -73,11 +83,22 @@ class Horizon:
 
 
 class Period(NamedTuple):
-    """Every how many optimizer steps, from `start` to `end` inclusive."""
+    """Every how many optimizer steps, from `start` to `end` inclusive.
 
-    every: int
+    Attributes:
+        every: Integer, or a tuple of pairs `(first_step, every)`, ascending,
+            where the interval changes in the course of training.
+        start: Integer, the first step that may be due.
+        end: Integer, the last one.
+        offset: Integer, the step from which multiples are counted.
+        includes_end: Boolean, whether `end` is due though it is no multiple.
+    """
+
+    every: int | tuple[tuple[int, int], ...]
     start: int
     end: int
+    offset: int = 0
+    includes_end: bool = False
 
     def due(self, previous: int, step: int) -> int | None:
         """Return the latest due step in `(previous, step]`, or `None`.
@@ -85,16 +106,58 @@ class Period(NamedTuple):
         A step is due when it has been crossed, not only when it is hit:
         several steps may pass between two questions.
         """
-        latest = min(step, self.end) // self.every * self.every
-        if latest > previous and latest >= max(self.start, 1):
-            return latest
+        if self.includes_end and previous < self.end <= step:
+            return self.end
+        for first, last, every in reversed(self._pieces()):
+            latest = min(step, last) - (min(step, last) - self.offset) % every
+            if latest > previous and latest >= first:
+                return latest
         return None
 
     def next(self, step: int) -> int | None:
         """Return the first due step after `step`, or `None`."""
-        first = max(step + 1, self.start, 1)
-        following = -(-first // self.every) * self.every
-        return following if following <= self.end else None
+        for first, last, every in self._pieces():
+            earliest = max(step + 1, first)
+            following = earliest + (self.offset - earliest) % every
+            if following <= last:
+                return following
+        return self.end if self.includes_end and step < self.end else None
+
+    def number(self, due: int) -> int:
+        """Count the points of the grid before a due step.
+
+        Where the interval changes, as if it always were the first one.
+        """
+        every = self.every if isinstance(self.every, int) else self.every[0][1]
+        # Step zero is a multiple, but never due.
+        return -(-(due - self.offset) // every) - (self.offset < 1)
+
+    def _pieces(self) -> list[tuple[int, int, int]]:
+        """Return `(first, last, every)` of the spans of constant interval."""
+        spans = self.every
+        if isinstance(spans, int):
+            spans = ((0, spans),)
+        limits = [first - 1 for first, _ in spans[1:]] + [self.end]
+        return [
+            (max(first, self.start, 1), min(limit, self.end), every)
+            for (first, every), limit in zip(spans, limits, strict=True)
+        ]
+
+
+def piecewise(values: Mapping[int, float] | float, epoch: int) -> float:
+    """Return the value of the largest epoch that is not after `epoch`.
+
+    Args:
+        values: Dict of first epoch to value, or one value for all.
+        epoch: Integer, from zero.
+
+    Returns:
+        Float. Before the first epoch listed, its value.
+    """
+    if isinstance(values, int | float):
+        return float(values)
+    first = min(values)
+    return float(values[max((e for e in values if e <= epoch), default=first)])
 
 
 def decay(kind: str, step: int, start: int, end: int) -> float:

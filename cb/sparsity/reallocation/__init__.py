@@ -7,5 +7,6 @@ REGISTRY = Registry("reallocation algorithm", __name__)
 
 names = REGISTRY.names
 build = REGISTRY.build
+get = REGISTRY.get
 
-__all__ = ["REGISTRY", "Reallocation", "build", "names"]
+__all__ = ["REGISTRY", "Reallocation", "build", "get", "names"]

@@ -1,19 +1,13 @@
 """The contract of a reallocation algorithm, and what most of them share."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 from typing import NamedTuple
 
 import numpy as np
 
-from cb.errors import InputError
-from cb.sparsity import masks
-from cb.sparsity import schedules
-from cb.sparsity import seeds
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.schedules import Period
-from cb.sparsity.schedules import Time
 
 
 class Connections(NamedTuple):
@@ -25,11 +19,17 @@ class Connections(NamedTuple):
         gradients: Float array of the same shape, the gradient of the loss
             with respect to the masked kernel, for active and inactive
             positions; `None` unless the algorithm needs gradients.
+        momentum: Float array of the same shape, the optimizer's smoothed
+            gradient up to a factor; `None` unless the algorithm needs it.
+        curvature: Float array of the same shape, the Hessian of the loss
+            times its gradient; `None` unless the algorithm needs it.
     """
 
     weights: np.ndarray
     mask: np.ndarray
     gradients: np.ndarray | None = None
+    momentum: np.ndarray | None = None
+    curvature: np.ndarray | None = None
 
 
 class Event(NamedTuple):
@@ -39,11 +39,27 @@ class Event(NamedTuple):
         step: Integer, the optimizer step that made it due.
         number: Integer, how many events came before.
         period: `Period`, when events are due.
+        horizon: `Horizon`, the length of the training.
     """
 
     step: int
     number: int
     period: Period
+    horizon: Horizon = Horizon()
+
+
+class Penalty(NamedTuple):
+    """What is added to the loss for the weights of one layer.
+
+    Attributes:
+        absolute: Float, factor of the sum of absolute active weights.
+        active: Float, factor of half the sum of squared active weights.
+        inactive: Float, the same for the inactive weights that train.
+    """
+
+    absolute: float = 0.0
+    active: float = 0.0
+    inactive: float = 0.0
 
 
 Layers = Mapping[str, Connections]
@@ -55,10 +71,14 @@ class Reallocation:
     """Decides which connections are active; pure, all layers at once.
 
     Subclasses are frozen dataclasses whose fields are hyperparameters and
-    validate them in `__post_init__`. What a subclass declares, the contract
-    test checks:
+    validate them in `__post_init__`. The masks that training starts from
+    are the budget: algorithms that choose their own connections keep as
+    many. What a subclass declares, the contract test checks:
 
     - `needs_gradients`: `Connections.gradients` must be given.
+    - `needs_curvature`: `Connections.curvature` must be given.
+    - `needs_momentum`: `Connections.momentum` must be given.
+    - `at_start`: `initial_masks` chooses them before the first step.
     - `straight_through`: training itself uses gradients of all weights.
     - `every_step`: an event follows every optimizer step.
     - `keeps_count`: the number of active connections never changes.
@@ -66,10 +86,15 @@ class Reallocation:
     """
 
     needs_gradients: ClassVar[bool] = False
+    needs_curvature: ClassVar[bool] = False
+    needs_momentum: ClassVar[bool] = False
+    at_start: ClassVar[bool] = False
     straight_through: ClassVar[bool] = False
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = True
+    # How many batches the gradients of one event are averaged over.
+    num_batches: int = 1
 
     def period(self, horizon: Horizon) -> Period | None:
         """Return when events are due in a training, `None` for never.
@@ -94,6 +119,45 @@ class Reallocation:
         del layers
         return {}
 
+    def initial_masks(
+        self, layers: Layers, state: State, *, seed: int
+    ) -> tuple[Masks, State]:
+        """Return the masks that training starts from, if `at_start`.
+
+        Args:
+            layers: Dict of layer key to `Connections`; gradients are those
+                of the dense model.
+            state: What `init` returned.
+            seed: Integer.
+
+        Returns:
+            Tuple of a dict of layer key to boolean array and the new state.
+            Weights keep their values.
+        """
+        raise NotImplementedError
+
+    def penalties(self, layers: Layers) -> dict[str, Penalty]:
+        """Return what training adds to the loss; nothing by default."""
+        del layers
+        return {}
+
+    def perturb(
+        self, layers: Layers, state: State, *, event: Event, seed: int
+    ) -> Layers:
+        """Return the layers with the noise of the last step added.
+
+        Args:
+            layers: Dict of layer key to `Connections`.
+            state: What `init` or the last `update` returned.
+            event: `Event`.
+            seed: Integer, that of the `update` that follows.
+
+        Returns:
+            Dict of layer key to `Connections`; as given by default.
+        """
+        del state, event, seed
+        return layers
+
     def update(
         self, layers: Layers, state: State, *, event: Event, seed: int
     ) -> tuple[Masks, State]:
@@ -110,80 +174,40 @@ class Reallocation:
         """
         raise NotImplementedError
 
+    def values(
+        self, layers: Layers, masks: Masks, state: State, *, seed: int
+    ) -> dict[str, np.ndarray]:
+        """Return new weights for layers that are not merely masked.
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DropAndGrow(Reallocation):
-    """Drops a fraction of every layer and grows as many in the same layer.
+        By default there are none: what stays keeps its weight, what is
+        grown starts at zero.
 
-    Args:
-        drop_fraction: Float in [0, 1], of a layer's active connections.
-        decay: How the fraction changes between `start` and `end`:
-            `"cosine"`, `"linear"` or `"constant"`.
-        every: Time between events.
-        start: Time before which nothing happens.
-        end: Time after which nothing happens.
-    """
+        Args:
+            layers: What `update` was given.
+            masks: What it returned.
+            state: The state that it returned.
+            seed: Integer, that of the event.
 
-    drop_fraction: float = 0.3
-    decay: str = "cosine"
-    every: Time = 100
-    start: Time = 0
-    end: Time = 0.75
+        Returns:
+            Dict of layer key to float array of the shape of the kernel, of
+            which only active positions count.
+        """
+        del layers, masks, state, seed
+        return {}
 
-    def __post_init__(self):
-        schedules.check_fraction("drop_fraction", self.drop_fraction)
-        schedules.check_decay(self.decay)
-        # Everything but the lengths can be checked before they are known.
-        _period(self, Horizon(total_steps=1000, steps_per_epoch=100))
+    def backward(self, state: State) -> Masks:
+        """Return which weights train, if not all under `straight_through`.
 
-    def period(self, horizon: Horizon) -> Period:
-        return _period(self, horizon)
+        Args:
+            state: What `init`, `initial_masks` or the last `update` returned.
 
-    def update(self, layers, state, *, event, seed):
-        _, start, end = event.period
-        fraction = self.drop_fraction * schedules.decay(
-            self.decay, event.step, start, end
-        )
-        new_masks = {
-            key: self._move(layer, fraction, seeds.generator(seed, "grow", key))
-            for key, layer in layers.items()
-        }
-        return new_masks, state
+        Returns:
+            Dict of layer key to boolean array; empty for all weights.
+        """
+        del state
+        return {}
 
-    def _move(self, layer, fraction, random):
-        # Rounding to 9 digits undoes binary error: 0.3 * 10 is 3.
-        number = int(round(fraction * masks.count(layer.mask), 9))
-        kept = self._keep(layer, number)
-        return kept | self._grow(layer, kept, random)
-
-    def _keep(self, layer: Connections, number: int) -> np.ndarray:
-        """Return the mask of what stays when `number` are dropped."""
-        active = masks.count(layer.mask)
-        # No more can be dropped than can grow elsewhere.
-        number = min(number, self._room(layer, active))
-        magnitude = np.abs(layer.weights)
-        return masks.keep_top(magnitude, active - number, where=layer.mask)
-
-    def _room(self, layer: Connections, active: int) -> int:
-        return layer.mask.size - active
-
-    def _grow(
-        self,
-        layer: Connections,
-        kept: np.ndarray,
-        random: np.random.Generator,
-    ) -> np.ndarray:
-        """Return a mask of as many new connections as were dropped."""
-        raise NotImplementedError
-
-
-def _period(algorithm: DropAndGrow, horizon: Horizon) -> Period:
-    every = horizon.steps(algorithm.every, "every")
-    start = horizon.steps(algorithm.start, "start")
-    end = horizon.steps(algorithm.end, "end")
-    if isinstance(algorithm.every, int) and every < 1:
-        raise InputError(
-            "Argument `every` must be at least one step. "
-            f"Received: every={algorithm.every!r}"
-        )
-    return Period(max(every, 1), start, end)
+    def metrics(self, state: State) -> dict[str, float]:
+        """Return what is worth logging about the state, name to number."""
+        del state
+        return {}

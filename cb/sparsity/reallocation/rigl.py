@@ -7,7 +7,7 @@ import numpy as np
 
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import DropAndGrow
+from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
 
 
 @REGISTRY.register("rigl")
@@ -20,7 +20,7 @@ class RigL(DropAndGrow):
             that drops it; it then keeps its value and optimizer slots, as
             published.
         **kwargs: As of `DropAndGrow`: `drop_fraction`, `decay`, `every`,
-            `start`, `end`.
+            `start`, `end`, `grown`, `grown_scale`.
 
     Reference:
 

@@ -7,7 +7,7 @@ import numpy as np
 from cb.registry import unknown
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import DropAndGrow
+from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
 
 RULES = ("magnitude", "sign")
 
@@ -25,7 +25,7 @@ class SparseEvolutionary(DropAndGrow):
             drops the smallest positive and the largest negative values, the
             same fraction of either sign (the original rule).
         **kwargs: As of `DropAndGrow`: `drop_fraction`, `decay`, `every`,
-            `start`, `end`.
+            `start`, `end`, `grown`, `grown_scale`.
 
     Reference:
 

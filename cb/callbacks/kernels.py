@@ -1,0 +1,228 @@
+"""The masked kernels of a model in training, and all that goes with them."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from cb.callbacks.slots import inner
+from cb.callbacks.slots import momentum
+from cb.callbacks.slots import slots
+from cb.errors import InputError
+from cb.layers.masked import MaskedKernel
+from cb.layers.masked import masked_kernels
+from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import Penalty
+from cb.sparsity.reallocation.base import Reallocation
+from cb.variables import read
+
+
+class Kernels:
+    """Reads and writes the masked kernels as an algorithm wants them.
+
+    Args:
+        model: Compiled Keras model.
+        algorithm: What it declares decides what is read and written.
+
+    Raises:
+        InputError: If the model has no masked layers or its optimizer does
+            not suit the algorithm.
+    """
+
+    def __init__(self, model: keras.Model, algorithm: Reallocation):
+        self.kernels = masked_kernels(model)
+        if not self.kernels:
+            raise InputError(
+                f"Model {model.name!r} has no masked layers. Make it "
+                "sparse with `cb.sparsify` first."
+            )
+        weights = [kernel.weight for kernel in self.kernels]
+        if not model.optimizer.built:
+            with model.distribute_strategy.scope():
+                model.optimizer.build(model.trainable_variables)
+        self._model = model
+        self._algorithm = algorithm
+        self._slots = slots(model.optimizer, weights)
+        self._momentum = None
+        if algorithm.needs_momentum:
+            self._momentum = momentum(model.optimizer, weights)
+        self._check_average()
+        self._backward: list[keras.Variable] = []
+        self._before: list[tuple] = []
+        self._masks = {k.key: read(k.mask) != 0 for k in self.kernels}
+        self._write = tf.function(self._write_all)
+
+    def layers(
+        self,
+        gradients: Sequence[np.ndarray] | None = None,
+        curvature: Sequence[np.ndarray] | None = None,
+    ) -> dict[str, Connections]:
+        """Return the layers as an algorithm sees them."""
+        nothing = [None] * len(self.kernels)
+        momentums = self._momentum() if self._momentum else nothing
+        columns = zip(
+            self.kernels,
+            gradients or nothing,
+            momentums,
+            curvature or nothing,
+            strict=True,
+        )
+        return {
+            kernel.key: Connections(
+                np.asarray(read(kernel.weight), np.float32),
+                self._masks[kernel.key],
+                *rest,
+            )
+            for kernel, *rest in columns
+        }
+
+    def open(self) -> None:
+        """Make all connections active; weights keep what they hold."""
+        for kernel in self.kernels:
+            kernel.mask.assign(tf.ones(kernel.mask.shape, kernel.mask.dtype))
+
+    def write(
+        self,
+        masks: Masks | None = None,
+        values: Mapping[str, np.ndarray] | None = None,
+        backward: Masks | None = None,
+        fresh: bool = False,
+    ) -> None:
+        """Assign masks and bring weights and slots in line with them.
+
+        Args:
+            masks: Dict of layer key to boolean array. Defaults to the masks
+                as they are.
+            values: Dict of layer key to the new weights of active positions.
+            backward: Dict of layer key to the weights that train.
+            fresh: Boolean, whether every active weight keeps its value, also
+                where it was inactive.
+        """
+        masks = masks or self._masks
+        self._masks = {k.key: np.asarray(masks[k.key]) for k in self.kernels}
+        values, backward = values or {}, backward or {}
+        self._write(
+            [tf.constant(masks[k.key]) for k in self.kernels],
+            [
+                tf.constant(values[k.key]) if k.key in values else None
+                for k in self.kernels
+            ],
+            [tf.constant(backward[k.key]) for k in self.kernels if backward],
+            fresh,
+        )
+
+    def begin(self, penalties: Mapping[str, Penalty], backward: bool) -> None:
+        """Put the algorithm's rules into the training step.
+
+        Args:
+            penalties: Dict of layer key to `Penalty`.
+            backward: Boolean, whether some weights do not train.
+        """
+        algorithm = self._algorithm
+        for kernel in self.kernels:
+            weight, layer = kernel.weight, kernel.layer
+            self._before.append((weight.regularizer, weight.constraint))
+            if kernel.key in penalties:
+                weight.regularizer = _penalized(kernel, penalties[kernel.key])
+            if not algorithm.straight_through:
+                continue
+            layer.straight_through = True
+            if algorithm.zero_inactive:
+                weight.constraint = _masked(kernel)
+            if backward:
+                # Not by assignment, which would make it a layer's weight.
+                vars(layer)["backward_mask"] = self._backward_mask(kernel)
+        if penalties or algorithm.straight_through:
+            self._model.make_train_function(force=True)
+
+    def end(self) -> None:
+        """Undo `begin`."""
+        for kernel, before in zip(self.kernels, self._before, strict=True):
+            kernel.weight.regularizer, kernel.weight.constraint = before
+            kernel.layer.straight_through = False
+            vars(kernel.layer).pop("backward_mask", None)
+        if self._backward or self._algorithm.straight_through:
+            self._model.train_function = None
+        self._before = []
+
+    def _check_average(self) -> None:
+        algorithm = self._algorithm
+        averages = inner(self._model.optimizer).use_ema
+        if averages and algorithm.straight_through and algorithm.zero_inactive:
+            raise InputError(
+                f"Algorithm {type(algorithm).__name__} cannot train with "
+                "`use_ema=True`: the averages of inactive weights would not "
+                "stay zero."
+            )
+
+    def _backward_mask(self, kernel: MaskedKernel) -> keras.Variable:
+        with self._model.distribute_strategy.scope():
+            variable = keras.Variable(
+                tf.ones(kernel.weight.shape, kernel.mask.dtype),
+                trainable=False,
+                name="backward_mask",
+            )
+        self._backward.append(variable)
+        return variable
+
+    def _write_all(self, masks, values, backward, fresh):
+        for number, kernel in enumerate(self.kernels):
+            mask = masks[number]
+            kept = mask
+            if not fresh:
+                kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
+            if values[number] is not None:
+                _assign(kernel.weight, mask, values[number], 0.0)
+            elif self._algorithm.zero_inactive:
+                _assign(kernel.weight, kept, kernel.weight, 0.0)
+            if self._algorithm.straight_through:
+                kept = backward[number] if backward else None
+            for slot in self._slots[number] if kept is not None else ():
+                initial = slot.initial
+                if initial is None:
+                    initial = kernel.weight
+                _assign(slot.variable, kept, slot.variable, initial)
+            if self._backward and backward:
+                variable = self._backward[number]
+                variable.assign(tf.cast(backward[number], variable.dtype))
+            kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
+
+
+def _assign(variable, where, value, otherwise):
+    # Not a product: that would leave -0.0 and keep infinities.
+    value, otherwise = (
+        tf.cast(tf.convert_to_tensor(v), variable.dtype)
+        for v in (value, otherwise)
+    )
+    variable.assign(tf.where(where, value, otherwise))
+
+
+def _masked(kernel: MaskedKernel):
+    before = kernel.weight.constraint or (lambda weight: weight)
+
+    def constraint(weight):
+        weight = ops.convert_to_tensor(before(weight))
+        return ops.where(kernel.mask != 0, weight, ops.zeros_like(weight))
+
+    return constraint
+
+
+def _penalized(kernel: MaskedKernel, penalty: Penalty):
+    before = kernel.weight.regularizer or (lambda weight: 0.0)
+
+    def regularizer(weight):
+        weight = ops.convert_to_tensor(weight)
+        mask = ops.cast(kernel.mask, weight.dtype)
+        trains = 1.0 - mask
+        if kernel.layer.backward_mask is not None:
+            trains *= ops.cast(kernel.layer.backward_mask, weight.dtype)
+        factors = penalty.active * mask + penalty.inactive * trains
+        for_all = 0.5 * ops.sum(factors * ops.square(weight))
+        absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
+        return before(weight) + for_all + absolute
+
+    return regularizer

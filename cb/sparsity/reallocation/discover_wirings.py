@@ -1,0 +1,61 @@
+"""Discovering neural wirings (DNW)."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.sparsity import masks
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.reselected import Reselected
+
+
+@REGISTRY.register("discover_wirings")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiscoverWirings(Reselected):
+    """Uses the largest weights of every layer, and trains them all.
+
+    After every step the largest absolute weights become the active ones, so
+    every forward pass, evaluation and export use them; gradients go to all
+    weights, as if all had been used. Inactive weights live on.
+
+    Args:
+        sparsity: Float in [0, 1), of every layer: `floor(sparsity * n)` of
+            its `n` weights are inactive. Defaults to the number that every
+            layer starts with.
+        stop: Time after which the active weights stay the same.
+
+    Reference:
+
+    - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
+    """
+
+    sparsity: float | None = None
+
+    def __post_init__(self):
+        sparsity = self.sparsity
+        if sparsity is not None and not 0.0 <= sparsity < 1.0:
+            raise InputError(
+                "Argument `sparsity` must be in [0, 1). "
+                f"Received: sparsity={sparsity!r}"
+            )
+
+    def init(self, layers):
+        return {
+            f"count/{key}": np.int64(self._count(layer.mask))
+            for key, layer in layers.items()
+        }
+
+    def _select(self, layers, state):
+        return {
+            key: masks.keep_top(
+                np.abs(layer.weights), int(state[f"count/{key}"])
+            )
+            for key, layer in layers.items()
+        }
+
+    def _count(self, mask) -> int:
+        if self.sparsity is None:
+            return masks.count(mask)
+        return mask.size - math.floor(self.sparsity * mask.size)

@@ -1,0 +1,184 @@
+"""What algorithms share that move connections within a layer."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.registry import unknown
+from cb.sparsity import masks
+from cb.sparsity import schedules
+from cb.sparsity import seeds
+from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.schedules import Horizon
+from cb.sparsity.schedules import Period
+from cb.sparsity.schedules import Time
+
+GROWN = ("zero", "redrawn", "gradient")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Periodic(Reallocation):
+    """Has events every so many steps between two times.
+
+    Args:
+        every: Time between events, or a dict of first epoch to a number of
+            steps, such as `{0: 100, 25: 200}`.
+        start: Time before which nothing happens.
+        end: Time after which nothing happens.
+    """
+
+    every: Time | Mapping[int, int] = 100
+    start: Time = 0
+    end: Time = 0.75
+
+    def __post_init__(self):
+        # Everything but the lengths can be checked before they are known.
+        self.period(Horizon(total_steps=10**9, steps_per_epoch=1000))
+
+    def period(self, horizon):
+        return Period(
+            interval(self.every, horizon),
+            horizon.steps(self.start, "start"),
+            horizon.steps(self.end, "end"),
+        )
+
+
+def interval(every: Time | Mapping[int, int], horizon: Horizon):
+    """Resolve the argument `every` into optimizer steps.
+
+    Args:
+        every: Time, or dict of first epoch to a number of steps.
+        horizon: `Horizon`.
+
+    Returns:
+        Integer, or a tuple of pairs `(first_step, every)`.
+
+    Raises:
+        InputError: If it is malformed or nothing.
+    """
+    if isinstance(every, Mapping):
+        spans = sorted(
+            (horizon.steps(f"{epoch}ep", "every"), value)
+            for epoch, value in every.items()
+        )
+        if spans and all(type(v) is int and v > 0 for _, v in spans):
+            return ((0, spans[0][1]), *spans[1:])
+    else:
+        steps = horizon.steps(every, "every")
+        zero = float(str(every).removesuffix("ep")) == 0.0
+        if not zero:
+            return max(steps, 1)
+    raise InputError(
+        "Argument `every` must be a time that is more than nothing, or a "
+        "dict of epochs to positive integers. "
+        f"Received: every={every!r}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DropAndGrow(Periodic):
+    """Drops a fraction of every layer and grows as many in the same layer.
+
+    Args:
+        drop_fraction: Float in [0, 1], of a layer's active connections.
+        decay: How the fraction changes between `start` and `end`:
+            `"cosine"`, `"linear"` or `"constant"`.
+        every: Time between events.
+        start: Time before which nothing happens.
+        end: Time after which nothing happens.
+        grown: What a grown weight starts from: `"zero"`; `"redrawn"`, a
+            normal value of standard deviation `sqrt(1 / inputs)` for a
+            matrix and `sqrt(2 / (positions * filters))` for a convolution;
+            `"gradient"`, a step of `grown_scale` down the gradient.
+        grown_scale: Float, the step of `"gradient"`.
+    """
+
+    drop_fraction: float = 0.3
+    decay: str = "cosine"
+    grown: str = "zero"
+    grown_scale: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        schedules.check_fraction("drop_fraction", self.drop_fraction)
+        schedules.check_decay(self.decay)
+        if self.grown not in GROWN:
+            raise unknown("start of grown weights", self.grown, GROWN)
+        if self.grown == "gradient" and not self.needs_gradients:
+            raise InputError(
+                "Argument `grown` must be 'zero' or 'redrawn' for an "
+                "algorithm without gradients. Received: grown='gradient'"
+            )
+
+    def init(self, layers):
+        return {f"explored/{key}": layers[key].mask for key in layers}
+
+    def update(self, layers, state, *, event, seed):
+        period = event.period
+        fraction = self.drop_fraction * schedules.decay(
+            self.decay, event.step, period.start, period.end
+        )
+        new_masks, new_state = {}, dict(state)
+        for key, layer in layers.items():
+            random = seeds.generator(seed, "grow", key)
+            new_masks[key] = self._move(layer, fraction, random)
+            name = f"explored/{key}"
+            new_state[name] = state[name] | new_masks[key]
+        return new_masks, new_state
+
+    def values(self, layers, masks, state, *, seed):
+        if self.grown == "zero":
+            return {}
+        return {
+            key: np.where(
+                masks[key] & ~layer.mask,
+                self._grown_values(layer, seeds.generator(seed, "value", key)),
+                layer.weights,
+            )
+            for key, layer in layers.items()
+        }
+
+    def metrics(self, state):
+        explored = [v for k, v in state.items() if k.startswith("explored/")]
+        size = sum(mask.size for mask in explored)
+        number = sum(masks.count(mask) for mask in explored)
+        return {"exploration_rate": number / size}
+
+    def _grown_values(self, layer, random):
+        if self.grown == "gradient":
+            return -self.grown_scale * layer.gradients
+        shape = layer.weights.shape
+        variance = 1.0 / shape[0]
+        if len(shape) > 2:
+            variance = 2.0 / (np.prod(shape[:-2]) * shape[-1])
+        values = random.standard_normal(shape, np.float32)
+        return np.float32(np.sqrt(variance)) * values
+
+    def _move(self, layer, fraction, random):
+        # Rounding to 9 digits undoes binary error: 0.3 * 10 is 3.
+        number = int(round(fraction * masks.count(layer.mask), 9))
+        kept = self._keep(layer, number)
+        return kept | self._grow(layer, kept, random)
+
+    def _keep(self, layer: Connections, number: int) -> np.ndarray:
+        """Return the mask of what stays when `number` are dropped."""
+        active = masks.count(layer.mask)
+        # No more can be dropped than can grow elsewhere.
+        number = min(number, self._room(layer, active))
+        magnitude = np.abs(layer.weights)
+        return masks.keep_top(magnitude, active - number, where=layer.mask)
+
+    def _room(self, layer: Connections, active: int) -> int:
+        return layer.mask.size - active
+
+    def _grow(
+        self,
+        layer: Connections,
+        kept: np.ndarray,
+        random: np.random.Generator,
+    ) -> np.ndarray:
+        """Return a mask of as many new connections as were dropped."""
+        raise NotImplementedError

@@ -1,0 +1,188 @@
+"""Dynamic sparse reparameterization (DSR)."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.registry import unknown
+from cb.sparsity import distributions
+from cb.sparsity import masks
+from cb.sparsity import schedules
+from cb.sparsity import seeds
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.drop_and_grow import Periodic
+
+PRUNE = ("threshold", "fraction")
+REGROW = ("across", "within")
+GRANULARITIES = ("weight", "slice")
+SMALLEST_THRESHOLD = 1e-8
+
+
+@REGISTRY.register("dynamic_sparse")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DynamicSparse(Periodic):
+    """Prunes by one threshold and regrows where most connections survive.
+
+    The threshold is halved when an event prunes more than 1.1 times the
+    wanted number and doubled below 0.9 times. Connections regrow at random,
+    not where they were just pruned, so many in a layer as it has a part in
+    the survivors; their total never changes.
+
+    Args:
+        pruned: Number of connections to prune per event; a float in (0, 1)
+            is a part of all active ones.
+        threshold: Float, the first threshold.
+        prune: `"threshold"`, or `"fraction"`: the `fraction` smallest of
+            every layer.
+        fraction: Float in [0, 1], of a layer's active connections.
+        regrow: `"across"` layers, or `"within"`: as many as were pruned.
+        minimum: Integer, connections that a layer keeps, its largest.
+        granularity: `"weight"`, or `"slice"`: the spatial slice of a
+            convolution for a pair of channels is pruned and grown as one, by
+            its mean absolute weight. Numbers then count slices.
+        published: Boolean, whether `"fraction"` prunes one connection more.
+        every: Time between events.
+        start: Time before which nothing happens.
+        end: Time after which nothing happens.
+
+    Reference:
+
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+
+    pruned: int | float = 0.1
+    threshold: float = 1e-3
+    prune: str = "threshold"
+    fraction: float = 0.1
+    regrow: str = "across"
+    minimum: int = 1
+    granularity: str = "weight"
+    published: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        for what, value, known in (
+            ("pruning rule", self.prune, PRUNE),
+            ("regrowth", self.regrow, REGROW),
+            ("granularity", self.granularity, GRANULARITIES),
+        ):
+            if value not in known:
+                raise unknown(what, value, known)
+        schedules.check_fraction("fraction", self.fraction)
+        for name in ("pruned", "threshold", "minimum"):
+            if not getattr(self, name) > 0:
+                raise InputError(
+                    f"Argument `{name}` must be more than zero. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+
+    def init(self, layers):
+        for key, layer in layers.items():
+            _check_slices(key, self._cells(layer))
+        return {"threshold": np.float64(self.threshold)}
+
+    def metrics(self, state):
+        return {"threshold": float(state["threshold"])}
+
+    def update(self, layers, state, *, event, seed):
+        del event
+        cells = {key: self._cells(layer) for key, layer in layers.items()}
+        scores = {
+            key: np.abs(cell.weights).mean(axis=0)
+            for key, cell in cells.items()
+        }
+        active = {key: cell.mask[0] for key, cell in cells.items()}
+        kept = self._kept(scores, active, float(state["threshold"]))
+        grown = self._grown(active, kept, seed)
+        new = {
+            key: np.broadcast_to(
+                kept[key] | grown[key], cells[key].mask.shape
+            ).reshape(layer.mask.shape)
+            for key, layer in layers.items()
+        }
+        return new, {"threshold": self._controlled(scores, active, kept, state)}
+
+    def _cells(self, layer: Connections) -> Connections:
+        """View a layer as `(weights of a cell, cells)`."""
+        rows = 1
+        if self.granularity == "slice" and layer.mask.ndim > 2:
+            rows = math.prod(layer.mask.shape[:-2])
+        return Connections(
+            layer.weights.reshape(rows, -1), layer.mask.reshape(rows, -1)
+        )
+
+    def _kept(self, scores, active, threshold):
+        room = {key: np.count_nonzero(~mask) for key, mask in active.items()}
+        kept = {}
+        for key, mask in active.items():
+            number = masks.count(mask)
+            if self.prune == "threshold":
+                left = masks.count(mask & (scores[key] >= threshold))
+            else:
+                drop = round(self.fraction * number, 9) + self.published
+                left = number - math.floor(drop)
+            left = max(left, min(self.minimum, number))
+            if self.regrow == "within":
+                left = max(left, number - room[key])
+            kept[key] = masks.keep_top(scores[key], left, mask)
+        total = sum(masks.count(mask) for mask in active.values())
+        survivors = sum(masks.count(mask) for mask in kept.values())
+        excess = total - survivors - sum(room.values())
+        if excess <= 0:
+            return kept
+        # More would go than can grow elsewhere: the largest come back.
+        gone = {key: active[key] & ~kept[key] for key in active}
+        back = masks.keep_top_across(scores, excess, gone, minimum=0)
+        return {key: kept[key] | back[key] for key in active}
+
+    def _grown(self, active, kept, seed):
+        survivors = {key: masks.count(mask) for key, mask in kept.items()}
+        gone = {key: masks.count(active[key]) - survivors[key] for key in kept}
+        numbers = gone
+        if self.regrow == "across":
+            numbers = distributions.apportion(
+                survivors,
+                sum(gone.values()),
+                {key: np.count_nonzero(~mask) for key, mask in active.items()},
+            )
+        return {
+            key: masks.choose(
+                ~mask, numbers[key], seeds.generator(seed, "grow", key)
+            )
+            for key, mask in active.items()
+        }
+
+    def _controlled(self, scores, active, kept, state) -> np.float64:
+        total = sum(masks.count(mask) for mask in active.values())
+        number = total - sum(masks.count(mask) for mask in kept.values())
+        wanted = self.pruned
+        if wanted < 1:
+            wanted *= total
+        threshold = next_threshold(float(state["threshold"]), number, wanted)
+        largest = max(
+            scores[key][mask].max(initial=0.0) for key, mask in active.items()
+        )
+        return np.float64(
+            max(min(threshold, float(largest)), SMALLEST_THRESHOLD)
+        )
+
+
+def next_threshold(threshold: float, pruned: int, wanted: float) -> float:
+    """Halve or double a threshold that prunes too much or too little."""
+    if pruned > 1.1 * wanted:
+        return threshold / 2.0
+    if pruned < 0.9 * wanted:
+        return threshold * 2.0
+    return threshold
+
+
+def _check_slices(key: str, cells: Connections) -> None:
+    if (cells.mask != cells.mask[0]).any():
+        raise InputError(
+            "Argument `granularity` must be 'weight' unless the masks are "
+            f"made of whole slices. Received: granularity='slice', and layer "
+            f"{key!r} has slices that are partly active"
+        )

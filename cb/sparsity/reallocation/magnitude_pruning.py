@@ -1,0 +1,246 @@
+"""Gradual magnitude pruning."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.registry import unknown
+from cb.sparsity import masks
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.drop_and_grow import Periodic
+from cb.sparsity.reallocation.drop_and_grow import interval
+from cb.sparsity.schedules import Period
+
+# How many of the connections that go are still there, by progress.
+SCHEDULES = {
+    "constant": lambda progress: 0.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cubic": lambda progress: (1.0 - progress) ** 3,
+}
+NAMES = ("exponential", *SCHEDULES)
+SCOPES = ("layer", "global")
+KINDS = ("conv", "dense")
+
+
+@REGISTRY.register("magnitude_pruning")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MagnitudePruning(Periodic):
+    """Starts dense and prunes the smallest weights, exact at the end.
+
+    The final sparsity is reached at `end`, on the grid of events or off it.
+
+    Args:
+        sparsity: Float in [0, 1), the final sparsity of every layer, or a
+            dict with `"conv"` and `"dense"` for kernels of these kinds.
+            Defaults to that of the masks that training starts with.
+        initial_sparsity: Float in [0, 1), what the schedule starts from.
+        schedule: `"cubic"`, `"exponential"`, `"linear"` or `"constant"`, or
+            a function from a step to `(due, sparsity)` with attributes
+            `begin_step`, `end_step` and `frequency`, such as a
+            `PruningSchedule` of the TensorFlow toolkit.
+        scope: `"layer"` prunes every layer to the same sparsity, `"global"`
+            compares all weights, each divided by the norm of its layer.
+        minimum: Integer, connections that a layer keeps under `"global"`.
+        iterations: Integer, prune that many times from `start` on, every
+            `every`; `end` is then not used.
+        post_epochs: Integer, epochs of training after the last iteration.
+        published: Boolean, whether each iteration prunes one connection too
+            many and training ends an epoch early, as in the experiments of
+            the second reference.
+        every: Time between events.
+        start: Time before which nothing happens.
+        end: Time of the last event.
+
+    Reference:
+
+    - [Zhu and Gupta, 2017](https://arxiv.org/abs/1710.01878)
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+
+    at_start: ClassVar[bool] = True
+    keeps_count: ClassVar[bool] = False
+
+    sparsity: float | Mapping[str, float] | None = None
+    initial_sparsity: float = 0.0
+    schedule: str | Callable = "cubic"
+    scope: str = "layer"
+    minimum: int = 1
+    iterations: int | None = None
+    post_epochs: int = 0
+    published: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not callable(self.schedule) and self.schedule not in NAMES:
+            raise unknown("pruning schedule", self.schedule, NAMES)
+        if self.scope not in SCOPES:
+            raise unknown("pruning scope", self.scope, SCOPES)
+        targets = self.sparsity
+        if not isinstance(targets, Mapping):
+            targets = {} if targets is None else {"dense": targets}
+        for kind, value in {
+            **targets,
+            "initial": self.initial_sparsity,
+        }.items():
+            if kind not in (*KINDS, "initial"):
+                raise unknown("kind of kernel", kind, KINDS)
+            _check_sparsity(value)
+        if self.iterations is not None and (
+            not isinstance(self.iterations, int) or self.iterations < 1
+        ):
+            raise InputError(
+                "Argument `iterations` must be a positive integer. "
+                f"Received: iterations={self.iterations!r}"
+            )
+
+    def period(self, horizon):
+        if callable(self.schedule):
+            schedule = self.schedule
+            end = schedule.end_step
+            return Period(
+                schedule.frequency,
+                schedule.begin_step,
+                2**62 if end < 0 else end,
+                schedule.begin_step,
+                includes_end=True,
+            )
+        every = interval(self.every, horizon)
+        start = horizon.steps(self.start, "start")
+        if self.iterations is not None:
+            end = start + (self.iterations - 1) * every
+            return Period(every, start, end, start)
+        end = horizon.steps(self.end, "end")
+        if horizon.total_steps is not None and end > horizon.total_steps:
+            raise InputError(
+                "Argument `end` must not be after the training, or the final "
+                f"sparsity is never reached. Received: end={self.end!r} for "
+                f"{horizon.total_steps} steps"
+            )
+        return Period(every, start, end, includes_end=True)
+
+    def total_epochs(self) -> int | None:
+        """Return the epochs that `iterations` and `post_epochs` ask for.
+
+        Returns:
+            Integer; `None` without `iterations` or with times that do not
+            count epochs.
+        """
+        times = (self.start, self.every)
+        if self.iterations is None or not all(
+            isinstance(time, str) for time in times
+        ):
+            return None
+        start, every = (float(str(time)[:-2]) for time in times)
+        total = start + (self.iterations - 1) * every + self.post_epochs
+        return math.ceil(total) - self.published
+
+    def init(self, layers):
+        return {
+            f"target/{key}": np.int64(self._target(layer))
+            for key, layer in layers.items()
+        }
+
+    def initial_masks(self, layers, state, *, seed):
+        del seed
+        return {
+            key: masks.keep_top(
+                np.abs(layer.weights),
+                _count(layer.mask.size, self.initial_sparsity),
+            )
+            for key, layer in layers.items()
+        }, state
+
+    def update(self, layers, state, *, event, seed):
+        del seed
+        counts = {
+            key: self._remaining(layer, int(state[f"target/{key}"]), event)
+            for key, layer in layers.items()
+        }
+        active = {key: masks.count(layer.mask) for key, layer in layers.items()}
+        if self.scope == "layer":
+            return {
+                key: masks.keep_top(
+                    np.abs(layer.weights),
+                    min(counts[key], active[key]),
+                    layer.mask,
+                )
+                for key, layer in layers.items()
+            }, state
+        scores = {
+            key: np.abs(layer.weights)
+            / (np.linalg.norm(layer.weights[layer.mask]) + 1e-8)
+            for key, layer in layers.items()
+        }
+        where = {key: layer.mask for key, layer in layers.items()}
+        total = min(sum(counts.values()), sum(active.values()))
+        return masks.keep_top_across(scores, total, where, self.minimum), state
+
+    def _final_sparsity(self, layer) -> float | None:
+        if isinstance(self.sparsity, Mapping):
+            kind = "conv" if layer.mask.ndim > 2 else "dense"
+            return self.sparsity.get(kind, 0.0)
+        return self.sparsity
+
+    def _target(self, layer) -> int:
+        sparsity = self._final_sparsity(layer)
+        if sparsity is None:
+            return masks.count(layer.mask)
+        return _count(layer.mask.size, sparsity)
+
+    def _remaining(self, layer, target: int, event) -> int:
+        """Return how many connections an event leaves to a layer."""
+        size = layer.mask.size
+        if callable(self.schedule):
+            _, sparsity = self.schedule(event.step)
+            return _count(size, float(sparsity))
+        if self.published and self.iterations is not None:
+            return self._published(layer, target / size, event)
+        initial = _count(size, self.initial_sparsity)
+        density = self._density(self._progress(event), initial, target)
+        return max(math.floor(density + 0.5 + 1e-9), 1)
+
+    def _published(self, layer, density: float, event) -> int:
+        sparsity = self._final_sparsity(layer)
+        if sparsity is not None:
+            density = 1.0 - sparsity
+        done = (event.step - event.period.start) // event.period.every
+        before, after = (
+            self._density(
+                k / self.iterations, 1.0 - self.initial_sparsity, density
+            )
+            for k in (done, done + 1)
+        )
+        active = masks.count(layer.mask)
+        return max(active - math.floor((1.0 - after / before) * active) - 1, 0)
+
+    def _progress(self, event) -> float:
+        start, end = event.period.start, event.period.end
+        if self.iterations is not None:
+            done = (event.step - start) // event.period.every + 1
+            return done / self.iterations
+        return (event.step - start) / (end - start) if end > start else 1.0
+
+    def _density(self, progress: float, initial: float, target: float):
+        if self.schedule == "exponential":
+            return initial * (target / initial) ** progress
+        factor = SCHEDULES[str(self.schedule)](progress)
+        return target + (initial - target) * factor
+
+
+def _count(size: int, sparsity: float) -> int:
+    """Return the connections that a sparsity leaves, at least one."""
+    return max(math.floor((1.0 - sparsity) * size + 0.5 + 1e-9), 1)
+
+
+def _check_sparsity(value) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value < 1.0:
+        raise InputError(
+            "Argument `sparsity` must be a number in [0, 1). "
+            f"Received: sparsity={value!r}"
+        )

@@ -1,0 +1,99 @@
+"""N of every M weights, by a sparse-refined straight-through (SR-STE)."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.base import Penalty
+from cb.sparsity.reallocation.reselected import Reselected
+
+
+@REGISTRY.register("n_by_m")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NByM(Reselected):
+    """Keeps the N largest of every M weights along an axis, re-selected.
+
+    Gradients go to all weights, and those that are not used are pulled
+    towards zero, which keeps the selection from flickering. A last group of
+    fewer than M weights counts as filled up with zeros.
+
+    Args:
+        n: Integer, active weights of a group.
+        m: Integer, size of a group.
+        axis: Integer, the axis of the kernel that groups lie along. The
+            default is that of the inputs of dense and convolutional kernels.
+        pull: Float, factor of half the sum of squared inactive weights in
+            the loss.
+        stop: Time after which the active weights stay the same.
+
+    Reference:
+
+    - [Zhou et al., 2021](https://arxiv.org/abs/2102.04010)
+    """
+
+    keeps_count: ClassVar[bool] = False
+
+    n: int = 2
+    m: int = 4
+    axis: int = -2
+    pull: float = 2e-4
+
+    def __post_init__(self):
+        whole = isinstance(self.n, int) and isinstance(self.m, int)
+        if not whole or not 1 <= self.n <= self.m:
+            raise InputError(
+                "Arguments `n` and `m` must be integers with 1 <= n <= m. "
+                f"Received: n={self.n!r}, m={self.m!r}"
+            )
+        if not self.pull >= 0.0:
+            raise InputError(
+                "Argument `pull` must be zero or more. "
+                f"Received: pull={self.pull!r}"
+            )
+
+    def init(self, layers):
+        for key, layer in layers.items():
+            if not -layer.mask.ndim <= self.axis < layer.mask.ndim:
+                raise InputError(
+                    f"Argument `axis` must be an axis of every kernel. "
+                    f"Received: axis={self.axis}, and layer {key!r} has "
+                    f"shape {layer.mask.shape}"
+                )
+        return {}
+
+    def penalties(self, layers):
+        return dict.fromkeys(layers, Penalty(inactive=self.pull))
+
+    def _select(self, layers, state):
+        del state
+        return {
+            key: top_of_groups(np.abs(layer.weights), self.n, self.m, self.axis)
+            for key, layer in layers.items()
+        }
+
+
+def top_of_groups(scores: np.ndarray, n: int, m: int, axis: int) -> np.ndarray:
+    """Choose the `n` highest of every `m` scores along an axis.
+
+    Args:
+        scores: Float array.
+        n: Integer, how many to choose of a group.
+        m: Integer, size of a group; the last one may be smaller.
+        axis: Integer.
+
+    Returns:
+        Boolean array of the shape of `scores`. Ties go to the lower index.
+    """
+    rows = np.moveaxis(scores, axis, -1)
+    length = rows.shape[-1]
+    padding = [(0, 0)] * (rows.ndim - 1) + [(0, -length % m)]
+    groups = np.pad(rows, padding, constant_values=-np.inf)
+    groups = groups.reshape(*rows.shape[:-1], -1, m)
+    order = np.argsort(-groups, axis=-1, kind="stable")[..., :n]
+    chosen = np.zeros(groups.shape, bool)
+    np.put_along_axis(chosen, order, True, axis=-1)
+    chosen = chosen.reshape(*rows.shape[:-1], -1)[..., :length]
+    return np.ascontiguousarray(np.moveaxis(chosen, -1, axis))

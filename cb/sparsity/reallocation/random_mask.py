@@ -1,0 +1,24 @@
+"""Masks drawn at random, once."""
+
+import dataclasses
+
+from cb.sparsity import seeds
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.at_start import AtStart
+
+
+@REGISTRY.register("random")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomMask(AtStart):
+    """Draws as many connections anew: the control of SNIP and GraSP.
+
+    Args:
+        scope: `"layer"` keeps the number of every layer, `"global"` makes
+            all weights of the model equally likely.
+        minimum: Integer, connections that a layer gets under `"global"`.
+    """
+
+    scope: str = "layer"
+
+    def _scores(self, layer, key, seed):
+        return seeds.generator(seed, "score", key).random(layer.mask.shape)

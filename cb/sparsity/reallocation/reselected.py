@@ -1,0 +1,44 @@
+"""What algorithms share that select anew from all weights at every step."""
+
+import dataclasses
+from typing import ClassVar
+
+from cb.sparsity.reallocation.base import Layers
+from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import State
+from cb.sparsity.schedules import Period
+from cb.sparsity.schedules import Time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reselected(Reallocation):
+    """Trains all weights and uses a selection of them.
+
+    Weights change in optimizer steps only, so a selection after each is one
+    for every forward pass.
+
+    Args:
+        stop: Time after which the selection stays the same.
+    """
+
+    at_start: ClassVar[bool] = True
+    straight_through: ClassVar[bool] = True
+    every_step: ClassVar[bool] = True
+    zero_inactive: ClassVar[bool] = False
+
+    stop: Time = 1.0
+
+    def period(self, horizon):
+        return Period(1, 0, horizon.steps(self.stop, "stop"))
+
+    def initial_masks(self, layers, state, *, seed):
+        del seed
+        return self._select(layers, state), state
+
+    def update(self, layers, state, *, event, seed):
+        del event, seed
+        return self._select(layers, state), state
+
+    def _select(self, layers: Layers, state: State) -> Masks:
+        raise NotImplementedError

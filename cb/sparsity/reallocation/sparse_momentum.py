@@ -1,0 +1,94 @@
+"""Sparse networks from scratch (sparse momentum)."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.sparsity import distributions
+from cb.sparsity import masks
+from cb.sparsity import schedules
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.drop_and_grow import Periodic
+
+
+@REGISTRY.register("snfs")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseMomentum(Periodic):
+    """Drops the smallest weights, grows where the momentum is largest.
+
+    What is dropped in all layers together is shared out in proportion to
+    the mean absolute momentum of the weights that stay. The optimizer's
+    momentum is that of all weights, so it needs one that has momentum.
+
+    Args:
+        drop_fraction: Float in [0, 1], of a layer's active connections, at
+            the start.
+        final_fraction: Float, the same at the end, after a cosine.
+        redistribute: Boolean, whether connections move across layers.
+        minimum: Integer, connections that a layer keeps.
+        every: Time between events.
+        start: Time before which nothing happens.
+        end: Time after which nothing happens.
+
+    Reference:
+
+    - [Dettmers and Zettlemoyer, 2019](https://arxiv.org/abs/1907.04840)
+    """
+
+    straight_through: ClassVar[bool] = True
+    needs_momentum: ClassVar[bool] = True
+
+    drop_fraction: float = 0.5
+    final_fraction: float = 0.005
+    redistribute: bool = True
+    minimum: int = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        schedules.check_fraction("drop_fraction", self.drop_fraction)
+        schedules.check_fraction("final_fraction", self.final_fraction)
+        if self.minimum < 1:
+            raise InputError(
+                "Argument `minimum` must be at least 1. "
+                f"Received: minimum={self.minimum!r}"
+            )
+
+    def update(self, layers, state, *, event, seed):
+        del seed
+        period = event.period
+        factor = schedules.decay("cosine", event.step, period.start, period.end)
+        fraction = self.final_fraction + factor * (
+            self.drop_fraction - self.final_fraction
+        )
+        kept = {
+            key: self._kept(layer, fraction) for key, layer in layers.items()
+        }
+        numbers = self._numbers(layers, kept)
+        return {
+            key: kept[key]
+            | masks.keep_top(np.abs(layer.momentum), numbers[key], ~kept[key])
+            for key, layer in layers.items()
+        }, state
+
+    def _kept(self, layer, fraction):
+        active = masks.count(layer.mask)
+        left = active - int(round(fraction * active, 9))
+        left = max(left, min(self.minimum, active))
+        return masks.keep_top(np.abs(layer.weights), left, layer.mask)
+
+    def _numbers(self, layers, kept) -> dict[str, int]:
+        """Return how many connections grow in each layer."""
+        left = {key: masks.count(mask) for key, mask in kept.items()}
+        gone = {
+            key: masks.count(layers[key].mask) - left[key] for key in layers
+        }
+        if not self.redistribute:
+            return gone
+        weights = {
+            key: float(np.abs(layer.momentum[kept[key]]).mean(dtype=float))
+            for key, layer in layers.items()
+        }
+        room = {key: mask.size - left[key] for key, mask in kept.items()}
+        return distributions.apportion(weights, sum(gone.values()), room)

@@ -1,0 +1,95 @@
+"""Top-KAST: sparse forward and backward passes."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.sparsity import masks
+from cb.sparsity import schedules
+from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.base import Penalty
+from cb.sparsity.reallocation.drop_and_grow import Periodic
+from cb.sparsity.schedules import Time
+
+
+@REGISTRY.register("top_kast")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopKast(Periodic):
+    """Uses the largest weights and trains some more than it uses.
+
+    The forward set holds the largest absolute weights of a layer, as many as
+    training starts with; the backward set adds the next largest. The others
+    neither count nor change until they are among the largest. A penalty
+    keeps the used weights small, and the explored ones smaller, so that
+    others come to have their turn.
+
+    Args:
+        explored: Float in [0, 1], the part of a layer's weights that is
+            trained in addition to those used.
+        penalty: Float, factor of half the sum of squared used weights in the
+            loss; explored ones have it divided by the layer's density.
+        every: Time between two choices of the sets.
+        start: Time before which the sets stay the same.
+        end: Time after which they stay the same.
+
+    Reference:
+
+    - [Jayakumar et al., 2020](https://arxiv.org/abs/2106.03517)
+    """
+
+    at_start: ClassVar[bool] = True
+    straight_through: ClassVar[bool] = True
+    zero_inactive: ClassVar[bool] = False
+
+    explored: float = 0.1
+    penalty: float = 1e-4
+    end: Time = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        schedules.check_fraction("explored", self.explored)
+        if not self.penalty >= 0.0:
+            raise InputError(
+                "Argument `penalty` must be zero or more. "
+                f"Received: penalty={self.penalty!r}"
+            )
+
+    def init(self, layers):
+        return {f"backward/{key}": layer.mask for key, layer in layers.items()}
+
+    def initial_masks(self, layers, state, *, seed):
+        del state, seed
+        return self._sets(layers)
+
+    def update(self, layers, state, *, event, seed):
+        del state, event, seed
+        return self._sets(layers)
+
+    def backward(self, state):
+        return {
+            name.removeprefix("backward/"): mask for name, mask in state.items()
+        }
+
+    def penalties(self, layers):
+        densities = {
+            key: masks.count(layer.mask) / layer.mask.size
+            for key, layer in layers.items()
+        }
+        return {
+            key: Penalty(active=self.penalty, inactive=self.penalty / density)
+            for key, density in densities.items()
+        }
+
+    def _sets(self, layers):
+        forward, state = {}, {}
+        for key, layer in layers.items():
+            magnitude = np.abs(layer.weights)
+            used = masks.count(layer.mask)
+            more = int(round(self.explored * layer.mask.size, 9))
+            forward[key] = masks.keep_top(magnitude, used)
+            state[f"backward/{key}"] = masks.keep_top(
+                magnitude, min(used + more, layer.mask.size)
+            )
+        return forward, state

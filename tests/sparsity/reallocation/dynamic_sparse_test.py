@@ -1,0 +1,274 @@
+"""DSR against a simulator that is told where connections grew."""
+
+import math
+
+import numpy as np
+import pytest
+
+from cb.errors import InputError
+from cb.sparsity import distributions
+from cb.sparsity import reallocation
+from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import Event
+from cb.sparsity.reallocation.dynamic_sparse import next_threshold
+from cb.sparsity.schedules import Horizon
+from cb.sparsity.schedules import Period
+
+
+def event(step=100):
+    return Event(step, step // 100 - 1, Period(100, 0, 10**6))
+
+
+def random_layers(seed, densities=(0.1, 0.5, 0.9), size=120):
+    random = np.random.default_rng(seed)
+    layers = {}
+    for number, density in enumerate(densities):
+        mask = random.random((size // 10, 10)) < density
+        weights = np.where(mask, random.normal(size=mask.shape), 0.0)
+        layers[str(number)] = Connections(weights.astype(np.float32), mask)
+    return layers
+
+
+def hamilton(weights, total, capacity):
+    """Give whole parts, then one each to the largest remainders."""
+    given = dict.fromkeys(weights, 0)
+    fixed = {}
+    while True:
+        free = [key for key in weights if key not in fixed]
+        left = total - sum(fixed.values())
+        scale = sum(weights[key] for key in free)
+        exact = {key: left * weights[key] / scale for key in free}
+        over = [key for key in free if exact[key] > capacity[key]]
+        if not over:
+            break
+        fixed.update({key: capacity[key] for key in over})
+    given.update(fixed)
+    given.update(
+        {key: math.floor(value + 1e-9) for key, value in exact.items()}
+    )
+    remainders = sorted(free, key=lambda key: given[key] - exact[key])
+    while sum(given.values()) < total:
+        for key in remainders:
+            if given[key] < capacity[key] and sum(given.values()) < total:
+                given[key] += 1
+    return given
+
+
+def simulate_kept(layers, prune, threshold, fraction, minimum):
+    kept = {}
+    for key, layer in layers.items():
+        magnitude = np.abs(layer.weights).reshape(-1)
+        active = sorted(
+            np.flatnonzero(layer.mask), key=lambda i: (-magnitude[i], i)
+        )
+        if prune == "threshold":
+            stay = sum(magnitude[i] >= threshold for i in active)
+        else:
+            stay = len(active) - math.floor(fraction * len(active) + 1e-9)
+        kept[key] = set(active[: max(stay, min(minimum, len(active)))])
+    return kept
+
+
+@pytest.mark.parametrize("prune", ["threshold", "fraction"])
+@pytest.mark.parametrize("regrow", ["across", "within"])
+def test_equals_the_simulator_over_many_events(prune, regrow):
+    random = np.random.default_rng(0)
+    algorithm = reallocation.build(
+        f"dynamic_sparse(prune={prune!r}, regrow={regrow!r}, fraction=0.2, "
+        "threshold=0.3, pruned=15, minimum=3)"
+    )
+    layers = random_layers(1, densities=(0.1, 0.3, 0.5))
+    total = sum(layer.mask.sum() for layer in layers.values())
+    state, threshold = algorithm.init(layers), 0.3
+    for number in range(30):
+        kept = simulate_kept(layers, prune, threshold, 0.2, 3)
+        masks, state = algorithm.update(
+            layers, state, event=event(), seed=number
+        )
+        gone, grown = {}, {}
+        for key, layer in layers.items():
+            stays = set(np.flatnonzero(masks[key] & layer.mask))
+            assert stays == kept[key]
+            gone[key] = int(layer.mask.sum()) - len(stays)
+            grown[key] = int((masks[key] & ~layer.mask).sum())
+        expected = gone
+        if regrow == "across":
+            expected = hamilton(
+                {key: len(kept[key]) for key in kept},
+                sum(gone.values()),
+                {key: int((~layers[key].mask).sum()) for key in layers},
+            )
+        assert grown == expected
+        pruned = sum(gone.values())
+        if pruned > 16.5:
+            threshold /= 2
+        elif pruned < 13.5:
+            threshold *= 2
+        largest = max(np.abs(layer.weights).max() for layer in layers.values())
+        threshold = max(min(threshold, float(largest)), 1e-8)
+        assert float(state["threshold"]) == pytest.approx(threshold)
+        layers = {
+            key: Connections(
+                (random.normal(size=mask.shape) * mask).astype(np.float32),
+                mask,
+            )
+            for key, mask in masks.items()
+        }
+        assert sum(mask.sum() for mask in masks.values()) == total
+
+
+# Strictly below the threshold.
+def test_the_threshold_rule():
+    weights = np.array([0.0, 0.0005, 0.001, 0.0011, 0, 0, 0], np.float32)
+    mask = np.arange(7) < 4
+    algorithm = reallocation.build("dynamic_sparse")
+    layers = {"a": Connections(weights, mask)}
+    masks, _ = algorithm.update(
+        layers, algorithm.init(layers), event=event(), seed=0
+    )
+    assert set(np.flatnonzero(masks["a"] & mask)) == {2, 3}
+    assert masks["a"].sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("pruned", "factor"),
+    [(22001, 0.5), (22000, 1.0), (18000, 1.0), (17999, 2.0)],
+)
+def test_the_controller(pruned, factor):
+    assert next_threshold(1e-3, pruned, 20000) == pytest.approx(1e-3 * factor)
+
+
+def test_the_threshold_stays_in_bounds():
+    layers = random_layers(0)
+    high = reallocation.build("dynamic_sparse(pruned=100000, threshold=2.0)")
+    low = reallocation.build("dynamic_sparse(pruned=1e-9, threshold=1.0)")
+    states = [high.init(layers), low.init(layers)]
+    for _ in range(50):
+        for number, algorithm in enumerate((high, low)):
+            _, states[number] = algorithm.update(
+                layers, states[number], event=event(), seed=0
+            )
+    largest = max(np.abs(layer.weights).max() for layer in layers.values())
+    assert float(states[0]["threshold"]) == pytest.approx(float(largest))
+    # The smallest weight is next to this: nothing is pruned below it.
+    smallest = min(
+        np.abs(layer.weights[layer.mask]).min() for layer in layers.values()
+    )
+    assert 1e-8 <= float(states[1]["threshold"]) <= smallest * 2
+
+
+# Raw rounding gives 573, 79 and 3, one too many.
+def test_growth_is_shared_out_exactly():
+    shares = distributions.apportion(
+        {"a": 4000, "b": 550, "c": 18}, 654, dict.fromkeys("abc", 10**6)
+    )
+    assert shares == {"a": 573, "b": 79, "c": 2}
+
+
+# The published fraction rule: one more, even of nothing.
+@pytest.mark.parametrize(
+    ("active", "fraction", "exact", "published"),
+    [(100, 0.1, 10, 11), (1, 0.1, 0, 1), (4608, 0.0, 0, 1)],
+)
+def test_the_fraction_rule(active, fraction, exact, published):
+    mask = np.arange(2 * active) < active
+    layers = {"a": Connections(mask.astype(np.float32), mask)}
+    for expected, extra in ((exact, False), (published, True)):
+        # A layer of one weight keeps it, whatever the published rule says.
+        expected = min(expected, active - 1)
+        algorithm = reallocation.build(
+            f"dynamic_sparse(prune='fraction', fraction={fraction}, "
+            f"regrow='within', published={extra})"
+        )
+        masks, _ = algorithm.update(
+            layers, algorithm.init(layers), event=event(), seed=0
+        )
+        assert (mask & ~masks["a"]).sum() == expected
+        assert masks["a"].sum() == active
+
+
+def test_a_full_model_ends_and_stays_full():
+    layers = {"a": Connections(np.zeros(9, np.float32), np.ones(9, bool))}
+    for regrow in ("across", "within"):
+        algorithm = reallocation.build(f"dynamic_sparse(regrow={regrow!r})")
+        masks, _ = algorithm.update(
+            layers, algorithm.init(layers), event=event(), seed=0
+        )
+        assert masks["a"].all()
+
+
+def test_a_layer_keeps_its_largest():
+    weights = np.array([1e-5, 3e-5, 2e-5, 0, 0, 0], np.float32)
+    layers = {"a": Connections(weights, np.arange(6) < 3)}
+    algorithm = reallocation.build("dynamic_sparse(minimum=2)")
+    masks, _ = algorithm.update(
+        layers, algorithm.init(layers), event=event(), seed=0
+    )
+    assert set(np.flatnonzero(masks["a"][:3])) == {1, 2}
+
+
+def test_slices_live_and_die_as_one():
+    random = np.random.default_rng(0)
+    cells = random.random((6, 8)) < 0.5
+    mask = np.broadcast_to(cells, (3, 3, 6, 8)).copy()
+    layers = {
+        "conv": Connections(
+            (random.normal(size=mask.shape) * mask).astype(np.float32), mask
+        ),
+        "dense": random_layers(1, densities=(0.4,))["0"],
+    }
+    algorithm = reallocation.build(
+        "dynamic_sparse(granularity='slice', threshold=0.7, pruned=10)"
+    )
+    masks, _ = algorithm.update(
+        layers, algorithm.init(layers), event=event(), seed=0
+    )
+    flat = masks["conv"].reshape(9, -1)
+    assert (flat == flat[0]).all()
+    mean = np.abs(layers["conv"].weights).mean(axis=(0, 1))
+    stays = masks["conv"][0, 0] & cells
+    np.testing.assert_array_equal(stays, cells & (mean >= 0.7))
+    before = cells.sum() + layers["dense"].mask.sum()
+    assert flat[0].sum() + masks["dense"].sum() == before
+
+
+def test_slices_of_other_masks_are_refused():
+    layers = {
+        "a": Connections(np.ones((2, 2, 3, 3)), np.zeros((2, 2, 3, 3), bool))
+    }
+    layers["a"].mask[0, 0, 1, 1] = True
+    algorithm = reallocation.build("dynamic_sparse(granularity='slice')")
+    with pytest.raises(InputError, match="'a' has slices"):
+        algorithm.init(layers)
+
+
+# 200 epochs of 500 steps, stopped at 190.
+def test_the_published_number_of_events():
+    algorithm = reallocation.build(
+        "dynamic_sparse(every={0: 100, 25: 200, 80: 400, 140: 800}, "
+        "end='190ep')"
+    )
+    period = algorithm.period(Horizon(100_000, 500))
+    due = []
+    while (step := period.next(due[-1] if due else 0)) is not None:
+        due.append(step)
+    assert len(due) == 367
+    assert due[0] == 100
+    assert due[-1] < 190 * 500
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("dynamic_sparse(pruned=0)", "pruned=0"),
+        ("dynamic_sparse(threshold=-1.0)", r"threshold=-1\.0"),
+        ("dynamic_sparse(minimum=0)", "minimum=0"),
+        ("dynamic_sparse(prune='thresh')", "Did you mean 'threshold'"),
+        ("dynamic_sparse(regrow='inside')", "Received: 'inside'"),
+        ("dynamic_sparse(every={0: 0})", "every="),
+        ("dynamic_sparse(every={})", "every="),
+    ],
+)
+def test_bad_hyperparameters_are_refused(spec, message):
+    with pytest.raises(InputError, match=message):
+        reallocation.build(spec)

@@ -1,0 +1,253 @@
+"""Gradual pruning: exact counts at every event and at the end."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from cb.errors import InputError
+from cb.sparsity import reallocation
+from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import Event
+from cb.sparsity.schedules import Horizon
+
+
+def dense(*shape, seed=0):
+    weights = np.random.default_rng(seed).normal(size=shape)
+    return Connections(weights.astype(np.float32), np.ones(shape, bool))
+
+
+def run(algorithm, layers, horizon):
+    """Run all events of a training; yield `(step, masks)`."""
+    state = algorithm.init(layers)
+    masks, state = algorithm.initial_masks(layers, state, seed=0)
+    period = algorithm.period(horizon)
+    step = 0
+    while (step := period.next(step)) is not None:
+        if step > horizon.total_steps:
+            return
+        layers = {
+            key: layer._replace(
+                mask=masks[key], weights=layer.weights * masks[key]
+            )
+            for key, layer in layers.items()
+        }
+        event = Event(step, period.number(step), period, horizon)
+        masks, state = algorithm.update(layers, state, event=event, seed=step)
+        yield step, masks
+
+
+HORIZON = Horizon(1000, 100)
+
+
+def counts(algorithm, layers, horizon=HORIZON):
+    return [
+        (step, [int(mask.sum()) for mask in masks.values()])
+        for step, masks in run(algorithm, layers, horizon)
+    ]
+
+
+# n = 4608, cubic, target 0.9, twenty iterations, one too many at each.
+def test_the_published_sequence():
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.9, iterations=20, every='2ep', "
+        "start='1ep', published=True)"
+    )
+    sequence = [
+        number
+        for _, (number,) in counts(
+            algorithm, {"a": dense(4608)}, Horizon(5000, 100)
+        )
+    ]
+    assert sequence == [
+        4016, 3483, 3006, 2582, 2208, 1881, 1597, 1354, 1148, 976, 835, 723,
+        635, 569, 522, 490, 470, 460, 456, 455,
+    ]  # fmt: skip
+
+
+def test_the_published_exponential_total_of_a_wide_residual_network():
+    shapes = [16 * 32] + [32 * 32] * 7 + [32 * 64] + [64 * 64] * 7
+    shapes += [64 * 128] + [128 * 128] * 7
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.9, schedule='exponential', "
+        "iterations=20, every='2ep', start='1ep', published=True)"
+    )
+    layers = {str(i): dense(9 * n, seed=i) for i, n in enumerate(shapes)}
+    assert sum(layer.mask.size for layer in layers.values()) == 1_451_520
+    *_, (_, last) = counts(algorithm, layers, Horizon(5000, 100))
+    assert sum(last) == 145_044
+
+
+def test_exact_iterations_follow_the_formula():
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.9, iterations=4, every='2ep', "
+        "start='1ep')"
+    )
+    seen = counts(algorithm, {"a": dense(1000)})
+    expected = [
+        (100 + 200 * k, [math.floor(100.5 + 900 * (1 - (k + 1) / 4) ** 3)])
+        for k in range(4)
+    ]
+    assert seen == expected
+    assert seen[-1] == (700, [100])
+
+
+@pytest.mark.parametrize(
+    ("published", "epochs"), [(False, 1 + 2 * 19 + 10), (True, 48)]
+)
+def test_total_epochs(published, epochs):
+    algorithm = reallocation.build(
+        "magnitude_pruning(iterations=20, every='2ep', start='1ep', "
+        f"post_epochs=10, published={published})"
+    )
+    assert algorithm.total_epochs() == epochs
+
+
+# The toolkit reaches 0.8928 of 0.9 for an end off its grid.
+@pytest.mark.parametrize("end", [250, 299, 300, 301, 7, 0.333])
+@pytest.mark.parametrize("schedule", ["cubic", "exponential", "linear"])
+def test_the_final_sparsity_is_reached_whatever_the_grid(end, schedule):
+    algorithm = reallocation.build(
+        f"magnitude_pruning(sparsity=0.9, every=100, end={end}, "
+        f"schedule={schedule!r})"
+    )
+    *_, (step, (number,)) = counts(algorithm, {"a": dense(25, 40)})
+    assert step == (333 if end == 0.333 else end)
+    assert number == 100
+
+
+def test_the_cubic_schedule_follows_its_formula():
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.8, initial_sparsity=0.5, start=100, "
+        "end=500)"
+    )
+    for step, (number,) in counts(algorithm, {"a": dense(1000)}):
+        sparsity = 0.8 + (0.5 - 0.8) * (1 - (step - 100) / 400) ** 3
+        assert number == math.floor(1000 * (1 - sparsity) + 0.5 + 1e-9)
+
+
+def test_counts_never_rise_and_pruned_connections_never_return():
+    algorithm = reallocation.build("magnitude_pruning(sparsity=0.95)")
+    last = np.ones((30, 30), bool)
+    for _, masks in run(algorithm, {"a": dense(30, 30)}, Horizon(1000, 100)):
+        assert not (masks["a"] & ~last).any()
+        last = masks["a"]
+
+
+def test_the_smallest_weights_go():
+    layer = dense(20)
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.5, schedule='constant')"
+    )
+    (_, masks), *_ = run(algorithm, {"a": layer}, Horizon(1000, 100))
+    order = np.argsort(-np.abs(layer.weights))
+    assert set(np.flatnonzero(masks["a"])) == set(order[:10])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_ties_keep_the_exact_number(value):
+    layer = Connections(np.full(1000, value, np.float32), np.ones(1000, bool))
+    algorithm = reallocation.build("magnitude_pruning(sparsity=0.9)")
+    *_, (_, (number,)) = counts(algorithm, {"a": layer})
+    assert number == 100
+
+
+def test_the_target_is_what_training_starts_with():
+    mask = np.arange(100) % 7 == 0
+    layer = dense(100)._replace(mask=mask)
+    algorithm = reallocation.build("magnitude_pruning")
+    state = algorithm.init({"a": layer})
+    masks, _ = algorithm.initial_masks({"a": layer}, state, seed=0)
+    assert masks["a"].all()
+    *_, (_, (number,)) = counts(algorithm, {"a": layer})
+    assert number == mask.sum()
+
+
+def test_targets_by_kind():
+    layers = {"c": dense(3, 3, 10, 10), "d": dense(100, 10)}
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity={'conv': 0.5, 'dense': 0.98})"
+    )
+    *_, (_, last) = counts(algorithm, layers)
+    assert last == [450, 20]
+
+
+def test_global_pruning_compares_normalised_magnitudes():
+    layers = {
+        "large": Connections(
+            100.0 * dense(50, seed=1).weights, np.ones(50, bool)
+        ),
+        "small": dense(50, seed=2),
+    }
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.5, schedule='constant', scope='global')"
+    )
+    (_, masks), *_ = run(algorithm, layers, Horizon(1000, 100))
+    scores = np.concatenate(
+        [
+            np.abs(layer.weights) / np.linalg.norm(layer.weights)
+            for layer in layers.values()
+        ]
+    )
+    expected = np.zeros(100, bool)
+    expected[np.argsort(-scores)[:50]] = True
+    np.testing.assert_array_equal(
+        np.concatenate(list(masks.values())), expected
+    )
+
+
+def test_global_pruning_keeps_the_minimum_of_every_layer():
+    layers = {"a": dense(100, seed=1), "b": dense(1000, seed=2)}
+    layers["a"] = layers["a"]._replace(
+        # One large weight leaves nothing to the others after the norm.
+        weights=np.where(np.arange(100) == 0, 1e4, 1e-6).astype(np.float32)
+    )
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.9, scope='global', minimum=5)"
+    )
+    *_, (_, last) = counts(algorithm, layers)
+    assert last == [5, 105]
+
+
+@dataclasses.dataclass
+class ToolkitSchedule:
+    """Speaks as the schedules of the TensorFlow toolkit do."""
+
+    begin_step: int = 50
+    end_step: int = 240
+    frequency: int = 100
+
+    def __call__(self, step):
+        done = min(max((step - 50) / 190, 0.0), 1.0)
+        return True, np.float32(0.9 * done)
+
+
+def test_a_schedule_of_the_toolkit_reaches_its_end():
+    algorithm = reallocation.get("magnitude_pruning")(
+        schedule=ToolkitSchedule()
+    )
+    seen = counts(algorithm, {"a": dense(1000)})
+    assert [step for step, _ in seen] == [50, 150, 240]
+    assert [number for _, (number,) in seen] == [1000, 526, 100]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("magnitude_pruning(sparsity=1.0)", r"sparsity=1\.0"),
+        ("magnitude_pruning(sparsity={'convs': 0.5})", "Did you mean 'conv'"),
+        ("magnitude_pruning(schedule='cube')", "Did you mean 'cubic'"),
+        ("magnitude_pruning(scope='model')", "Received: 'model'"),
+        ("magnitude_pruning(iterations=0)", "iterations=0"),
+    ],
+)
+def test_bad_hyperparameters_are_refused(spec, message):
+    with pytest.raises(InputError, match=message):
+        reallocation.build(spec)
+
+
+def test_an_end_after_the_training_is_refused():
+    algorithm = reallocation.build("magnitude_pruning(end=2000)")
+    with pytest.raises(InputError, match="never reached"):
+        algorithm.period(Horizon(1000, 100))

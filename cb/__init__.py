@@ -18,6 +18,7 @@ _PACKAGES = (
     "datasets",
     "export",
     "layers",
+    "metrics",
     "models",
     "optimization",
     "sparsity",

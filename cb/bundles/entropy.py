@@ -219,7 +219,9 @@ def flatten(activations) -> tf.Tensor:
             f"least one number. Received: shape {activations.shape}"
         )
     activations = tf.cast(activations, tf.float32)
-    return tf.reshape(activations, [tf.shape(activations)[0], -1])
+    shape = tf.shape(activations)
+    # Not -1 for the width: a replica's part of a batch may be empty.
+    return tf.reshape(activations, [shape[0], tf.reduce_prod(shape[1:])])
 
 
 def reciprocal(batch_size) -> tf.Tensor:

@@ -1,0 +1,14 @@
+"""Set-up that must come before TensorFlow starts its runtime."""
+
+import os
+
+
+def pytest_configure(config):
+    """Split the processor into two logical devices, for replica tests."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    (processor,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(
+        processor, [tf.config.LogicalDeviceConfiguration()] * 2
+    )

@@ -12,10 +12,12 @@ from cb.errors import InputError
 # The published code adds it to every probability under the logarithm.
 PUBLISHED_EPSILON = 1e-5
 # Rows are read in pieces of about this many numbers, which stay in the cache.
-PIECE = 2**19
+PIECE = 2**16
 # Put before a row, it makes the hash of a second, independent key.
 SALT = 0x5EED
 SMALLEST_NORMAL = np.finfo(np.float32).tiny
+# What differs from a number above this differs by a normal number.
+SMALL = 1e-30
 
 
 def bundle_entropy(
@@ -251,6 +253,12 @@ def buckets(activations, learning_rate, inverse_batch_size, amplitude):
         activations * learning_rate, inverse_batch_size
     )
     weights = amplitude - steps
+    return tf.cond(
+        amplitude < SMALL, lambda: _canonical(weights), lambda: weights
+    )
+
+
+def _canonical(weights):
     return tf.where(
         tf.abs(weights) < SMALLEST_NORMAL, tf.zeros_like(weights), weights
     )
@@ -310,13 +318,23 @@ def _hashes(activations, step, salts):
 
     def piece(start, stop):
         rows = buckets(activations[start:stop], *step)
-        finite = tf.reduce_all(tf.math.is_finite(rows), axis=1)
+        finite = _finite(rows)
         columns = [_fingerprint(rows, salt) for salt in salts]
         return tf.stack([*columns, tf.cast(finite, tf.int64)], axis=1)
 
     shape = [None, len(salts) + 1]
     number = tf.shape(activations)[0]
     return _in_pieces(piece, number, activations, tf.int64, shape)
+
+
+def _finite(rows):
+    # One sum is faster than a look at each number, but may overflow.
+    finite = tf.math.is_finite(tf.reduce_sum(rows, axis=1))
+    return tf.cond(
+        tf.reduce_all(finite),
+        lambda: finite,
+        lambda: tf.reduce_all(tf.math.is_finite(rows), axis=1),
+    )
 
 
 def _fingerprint(rows, salt):
@@ -345,7 +363,7 @@ def _in_pieces(
         lambda index, results: index < pieces,
         body,
         (0, results),
-        parallel_iterations=1,
+        parallel_iterations=2,
     )
     return tf.ensure_shape(results.concat(), shape)
 

@@ -91,13 +91,15 @@ def amplitude(weights: Iterable) -> tf.Tensor:
         weights: Float tensors or variables of any shapes.
 
     Returns:
-        Float32 scalar tensor.
+        Float32 scalar tensor, NaN if a weight is not finite.
     """
-    largest = [
-        tf.reduce_max(tf.abs(tf.cast(tf.convert_to_tensor(w), tf.float32)))
-        for w in weights
-    ]
-    return tf.reduce_max(tf.stack(largest)) if largest else tf.zeros(())
+    weights = [tf.cast(weight, tf.float32) for weight in weights]
+    if not weights:
+        return tf.zeros(())
+    largest = [tf.reduce_max(tf.abs(weight)) for weight in weights]
+    # A maximum may pass over NaN.
+    finite = [tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]
+    return tf.where(tf.reduce_all(finite), tf.reduce_max(largest), np.nan)
 
 
 def keys(activations, learning_rate, batch_size, amplitude) -> tf.Tensor:

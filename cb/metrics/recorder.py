@@ -136,7 +136,9 @@ class Recorder:
                 ),
                 x,
             )
-            self._function = tf.function(self._keys).get_concrete_function(
+            # Converting to graph code would wrap the errors raised in it.
+            function = tf.function(self._keys, autograph=False)
+            self._function = function.get_concrete_function(
                 specs,
                 tf.TensorSpec([], tf.float32),
                 tf.TensorSpec([], tf.int32),

@@ -253,6 +253,12 @@ def test_amplitude_is_the_largest_absolute_weight():
     assert float(amplitude([])) == 0.0
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_amplitude_of_diverged_weights_is_not_a_number(wrong):
+    weights = [tf.ones((5, 5)), tf.constant([1.0, wrong] + [2.0] * 20)]
+    assert np.isnan(amplitude(weights))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,5 +1,6 @@
 """Keras callbacks, usable in anyone's `fit`."""
 
+from cb.callbacks.bundle_monitor import BundleMonitor
 from cb.callbacks.reallocation import Reallocation
 
-__all__ = ["Reallocation"]
+__all__ = ["BundleMonitor", "Reallocation"]

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from cb.bundles.entropy import PUBLISHED_EPSILON
 from cb.bundles.entropy import bundle_entropy_of_keys
+from cb.bundles.entropy import check_labels
 from cb.bundles.entropy import keys
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
@@ -32,12 +33,12 @@ class Measurement(NamedTuple):
 
     Attributes:
         layer: String, name of the layer.
-        count: Integer, number of bundles.
+        bundles: Integer, their number.
         entropy: Float in nats, NaN if activations are not finite.
     """
 
     layer: str
-    count: int
+    bundles: int
     entropy: float
 
 
@@ -94,6 +95,7 @@ class Recorder:
         learning_rate: float,
         batch_size: int,
         epsilon: float = PUBLISHED_EPSILON,
+        num_classes: int | None = None,
     ) -> list[Measurement]:
         """Compute the bundles of some examples at every recorded layer.
 
@@ -103,10 +105,13 @@ class Recorder:
             learning_rate: Float, of the training step.
             batch_size: Integer, examples of the training step.
             epsilon: Float, as in `bundle_entropy`.
+            num_classes: Integer, to check the labels.
 
         Returns:
             List of `Measurement`, one a layer.
         """
+        classes = num_classes or int(np.max(labels)) + 1
+        labels = check_labels(labels, len(labels), classes)
         function = self._trace(x)
         size = self._piece_size()
         step = (tf.constant(learning_rate, tf.float32), tf.constant(batch_size))
@@ -114,14 +119,15 @@ class Recorder:
             function(_part(x, start, start + size), *step)
             for start in range(0, len(labels), size)
         ]
-        labels = tf.cast(labels, tf.int64)
-        classes = tf.reduce_max(labels) + 1
         measurements = []
         for point, hashes in zip(
             self._points, tf.concat(pieces, axis=1), strict=True
         ):
             _, count, entropy = bundle_entropy_of_keys(
-                hashes, labels, classes, tf.constant(epsilon, tf.float64)
+                hashes,
+                labels,
+                tf.constant(classes, tf.int64),
+                tf.constant(epsilon, tf.float64),
             )
             measurements.append(
                 Measurement(point.name, int(count), float(entropy))

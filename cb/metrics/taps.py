@@ -100,7 +100,7 @@ def hidden_points(calls: list[Call]) -> list[Point]:
         for call in reversed(calls)
         for tensor in call.outputs
     }
-    found = {}
+    found: dict[str, tuple[str, tf.Tensor]] = {}
     for call in kernel_calls:
         for tensor in call.inputs:
             if ends & set(_ancestors(tensor, ends)):

@@ -169,9 +169,9 @@ def test_weights_are_read_at_every_measurement():
     model = chain()
     x, labels = examples()
     recorder = Recorder(model, "last")
-    assert recorder.measure(x, labels, **STEP)[0].count > 1
+    assert recorder.measure(x, labels, **STEP)[0].bundles > 1
     model.get_layer("two").kernel.assign(np.zeros((4, 4)))
-    assert recorder.measure(x, labels, **STEP)[0].count == 1
+    assert recorder.measure(x, labels, **STEP)[0].bundles == 1
 
 
 def test_sparse_models_and_strategies_are_recorded_too():

@@ -1,6 +1,7 @@
 """Keras callbacks, usable in anyone's `fit`."""
 
+from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.bundle_monitor import BundleMonitor
 from cb.callbacks.reallocation import Reallocation
 
-__all__ = ["BundleMonitor", "Reallocation"]
+__all__ = ["AutoTune", "BundleMonitor", "Reallocation"]

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from cb.bundles.entropy import PUBLISHED_EPSILON
-from cb.bundles.entropy import check_step
 from cb.bundles.history import heat_map
 from cb.bundles.history import integral
 from cb.bundles.history import long_form
+from cb.bundles.inputs import check_step
 from cb.callbacks.slots import inner
 from cb.errors import InputError
 from cb.metrics.recorder import Measurement

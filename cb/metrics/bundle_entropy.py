@@ -6,9 +6,9 @@ import tensorflow as tf
 from cb.bundles.entropy import PUBLISHED_EPSILON
 from cb.bundles.entropy import bundle_entropy
 from cb.bundles.entropy import bundle_entropy_of_keys
-from cb.bundles.entropy import check_labels
-from cb.bundles.entropy import check_step
 from cb.bundles.entropy import keys
+from cb.bundles.inputs import check_labels
+from cb.bundles.inputs import check_step
 from cb.errors import InputError
 from cb.metrics.amplitudes import amplitude_of_layers
 from cb.metrics.amplitudes import amplitude_of_model

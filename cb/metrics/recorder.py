@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from cb.bundles.entropy import PUBLISHED_EPSILON
 from cb.bundles.entropy import bundle_entropy_of_keys
-from cb.bundles.entropy import check_labels
 from cb.bundles.entropy import keys
+from cb.bundles.inputs import check_labels
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
 from cb.metrics.amplitudes import amplitude_of_layers

@@ -10,7 +10,7 @@ from cb.bundles.entropy import buckets
 from cb.bundles.entropy import bundle_entropy
 from cb.bundles.entropy import bundle_entropy_of_keys
 from cb.bundles.entropy import keys
-from cb.bundles.entropy import reciprocal
+from cb.bundles.inputs import reciprocal
 from cb.errors import InputError
 
 ACTIVATIONS = [0, 0.001, 0.0019, 0.002, 0.0039, 0.005, 0.007, 0.008, 0.012]

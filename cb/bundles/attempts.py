@@ -85,8 +85,9 @@ def check_restart(attempts: list[Attempt], restarts: int) -> tuple[int, ...]:
         )
     elif not sum(blocks):
         reason = (
-            f"every block of {last.blocks} would be removed. Use wider "
-            "layers, a larger learning rate or smaller batches."
+            f"every block of {last.blocks} would be removed. Raise the "
+            "tolerance, or use wider layers, a larger learning rate or "
+            "smaller batches."
         )
     elif blocks == last.blocks:
         reason = f"a restart would change nothing about blocks {last.blocks}."

@@ -9,12 +9,16 @@ from cb.sparsity.seeds import generator
 
 
 def surviving(
-    blocks: Sequence[int], entropies: Sequence[float], rule: str = "truncate"
+    blocks: Sequence[int],
+    entropies: Sequence[float],
+    rule: str = "truncate",
+    tolerance: float = 0.0,
 ) -> list[int]:
     """Choose the blocks that an architecture keeps.
 
     Blocks come in types (a stage of a ResNet, say), in the order of the
-    network. A block is conflicting if its bundle entropy is above zero.
+    network. A block is conflicting if its bundle entropy is above the
+    tolerance.
 
     Args:
         blocks: Integers, number of blocks of each type.
@@ -24,6 +28,7 @@ def surviving(
             `"first_type"` removes the conflicting blocks of that type only,
             as the published code does; `"all"` removes every conflicting
             block.
+        tolerance: Float in nats. Defaults to the published `0`.
 
     Returns:
         List of integers, positions of the blocks that stay, ascending.
@@ -52,7 +57,9 @@ def surviving(
         )
     types = _types(blocks)
     conflicts = [
-        position for position, entropy in enumerate(entropies) if entropy > 0
+        position
+        for position, entropy in enumerate(entropies)
+        if entropy > tolerance
     ]
     removed = RULES[rule](types, conflicts) if conflicts else set()
     return [p for p in range(len(types)) if p not in removed]

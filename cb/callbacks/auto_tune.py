@@ -28,6 +28,10 @@ class AutoTune(BundleMonitor):
             `cb.bundles.shrink.surviving`.
         checks: Integer, in how many epochs to measure.
         when: `"before"` or `"after"` the epoch.
+        tolerance: Float in nats, entropy up to which a block has no
+            conflict. Defaults to the published `0`, by which one pair of
+            examples is enough; the more examples are looked at, the sooner
+            there is one.
         layers: Which layers end the blocks, one a block, in order; as of
             `BundleMonitor`.
         **kwargs: Other arguments of `BundleMonitor`, but for `every`.
@@ -57,6 +61,7 @@ class AutoTune(BundleMonitor):
         rule="truncate",
         checks=10,
         when="after",
+        tolerance=0.0,
         layers="all",
         **kwargs,
     ):
@@ -70,10 +75,16 @@ class AutoTune(BundleMonitor):
                 "Argument `checks` must be a positive integer. "
                 f"Received: checks={checks!r}"
             )
+        if not tolerance >= 0:
+            raise InputError(
+                "Argument `tolerance` must not be negative. "
+                f"Received: tolerance={tolerance!r}"
+            )
         self.blocks = tuple(blocks)
         self.rule = rule
         self.checks = checks
         self.when = when
+        self.tolerance = tolerance
         # Epochs are looked at here, and steps never.
         self._period = None
         self.outcome: str | None = None
@@ -106,9 +117,11 @@ class AutoTune(BundleMonitor):
         entropies = [measured.entropy for measured in self.check()]
         if not all(map(math.isfinite, entropies)):
             self.outcome = "diverged"
-        elif entropies[-1] > 0:
+        elif entropies[-1] > self.tolerance:
             self.outcome = "conflict"
-            self.kept = surviving(self.blocks, entropies, self.rule)
+            self.kept = surviving(
+                self.blocks, entropies, self.rule, self.tolerance
+            )
             self.next_blocks = counts(self.blocks, self.kept)
         if self.outcome is not None:
             self.model.stop_training = True

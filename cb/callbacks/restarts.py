@@ -66,14 +66,16 @@ def auto_tune(
         evaluate: Callable from a model to a dict of numbers, kept with each
             attempt.
         restarts: Integer, how many attempts may follow the first.
-        directory: String, where attempts and weights are kept. Calling again
-            with the same folder goes on after the last complete attempt.
+        directory: String, where `attempts.json` and of every attempt the
+            weights, `conflicting_layers.csv` and TensorBoard's files are
+            kept. Calling again with the same folder goes on after the last
+            complete attempt.
         warm: Boolean, start again with the weights of the surviving blocks.
         controls: Any of `"full"` (train the first architecture to its end)
             and `"random"` (train with as many randomly removed blocks).
         seed: Integer, of the checks and of the random control.
         **kwargs: Other arguments of `AutoTune`, such as `rule`, `checks`,
-            `when`, `num_samples`.
+            `when`, `tolerance`, `num_samples`, but for `log_dir` and `path`.
 
     Returns:
         A `Tuning` with the model and all attempts.
@@ -122,7 +124,9 @@ def auto_tune(
         blocks = tuple(blocks)
         if attempts:
             blocks = check_restart(attempts, restarts)
-        callback = AutoTune(data, batch_size, blocks, seed=seed, **kwargs)
+        callback = AutoTune(
+            data, batch_size, blocks, seed=seed, **store.files(), **kwargs
+        )
         model = run("tune", blocks, callback, model if warm else None)
     number = sum(store.final().blocks)
     start = attempts[0].blocks
@@ -246,6 +250,16 @@ class _Store:
         """Say whether an architecture is still to be found."""
         return not self.attempts or self.final().outcome != "finished"
 
+    def files(self) -> dict[str, pathlib.Path]:
+        """Return where the next attempt's checks are written."""
+        if self._folder is None:
+            return {}
+        folder = self._attempt(len(self.attempts))
+        return {
+            "path": folder / "conflicting_layers.csv",
+            "log_dir": folder / "tensorboard",
+        }
+
     def load(self, builder) -> keras.Model:
         """Build the model of the final attempt again, with its weights."""
         final = self.final()
@@ -257,8 +271,9 @@ class _Store:
         """Keep an attempt; it counts only once it is complete."""
         self.attempts.append(attempt)
         if self._folder:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            model.save_weights(self._weights(len(self.attempts) - 1))
+            weights = self._weights(len(self.attempts) - 1)
+            weights.parent.mkdir(parents=True, exist_ok=True)
+            model.save_weights(weights)
             values = [dataclasses.asdict(a) for a in self.attempts]
             partial = self._file.with_suffix(".partial")
             partial.write_text(json.dumps(values, indent=1), encoding="utf-8")
@@ -269,4 +284,7 @@ class _Store:
         return self._folder / "attempts.json"
 
     def _weights(self, number):
-        return self._folder / f"attempt_{number}.weights.h5"
+        return self._attempt(number) / "model.weights.h5"
+
+    def _attempt(self, number):
+        return self._folder / f"attempt_{number}"

@@ -50,6 +50,11 @@ def test_a_conflict_in_the_last_block_removes_it(rule):
     assert counts((2, 2), kept) == (2, 1)
 
 
+def test_entropies_within_the_tolerance_are_no_conflict():
+    assert surviving((4,), [0.02, 0.1, 0.2, 0.3], "truncate", 0.1) == [0, 1]
+    assert surviving((4,), [0.3, 0.0, 0.2, 0.1], "all", 0.1) == [1, 3]
+
+
 def test_types_without_blocks_are_counted_as_none():
     kept = surviving((2, 0, 2), [0.0, 0.0, 0.2, 0.0], "truncate")
     assert counts((2, 0, 2), kept) == (2, 0, 0)

@@ -5,11 +5,13 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import cb
 from cb.bundles.attempts import AutoTuneError
 from cb.callbacks.restarts import transfer
 from cb.errors import InputError
+from cb.layers.masked import masked_kernels
 
 BATCH = 16
 
@@ -85,6 +87,13 @@ def test_a_conflict_in_the_last_block_stops_training(when, steps, checked_at):
     assert int(model.optimizer.iterations) == steps
 
 
+def test_conflicts_within_the_tolerance_are_none():
+    callback, model = tuner((4,), tolerance=1.2), builder({"block_3"})((4,))
+    train(model, [callback], 0)
+    assert callback.measurements[0][-1].entropy == pytest.approx(1.0986, 1e-3)
+    assert callback.outcome is None
+
+
 def test_diverged_training_is_no_conflict():
     callback, model = tuner((2,)), builder()((2,))
     kernel = model.get_layer("block_2").kernel
@@ -104,6 +113,7 @@ def test_blocks_and_recorded_layers_must_agree():
         ({"rule": "half"}, "Unknown shrink rule"),
         ({"when": "during"}, "Unknown time of a check"),
         ({"checks": 0}, "`checks` must be a positive integer"),
+        ({"tolerance": -1.0}, "`tolerance` must not be negative"),
     ],
 )
 def test_bad_arguments_are_one_clear_line(arguments, message):
@@ -139,6 +149,10 @@ def test_the_same_folder_goes_on_where_it_stopped(tmp_path):
         tune(build, (4,), directory=tmp_path, restarts=0)
     tuning = tune(build, (4,), directory=tmp_path)
     assert [a.blocks for a in tuning.attempts] == [(4,), (2,)]
+    for number in range(2):
+        folder = tmp_path / f"attempt_{number}"
+        assert (folder / "conflicting_layers.csv").stat().st_size > 0
+        assert list((folder / "tensorboard").iterdir())
     again = cb.auto_tune(
         build, None, data(), BATCH, (4,), directory=tmp_path, num_samples=64
     )
@@ -178,6 +192,41 @@ def test_a_kill_between_attempts_loses_nothing(tmp_path):
     assert len(saved) == 1
     tuning = tune(build, (4,), directory=tmp_path)
     assert [a.blocks for a in tuning.attempts] == [(4,), (2,)]
+
+
+def test_sparse_models_under_a_strategy_are_tuned():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    inner = builder({"block_3"})
+
+    def build(blocks):
+        with strategy.scope():
+            model = cb.sparsify(inner(blocks), 0.2, exclude="logits")
+            model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    def train_batches(model, callbacks, attempt):
+        del attempt
+        batches = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH)
+        callbacks = [*callbacks, cb.callbacks.Reallocation("set(every=2)")]
+        model.fit(batches, verbose=0, callbacks=callbacks, shuffle=False)
+
+    tuning = cb.auto_tune(
+        build,
+        train_batches,
+        data(),
+        BATCH,
+        (4,),
+        warm=True,
+        num_samples=64,
+        learning_rate=100.0,
+    )
+    assert [a.blocks for a in tuning.attempts] == [(4,), (2,)]
+    assert connections(tuning.model).items() <= connections(build((4,))).items()
+
+
+def connections(model):
+    """Count the connections of the blocks by name."""
+    return {k.name: int(k.mask.numpy().sum()) for k in masked_kernels(model)}
 
 
 def test_nothing_left_is_said():

@@ -1,7 +1,9 @@
 """Bundle entropy at the layers of a model, in one pass over the examples."""
 
 import fnmatch
+import functools
 import re
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -157,21 +159,23 @@ class Recorder:
         with taps(model) as calls:
             model(x, **training)
         self._points = self._chosen(calls)
+        # The same for many layers, and as much work as all others together.
+        whole = functools.cache(lambda: amplitude_of_model(model))
         return tf.stack(
             [
                 keys(
                     point.activations,
                     learning_rate,
                     batch_size,
-                    self._amplitude_at(point),
+                    self._amplitude_at(point, whole),
                 )
                 for point in self._points
             ]
         )
 
-    def _amplitude_at(self, point: Point):
+    def _amplitude_at(self, point: Point, whole: Callable):
         if self._amplitude == "model" or not point.consumers:
-            return amplitude_of_model(self._model)
+            return whole()
         return amplitude_of_layers(point.consumers)
 
     def _chosen(self, calls) -> list[Point]:

@@ -56,13 +56,17 @@ def taps(model: keras.Model) -> Iterator[list[Call]]:
     """
     calls: list[Call] = []
     layers = [layer for layer in ordered_layers(model) if layer is not model]
+    own = [layer.__dict__.get("call") for layer in layers]
     for layer in layers:
         layer.__dict__["call"] = _tapped(layer, calls)
     try:
         yield calls
     finally:
-        for layer in layers:
-            del layer.__dict__["call"]
+        for layer, call in zip(layers, own, strict=True):
+            if call is None:
+                del layer.__dict__["call"]
+            else:
+                layer.__dict__["call"] = call
 
 
 def _tapped(layer, calls):
@@ -141,7 +145,7 @@ def _points(named_tensors, kernel_calls: list[Call]) -> list[Point]:
     for name, tensor in named_tensors:
         times[name] = times.get(name, 0) + 1
         # A shared layer has an output for each of its calls.
-        label = name if times[name] == 1 else f"{name}_{times[name]}"
+        label = name if times[name] == 1 else f"{name}/{times[name]}"
         consumers = [layer for layer, names in reached if tensor.name in names]
         points.append(Point(label, tensor, consumers))
     return points

@@ -9,6 +9,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ATTRIBUTES = {
+    "auto_tune": ("cb.callbacks.restarts", "auto_tune"),
     "sparsify": ("cb.conversion", "sparsify"),
     "strip": ("cb.conversion", "strip"),
     "reallocation": ("cb.sparsity.reallocation", None),
@@ -18,6 +19,7 @@ _PACKAGES = (
     "datasets",
     "export",
     "layers",
+    "metrics",
     "models",
     "optimization",
     "sparsity",

@@ -1,7 +1,15 @@
 """Keras callbacks, usable in anyone's `fit`."""
 
+from cb.callbacks.auto_tune import AutoTune
+from cb.callbacks.bundle_monitor import BundleMonitor
 from cb.callbacks.reallocation import Reallocation
 from cb.callbacks.running_statistics import ReestimateStatistics
 from cb.callbacks.weight_distance import WeightDistance
 
-__all__ = ["Reallocation", "ReestimateStatistics", "WeightDistance"]
+__all__ = [
+    "AutoTune",
+    "BundleMonitor",
+    "Reallocation",
+    "ReestimateStatistics",
+    "WeightDistance",
+]

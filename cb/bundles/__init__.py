@@ -1,0 +1,1 @@
+"""Pure: which examples a layer cannot tell apart, and what to remove."""

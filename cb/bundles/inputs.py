@@ -1,0 +1,84 @@
+"""Checks and conversions of what the bundle functions are given."""
+
+import numpy as np
+import tensorflow as tf
+
+from cb.errors import InputError
+
+
+def check_labels(labels, examples: int | None, num_classes) -> tf.Tensor:
+    """Return labels as an int64 vector, if they fit.
+
+    Args:
+        labels: Integers of shape `(examples,)` or `(examples, 1)`.
+        examples: Integer, how many there must be, or `None`.
+        num_classes: Integer.
+
+    Returns:
+        Int64 tensor `(examples,)`.
+
+    Raises:
+        InputError: If they are no integers, too few or out of range.
+    """
+    labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if not labels.dtype.is_integer or labels.shape.rank != 1:
+        raise InputError(
+            "Argument `labels` must be integers of shape (examples,). "
+            f"Received: {labels.dtype.name} of shape {labels.shape}"
+        )
+    if not labels.shape.is_compatible_with([examples]):
+        raise InputError(
+            f"Argument `labels` must hold one label for each of the "
+            f"{examples} examples. Received: {labels.shape[0]} labels"
+        )
+    labels = tf.cast(labels, tf.int64)
+    classes = tf.cast(num_classes, tf.int64)
+    message = "Argument `labels` must be in [0, num_classes)."
+    fits = tf.logical_and(labels >= 0, labels < classes)
+    if tf.is_symbolic_tensor(fits):
+        with tf.control_dependencies(
+            [tf.Assert(tf.reduce_all(fits), [message])]
+        ):
+            return tf.identity(labels)
+    if not np.all(fits):
+        wrong = labels.numpy()[~fits.numpy()][0]
+        raise InputError(
+            f"{message} Received: label {wrong}, num_classes={int(classes)}"
+        )
+    return labels
+
+
+def check_step(learning_rate, batch_size) -> None:
+    """Raise `InputError` if numbers known by now make no training step."""
+    for name, value in (
+        ("learning_rate", learning_rate),
+        ("batch_size", batch_size),
+    ):
+        if not tf.is_symbolic_tensor(value) and not float(value) > 0.0:
+            raise InputError(
+                f"Argument `{name}` must be positive. "
+                f"Received: {name}={float(value)}"
+            )
+
+
+def flatten(activations) -> tf.Tensor:
+    """Return activations as a float32 matrix `(examples, numbers)`."""
+    activations = tf.convert_to_tensor(activations)
+    if activations.shape.rank == 0 or 0 in activations.shape:
+        raise InputError(
+            "Argument `activations` must hold at least one example of at "
+            f"least one number. Received: shape {activations.shape}"
+        )
+    activations = tf.cast(activations, tf.float32)
+    shape = tf.shape(activations)
+    # Not -1 for the width: a replica's part of a batch may be empty.
+    return tf.reshape(activations, [shape[0], tf.reduce_prod(shape[1:])])
+
+
+def reciprocal(batch_size) -> tf.Tensor:
+    """Return `1 / batch_size` correctly rounded to float32."""
+    # The kernels for float32 may approximate; rounding twice is harmless
+    # for a quotient of integers below 2**24.
+    return tf.cast(1.0 / tf.cast(batch_size, tf.float64), tf.float32)

@@ -1,0 +1,258 @@
+"""Bundles of a model's layers, while it trains."""
+
+import csv
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.bundles.entropy import PUBLISHED_EPSILON
+from cb.bundles.history import heat_map
+from cb.bundles.history import integral
+from cb.bundles.history import long_form
+from cb.bundles.inputs import check_step
+from cb.callbacks.slots import inner
+from cb.errors import InputError
+from cb.metrics.recorder import Measurement
+from cb.metrics.recorder import Recorder
+from cb.metrics.samples import sample
+from cb.sparsity.schedules import Period
+from cb.variables import read
+
+CSV_HEADER = ("checkpoint", "layer", "name", "value")
+
+
+class BundleMonitor(keras.callbacks.Callback):
+    """Measures which layers have examples of several classes in a bundle.
+
+    Args:
+        data: Tuple `(x, labels)` of arrays, or a batched `tf.data.Dataset`
+            in a deterministic order: training examples, not augmented. A
+            fixed part of them is used.
+        batch_size: Integer, examples of a training step.
+        layers: `"all"`, `"last"`, or a pattern of layer names or a list of
+            them. `"all"` means the blocks of a model of the zoo, and for
+            other models whatever layers with kernels take as inputs.
+        every: String such as `"1ep"`, a number of epochs, or an integer
+            number of optimizer steps.
+        num_samples: Integer, how many examples.
+        learning_rate: Float. Defaults to the optimizer's at each check.
+        amplitude: `"layer"` for the kernels that the activations meet next,
+            or `"model"` for all trainable weights, as published.
+        epsilon: Float, added to probabilities under the logarithm; `0` for
+            the exact entropy.
+        memory: Integer, bytes that activations may take at a time.
+        num_classes: Integer, to check labels. Defaults to what they say.
+        seed: Integer, decides which examples are used.
+        log_dir: String, where TensorBoard finds counts and entropies and a
+            picture of entropy over layers and time.
+        path: String, a CSV file with rows `checkpoint,layer,name,value`,
+            where a checkpoint is the number of optimizer steps. It is
+            written anew at each check.
+
+    Attributes:
+        steps: List of integers, optimizer step of every check so far.
+        measurements: List of lists of `Measurement`, one list a check.
+
+    The logs of an epoch get `bundle_entropy`, of the last layer measured.
+
+    Raises:
+        InputError: If an argument is wrong, there are fewer examples than
+            asked for, or the model has nothing to record.
+
+    Example:
+
+    >>> monitor = cb.callbacks.BundleMonitor((x_train, y_train), 64)
+    >>> model.fit(x_train, y_train, batch_size=64, callbacks=[monitor])
+    >>> monitor.integral()
+
+    Reference:
+
+    - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
+    """
+
+    def __init__(
+        self,
+        data,
+        batch_size,
+        layers="all",
+        every="1ep",
+        num_samples=512,
+        learning_rate=None,
+        amplitude="layer",
+        epsilon=PUBLISHED_EPSILON,
+        memory=2**28,
+        num_classes=None,
+        seed=0,
+        log_dir=None,
+        path=None,
+    ):
+        super().__init__()
+        check_step(1.0 if learning_rate is None else learning_rate, batch_size)
+        self.batch_size = batch_size
+        self.layers = layers
+        self.every = every
+        self.learning_rate = learning_rate
+        self.amplitude = amplitude
+        self.epsilon = epsilon
+        self.memory = memory
+        self.num_classes = num_classes
+        self.log_dir = log_dir
+        self.path = path
+        self.steps: list[int] = []
+        self.measurements: list[list[Measurement]] = []
+        self._x, self._labels = sample(data, num_samples, seed)
+        self._epochs, self._period = _times(every)
+        self._writer = None
+
+    def integral(self) -> dict[str, float]:
+        """Return the mean entropy over the checks so far, by layer."""
+        if not self.steps:
+            return {}
+        means = integral(self._table("entropy"))
+        return dict(zip(self._names(), means.tolist(), strict=True))
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Return the checks so far, to be saved with a checkpoint."""
+        return {
+            "steps": np.array(self.steps, np.int64),
+            "layers": np.array(self._names(), str),
+            "counts": self._table("bundles").astype(np.int64),
+            "entropies": self._table("entropy"),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from saved checks."""
+        layers = state["layers"].tolist()
+        self.steps = state["steps"].tolist()
+        self.measurements = [
+            [Measurement(*item) for item in zip(layers, *row, strict=True)]
+            for row in zip(
+                state["counts"].tolist(),
+                state["entropies"].tolist(),
+                strict=True,
+            )
+        ]
+
+    def on_train_begin(self, logs=None):
+        self._recorder = Recorder(
+            self.model, self.layers, self.amplitude, self.memory
+        )
+        # Mistakes show before the first step.
+        self._recorder.names(self._x)
+        self._read_step()
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(str(self.log_dir))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # The end of a batch would make Keras wait for the step.
+        self._unread += self.model.steps_per_execution
+        if self._next is not None and self._unread > self._next - self._step:
+            self._catch_up()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._catch_up()
+        if self._epochs is not None and (epoch + 1) % self._epochs == 0:
+            self.check()
+        if logs is not None and self.measurements:
+            logs["bundle_entropy"] = self.measurements[-1][-1].entropy
+
+    def on_train_end(self, logs=None):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def check(self) -> list[Measurement]:
+        """Measure now, note and write the result, and return it."""
+        optimizer = inner(self.model.optimizer)
+        learning_rate = self.learning_rate
+        if learning_rate is None:
+            learning_rate = float(read(optimizer.learning_rate))
+        measured = self._recorder.measure(
+            self._x,
+            self._labels,
+            learning_rate,
+            self.batch_size,
+            self.epsilon,
+            self.num_classes,
+        )
+        self.steps.append(int(read(optimizer.iterations)))
+        self.measurements.append(measured)
+        self._write()
+        return measured
+
+    def _read_step(self):
+        self._step = int(read(self.model.optimizer.iterations))
+        self._unread = 0
+        self._next = self._period and self._period.next(self._step)
+
+    def _catch_up(self):
+        previous = self._step
+        self._read_step()
+        if self._period and self._period.due(previous, self._step):
+            self.check()
+
+    def _names(self) -> list[str]:
+        return [m.layer for m in self.measurements[-1]] if self.steps else []
+
+    def _table(self, field: str) -> np.ndarray:
+        return np.array(
+            [[getattr(m, field) for m in row] for row in self.measurements],
+            np.float64,
+        )
+
+    def _write(self):
+        if self.path is not None:
+            rows = long_form(
+                self.steps,
+                self._names(),
+                self._table("bundles"),
+                self._table("entropy"),
+            )
+            write_csv(self.path, rows)
+        if self._writer is not None:
+            self._summarise()
+
+    def _summarise(self):
+        step = self.steps[-1]
+        most = np.log(self._labels.max() + 1.0)
+        with self._writer.as_default(step):
+            for measured in self.measurements[-1]:
+                prefix = f"bundles/{measured.layer}"
+                tf.summary.scalar(f"{prefix}/count", measured.bundles)
+                tf.summary.scalar(f"{prefix}/entropy", measured.entropy)
+            image = heat_map(self._table("entropy"), most)
+            tf.summary.image("bundles/entropy_over_time", image[None])
+        self._writer.flush()
+
+
+def write_csv(path, rows) -> None:
+    """Write rows `(checkpoint, layer, name, value)` to a file, at once.
+
+    Args:
+        path: String or path; missing folders are made.
+        rows: Iterable of tuples.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(CSV_HEADER)
+        writer.writerows(rows)
+    # A reader, or a kill, finds the old file or the new one.
+    partial.replace(path)
+
+
+def _times(every):
+    """Return a number of epochs or a `Period` of steps, the other `None`."""
+    if isinstance(every, str) and every.endswith("ep"):
+        if every[:-2].isdecimal() and int(every[:-2]) > 0:
+            return int(every[:-2]), None
+    elif isinstance(every, int) and every > 0 and every is not True:
+        return None, Period(every, 1, 2**62)
+    raise InputError(
+        "Argument `every` must be a positive integer number of steps or of "
+        f"epochs, such as '1ep'. Received: every={every!r}"
+    )

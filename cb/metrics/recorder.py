@@ -1,0 +1,233 @@
+"""Bundle entropy at the layers of a model, in one pass over the examples."""
+
+import fnmatch
+import functools
+import re
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.bundles.entropy import PUBLISHED_EPSILON
+from cb.bundles.entropy import bundle_entropy_of_keys
+from cb.bundles.entropy import keys
+from cb.bundles.inputs import check_labels
+from cb.errors import InputError
+from cb.layers.masked import ordered_layers
+from cb.metrics.amplitudes import amplitude_of_layers
+from cb.metrics.amplitudes import amplitude_of_model
+from cb.metrics.taps import Point
+from cb.metrics.taps import hidden_points
+from cb.metrics.taps import output_points
+from cb.metrics.taps import taps
+from cb.registry import unknown
+
+AMPLITUDES = ("layer", "model")
+# The zoo names the layers at the ends of its blocks so.
+BLOCK = re.compile(r"block_\d+")
+
+
+class Measurement(NamedTuple):
+    """The bundles of one layer.
+
+    Attributes:
+        layer: String, name of the layer.
+        bundles: Integer, their number.
+        entropy: Float in nats, NaN if activations are not finite.
+    """
+
+    layer: str
+    bundles: int
+    entropy: float
+
+
+class Recorder:
+    """Measures bundles at the output of layers, for examples in pieces.
+
+    Args:
+        model: Keras model of any kind, built.
+        layers: `"all"`, `"last"`, or a pattern of layer names or a list of
+            them. `"all"` means the blocks of a model of the zoo, and for
+            other models whatever layers with kernels take as inputs, but
+            for the data.
+        amplitude: `"layer"` for the kernels that the activations meet next,
+            or `"model"` for all trainable weights, as published.
+        memory: Integer, bytes that activations may take at a time.
+
+    Raises:
+        InputError: If an argument is wrong or there is nothing to record.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: str | Sequence[str] = "all",
+        amplitude: str = "layer",
+        memory: int = 2**28,
+    ):
+        if amplitude not in AMPLITUDES:
+            raise unknown("amplitude", amplitude, AMPLITUDES)
+        if not model.built:
+            raise InputError(
+                f"Model {model.name!r} must be built before it is recorded."
+            )
+        self._model = model
+        self._layers = layers
+        self._amplitude = amplitude
+        self._memory = memory
+        self._function = None
+        self._points: list[Point] = []
+
+    def names(self, x) -> list[str]:
+        """Return the names of the recorded layers, in order.
+
+        Args:
+            x: Examples, arrays `(examples, ...)` in a structure.
+        """
+        self._trace(x)
+        return [point.name for point in self._points]
+
+    def measure(
+        self,
+        x,
+        labels,
+        learning_rate: float,
+        batch_size: int,
+        epsilon: float = PUBLISHED_EPSILON,
+        num_classes: int | None = None,
+    ) -> list[Measurement]:
+        """Compute the bundles of some examples at every recorded layer.
+
+        Args:
+            x: Examples, arrays `(examples, ...)` in a structure.
+            labels: Integer array `(examples,)`.
+            learning_rate: Float, of the training step.
+            batch_size: Integer, examples of the training step.
+            epsilon: Float, as in `bundle_entropy`.
+            num_classes: Integer, to check the labels.
+
+        Returns:
+            List of `Measurement`, one a layer.
+        """
+        classes = num_classes or int(np.max(labels)) + 1
+        labels = check_labels(labels, len(labels), classes)
+        function = self._trace(x)
+        size = self._piece_size()
+        step = (tf.constant(learning_rate, tf.float32), tf.constant(batch_size))
+        pieces = [
+            function(_part(x, start, start + size), *step)
+            for start in range(0, len(labels), size)
+        ]
+        measurements = []
+        for point, hashes in zip(
+            self._points, tf.concat(pieces, axis=1), strict=True
+        ):
+            _, count, entropy = bundle_entropy_of_keys(
+                hashes,
+                labels,
+                tf.constant(classes, tf.int64),
+                tf.constant(epsilon, tf.float64),
+            )
+            measurements.append(
+                Measurement(point.name, int(count), float(entropy))
+            )
+        return measurements
+
+    def _trace(self, x):
+        if self._function is None:
+            specs = keras.tree.map_structure(
+                lambda array: tf.TensorSpec(
+                    [None, *array.shape[1:]], array.dtype
+                ),
+                x,
+            )
+            # Converting to graph code would wrap the errors raised in it.
+            function = tf.function(self._keys, autograph=False)
+            self._function = function.get_concrete_function(
+                specs,
+                tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([], tf.int32),
+            )
+        return self._function
+
+    def _keys(self, x, learning_rate, batch_size):
+        model = self._model
+        training = {"training": False} if model._call_has_training_arg else {}
+        with taps(model) as calls:
+            model(x, **training)
+        self._points = self._chosen(calls)
+        # The same for many layers, and as much work as all others together.
+        whole = functools.cache(lambda: amplitude_of_model(model))
+        return tf.stack(
+            [
+                keys(
+                    point.activations,
+                    learning_rate,
+                    batch_size,
+                    self._amplitude_at(point, whole),
+                )
+                for point in self._points
+            ]
+        )
+
+    def _amplitude_at(self, point: Point, whole: Callable):
+        if self._amplitude == "model" or not point.consumers:
+            return whole()
+        return amplitude_of_layers(point.consumers)
+
+    def _chosen(self, calls) -> list[Point]:
+        names = [layer.name for layer in ordered_layers(self._model)[1:]]
+        if self._layers in ("all", "last"):
+            blocks = list(filter(BLOCK.fullmatch, names))
+            points = output_points(calls, blocks) or hidden_points(calls)
+            if not points:
+                raise InputError(
+                    f"Model {self._model.name!r} has nothing to record: no "
+                    "layer with a kernel follows another one."
+                )
+            return points[-1:] if self._layers == "last" else points
+        return output_points(calls, matching(names, self._layers))
+
+    def _piece_size(self) -> int:
+        numbers = sum(
+            int(np.prod([size or 1 for size in point.activations.shape[1:]]))
+            for point in self._points
+        )
+        return max(1, self._memory // (4 * numbers))
+
+
+def matching(names: Sequence[str], patterns: str | Sequence[str]) -> list[str]:
+    """Return the names that match some patterns, in their order.
+
+    Args:
+        names: Names of layers.
+        patterns: Pattern such as `"conv*"`, or a list of them.
+
+    Returns:
+        List of names.
+
+    Raises:
+        InputError: If a pattern matches nothing.
+    """
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise InputError(
+                "Argument `layers` holds a pattern that matches no layer. "
+                f"Expected 'all', 'last' or a pattern for one of {names}. "
+                f"Received: {pattern!r}"
+            )
+    return [
+        name
+        for name in names
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
+def _part(x, start: int, stop: int):
+    return keras.tree.map_structure(
+        lambda array: tf.convert_to_tensor(array[start:stop]), x
+    )

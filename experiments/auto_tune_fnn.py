@@ -1,0 +1,95 @@
+"""Auto-tune a network of 50 layers of width 10, which does not learn MNIST.
+
+    python experiments/auto_tune_fnn.py DATA_DIR [RUN_DIR]
+
+For each of three seeds: depth and test accuracy before and after, and the
+same depth of the start trained to its end. Adam at 1e-3, batches of 64,
+three epochs, the bundles of 512 training examples after each, the published
+rule `truncate`.
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import cb
+
+SEEDS = (0, 1, 2)
+BATCH, EPOCHS, DEPTH, WIDTH = 64, 3, 50, 10
+
+
+def examples(part):
+    """Return images in [0, 1] and labels."""
+    return part.features.astype(np.float32) / 255, part.labels
+
+
+def builder(seed):
+    """Return what makes a compiled network of the given depth."""
+
+    def build(blocks):
+        keras.utils.set_random_seed(seed)
+        model = cb.models.build(
+            f"fnn(blocks={blocks}, width={WIDTH})", (28, 28, 1), 10
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(
+            keras.optimizers.Adam(1e-3),
+            loss,
+            metrics=["accuracy"],
+            steps_per_execution=16,
+        )
+        return model
+
+    return build
+
+
+def tune(seed, source, folder):
+    """Run auto-tune for one seed and return its attempts."""
+    x, y = examples(source.train)
+
+    def train(model, callbacks, attempt):
+        del attempt
+        model.fit(x, y, BATCH, EPOCHS, verbose=0, callbacks=callbacks)
+
+    def evaluate(model):
+        test = model.evaluate(*examples(source.test), batch_size=500, verbose=0)
+        return {"accuracy": test[1]}
+
+    return cb.auto_tune(
+        builder(seed),
+        train,
+        (x, y),
+        BATCH,
+        (DEPTH,),
+        evaluate=evaluate,
+        directory=folder,
+        controls=("full",),
+        seed=seed,
+    ).attempts
+
+
+def main():
+    """Print one line of a table for each seed."""
+    data_dir, run_dir = (sys.argv[1:] + ["runs/auto_tune_fnn"])[:2]
+    source = cb.datasets.load("mnist", data_dir)
+    print("| seed | kind | depth | outcome | parameters | ms/step | accuracy |")
+    print("|---|---|---|---|---|---|---|")
+    for seed in SEEDS:
+        folder = pathlib.Path(run_dir) / str(seed)
+        for attempt in tune(seed, source, folder):
+            print(
+                f"| {seed} | {attempt.kind} | {attempt.blocks[0]} "
+                f"| {attempt.outcome} | {attempt.parameters} "
+                f"| {1e3 * (attempt.step_seconds or 0):.2f} "
+                f"| {attempt.results['accuracy']:.4f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,24 @@
 """Keras layers with masked weights."""
 
 from cb.layers.masked import Masked
+from cb.layers.masked_attention import MaskedGroupQueryAttention
+from cb.layers.masked_attention import MaskedMultiHeadAttention
 from cb.layers.masked_conv import MaskedConv1D
 from cb.layers.masked_conv import MaskedConv2D
 from cb.layers.masked_conv import MaskedConv2DTranspose
 from cb.layers.masked_conv import MaskedConv3D
 from cb.layers.masked_conv import MaskedDepthwiseConv2D
+from cb.layers.masked_conv import MaskedSeparableConv1D
+from cb.layers.masked_conv import MaskedSeparableConv2D
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.masked_dense import MaskedEinsumDense
+from cb.layers.masked_recurrent import MaskedGRU
+from cb.layers.masked_recurrent import MaskedGRUCell
+from cb.layers.masked_recurrent import MaskedLSTM
+from cb.layers.masked_recurrent import MaskedLSTMCell
+from cb.layers.masked_recurrent import MaskedRNN
+from cb.layers.masked_recurrent import MaskedSimpleRNN
+from cb.layers.masked_recurrent import MaskedSimpleRNNCell
 
 __all__ = [
     "Masked",
@@ -18,4 +29,15 @@ __all__ = [
     "MaskedDense",
     "MaskedDepthwiseConv2D",
     "MaskedEinsumDense",
+    "MaskedGRU",
+    "MaskedGRUCell",
+    "MaskedGroupQueryAttention",
+    "MaskedLSTM",
+    "MaskedLSTMCell",
+    "MaskedMultiHeadAttention",
+    "MaskedRNN",
+    "MaskedSeparableConv1D",
+    "MaskedSeparableConv2D",
+    "MaskedSimpleRNN",
+    "MaskedSimpleRNNCell",
 ]

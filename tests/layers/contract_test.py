@@ -29,18 +29,56 @@ CASES = {
         {"filters": 4, "kernel_size": 3, "strides": 2},
         (4, 4, 2),
     ),
+    "SeparableConv1D": ({"filters": 5, "kernel_size": 3}, (6, 2)),
+    "SeparableConv2D": ({"filters": 5, "kernel_size": 3}, (6, 6, 2)),
+    "MultiHeadAttention": ({"num_heads": 2, "key_dim": 3}, (5, 4)),
+    "GroupQueryAttention": (
+        {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
+        (5, 4),
+    ),
+    "SimpleRNN": ({"units": 4}, (5, 3)),
+    "LSTM": ({"units": 4, "return_sequences": True}, (5, 3)),
+    "GRU": ({"units": 4, "unroll": True}, (5, 3)),
+    "RNN": ({"cell": {"units": 4}}, (5, 3)),
+    "SimpleRNNCell": ({"units": 4}, (5, 3)),
+    "LSTMCell": ({"units": 4}, (5, 3)),
+    "GRUCell": ({"units": 4}, (5, 3)),
 }
+SELF_ATTENTION = ("MultiHeadAttention", "GroupQueryAttention")
+
+
+def make(name, masked, **extra):
+    """Return a layer of `keras.layers` or its masked twin."""
+    arguments = {**CASES[name][0], **extra}
+    if name == "RNN":
+        arguments["cell"] = keras.layers.StackedRNNCells(
+            [
+                keras.layers.LSTMCell(3, dtype=extra.get("dtype")),
+                keras.layers.GRUCell(4, dtype=extra.get("dtype")),
+            ],
+            dtype=extra.get("dtype"),
+        )
+    module, prefix = (layers, "Masked") if masked else (keras.layers, "")
+    layer = getattr(module, prefix + name)(**arguments)
+    if name.endswith("Cell"):
+        # A cell alone is computed in a plain loop.
+        layer = keras.layers.RNN(layer, dtype=extra.get("dtype"))
+    return layer
+
+
+def model_of(layer, name, batch_size=None):
+    inputs = keras.Input(CASES[name][1], batch_size=batch_size)
+    attention = name in SELF_ATTENTION
+    outputs = layer(inputs, inputs) if attention else layer(inputs)
+    return keras.Model(inputs, outputs)
 
 
 def build_pair(name, policy="float32"):
     """Return a masked layer with a random mask, its dense twin, an input."""
-    arguments, shape = CASES[name]
-    masked = getattr(layers, f"Masked{name}")(dtype=policy, **arguments)
-    dense = getattr(keras.layers, name)(dtype=policy, **arguments)
     random = np.random.default_rng(0)
     model, twin = (
-        keras.Sequential([keras.Input(shape, batch_size=4), layer])
-        for layer in (masked, dense)
+        model_of(make(name, masked, dtype=policy), name, batch_size=4)
+        for masked in (True, False)
     )
     kernels = masked_kernels(model)
     for kernel in kernels:
@@ -53,7 +91,7 @@ def build_pair(name, policy="float32"):
         model.trainable_variables, twin.trainable_variables, strict=True
     ):
         target.assign(products.get(id(source), np.asarray(source)))
-    inputs = random.normal(size=(4, *shape)).astype("float32")
+    inputs = random.normal(size=(4, *CASES[name][1])).astype("float32")
     return model, twin, inputs
 
 
@@ -180,13 +218,12 @@ def test_build_signature_is_that_of_the_keras_layer(name):
 @every_layer
 def test_mask_starts_full_and_is_not_trained(name):
     model, _, _ = build_pair(name)
-    arguments, shape = CASES[name]
-    layer = getattr(layers, f"Masked{name}")(**arguments)
-    keras.Sequential([keras.Input(shape), layer])
+    layer = make(name, masked=True)
+    kernels = masked_kernels(model_of(layer, name))
     trainable = {id(variable) for variable in layer.trainable_variables}
     for kernel in masked_kernels(model):
         assert kernel.mask.shape == kernel.weight.shape
-    for kernel in masked_kernels(keras.Sequential([layer])):
+    for kernel in kernels:
         assert np.asarray(kernel.mask).all()
         assert id(kernel.mask) not in trainable
         assert id(kernel.weight) in trainable

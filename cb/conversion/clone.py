@@ -62,7 +62,10 @@ def copy_with(
     try:
         with _uncompiled(model):
             copy = keras.models.clone_model(
-                model, clone_function=clone, recursive=True
+                model,
+                input_tensors=_inputs(model),
+                clone_function=clone,
+                recursive=True,
             )
     except ValueError as error:
         raise InputError(
@@ -79,6 +82,18 @@ def copy_with(
     ):
         copy_variables(old, new)
     return copy
+
+
+def _inputs(model: keras.Model):
+    """Make inputs of the same names, which Keras's own clone changes."""
+    if isinstance(model, keras.Sequential) or not hasattr(model, "operations"):
+        return None
+
+    def twin(tensor):
+        layer = tensor._keras_history.operation
+        return type(layer).from_config(layer.get_config()).output
+
+    return keras.tree.map_structure(twin, model.input)
 
 
 def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:

@@ -181,7 +181,7 @@ def recorded_activations(model: keras.Model) -> keras.Model:
         if f"{name}_add" in {layer.name for layer in model.layers}:
             outputs.append(_unnormalized_branch(model, name))
         outputs.append(model.get_layer(name).output)
-    return keras.Model(model.inputs, outputs)
+    return keras.Model(model.input, outputs)
 
 
 def _unnormalized_branch(model, name):
@@ -203,7 +203,7 @@ def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
         numbers: Integers, the blocks to leave out, from 1.
 
     Returns:
-        A Keras model that shares the remaining layers with `model`.
+        A Keras model with the same weights, without the branches.
 
     Raises:
         InputError: If the model has no such residual block.
@@ -221,6 +221,13 @@ def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
             return args[0][1]
         return layer(*args, **kwargs)
 
-    return keras.models.clone_model(
-        model, clone_function=lambda layer: layer, call_function=call
+    lesioned = keras.models.clone_model(
+        model, clone_function=_same, call_function=call
     )
+    for layer in [layer for layer in lesioned.layers if layer.weights]:
+        layer.set_weights(model.get_layer(layer.name).get_weights())
+    return lesioned
+
+
+def _same(layer):
+    return type(layer).from_config(layer.get_config())

@@ -21,6 +21,16 @@ def small_model():
     return keras.Model(inputs, outputs, name="small")
 
 
+def test_names_of_unnamed_inputs_are_kept_too():
+    inputs = [keras.Input((3,)), keras.Input((3,))]
+    outputs = keras.layers.Dense(2)(keras.layers.Add()(inputs))
+    model = keras.Model(inputs, outputs)
+    sparse = cb.sparsify(model, 0.5)
+    assert [layer.name for layer in sparse.layers] == [
+        layer.name for layer in model.layers
+    ]
+
+
 def density(kernels):
     active = sum(np.count_nonzero(kernel.mask) for kernel in kernels)
     return active, sum(np.size(kernel.mask) for kernel in kernels)

@@ -1,5 +1,7 @@
 """What every model of the zoo promises, checked by name."""
 
+import fnmatch
+
 import keras
 import numpy as np
 import pytest
@@ -9,16 +11,40 @@ from cb import models
 from cb.errors import InputError
 from cb.layers.masked import masked_kernels
 
+NAMES = set(models.names())
 # Spec and input shape that keep the test of a family small.
 SMALL = {
-    "mlp": ("mlp(units=(8,))", (6, 6, 1)),
+    "alexnet": ("alexnet", (63, 63, 3)),
+    "autosparse_mlp": ("autosparse_mlp(layers=4, first=8)", (6, 6, 1)),
+    "autosparse_resnet": ("autosparse_resnet(stages=(1, 1, 1))", (8, 8, 3)),
+    "bundle_resnet": ("bundle_resnet(blocks=(1, 1, 0, 0))", (16, 16, 3)),
+    "bundle_vgg": ("bundle_vgg(blocks=(1, 1, 0, 0))", (16, 16, 3)),
+    "c1": ("c1", (12, 12, 3)),
+    "c3": ("c3", (12, 12, 3)),
+    "f1": ("f1", (8, 8, 1)),
+    "fnn": ("fnn(blocks=2, width=4)", (8, 8, 1)),
     "lenet_300_100": ("lenet_300_100", (8, 8, 1)),
+    "mlp": ("mlp(units=(8,))", (6, 6, 1)),
+    "mnist_mlp": ("mnist_mlp", (8, 8, 1)),
+    "resnet101": ("resnet101", (32, 32, 3)),
+    "resnet152": ("resnet152", (32, 32, 3)),
+    "resnet18": ("resnet18", (32, 32, 3)),
+    "resnet34": ("resnet34", (32, 32, 3)),
+    "resnet44": ("resnet44(depth=8)", (16, 16, 3)),
+    "resnet50": ("resnet50('dynamic_sparse', width=0.1)", (32, 32, 3)),
     "small_cnn": ("small_cnn(filters=(4, 8), units=8)", (8, 8, 3)),
+    "vgg": ("vgg(depth=11)", (32, 32, 3)),
+    "wide_resnet": ("wide_resnet(depth=10, width=1)", (16, 16, 3)),
+    "wiring_graph": ("wiring_graph(graph='static')", (17, 17, 3)),
+    "wiring_mobilenet": ("wiring_mobilenet", (16, 16, 3)),
+    "wresnet16_4": ("wresnet16_4", (16, 16, 3)),
 }
+# The same builder as a smaller one, and too slow for every run.
+DEEP = {"resnet34", "resnet101", "resnet152"}
 
 
 def test_every_model_is_tested():
-    assert set(models.names()) <= set(SMALL)
+    assert set(SMALL) >= NAMES
 
 
 def build(name):
@@ -28,10 +54,10 @@ def build(name):
 
 
 def every_model(function):
-    return pytest.mark.parametrize("name", sorted(SMALL))(function)
+    return pytest.mark.parametrize("name", sorted(NAMES))(function)
 
 
-@every_model
+@pytest.mark.parametrize("name", sorted(set(SMALL) & NAMES - DEEP))
 def test_trains_sparse_strips_and_saves(name, tmp_path):
     model, shape = build(name)
     assert model.output_shape == (None, 3)
@@ -45,6 +71,8 @@ def test_trains_sparse_strips_and_saves(name, tmp_path):
     )
     random = np.random.default_rng(0)
     images = random.normal(size=(4, *shape)).astype("float32")
+    # Eagerly: one step does not repay the tracing of a graph.
+    sparse.run_eagerly = True
     sparse.fit(images, np.array([0, 1, 2, 0]), batch_size=4, verbose=0)
     for kernel in kernels:
         inactive = np.asarray(kernel.mask) == 0
@@ -57,13 +85,34 @@ def test_trains_sparse_strips_and_saves(name, tmp_path):
 
 
 @every_model
-def test_logits_are_float32_in_mixed_precision(name):
+def test_logits_are_float32_in_mixed_precision(name, abstract_model):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model, shape = build(name)
+        model = abstract_model(*SMALL[name], 3)
     finally:
         keras.config.set_dtype_policy("float32")
-    assert model(np.zeros((1, *shape), "float32")).dtype == "float32"
+    assert model.output_shape == (None, 3)
+    assert model.output.dtype == "float32"
+    assert model.layers[1].compute_dtype == "bfloat16"
+
+
+@every_model
+def test_the_layers_kept_dense_exist(name, abstract_model):
+    model = abstract_model(*SMALL[name], 3)
+    names = [layer.name for layer in model.layers]
+    for pattern in getattr(model, "always_dense", ()):
+        missing = pattern == "*_shortcut" and name == "wide_resnet"
+        assert fnmatch.filter(names, pattern) or missing
+
+
+@every_model
+def test_a_recipe_gives_every_epoch_a_learning_rate(name):
+    recipe = models.recipe(SMALL[name][0])
+    if recipe is not None:
+        for epoch in (0, 1, 37, 99):
+            settings = recipe.settings(epoch)
+            assert settings["optimizer"] == "sgd"
+            assert 0 < settings["learning_rate"] < 1
 
 
 def test_unknown_models_and_keywords_are_refused():

@@ -5,6 +5,7 @@ from cb.conversion.report import Report
 from cb.conversion.sparse import sparsify
 from cb.conversion.sparse import sparsify_layers
 from cb.conversion.targets import parse_sparsity
+from cb.conversion.tied import tie
 
 __all__ = [
     "Report",
@@ -12,4 +13,5 @@ __all__ = [
     "sparsify",
     "sparsify_layers",
     "strip",
+    "tie",
 ]

@@ -8,13 +8,22 @@ from typing import NamedTuple
 import keras
 
 from cb import layers
+from cb.layers.tied import Tied
 
 MASKED_CLASSES = {
     getattr(keras.layers, name.removeprefix("Masked")): getattr(layers, name)
     for name in layers.__all__
     if name.startswith("Masked") and name != "Masked"
 }
-DENSE_CLASSES = {masked: dense for dense, masked in MASKED_CLASSES.items()}
+TIED_CLASSES = {
+    keras.layers.Dense: layers.TiedDense,
+    keras.layers.Conv2D: layers.TiedConv2D,
+}
+DENSE_CLASSES = {
+    new: dense
+    for classes in (MASKED_CLASSES, TIED_CLASSES)
+    for dense, new in classes.items()
+}
 # Families of layers that a sparsity map may name.
 KINDS = {
     "dense": ("Dense", "EinsumDense"),
@@ -45,25 +54,36 @@ class Replacement(NamedTuple):
 
     Attributes:
         new_class: Layer class.
-        granularity: String for masked layers, `None` for others.
+        arguments: Dict of the arguments that only the new class has.
+        dropped: Names of arguments that only the old class had.
         regularizer: Config of a Keras regularizer for the kernels, or `None`
             to leave those that the layer has.
     """
 
     new_class: type[keras.layers.Layer]
-    granularity: str | None = None
+    arguments: dict[str, Any] = {}
+    dropped: tuple[str, ...] = ()
     regularizer: dict[str, Any] | None = None
 
     def config(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return the config that makes the new layer."""
-        config = {k: v for k, v in config.items() if k != "granularity"}
-        if self.granularity is not None:
-            config["granularity"] = self.granularity
+        config = {k: v for k, v in config.items() if k not in self.dropped}
+        config.update(self.arguments)
         if self.regularizer is not None:
             for key in REGULARIZERS:
                 if key in config:
                     config[key] = self.regularizer
         return config
+
+
+def dense_form(kind: type) -> Replacement | None:
+    """Return the Keras class that a class of `cb` stands for, or `None`."""
+    if kind not in DENSE_CLASSES:
+        return None
+    dropped: tuple[str, ...] = ("granularity",)
+    if issubclass(kind, Tied):
+        dropped += ("rescale_gradient", "seed", "sparsity")
+    return Replacement(DENSE_CLASSES[kind], dropped=dropped)
 
 
 # From a layer class to what takes its place, or `None` to leave it.

@@ -13,6 +13,7 @@ from cb.errors import InputError
 from cb.layers.masked import Masked
 from cb.layers.masked import mask_name
 from cb.layers.masked import ordered_layers
+from cb.layers.tied import Tied
 from cb.variables import read
 
 
@@ -97,13 +98,15 @@ def _inputs(model: keras.Model):
 
 
 def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-    """Give a layer the values of another, dense or masked.
+    """Give a layer the values of another, dense, masked or tied.
 
     Inactive weights are copied to a masked layer as they are and to a dense
     one as zeros.
     """
     masked = _weight_names(old) | _weight_names(new)
     skipped = masked | {mask_name(name) for name in masked}
+    if isinstance(old, Tied) is not isinstance(new, Tied):
+        skipped = {"kernel", "table"}
     for variables in ("_trainable_variables", "_non_trainable_variables"):
         for source, target in zip(
             *(
@@ -119,6 +122,10 @@ def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         target.state.assign(source.state)
     for name in masked:
         _copy_weight(old, new, name)
+    if isinstance(new, Tied) and not isinstance(old, Tied):
+        new.share(old.kernel)
+    if isinstance(old, Tied) and not isinstance(new, Tied):
+        new.kernel.assign(old.kernel)
 
 
 def _copy_weight(old, new, name: str) -> None:

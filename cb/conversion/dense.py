@@ -2,16 +2,18 @@
 
 import keras
 
-from cb.conversion.classes import DENSE_CLASSES
-from cb.conversion.classes import Replacement
+from cb.conversion.classes import dense_form
 from cb.conversion.clone import copy_with
 
 
 def strip(model: keras.Model) -> keras.Model:
     """Make a plain Keras copy of a sparse model, zeros folded in.
 
+    Tied kernels are written out.
+
     Args:
-        model: Keras model with masked layers, Sequential or functional.
+        model: Keras model with masked or tied layers, Sequential or
+            functional.
 
     Returns:
         A Keras model with the same outputs and no layer of `cb` in the
@@ -21,8 +23,4 @@ def strip(model: keras.Model) -> keras.Model:
         InputError: If the model cannot be cloned.
     """
 
-    def replace(kind):
-        dense = DENSE_CLASSES.get(kind)
-        return None if dense is None else Replacement(dense)
-
-    return copy_with(model, lambda layer: replace)
+    return copy_with(model, lambda layer: dense_form)

@@ -106,7 +106,10 @@ def sparsify(
 
     def replace(kind):
         masked = MASKED_CLASSES.get(kind)
-        return masked and Replacement(masked, granularity, config)
+        if masked is None:
+            return None
+        arguments = {"granularity": granularity}
+        return Replacement(masked, arguments, regularizer=config)
 
     sparse = copy_with(
         model,

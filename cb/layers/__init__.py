@@ -19,6 +19,8 @@ from cb.layers.masked_recurrent import MaskedLSTMCell
 from cb.layers.masked_recurrent import MaskedRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNNCell
+from cb.layers.tied import TiedConv2D
+from cb.layers.tied import TiedDense
 
 __all__ = [
     "Masked",
@@ -40,4 +42,6 @@ __all__ = [
     "MaskedSeparableConv2D",
     "MaskedSimpleRNN",
     "MaskedSimpleRNNCell",
+    "TiedConv2D",
+    "TiedDense",
 ]

@@ -1,8 +1,9 @@
 """The models, one file per family, registered by name."""
 
-import importlib.util
+import importlib.machinery
 import pathlib
 import sys
+import types
 
 from cb.errors import InputError
 from cb.registry import Registry
@@ -79,12 +80,12 @@ def _imported(path: pathlib.Path) -> str:
     if not path.is_file():
         raise InputError(f"The model's file does not exist. Received: {path}")
     name = f"cb_user_model_{path.stem}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = types.ModuleType(name)
     known = set(REGISTRY.names())
     # Where Keras looks up the classes of a saved model.
     sys.modules[name] = module
-    specification.loader.exec_module(module)
+    loader.exec_module(module)
     new = set(REGISTRY.names()) - known
     if path.stem in new:
         new = {path.stem}

@@ -155,7 +155,7 @@ def _residual_block(x, channels, stride, name):
 
 def block_names(model: keras.Model) -> list[str]:
     """List the names of the layers that give the blocks' outputs."""
-    names = []
+    names: list[str] = []
     while f"block_{len(names) + 1}" in {layer.name for layer in model.layers}:
         names.append(f"block_{len(names) + 1}")
     return names

@@ -1,5 +1,7 @@
 """The networks F1, C1 and C3 of the sharp-minima literature."""
 
+from typing import Any
+
 import keras
 
 from cb.models import REGISTRY
@@ -9,7 +11,7 @@ from cb.models import recipes
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 NORMALIZE = f"normalize(mean={IMAGENET_MEAN}, std={IMAGENET_STD})"
-CIFAR_TRANSFORMS = {
+CIFAR_TRANSFORMS: dict[str, Any] = {
     "train_transform": (
         "pad(size=4, value=127)",
         "random_crop(size=32)",

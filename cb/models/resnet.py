@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import keras
 
@@ -27,7 +28,7 @@ VARIANTS = {
 }
 CONFIG = re.compile(r"(ignorefirst|allsparse)([1-9]0)?")
 NORMALIZE = "normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
-TRANSFORMS = {
+TRANSFORMS: dict[str, Any] = {
     "train_transform": ("random_resized_crop(224)", "random_flip", NORMALIZE),
     "eval_transform": ("resize(256)", "center_crop(224)", NORMALIZE),
 }

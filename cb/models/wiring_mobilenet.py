@@ -19,13 +19,13 @@ class Group(NamedTuple):
         inputs: Integer, channels that come in.
         outputs: Integer, channels of each block.
         stride: Integer, of the filters of the inputs.
-        count: Integer, number of blocks.
+        blocks: Integer, number of blocks.
     """
 
     inputs: int
     outputs: int
     stride: int
-    count: int
+    blocks: int
 
     def budget(self, prune_rate: float) -> float:
         """Return how many edges the group should have, a real number.
@@ -34,15 +34,15 @@ class Group(NamedTuple):
         convolutions.
         """
         pairs = self.inputs * self.outputs
-        pairs += (self.count - 1) * self.outputs**2
+        pairs += (self.blocks - 1) * self.outputs**2
         return (1.0 - prune_rate) ** 2 * pairs
 
     def kernels(self) -> list[tuple[int, int]]:
         """List shapes `(inputs, outputs)` of what carries forward edges."""
-        first = (self.inputs, self.outputs * self.count)
+        first = (self.inputs, self.outputs * self.blocks)
         return [first] + [
-            (self.outputs, self.outputs * (self.count - place))
-            for place in range(1, self.count)
+            (self.outputs, self.outputs * (self.blocks - place))
+            for place in range(1, self.blocks)
         ]
 
 
@@ -159,10 +159,10 @@ def wiring_mobilenet(
 
 
 def _group(x, group, name):
-    sent = _send(x, group.outputs * group.count, group.stride, name, 0)
-    for place in range(1, group.count):
+    sent = _send(x, group.outputs * group.blocks, group.stride, name, 0)
+    for place in range(1, group.blocks):
         x, sent = sent[..., : group.outputs], sent[..., group.outputs :]
-        later = group.outputs * (group.count - place)
+        later = group.outputs * (group.blocks - place)
         sent = sent + _send(x, later, 1, name, place)
     return sent
 

@@ -193,8 +193,8 @@ def test_edges_of_the_wiring_mobilenet():
     assert sum(edges.values()) == 158_941
     rates = []
     for group, name in zip(wiring_mobilenet.GROUPS, edges, strict=True):
-        rows = group.outputs * group.count
-        columns = group.inputs + group.outputs * (group.count - 1)
+        rows = group.outputs * group.blocks
+        columns = group.inputs + group.outputs * (group.blocks - 1)
         rates.append(1 - group.budget(0.775) / (rows * columns))
         assert abs(edges[name] - group.budget(0.775)) < 1
     assert rates == pytest.approx(

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import cb
 from cb.conversion import sparsify_layers
@@ -35,6 +36,12 @@ def sequence_model():
     x = keras.layers.RNN(cells, return_sequences=True)(x)
     x = keras.layers.GRU(4, return_sequences=True)(x)
     x = keras.layers.SimpleRNN(4)(x)
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
+def lstm_model():
+    inputs = keras.Input((6, 5))
+    x = keras.layers.LSTM(4)(inputs)
     return keras.Model(inputs, keras.layers.Dense(3)(x))
 
 
@@ -121,6 +128,25 @@ def test_families_name_the_layers_inside_others():
     ]
     kernels = masked_kernels(cb.sparsify(sequence_model(), "recurrent=0.5"))
     assert len(kernels) == 12
+
+
+@pytest.mark.parametrize("make", [transformer, lstm_model])
+def test_connections_move_in_every_kind_of_layer(make):
+    model = cb.sparsify(make(), 0.5, "uniform")
+    inputs = inputs_of(model)
+    pairs = (inputs, np.ones((4, 3), "float32"))
+    batches = tf.data.Dataset.from_tensor_slices(pairs).batch(4)
+    spec = "rigl(every=1, end=1.0, decay='constant', regrow_dropped=False)"
+    callback = cb.callbacks.Reallocation(spec, dataset=batches)
+    before = [np.array(kernel.mask) for kernel in masked_kernels(model)]
+    model.compile("adam", "mse")
+    model.fit(inputs, pairs[1], verbose=0, shuffle=False, callbacks=[callback])
+    for kernel, old in zip(masked_kernels(model), before, strict=True):
+        mask = np.asarray(kernel.mask)
+        assert np.count_nonzero(mask) == np.count_nonzero(old)
+        moved = int(round(0.3 * np.count_nonzero(old), 9))
+        assert np.count_nonzero(mask > old) == moved
+        assert not np.asarray(kernel.weight)[mask == 0].any()
 
 
 @keras.saving.register_keras_serializable("test")

@@ -5,6 +5,10 @@ import math
 
 import pytest
 
+from cb import models
+from cb.conversion.targets import Kernel
+from cb.conversion.targets import target_counts
+
 CIFAR, MNIST, IMAGE = (32, 32, 3), (28, 28, 1), (224, 224, 3)
 
 TOTALS = [
@@ -195,6 +199,20 @@ def test_resnet50_weights_of_every_published_configuration(
         kernels, _ = sparse_kernels(model)
         found = stem + sum(int(rate * math.prod(shape)) for shape in kernels)
         assert found == expected
+
+
+def test_weights_kept_by_the_wiring_rule(abstract_model):
+    model = abstract_model("resnet50(config='ignorefirst10')", IMAGE, 1000)
+    shapes, _ = sparse_kernels(model)
+    recipe = models.recipe("resnet50(config='ignorefirst10')").sparsity
+    counts = target_counts(
+        [
+            Kernel(f"{number}", frozenset(), "", shape, (1,) * len(shape))
+            for number, shape in enumerate(shapes)
+        ],
+        **recipe,
+    )
+    assert sum(counts.values()) + 9_408 == 2_558_785
 
 
 @pytest.mark.parametrize(

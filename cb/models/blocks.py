@@ -57,7 +57,15 @@ def gamma(name):
 
 
 def convolution(
-    x, filters, size, stride=1, *, name, initializer, use_bias=False, **kwargs
+    x,
+    filters,
+    size,
+    stride=1,
+    *,
+    name,
+    initializer=None,
+    use_bias=False,
+    **kwargs,
 ):
     """Convolve with `size // 2` zeros on every side.
 
@@ -67,7 +75,8 @@ def convolution(
         size: Odd integer, height and width of the kernel.
         stride: Integer.
         name: String, the layer's name.
-        initializer: Keras initializer of the kernel.
+        initializer: Keras initializer of the kernel. Defaults to
+            `fan_out_normal()`.
         use_bias: Boolean.
         **kwargs: Arguments of `keras.layers.Conv2D`.
 
@@ -85,7 +94,7 @@ def convolution(
         stride,
         padding=padding,
         use_bias=use_bias,
-        kernel_initializer=initializer,
+        kernel_initializer=initializer or fan_out_normal(),
         name=name,
         **kwargs,
     )(x)

@@ -7,6 +7,7 @@ from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 from cb.models.keskar import CIFAR_TRANSFORMS
+from cb.models.resnet import BasicBlock
 
 
 @REGISTRY.register("resnet44")
@@ -85,37 +86,14 @@ def _check_depth(depth):
 
 def _network(input_shape, num_classes, count, widths, name):
     inputs = blocks.image_input(input_shape, name, smallest=4)
-    x = _convolution(inputs, widths[0], 3, 1, "stem")
+    block = BasicBlock(blocks.fan_out_normal)
+    x = block.convolution(inputs, widths[0], 3, 1, "stem")
     x = blocks.relu(blocks.norm(x, "stem_norm"), "stem_relu")
     number = 0
     for stage, channels in enumerate(widths):
         for position in range(count):
             number += 1
             stride = 2 if stage and not position else 1
-            x = _block(x, channels, stride, f"block_{number}")
+            x = block(x, channels, stride, f"block_{number}")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return blocks.finish(inputs, blocks.linear(x, num_classes, "logits"), name)
-
-
-def _convolution(x, filters, size, stride, name):
-    return blocks.convolution(
-        x,
-        filters,
-        size,
-        stride,
-        name=name,
-        initializer=blocks.fan_out_normal(),
-    )
-
-
-def _block(x, channels, stride, name):
-    shortcut = x
-    if stride > 1 or x.shape[-1] != channels:
-        shortcut = _convolution(x, channels, 1, stride, f"{name}_shortcut")
-        shortcut = blocks.norm(shortcut, f"{name}_shortcut_norm")
-    x = _convolution(x, channels, 3, stride, f"{name}_conv_1")
-    x = blocks.relu(blocks.norm(x, f"{name}_norm_1"), f"{name}_relu_1")
-    x = _convolution(x, channels, 3, 1, f"{name}_conv_2")
-    x = blocks.norm(x, f"{name}_norm_2")
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
-    return blocks.relu(x, name)

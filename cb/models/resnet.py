@@ -153,7 +153,7 @@ def resnet(
     base = round(64 * width)
     wirings = variant == "v1.5"
     initializer = blocks.fan_in_normal if wirings else blocks.fan_out_normal
-    block = _Bottleneck(initializer) if bottleneck else _Basic(initializer)
+    block = _Bottleneck(initializer) if bottleneck else BasicBlock(initializer)
 
     inputs = blocks.image_input(input_shape, f"resnet{depth}", smallest=32)
     x = block.convolution(inputs, base, 7, 2, "stem")
@@ -233,7 +233,9 @@ class _Block:
         return x if last else blocks.relu(x, f"{name}_relu_{number}")
 
 
-class _Basic(_Block):
+class BasicBlock(_Block):
+    """Two 3x3 convolutions."""
+
     def branch(self, x, channels, stride, name):
         x = self.step(x, channels, 3, stride, name, 1)
         return self.step(x, channels, 3, 1, name, 2, last=True)

@@ -62,7 +62,6 @@ def vgg(input_shape, num_classes, depth=16):
                 channels,
                 3,
                 name=f"block_{number}_conv",
-                initializer=blocks.fan_out_normal(),
                 use_bias=True,
             )
             x = blocks.norm(x, f"block_{number}_norm")

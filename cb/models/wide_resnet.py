@@ -62,7 +62,7 @@ def wide_resnet(input_shape, num_classes, depth=28, width=2):
             f"Received: width={width!r}"
         )
     inputs = blocks.image_input(input_shape, "wide_resnet", smallest=4)
-    x = _convolution(inputs, 16, 3, 1, "stem")
+    x = blocks.convolution(inputs, 16, 3, 1, name="stem")
     number = 0
     for group, channels in enumerate((16, 32, 64)):
         for block in range((depth - 4) // 6):
@@ -81,23 +81,14 @@ def wide_resnet(input_shape, num_classes, depth=28, width=2):
     )
 
 
-def _convolution(x, filters, size, stride, name):
-    return blocks.convolution(
-        x,
-        filters,
-        size,
-        stride,
-        name=name,
-        initializer=blocks.fan_out_normal(),
-    )
-
-
 def _block(x, channels, stride, name):
     shortcut = x
     x = blocks.relu(blocks.norm(x, f"{name}_norm_1"), f"{name}_relu_1")
     if shortcut.shape[-1] != channels:
-        shortcut = _convolution(x, channels, 1, stride, f"{name}_shortcut")
-    x = _convolution(x, channels, 3, stride, f"{name}_conv_1")
+        shortcut = blocks.convolution(
+            x, channels, 1, stride, name=f"{name}_shortcut"
+        )
+    x = blocks.convolution(x, channels, 3, stride, name=f"{name}_conv_1")
     x = blocks.relu(blocks.norm(x, f"{name}_norm_2"), f"{name}_relu_2")
-    x = _convolution(x, channels, 3, 1, f"{name}_conv_2")
+    x = blocks.convolution(x, channels, 3, 1, name=f"{name}_conv_2")
     return keras.layers.Add(name=name)([x, shortcut])

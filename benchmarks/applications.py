@@ -49,7 +49,8 @@ def row(name):
         variable = getattr(dense[int(position)], weight)
         variable.assign(variable * kernel.mask)
     random = np.random.default_rng(0)
-    images = random.normal(size=(1, *model.input_shape[1:]))
+    size = model.input_shape[1] or 224
+    images = random.normal(size=(1, size, size, 3))
     outputs = np.asarray(sparse(images))
     difference = np.abs(outputs - np.asarray(model(images))).max()
     plain = cb.strip(sparse)
@@ -59,7 +60,7 @@ def row(name):
     total = sum(np.size(kernel.mask) for kernel in kernels)
     return (
         name,
-        "x".join(map(str, model.input_shape[1:3])),
+        f"{size}x{size}",
         str(len(kernels)),
         f"{active:,}",
         f"{total:,}",

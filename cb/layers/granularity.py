@@ -152,6 +152,26 @@ def cell_means(values: np.ndarray, tile: Shape) -> np.ndarray:
     return _cell_sums(values, tile) / _cell_sums(np.ones_like(values), tile)
 
 
+def cell_scores(values: np.ndarray, tile: Shape) -> np.ndarray:
+    """Return what an algorithm sees of a kernel or of its gradient.
+
+    Args:
+        values: Float array of the kernel's shape.
+        tile: Tuple, the size of a cell.
+
+    Returns:
+        The values themselves if each weight is a cell, otherwise the mean
+        magnitude in each cell.
+
+    Reference:
+
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+    if math.prod(tile) == 1:
+        return values
+    return cell_means(np.abs(values), tile)
+
+
 def _cell_sums(values: np.ndarray, tile: Shape) -> np.ndarray:
     grid = cell_shape(values.shape, tile)
     missing = [

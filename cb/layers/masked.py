@@ -179,7 +179,6 @@ class Masked:
         )
 
 
-@keras.saving.register_keras_serializable("cb")
 class OfActive(keras.regularizers.Regularizer):
     """A regularizer that sees only active weights.
 
@@ -242,6 +241,11 @@ class MaskedKernel(NamedTuple):
     layer: keras.layers.Layer
     weight: keras.Variable
     mask: keras.Variable
+
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """The size of a cell of the mask along every axis."""
+        return self.layer.tile(self.key.split("/")[1])
 
 
 def masked_kernels(model: keras.Model) -> list[MaskedKernel]:

@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import pathlib
+import re
 import sys
 import types
 
@@ -15,6 +16,7 @@ REGISTRY = Registry("model", __name__, given=("input_shape", "num_classes"))
 
 names = REGISTRY.names
 
+_FILE_SPEC = re.compile(r"(.+\.py)\s*(\(.*\))?", re.DOTALL)
 _FILES: dict[pathlib.Path, str] = {}
 
 
@@ -66,10 +68,11 @@ def _resolved(spec) -> Spec:
     """Read a spec; import the file that it names, if it names one."""
     if isinstance(spec, Spec):
         return spec
-    path, dot_py, arguments = str(spec).partition(".py")
-    if not dot_py or (arguments and not arguments.lstrip().startswith("(")):
+    match = _FILE_SPEC.fullmatch(str(spec).strip())
+    if match is None:
         return parse_spec(spec)
-    return parse_spec(_imported(pathlib.Path(f"{path.strip()}.py")) + arguments)
+    path, arguments = match.groups("")
+    return parse_spec(_imported(pathlib.Path(path)) + arguments)
 
 
 def _imported(path: pathlib.Path) -> str:

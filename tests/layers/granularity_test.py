@@ -76,9 +76,13 @@ def test_a_published_slice_score_is_the_mean_magnitude():
     kernel = np.zeros((3, 3, 1, 2))
     kernel[..., 0] = 2.0
     kernel[0, 0, 0, 1] = 9.0
+    kernel[1, 1] *= -1
     tile = granularity.tile("slice", kernel.shape, spatial=2)
-    scores = granularity.cell_means(kernel, tile)
+    scores = granularity.cell_scores(kernel, tile)
     np.testing.assert_allclose(scores.reshape(-1), [2.0, 1.0])
+    np.testing.assert_array_equal(
+        granularity.cell_scores(kernel, (1, 1, 1, 1)), kernel
+    )
 
 
 def test_n_of_m_keeps_the_highest_of_each_group():

@@ -61,6 +61,7 @@ def every_model(function):
 def test_trains_sparse_strips_and_saves(name, tmp_path):
     model, shape = build(name)
     assert model.output_shape == (None, 3)
+    model.save(tmp_path / "dense.keras")
     sparse = cb.sparsify(model, 0.5, seed=1)
     kernels = masked_kernels(sparse)
     for kernel in kernels:

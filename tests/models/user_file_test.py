@@ -42,6 +42,14 @@ def test_a_file_outside_the_package_builds_and_trains(tmp_path):
     assert isinstance(models.build("outside_model", (5,), 3), keras.Model)
 
 
+def test_a_folder_may_look_like_a_file(tmp_path):
+    folder = tmp_path / "a.python" / "b.py(c)"
+    folder.mkdir(parents=True)
+    path = write(folder, "deep", "deep_model")
+    model = models.build(f"{path}(width=2)", (5,), 3)
+    assert model.get_layer("hidden").units == 2
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         models.build(str(tmp_path / "missing.py"), (5,), 3)

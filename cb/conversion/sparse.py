@@ -244,6 +244,11 @@ class _Plan:
         self._counts = target_counts(
             self._kernels, sparsity, distribution, rounding
         )
+        self._counted: dict[str, list[Kernel]] = {}
+        for kernel in self._kernels:
+            if kernel.key in self._counts:
+                position = kernel.key.split("/")[0]
+                self._counted.setdefault(position, []).append(kernel)
         self._leave_uncounted()
 
     def _leave_uncounted(self):
@@ -256,13 +261,7 @@ class _Plan:
                 self.reasons[id(layer)] = max(unfit) or "no sparsity given"
 
     def _kernels_of(self, layer) -> list[Kernel]:
-        position = self._positions[id(layer)]
-        return [
-            kernel
-            for kernel in self._kernels
-            if kernel.key.split("/")[0] == position
-            and kernel.key in self._counts
-        ]
+        return self._counted.get(self._positions[id(layer)], [])
 
     def assign(self, sparse, seed, rescale_weights=False):
         """Draw the masks of the sparse model."""

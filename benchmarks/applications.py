@@ -38,7 +38,9 @@ def row(name):
         Tuple of strings, the cells of a line of the table.
     """
     keras.utils.clear_session()
-    model = getattr(keras.applications, name)(weights=None)
+    model = getattr(keras.applications, name)(
+        weights=None, classifier_activation=None
+    )
     start = time.perf_counter()
     sparse = cb.sparsify(model, sparsity=0.9)
     seconds = time.perf_counter() - start
@@ -52,9 +54,10 @@ def row(name):
     size = model.input_shape[1] or 224
     images = random.normal(size=(1, size, size, 3))
     outputs = np.asarray(sparse(images))
-    difference = np.abs(outputs - np.asarray(model(images))).max()
+    scale = np.abs(outputs).max()
+    difference = np.abs(outputs - np.asarray(model(images))).max() / scale
     plain = cb.strip(sparse)
-    stripped = np.abs(outputs - np.asarray(plain(images))).max()
+    stripped = np.abs(outputs - np.asarray(plain(images))).max() / scale
     left = sum(isinstance(layer, Masked) for layer in ordered_layers(plain))
     active = sum(np.count_nonzero(kernel.mask) for kernel in kernels)
     total = sum(np.size(kernel.mask) for kernel in kernels)
@@ -65,6 +68,7 @@ def row(name):
         f"{active:,}",
         f"{total:,}",
         f"{active - round(0.1 * total):+d}",
+        f"{scale:.1e}",
         f"{difference:.1e}",
         f"{stripped:.1e}",
         str(left),
@@ -81,6 +85,7 @@ def main(names):
         "active",
         "weights",
         "off",
+        "largest output",
         "dense diff",
         "strip diff",
         "masked left",

@@ -78,8 +78,11 @@ def test_trains_sparse_strips_and_saves(name, tmp_path):
     for kernel in kernels:
         inactive = np.asarray(kernel.mask) == 0
         assert not np.asarray(kernel.weight)[inactive].any()
-    outputs = sparse(images)
-    np.testing.assert_allclose(cb.strip(sparse)(images), outputs, atol=1e-6)
+    outputs = np.asarray(sparse(images))
+    # Untrained networks may have tiny outputs.
+    scale = np.abs(outputs).max()
+    plain = np.asarray(cb.strip(sparse)(images))
+    assert np.abs(plain - outputs).max() <= 1e-6 * scale
     sparse.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(images), outputs)

@@ -1,5 +1,6 @@
 """The masked kernels of a model in training, and all that goes with them."""
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -12,13 +13,18 @@ from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
 from cb.errors import InputError
+from cb.layers import granularity as cells
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.schedules import Horizon
 from cb.variables import read
+
+# Whether an algorithm has events at all does not depend on the length.
+ANY = Horizon(total_steps=10**6, steps_per_epoch=10**3)
 
 
 class Kernels:
@@ -51,9 +57,13 @@ class Kernels:
         if algorithm.needs_momentum:
             self._momentum = momentum(model.optimizer, weights)
         self._check_average()
+        self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
-        self._masks = {k.key: read(k.mask) != 0 for k in self.kernels}
+        self._masks = {
+            k.key: cells.first_of_cells(read(k.mask) != 0, k.tile)
+            for k in self.kernels
+        }
         self._write = tf.function(self._write_all)
 
     def layers(
@@ -71,14 +81,20 @@ class Kernels:
             curvature or nothing,
             strict=True,
         )
-        return {
-            kernel.key: Connections(
-                np.asarray(read(kernel.weight), np.float32),
+        layers = {}
+        for kernel, *rest in columns:
+            weights = np.asarray(read(kernel.weight), np.float32)
+            layers[kernel.key] = Connections(
+                cells.cell_scores(weights, kernel.tile),
                 self._masks[kernel.key],
-                *rest,
+                *[
+                    None
+                    if array is None
+                    else cells.cell_scores(array, kernel.tile)
+                    for array in rest
+                ],
             )
-            for kernel, *rest in columns
-        }
+        return layers
 
     def open(self) -> None:
         """Make all connections active; weights keep what they hold."""
@@ -106,7 +122,14 @@ class Kernels:
         self._masks = {k.key: np.asarray(masks[k.key]) for k in self.kernels}
         values, backward = values or {}, backward or {}
         self._write(
-            [tf.constant(masks[k.key]) for k in self.kernels],
+            [
+                tf.constant(
+                    cells.spread(
+                        self._masks[k.key], k.tile, tuple(k.mask.shape)
+                    )
+                )
+                for k in self.kernels
+            ],
             [
                 tf.constant(values[k.key]) if k.key in values else None
                 for k in self.kernels
@@ -135,7 +158,8 @@ class Kernels:
                 weight.constraint = _masked(kernel)
             if backward:
                 # Not by assignment, which would make it a layer's weight.
-                vars(layer)["backward_mask"] = self._backward_mask(kernel)
+                masks = vars(layer).setdefault("backward_masks", {})
+                masks[kernel.weight_name] = self._backward_mask(kernel)
         if penalties or algorithm.straight_through:
             self._model.make_train_function(force=True)
 
@@ -144,7 +168,7 @@ class Kernels:
         for kernel, before in zip(self.kernels, self._before, strict=True):
             kernel.weight.regularizer, kernel.weight.constraint = before
             kernel.layer.straight_through = False
-            vars(kernel.layer).pop("backward_mask", None)
+            vars(kernel.layer).pop("backward_masks", None)
         if self._backward or self._algorithm.straight_through:
             self._model.train_function = None
         self._before = []
@@ -158,6 +182,21 @@ class Kernels:
                 "`use_ema=True`: the averages of inactive weights would not "
                 "stay zero."
             )
+
+    def _check_granularity(self) -> None:
+        name = type(self._algorithm).__name__
+        for kernel in self.kernels:
+            granularity = kernel.layer.granularity
+            coarse = math.prod(kernel.tile) > 1
+            grouped = cells.pattern(granularity) is not None
+            if (coarse and not self._algorithm.sees_cells) or (
+                grouped and self._algorithm.period(ANY) is not None
+            ):
+                raise InputError(
+                    f"Algorithm {name}, with these arguments, cannot move "
+                    f"the connections of layer {kernel.name!r}, whose "
+                    f"granularity is {granularity!r}. Expected 'weight'."
+                )
 
     def _backward_mask(self, kernel: MaskedKernel) -> keras.Variable:
         with self._model.distribute_strategy.scope():
@@ -218,8 +257,9 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
         weight = ops.convert_to_tensor(weight)
         mask = ops.cast(kernel.mask, weight.dtype)
         trains = 1.0 - mask
-        if kernel.layer.backward_mask is not None:
-            trains *= ops.cast(kernel.layer.backward_mask, weight.dtype)
+        masks = kernel.layer.backward_masks
+        if kernel.weight_name in masks:
+            trains *= ops.cast(masks[kernel.weight_name], weight.dtype)
         factors = penalty.active * mask + penalty.inactive * trains
         for_all = 0.5 * ops.sum(factors * ops.square(weight))
         absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))

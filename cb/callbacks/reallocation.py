@@ -40,9 +40,11 @@ class Reallocation(keras.callbacks.Callback):
     """Moves the connections of masked layers during `fit`.
 
     Inactive weights, their optimizer slots and moving averages are kept
-    exactly zero, unless the algorithm trains them too. Events follow `optimizer.iterations`, also under gradient
-    accumulation, loss scaling and `steps_per_execution`; one that is due
-    after a step happens before the next step or at the end of the epoch.
+    exactly zero, unless the algorithm trains them too. Events follow
+    `optimizer.iterations`, also under gradient accumulation, loss scaling
+    and `steps_per_execution`; one that is due after a step happens before
+    the next step or at the end of the epoch. Where an entry of a mask stands
+    for a cell of weights, the algorithm sees cells.
 
     Args:
         algorithm: Spec such as `"rigl(drop_fraction=0.3, every=100)"`, or an

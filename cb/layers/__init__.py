@@ -2,14 +2,27 @@
 
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.masked import Masked
+from cb.layers.masked_attention import MaskedGroupQueryAttention
+from cb.layers.masked_attention import MaskedMultiHeadAttention
 from cb.layers.masked_conv import MaskedConv1D
 from cb.layers.masked_conv import MaskedConv2D
 from cb.layers.masked_conv import MaskedConv2DTranspose
 from cb.layers.masked_conv import MaskedConv3D
 from cb.layers.masked_conv import MaskedDepthwiseConv2D
+from cb.layers.masked_conv import MaskedSeparableConv1D
+from cb.layers.masked_conv import MaskedSeparableConv2D
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.masked_dense import MaskedEinsumDense
+from cb.layers.masked_recurrent import MaskedGRU
+from cb.layers.masked_recurrent import MaskedGRUCell
+from cb.layers.masked_recurrent import MaskedLSTM
+from cb.layers.masked_recurrent import MaskedLSTMCell
+from cb.layers.masked_recurrent import MaskedRNN
+from cb.layers.masked_recurrent import MaskedSimpleRNN
+from cb.layers.masked_recurrent import MaskedSimpleRNNCell
 from cb.layers.replacement import replace_batch_normalization
+from cb.layers.tied import TiedConv2D
+from cb.layers.tied import TiedDense
 
 __all__ = [
     "GhostBatchNormalization",
@@ -21,5 +34,18 @@ __all__ = [
     "MaskedDense",
     "MaskedDepthwiseConv2D",
     "MaskedEinsumDense",
+    "MaskedGRU",
+    "MaskedGRUCell",
+    "MaskedGroupQueryAttention",
+    "MaskedLSTM",
+    "MaskedLSTMCell",
+    "MaskedMultiHeadAttention",
+    "MaskedRNN",
+    "MaskedSeparableConv1D",
+    "MaskedSeparableConv2D",
+    "MaskedSimpleRNN",
+    "MaskedSimpleRNNCell",
+    "TiedConv2D",
+    "TiedDense",
     "replace_batch_normalization",
 ]

@@ -2,11 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
+
+from cb.layers import granularity as cells
 
 
 class MaskedWeight:
@@ -18,6 +23,7 @@ class MaskedWeight:
     """
 
     def __set_name__(self, owner, name):
+        self.name = name
         self.raw = f"_{name}"
 
     def __get__(self, layer, owner=None):
@@ -25,67 +31,143 @@ class MaskedWeight:
             return self
         if not layer.built:
             raise AttributeError(
-                f"You must build the layer before accessing `{self.raw[1:]}`."
+                f"You must build the layer before accessing `{self.name}`."
             )
-        return layer.masked(getattr(layer, self.raw), layer.mask)
+        if layer.computed is not None:
+            return layer.computed[self.name]
+        return layer.masked(self.name)
 
     def __set__(self, layer, value):
         # `Layer.__setattr__` has tracked the variable already.
         layer.__dict__[self.raw] = value
 
 
-class Masked:
-    """Mixin: multiplies the kernel by a mask in the forward pass.
+def mask_name(weight: str) -> str:
+    """Return the name of a weight's mask: `kernel` has `mask`."""
+    return weight.replace("kernel", "mask")
 
-    The mask is a non-trainable weight of the shape of the kernel, 1 where a
+
+class Masked:
+    """Mixin: multiplies kernels by masks in the forward pass.
+
+    A mask is a non-trainable weight of the shape of its kernel, 1 where a
     connection is active and 0 elsewhere, at first 1 everywhere. The raw
-    kernel is `raw_kernel`; `kernel` is the product of the two.
+    kernel is `raw_kernel`; `kernel` is the product of the two. A layer with
+    several kernels lists them in `masked_weights`; the mask of
+    `recurrent_kernel` is `recurrent_mask`, and so on.
 
     Subclasses put this class first and inherit everything else from the
     Keras layer, `build` included, whose exact signature Keras records.
+
+    Args:
+        *args: As of the Keras layer.
+        granularity: String, what an entry of the mask stands for, a spec of
+            `cb.layers.granularity.tile`. The layer only records it.
+        **kwargs: As of the Keras layer.
     """
 
     name: str
     built: bool
-    kernel = MaskedWeight()
+    masked_weights: Sequence[str] = ("kernel",)
+    # How many leading axes of a kernel are spatial, and which axes number
+    # the output channels.
+    spatial_axes: dict[str, int] = {}
+    filter_axes: tuple[int, ...] = (-1,)
     # While true, gradients reach inactive weights too. Read when a function
     # is traced, so it is set around the tracing, not around the call.
     straight_through = False
-    # A mask variable of the weights that gradients reach then; all if `None`.
-    backward_mask = None
+    # Masks, by weight, of what gradients reach then; all where there is none.
+    backward_masks: Mapping[str, keras.Variable] = {}
+    # Masked weights by name while they are computed once for a whole loop.
+    computed: dict[str, Any] | None = None
+
+    kernel = MaskedWeight()
+
+    def __init__(self, *args, granularity="weight", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.granularity = granularity
 
     def build(self, input_shape):
         super().build(input_shape)
+        self.add_masks()
+
+    def add_masks(self):
+        """Add a full mask for each masked weight of the built layer."""
         # The base layer may have locked its state already.
         self._tracker.unlock()
-        self.mask = self.add_weight(
-            name="mask",
-            shape=self.raw_kernel.shape,
-            initializer="ones",
-            trainable=False,
-            dtype=self.variable_dtype,
-        )
+        for name in self.masked_weights:
+            weight = self.raw(name)
+            mask = self.add_weight(
+                name=mask_name(name),
+                shape=weight.shape,
+                initializer="ones",
+                trainable=False,
+                dtype=self.variable_dtype,
+            )
+            setattr(self, mask_name(name), mask)
+            if weight.regularizer is not None:
+                weight.regularizer = OfActive(weight.regularizer, mask)
         self._tracker.lock()
+
+    def raw(self, name):
+        """Return the variable of a masked weight, as it is under the mask."""
+        return getattr(self, f"_{name}")
 
     @property
     def raw_kernel(self):
         """The kernel variable, as it is under the mask."""
-        return self._kernel
+        return self.raw("kernel")
 
-    def masked(self, weight, mask):
-        """Multiply a weight by its mask, tensors of the same shape."""
-        product = ops.multiply(weight, mask)
+    def masked(self, name):
+        """Return the product of a weight and its mask."""
+        weight = self.raw(name)
+        product = ops.multiply(weight, getattr(self, mask_name(name)))
         if self.straight_through:
             weight = ops.convert_to_tensor(weight)
-            if self.backward_mask is not None:
-                weight = ops.multiply(weight, self.backward_mask)
+            if name in self.backward_masks:
+                weight = ops.multiply(weight, self.backward_masks[name])
             return weight + ops.stop_gradient(product - weight)
         return product
 
+    def tile(self, name: str) -> tuple[int, ...]:
+        """Return the size of a cell of a masked weight, axis by axis."""
+        return cells.tile(
+            self.granularity,
+            tuple(self.raw(name).shape),
+            self.spatial_axes.get(name, 0),
+            self.filter_axes,
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "granularity": self.granularity}
+
     # The versions of the Keras layers save the masked product, which loses
-    # what inactive weights hold; this is the plain rule, one entry a variable.
-    save_own_variables = keras.layers.Layer.save_own_variables
-    load_own_variables = keras.layers.Layer.load_own_variables
+    # what inactive weights hold. Here a variable is an entry, and a mask is
+    # packed into one bit a weight.
+    def save_own_variables(self, store):
+        for index, variable in enumerate(self._own_variables()):
+            if self._is_mask(variable):
+                bits = ops.convert_to_numpy(variable) != 0
+                store[f"{index}"] = np.packbits(bits)
+            else:
+                store[f"{index}"] = variable
+
+    def load_own_variables(self, store):
+        values = {key: store[key] for key in store.keys()}
+        for index, variable in enumerate(self._own_variables()):
+            if f"{index}" in values and self._is_mask(variable):
+                values[f"{index}"] = _unpack(values[f"{index}"], variable.shape)
+        keras.layers.Layer.load_own_variables(self, values)
+
+    def _own_variables(self):
+        return self._trainable_variables + self._non_trainable_variables
+
+    def _is_mask(self, variable):
+        return any(
+            variable is getattr(self, mask_name(name))
+            for name in self.masked_weights
+        )
 
     def enable_lora(self, *args, **kwargs):
         """Refuse: a low-rank update would fill inactive positions."""
@@ -102,6 +184,48 @@ class Masked:
         )
 
 
+class OfActive(keras.regularizers.Regularizer):
+    """A regularizer that sees only active weights.
+
+    Args:
+        regularizer: Keras regularizer.
+        mask: Variable, 1 where a weight is active.
+    """
+
+    def __init__(self, regularizer, mask):
+        self.regularizer = regularizer
+        self.mask = mask
+
+    def __call__(self, x):
+        return self.regularizer(ops.multiply(x, ops.cast(self.mask, x.dtype)))
+
+
+def _unpack(bits, shape):
+    bits = np.asarray(bits)
+    return np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
+
+
+def mask_in_place(layer, masked_class, granularity="weight"):
+    """Turn a built Keras layer into its masked class, masks full.
+
+    For layers that another layer makes and builds by itself, where no clone
+    can put a masked one in their place.
+
+    Args:
+        layer: Built Keras layer.
+        masked_class: Class that derives from `type(layer)`.
+        granularity: String, as of `Masked`.
+    """
+    for name in getattr(masked_class, "masked_weights", ()):
+        if name in layer.__dict__:
+            layer.__dict__[f"_{name}"] = layer.__dict__.pop(name)
+    # Keras binds `quantize` of the old class to the instance.
+    layer.__dict__.pop("quantize", None)
+    layer.__class__ = masked_class
+    layer.granularity = granularity
+    layer.add_masks()
+
+
 class MaskedKernel(NamedTuple):
     """A masked weight of a model, under its stable key.
 
@@ -109,7 +233,9 @@ class MaskedKernel(NamedTuple):
         key: String, position of the layer in the model and weight's name.
             Keras names and paths are no keys: the same model built twice in
             a process has others, and two nested models can share one.
-        name: String for people, the layer's name.
+        name: String for people, the layer's name; that of a layer inside
+            another comes after the other's, and a weight that is not
+            `kernel` is added.
         layer: The masked layer.
         weight: The raw variable.
         mask: The mask variable.
@@ -120,6 +246,16 @@ class MaskedKernel(NamedTuple):
     layer: keras.layers.Layer
     weight: keras.Variable
     mask: keras.Variable
+
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """The size of a cell of the mask along every axis."""
+        return self.layer.tile(self.weight_name)
+
+    @property
+    def weight_name(self) -> str:
+        """The name of the weight in its layer, such as `kernel`."""
+        return self.key.split("/")[1]
 
 
 def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
@@ -133,28 +269,46 @@ def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
     """
     return [
         MaskedKernel(
-            f"{position}/kernel",
-            layer.name,
+            f"{position}/{weight}",
+            name if weight == "kernel" else f"{name}/{weight}",
             layer,
-            layer.raw_kernel,
-            layer.mask,
+            layer.raw(weight),
+            getattr(layer, mask_name(weight)),
         )
-        for position, layer in enumerate(ordered_layers(model))
+        for position, (name, layer) in enumerate(named_layers(model))
         if isinstance(layer, Masked) and layer.built
+        for weight in layer.masked_weights
     ]
 
 
 def ordered_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """List all layers of a model, nested ones too, each once, in order."""
-    found: dict[int, keras.layers.Layer] = {}
+    return [layer for _, layer in named_layers(model)]
 
-    def visit(layer):
+
+def named_layers(
+    model: keras.Model,
+) -> list[tuple[str, keras.layers.Layer]]:
+    """List all layers of a model with names for people, each once, in order.
+
+    Args:
+        model: Keras model.
+
+    Returns:
+        List of tuples of a name and a layer. The name of a layer inside
+        another layer (not inside a model) starts with that one's.
+    """
+    found: dict[int, tuple[str, keras.layers.Layer]] = {}
+
+    def visit(layer, prefix):
         if id(layer) not in found:
-            found[id(layer)] = layer
+            name = f"{prefix}{layer.name}"
+            found[id(layer)] = (name, layer)
+            inside = "" if isinstance(layer, keras.Model) else f"{name}/"
             for inner in layer._layers:
-                visit(inner)
+                visit(inner, inside)
 
-    visit(model)
+    visit(model, "")
     return list(found.values())
 
 
@@ -169,5 +323,6 @@ def straight_through(
     try:
         yield
     finally:
-        for layer, switch in zip(layers, before, strict=True):
+        # Backwards, since a layer with two kernels is listed twice.
+        for layer, switch in zip(layers[::-1], before[::-1], strict=True):
             layer.straight_through = switch

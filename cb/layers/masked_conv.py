@@ -3,6 +3,7 @@
 import keras
 
 from cb.layers.masked import Masked
+from cb.layers.masked import MaskedWeight
 
 
 @keras.saving.register_keras_serializable("cb")
@@ -13,6 +14,8 @@ class MaskedConv1D(Masked, keras.layers.Conv1D):
     shape of the kernel, `(kernel_size, inputs, filters)`.
     """
 
+    spatial_axes = {"kernel": 1}
+
 
 @keras.saving.register_keras_serializable("cb")
 class MaskedConv2D(Masked, keras.layers.Conv2D):
@@ -21,6 +24,8 @@ class MaskedConv2D(Masked, keras.layers.Conv2D):
     Takes the arguments of `keras.layers.Conv2D`. The mask has the
     shape of the kernel, `(height, width, inputs, filters)`.
     """
+
+    spatial_axes = {"kernel": 2}
 
 
 @keras.saving.register_keras_serializable("cb")
@@ -31,6 +36,8 @@ class MaskedConv3D(Masked, keras.layers.Conv3D):
     shape of the kernel, `(depth, height, width, inputs, filters)`.
     """
 
+    spatial_axes = {"kernel": 3}
+
 
 @keras.saving.register_keras_serializable("cb")
 class MaskedDepthwiseConv2D(Masked, keras.layers.DepthwiseConv2D):
@@ -40,6 +47,9 @@ class MaskedDepthwiseConv2D(Masked, keras.layers.DepthwiseConv2D):
     shape of the kernel, `(height, width, inputs, multiplier)`.
     """
 
+    spatial_axes = {"kernel": 2}
+    filter_axes = (-2, -1)
+
 
 @keras.saving.register_keras_serializable("cb")
 class MaskedConv2DTranspose(Masked, keras.layers.Conv2DTranspose):
@@ -48,3 +58,34 @@ class MaskedConv2DTranspose(Masked, keras.layers.Conv2DTranspose):
     Takes the arguments of `keras.layers.Conv2DTranspose`. The mask has the
     shape of the kernel, `(height, width, filters, inputs)`.
     """
+
+    spatial_axes = {"kernel": 2}
+    filter_axes = (-2,)
+
+
+class _MaskedSeparable(Masked):
+    masked_weights = ("depthwise_kernel", "pointwise_kernel")
+    depthwise_kernel = MaskedWeight()
+    pointwise_kernel = MaskedWeight()
+
+
+@keras.saving.register_keras_serializable("cb")
+class MaskedSeparableConv1D(_MaskedSeparable, keras.layers.SeparableConv1D):
+    """`keras.layers.SeparableConv1D` whose two kernels are masked.
+
+    Takes the arguments of `keras.layers.SeparableConv1D`. The masks are
+    `depthwise_mask` and `pointwise_mask`.
+    """
+
+    spatial_axes = {"depthwise_kernel": 1, "pointwise_kernel": 1}
+
+
+@keras.saving.register_keras_serializable("cb")
+class MaskedSeparableConv2D(_MaskedSeparable, keras.layers.SeparableConv2D):
+    """`keras.layers.SeparableConv2D` whose two kernels are masked.
+
+    Takes the arguments of `keras.layers.SeparableConv2D`. The masks are
+    `depthwise_mask` and `pointwise_mask`.
+    """
+
+    spatial_axes = {"depthwise_kernel": 2, "pointwise_kernel": 2}

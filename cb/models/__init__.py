@@ -1,27 +1,102 @@
 """The models, one file per family, registered by name."""
 
+import importlib.machinery
+import pathlib
+import re
+import sys
+import types
+
+from cb.errors import InputError
 from cb.registry import Registry
+from cb.registry import Spec
+from cb.registry import bind
+from cb.registry import parse_spec
 
 REGISTRY = Registry("model", __name__, given=("input_shape", "num_classes"))
 
 names = REGISTRY.names
 
+_FILE_SPEC = re.compile(r"(.+\.py)\s*(\(.*\))?", re.DOTALL)
+_FILES: dict[pathlib.Path, str] = {}
+
 
 def build(spec, input_shape, num_classes):
-    """Build a model of the zoo.
+    """Build a model of the zoo, or of a user's file.
 
     Args:
-        spec: Spec string such as `"mlp(units=(300, 100))"`.
+        spec: Spec string such as `"mlp(units=(300, 100))"`, or the path of a
+            Python file that registers one model, such as
+            `"my_model.py"` or `"models/my_model.py(width=3)"`.
         input_shape: Tuple, shape of one example.
         num_classes: Integer, number of outputs (logits).
 
     Returns:
         A built Keras model that maps `(batch, *input_shape)` to logits
-        `(batch, num_classes)`.
+        `(batch, num_classes)`. Its attribute `always_dense`, if there, holds
+        the patterns of the layers that `cb.sparsify` leaves dense unless told
+        otherwise.
 
     Raises:
         InputError: If the spec names no model or has a bad argument.
     """
     return REGISTRY.build(
-        spec, input_shape=tuple(input_shape), num_classes=num_classes
+        _resolved(spec), input_shape=tuple(input_shape), num_classes=num_classes
     )
+
+
+def recipe(spec):
+    """Return how the source of a model trained it.
+
+    Args:
+        spec: As of `build`.
+
+    Returns:
+        `cb.models.recipes.Recipe`, or `None` if the model has none.
+
+    Raises:
+        InputError: If the spec is wrong.
+    """
+    spec = _resolved(spec)
+    builder = REGISTRY.get(spec.name)
+    found = getattr(builder, "recipe", None)
+    if callable(found):
+        return found(**bind(builder, spec, "model", REGISTRY.given))
+    return found
+
+
+def _resolved(spec) -> Spec:
+    """Read a spec; import the file that it names, if it names one."""
+    if isinstance(spec, Spec):
+        return spec
+    match = _FILE_SPEC.fullmatch(str(spec).strip())
+    if match is None:
+        return parse_spec(spec)
+    path, arguments = match.groups("")
+    return parse_spec(_imported(pathlib.Path(path)) + arguments)
+
+
+def _imported(path: pathlib.Path) -> str:
+    """Import a user's file and return the name that it registers."""
+    path = path.resolve()
+    if path in _FILES:
+        return _FILES[path]
+    if not path.is_file():
+        raise InputError(f"The model's file does not exist. Received: {path}")
+    name = f"cb_user_model_{path.stem}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = types.ModuleType(name)
+    known = set(REGISTRY.names())
+    # Where Keras looks up the classes of a saved model.
+    sys.modules[name] = module
+    loader.exec_module(module)
+    new = set(REGISTRY.names()) - known
+    if path.stem in new:
+        new = {path.stem}
+    if len(new) != 1:
+        raise InputError(
+            "A model's file must register one model of a new name with "
+            "`@cb.models.REGISTRY.register(name)`, or one named like the "
+            f"file. Received: {path}, which registers {sorted(new)}"
+        )
+    _FILES[path] = new.pop()
+    return _FILES[path]

@@ -4,6 +4,8 @@ import keras
 
 from cb.errors import InputError
 from cb.models import REGISTRY
+from cb.models import blocks
+from cb.models import recipes
 
 
 @REGISTRY.register("mlp")
@@ -45,23 +47,35 @@ def mlp(
         )(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
-    outputs = keras.layers.Dense(
+    x = keras.layers.Dense(
         num_classes, kernel_initializer=kernel_initializer, name="logits"
     )(x)
-    # Softmax and loss stay in float32 whatever the compute type is.
-    outputs = keras.layers.Activation(
-        "linear", dtype="float32", name="outputs"
-    )(outputs)
-    return keras.Model(inputs, outputs, name="mlp")
+    return blocks.finish(inputs, x, "mlp")
+
+
+MNIST = recipes.Recipe(
+    regime=recipes.sgd(
+        (0, 0.1),
+        (25, 0.02),
+        (50, 0.004),
+        (75, 0.0008),
+        weight_decay=1e-4,
+        nesterov=True,
+    ),
+    epochs=100,
+    batch_size=100,
+)
 
 
 @REGISTRY.register("lenet_300_100")
+@recipes.trained_by(MNIST)
 def lenet_300_100(input_shape, num_classes):
     """Build the perceptron 300-100 of the pruning literature, with biases.
 
     Reference:
 
     - [LeCun et al., 1998](https://doi.org/10.1109/5.726791)
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
 
     Args:
         input_shape: Tuple, shape of one example; it is flattened.
@@ -70,4 +84,44 @@ def lenet_300_100(input_shape, num_classes):
     Returns:
         A Keras model; 266,200 weights on 28x28 images with ten classes.
     """
-    return mlp(input_shape, num_classes, units=(300, 100))
+    return mlp(
+        input_shape,
+        num_classes,
+        units=(300, 100),
+        kernel_initializer=blocks.torch_uniform(),
+    )
+
+
+@REGISTRY.register("mnist_mlp")
+@recipes.trained_by(MNIST)
+def mnist_mlp(input_shape, num_classes, gamma="ones"):
+    """Build the perceptron 300-100 with batch normalization, no biases.
+
+    The logits are normalized too.
+
+    Reference:
+
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+
+    Args:
+        input_shape: Tuple, shape of one example; it is flattened.
+        num_classes: Integer, number of logits.
+        gamma: `"ones"`, or `"uniform"` in [0, 1) as published.
+
+    Returns:
+        A Keras model; 267,020 parameters on 28x28 images with ten classes.
+    """
+    scale = blocks.gamma(gamma)
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten(name="flatten")(inputs)
+    for number, width in enumerate((300, 100), start=1):
+        x = _bias_free(x, width, f"hidden_{number}")
+        x = blocks.norm(x, f"norm_{number}", scale)
+        x = blocks.relu(x, f"relu_{number}")
+    x = _bias_free(x, num_classes, "logits")
+    x = blocks.norm(x, "norm_3", scale)
+    return blocks.finish(inputs, x, "mnist_mlp")
+
+
+def _bias_free(x, units, name):
+    return blocks.linear(x, units, name, use_bias=False)

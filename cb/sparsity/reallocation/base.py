@@ -93,6 +93,12 @@ class Reallocation:
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = True
+
+    @property
+    def sees_cells(self) -> bool:
+        """Whether mean magnitudes of cells will do in place of weights."""
+        return False
+
     # How many batches the gradients of one event are averaged over.
     num_batches: int = 1
 

@@ -113,6 +113,10 @@ class DropAndGrow(Periodic):
                 "algorithm without gradients. Received: grown='gradient'"
             )
 
+    @property
+    def sees_cells(self):
+        return self.grown == "zero"
+
     def init(self, layers):
         return {f"explored/{key}": layers[key].mask for key in layers}
 

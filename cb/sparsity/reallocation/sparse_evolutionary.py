@@ -39,6 +39,10 @@ class SparseEvolutionary(DropAndGrow):
         if self.rule not in RULES:
             raise unknown("rule of `set`", self.rule, RULES)
 
+    @property
+    def sees_cells(self):
+        return super().sees_cells and self.rule == "magnitude"
+
     def _keep(self, layer, number):
         if self.rule == "magnitude":
             return super()._keep(layer, number)

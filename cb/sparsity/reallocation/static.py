@@ -11,6 +11,10 @@ from cb.sparsity.reallocation.base import Reallocation
 class Static(Reallocation):
     """Keeps the mask as it is: the control of every comparison."""
 
+    @property
+    def sees_cells(self):
+        return True
+
     def period(self, horizon):
         del horizon
 

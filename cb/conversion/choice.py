@@ -1,0 +1,186 @@
+"""Which layers of a model become sparse, and why the others do not."""
+
+import fnmatch
+from collections.abc import Sequence
+
+import keras
+
+from cb.conversion.classes import MASKED_CLASSES
+from cb.conversion.classes import classes_inside
+from cb.conversion.classes import kind_names
+from cb.conversion.targets import Kernel
+from cb.errors import InputError
+from cb.layers import granularity as cells
+from cb.layers.masked import named_layers
+
+Patterns = str | Sequence[str] | None
+Layers = list[keras.layers.Layer]
+
+
+def reasons(
+    model: keras.Model,
+    units: Layers,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    first_dense: bool = False,
+    last_dense: bool = False,
+) -> dict[int, str]:
+    """Decide for every layer why it stays dense.
+
+    A model may name layers that it keeps dense unless told otherwise, as
+    patterns in its attribute `always_dense`.
+
+    Args:
+        model: Keras model.
+        units: List of the layers that can be replaced, in order.
+        include: Patterns of layer names to mask, or `None` for all that the
+            model does not keep dense.
+        exclude: Patterns of layer names to leave dense; `None` for none.
+        first_dense: Boolean, whether the first of the layers stays dense.
+        last_dense: Boolean, whether the last of the layers stays dense.
+
+    Returns:
+        Dict of the identity of a layer to the reason, empty if it is masked.
+
+    Raises:
+        InputError: If a pattern matches nothing or no layer is left.
+    """
+    found = {id(layer): _unable(layer) for layer in units}
+    able = [layer for layer in units if not found[id(layer)]]
+    if not able:
+        raise InputError(
+            f"Model {model.name!r} has no layer with a kernel that can be "
+            "masked. Expected one of "
+            f"{sorted(kind.__name__ for kind in MASKED_CLASSES)}."
+        )
+    names = [layer.name for layer in able]
+    included = _matching(names, include, "include")
+    excluded = _matching(names, exclude, "exclude")
+    if include is None and exclude is None:
+        excluded = _kept_dense(names, getattr(model, "always_dense", ()))
+    for layer in able:
+        if include is not None and layer.name not in included:
+            found[id(layer)] = "not included"
+        elif layer.name in excluded:
+            found[id(layer)] = excluded[layer.name]
+    if first_dense:
+        found[id(able[0])] = found[id(able[0])] or "first layer"
+    if last_dense:
+        found[id(able[-1])] = found[id(able[-1])] or "last layer"
+    if all(found.values()):
+        raise InputError(
+            "Arguments `include` and `exclude` leave no layer to mask. "
+            f"Received: include={include}, exclude={exclude}; the layers "
+            f"are {names}"
+        )
+    return found
+
+
+def _unable(layer) -> str:
+    """Return why a layer cannot be masked, empty if it can."""
+    if type(layer) in MASKED_CLASSES:
+        return ""
+    if any(kind in MASKED_CLASSES for kind in classes_inside_layer(layer)):
+        return ""
+    if any(type(inner) in MASKED_CLASSES for inner in layer._flatten_layers()):
+        return (
+            "its layers are not in its config; use "
+            "`cb.conversion.sparsify_layers`"
+        )
+    if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
+        return f"no masked form of {type(layer).__name__}"
+    return "no kernel"
+
+
+def classes_inside_layer(layer: keras.layers.Layer) -> list[type]:
+    """List the classes of the layers in a layer's config, if it has one."""
+    try:
+        return classes_inside(layer.get_config())
+    except NotImplementedError:
+        return []
+
+
+def _matching(names, patterns, argument) -> dict[str, str]:
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    matching = {}
+    for pattern in patterns or ():
+        found = fnmatch.filter(names, pattern)
+        if not found:
+            raise InputError(
+                f"Argument `{argument}` holds a pattern that matches no "
+                f"layer. Expected a pattern for one of {names}. "
+                f"Received: {pattern!r}"
+            )
+        matching.update(dict.fromkeys(found, f"excluded by {pattern!r}"))
+    return matching
+
+
+def _kept_dense(names, patterns) -> dict[str, str]:
+    return {
+        name: "the model keeps it dense"
+        for pattern in patterns
+        for name in fnmatch.filter(names, pattern)
+    }
+
+
+def kernels(
+    model: keras.Model, chosen: Layers, granularity: str
+) -> tuple[list[Kernel], dict[int, str]]:
+    """Describe the kernels of the layers that are to be masked.
+
+    Args:
+        model: Dense Keras model.
+        chosen: List of layers; the layers inside them count too.
+        granularity: Spec of a granularity.
+
+    Returns:
+        Tuple of a list of `Kernel` in the order of the layers, and a dict of
+        the identity of a layer that the granularity does not fit to the
+        reason.
+    """
+    owners = {
+        id(layer): owner
+        for owner in chosen
+        for layer in owner._flatten_layers()
+    }
+    pattern = cells.pattern(granularity)
+    found, unfit = [], {}
+    for position, (name, layer) in enumerate(named_layers(model)):
+        if id(layer) not in owners or type(layer) not in MASKED_CLASSES:
+            continue
+        owner = owners[id(layer)]
+        for kernel in _kernels(layer, f"{position}", name, owner, granularity):
+            if pattern and not cells.divides(kernel.shape, *pattern[1:]):
+                unfit[id(layer)] = (
+                    f"{kernel.shape} has no groups of {pattern[1]}"
+                )
+            else:
+                found.append(kernel)
+    return found, unfit
+
+
+def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
+    masked_class = MASKED_CLASSES[type(layer)]
+    names = {name, layer.name, owner.name}
+    names |= kind_names(layer) | kind_names(owner)
+    found = []
+    for weight in masked_class.masked_weights:
+        shape = tuple(getattr(layer, weight).shape)
+        tile = cells.tile(
+            granularity,
+            shape,
+            masked_class.spatial_axes.get(weight, 0),
+            masked_class.filter_axes,
+        )
+        full_name = name if weight == "kernel" else f"{name}/{weight}"
+        found.append(
+            Kernel(
+                f"{position}/{weight}",
+                frozenset({*names, full_name}),
+                full_name,
+                shape,
+                tile,
+            )
+        )
+    return found

@@ -1,0 +1,168 @@
+"""Copies of models with other layer classes and the same weights."""
+
+import contextlib
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from cb.conversion.classes import Replace
+from cb.conversion.classes import replaced_layer
+from cb.errors import InputError
+from cb.layers.masked import Masked
+from cb.layers.masked import mask_name
+from cb.layers.masked import ordered_layers
+from cb.layers.tied import Tied
+from cb.variables import read
+
+
+def graph_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """List the layers of a model that a clone can replace, each once.
+
+    Layers of nested models are listed, those inside other layers are not.
+    """
+    found: dict[int, keras.layers.Layer] = {}
+
+    def visit(model):
+        for layer in model.layers:
+            # Functional models, which Keras does not export, have operations.
+            nested = isinstance(layer, keras.Sequential)
+            if nested or hasattr(layer, "operations"):
+                visit(layer)
+            else:
+                found[id(layer)] = layer
+
+    visit(model)
+    return list(found.values())
+
+
+def copy_with(
+    model: keras.Model, replace: Callable[[keras.layers.Layer], Replace]
+) -> keras.Model:
+    """Clone a model with other layer classes and copy its variables.
+
+    Args:
+        model: Sequential or functional Keras model, built.
+        replace: Function from a layer of the graph to the `Replace` that
+            holds for it and for the layers inside it.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If the model cannot be cloned.
+    """
+
+    def clone(layer):
+        if not isinstance(layer, keras.layers.Layer):
+            # A bare operation such as an addition of two tensors.
+            return type(layer).from_config(layer.get_config())
+        return replaced_layer(layer, replace(layer))
+
+    try:
+        with _uncompiled(model):
+            copy = keras.models.clone_model(
+                model,
+                input_tensors=_inputs(model),
+                clone_function=clone,
+                recursive=True,
+            )
+    except ValueError as error:
+        raise InputError(
+            f"Model {model.name!r} cannot be cloned. Expected a Sequential "
+            f"or functional model. Received: {type(model).__name__} "
+            f"({error}). For a subclassed model use "
+            "`cb.conversion.sparsify_layers(model, ...)`, which changes its "
+            "layers in place."
+        ) from error
+    if not copy.built:
+        copy.build(model.input_shape)
+    for old, new in zip(
+        ordered_layers(model), ordered_layers(copy), strict=True
+    ):
+        copy_variables(old, new)
+    return copy
+
+
+def _inputs(model: keras.Model):
+    """Make inputs of the same names, which Keras's own clone changes."""
+    if isinstance(model, keras.Sequential) or not hasattr(model, "operations"):
+        return None
+
+    def twin(tensor):
+        layer = tensor._keras_history.operation
+        return type(layer).from_config(layer.get_config()).output
+
+    return keras.tree.map_structure(twin, model.input)
+
+
+def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Give a layer the values of another, dense, masked or tied.
+
+    Inactive weights are copied to a masked layer as they are and to a dense
+    one as zeros.
+    """
+    masked = _weight_names(old) | _weight_names(new)
+    skipped = masked | {mask_name(name) for name in masked}
+    if isinstance(old, Tied) is not isinstance(new, Tied):
+        skipped = {"kernel", "table"}
+    for variables in ("_trainable_variables", "_non_trainable_variables"):
+        for source, target in zip(
+            *(
+                [v for v in getattr(layer, variables) if v.name not in skipped]
+                for layer in (old, new)
+            ),
+            strict=True,
+        ):
+            target.assign(source)
+    for source, target in zip(
+        old._seed_generators, new._seed_generators, strict=True
+    ):
+        target.state.assign(source.state)
+    for name in masked:
+        _copy_weight(old, new, name)
+    if isinstance(new, Tied) and not isinstance(old, Tied):
+        new.share(old.kernel)
+    if isinstance(old, Tied) and not isinstance(new, Tied):
+        new.kernel.assign(old.kernel)
+
+
+def _copy_weight(old, new, name: str) -> None:
+    if isinstance(new, Masked):
+        source = (
+            old.raw(name) if isinstance(old, Masked) else getattr(old, name)
+        )
+        new.raw(name).assign(source)
+        if isinstance(old, Masked):
+            getattr(new, mask_name(name)).assign(getattr(old, mask_name(name)))
+    else:
+        getattr(new, name).assign(folded(old, name))
+
+
+def folded(layer: keras.layers.Layer, name: str) -> np.ndarray:
+    """Return a masked weight with positive zeros where it is inactive."""
+    weights = read(layer.raw(name))
+    mask = read(getattr(layer, mask_name(name)))
+    return np.where(mask != 0, weights, np.zeros((), weights.dtype))
+
+
+def _weight_names(layer) -> set[str]:
+    return set(layer.masked_weights) if isinstance(layer, Masked) else set()
+
+
+@contextlib.contextmanager
+def _uncompiled(model: keras.Model) -> Iterator[None]:
+    """Hide from the clone that a model is compiled: it gets no optimizer."""
+    compiled = [
+        layer
+        for layer in ordered_layers(model)
+        if isinstance(layer, keras.Model) and layer.compiled
+    ]
+    for layer in compiled:
+        layer.compiled = False
+    try:
+        yield
+    finally:
+        for layer in compiled:
+            layer.compiled = True

@@ -1,0 +1,66 @@
+"""What became of every layer of a model that was made sparse."""
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One kernel or one layer left as it was.
+
+    Attributes:
+        name: String.
+        kind: String, class of the layer.
+        weights: Integer, size of the kernel or of all weights of the layer.
+        active: Integer, how many weights are active.
+        reason: String, why the layer was left dense; empty for a masked one.
+    """
+
+    name: str
+    kind: str
+    weights: int
+    active: int
+    reason: str = ""
+
+
+class Report:
+    """A table of `Row`, which prints as text.
+
+    Args:
+        rows: List of `Row`.
+    """
+
+    def __init__(self, rows: list[Row]):
+        self.rows = rows
+
+    @property
+    def masked(self) -> list[Row]:
+        """The rows of masked kernels."""
+        return [row for row in self.rows if not row.reason]
+
+    def __str__(self) -> str:
+        masked = self.masked
+        total = Row(
+            "total masked",
+            "",
+            sum(row.weights for row in masked),
+            sum(row.active for row in masked),
+        )
+        lines = [
+            ("layer", "class", "weights", "active", "sparsity"),
+            *(_cells(row) for row in [*self.rows, total]),
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                text.rjust(width) if column in (2, 3) else text.ljust(width)
+                for column, (text, width) in enumerate(
+                    zip(line, widths, strict=True)
+                )
+            ).rstrip()
+            for line in lines
+        )
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str]:
+    sparsity = 1.0 - row.active / row.weights if row.weights else 0.0
+    last = f"dense: {row.reason}" if row.reason else f"{sparsity:.4f}"
+    return (row.name, row.kind, f"{row.weights:,}", f"{row.active:,}", last)

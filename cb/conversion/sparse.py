@@ -1,0 +1,312 @@
+"""From a dense Keras model to a sparse one."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from cb.conversion import choice
+from cb.conversion.choice import Patterns
+from cb.conversion.classes import MASKED_CLASSES
+from cb.conversion.classes import Replacement
+from cb.conversion.clone import copy_with
+from cb.conversion.clone import graph_layers
+from cb.conversion.report import Report
+from cb.conversion.report import Row
+from cb.conversion.targets import Kernel
+from cb.conversion.targets import Sparsity
+from cb.conversion.targets import parse_sparsity
+from cb.conversion.targets import random_mask
+from cb.conversion.targets import random_pattern
+from cb.conversion.targets import target_counts
+from cb.errors import InputError
+from cb.layers import granularity as cells
+from cb.layers import regularizers
+from cb.layers.masked import mask_in_place
+from cb.layers.masked import masked_kernels
+from cb.layers.masked import named_layers
+
+
+def sparsify(
+    model: keras.Model,
+    sparsity: Sparsity,
+    distribution: str = "erk",
+    include: Patterns = None,
+    exclude: Patterns = None,
+    granularity: str = "weight",
+    seed: int = 0,
+    *,
+    first_dense: bool = False,
+    last_dense: bool = False,
+    rounding: str = "total",
+    regularization: str | None = None,
+    rescale_weights: bool = False,
+    report: Callable[[Report], object] | None = None,
+) -> keras.Model:
+    """Make a sparse copy of a Keras model.
+
+    The copy has masked layers in place of the layers with a kernel, the same
+    weights (inactive ones keep theirs under the mask until training starts),
+    names, inputs and outputs, and no optimizer.
+
+    Args:
+        model: Keras model, Sequential or functional, built.
+        sparsity: Float in [0, 1), the part of the masked kernels' weights
+            that is inactive; or one for each pattern, as a mapping or as
+            `"conv=0.5,dense=0.98"`. A pattern is a family (`conv`, `dense`,
+            `depthwise`, `attention`, `recurrent`), a class name, or a
+            pattern of layer names; the first that matches holds, and layers
+            that none matches stay dense.
+        distribution: Spec of a distribution, e.g. `"erk"` or `"uniform"`,
+            which shares out one sparsity among the layers.
+        include: Patterns of layer names to mask, such as `"conv*"`. Defaults
+            to every layer with a kernel, but for those that the model's
+            attribute `always_dense` names.
+        exclude: Patterns of layer names to leave dense; `()` for none, not
+            even those of `always_dense`.
+        granularity: Spec of what a mask entry stands for: `"weight"`,
+            `"row"`, `"slice"`, `"filter"`, `"block(rows=4, columns=4)"` or
+            `"n_by_m(n=2, m=4, axis=-2)"`.
+        seed: Integer, decides the masks.
+        first_dense: Boolean, whether the first layer stays dense.
+        last_dense: Boolean, whether the last layer stays dense.
+        rounding: `"total"`, exact to one connection in all; or `"down"`,
+            `"nearest"`, `"up"`, each kernel's count by itself.
+        regularization: Spec of a regularizer of active weights, e.g.
+            `"l1(1e-5)"` or `"group_lasso(1e-5)"`. Defaults to what the
+            layers have.
+        rescale_weights: Boolean, whether to multiply kernels by
+            `1 / sqrt(density)`, so that a fresh sparse layer's outputs have
+            the variance of the dense one's.
+        report: Callable that is given a `Report`, such as `print`.
+
+    Returns:
+        A Keras model.
+
+    Raises:
+        InputError: If an argument is wrong, or the model cannot be cloned,
+            is sparse already or has no kernels.
+
+    Example:
+
+    >>> model = cb.sparsify(keras.applications.MobileNetV2(), sparsity=0.9)
+    """
+    _check_dense(model)
+    units = graph_layers(model) if hasattr(model, "layers") else []
+    plan = _Plan(
+        model,
+        units,
+        choice.reasons(model, units, include, exclude, first_dense, last_dense),
+        granularity,
+    )
+    plan.count(sparsity, distribution, rounding)
+    regularizer = regularization and regularizers.get(regularization)
+    config = regularizer and keras.regularizers.serialize(regularizer)
+
+    def replace(kind):
+        masked = MASKED_CLASSES.get(kind)
+        if masked is None:
+            return None
+        arguments = {"granularity": granularity}
+        return Replacement(masked, arguments, regularizer=config)
+
+    sparse = copy_with(
+        model,
+        lambda layer: _nothing if plan.reasons[id(layer)] else replace,
+    )
+    plan.assign(sparse, seed, rescale_weights)
+    if report is not None:
+        report(plan.report())
+    return sparse
+
+
+def sparsify_layers(
+    model: keras.Model,
+    sparsity: Sparsity,
+    distribution: str = "erk",
+    include: Patterns = None,
+    exclude: Patterns = None,
+    granularity: str = "weight",
+    seed: int = 0,
+    *,
+    rounding: str = "total",
+    report: Callable[[Report], object] | None = None,
+) -> keras.Model:
+    """Make the layers of a model sparse, in place.
+
+    For models that cannot be cloned because they are subclassed, or hold
+    layers that do. Compile the model again afterwards. Loading a saved
+    subclassed model makes its dense layers again: call this on the new model
+    with the same arguments, then `load_weights`.
+
+    Args:
+        model: Keras model, built.
+        sparsity: As of `sparsify`.
+        distribution: As of `sparsify`.
+        include: As of `sparsify`; patterns of the layers' own names.
+        exclude: As of `sparsify`; patterns of the layers' own names.
+        granularity: As of `sparsify`.
+        seed: As of `sparsify`.
+        rounding: As of `sparsify`.
+        report: As of `sparsify`.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InputError: As `sparsify`.
+    """
+    _check_dense(model)
+    units = _reachable(model)
+    plan = _Plan(
+        model,
+        units,
+        choice.reasons(model, units, include, exclude),
+        granularity,
+    )
+    plan.count(sparsity, distribution, rounding)
+    for layer in units:
+        if not plan.reasons[id(layer)]:
+            mask_in_place(layer, MASKED_CLASSES[type(layer)], granularity)
+    # Functions that were traced with the dense layers.
+    for function in ("train_function", "test_function", "predict_function"):
+        setattr(model, function, None)
+    plan.assign(model, seed)
+    if report is not None:
+        report(plan.report())
+    return model
+
+
+def _nothing(kind):
+    del kind
+
+
+def _reachable(model) -> list[keras.layers.Layer]:
+    """List the layers that can be masked in place, outer ones only."""
+    found: dict[int, keras.layers.Layer] = {}
+
+    def visit(layer):
+        if type(layer) in MASKED_CLASSES and layer.built:
+            found[id(layer)] = layer
+        else:
+            for inner in layer._layers:
+                visit(inner)
+
+    visit(model)
+    return list(found.values())
+
+
+def _check_dense(model: keras.Model) -> None:
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"Argument `model` must be a Keras model. Received: model={model!r}"
+        )
+    if not model.built:
+        raise InputError(
+            f"Model {model.name!r} must be built before it is sparsified. "
+            "Call `model.build(input_shape)` first."
+        )
+    if masked_kernels(model):
+        raise InputError(
+            f"Model {model.name!r} is sparse already. Use `cb.strip(model)` "
+            "first to start from its dense form."
+        )
+
+
+class _Plan:
+    """What is decided about a model before anything is changed."""
+
+    def __init__(self, model, units, reasons, granularity):
+        # Checks the spec even if no kernel needs it.
+        cells.tile(granularity, (1, 1))
+        self.reasons = reasons
+        self._pattern = cells.pattern(granularity)
+        self._units = units
+        chosen = [layer for layer in units if not reasons[id(layer)]]
+        self._kernels, unfit = choice.kernels(model, chosen, granularity)
+        self._positions = {
+            id(layer): f"{position}"
+            for position, (_, layer) in enumerate(named_layers(model))
+        }
+        self._unfit = unfit
+
+    def count(self, sparsity, distribution, rounding):
+        """Decide the number of active cells of each kernel."""
+        sparsity = parse_sparsity(sparsity)
+        if self._pattern:
+            _check_pattern(sparsity, self._pattern)
+        if not self._kernels:
+            raise InputError(
+                "Argument `granularity` fits no layer: "
+                f"{sorted(set(self._unfit.values()))}"
+            )
+        self._counts = target_counts(
+            self._kernels, sparsity, distribution, rounding
+        )
+        self._counted: dict[str, list[Kernel]] = {}
+        for kernel in self._kernels:
+            if kernel.key in self._counts:
+                position = kernel.key.split("/")[0]
+                self._counted.setdefault(position, []).append(kernel)
+        self._leave_uncounted()
+
+    def _leave_uncounted(self):
+        for layer in self._units:
+            if self.reasons[id(layer)]:
+                continue
+            inner = layer._flatten_layers()
+            if not any(self._kernels_of(one) for one in inner):
+                unfit = [self._unfit.get(id(one), "") for one in inner]
+                self.reasons[id(layer)] = max(unfit) or "no sparsity given"
+
+    def _kernels_of(self, layer) -> list[Kernel]:
+        return self._counted.get(self._positions[id(layer)], [])
+
+    def assign(self, sparse, seed, rescale_weights=False):
+        """Draw the masks of the sparse model."""
+        described = {kernel.key: kernel for kernel in self._kernels}
+        self._active = {}
+        for kernel in masked_kernels(sparse):
+            if kernel.key not in self._counts:
+                continue
+            target = described[kernel.key]
+            if self._pattern:
+                mask = random_pattern(target, self._pattern, seed)
+            else:
+                mask = random_mask(target, self._counts[kernel.key], seed)
+            kernel.mask.assign(mask)
+            self._active[kernel.key] = int(np.count_nonzero(mask))
+            if rescale_weights:
+                density = self._active[kernel.key] / mask.size
+                kernel.weight.assign(kernel.weight * density**-0.5)
+
+    def report(self) -> Report:
+        """Return the table of what became what."""
+        rows = []
+        for layer in self._units:
+            masked = [
+                kernel
+                for inner in layer._flatten_layers()
+                if id(inner) in self._positions
+                for kernel in self._kernels_of(inner)
+            ]
+            kind = type(layer).__name__
+            for kernel in masked:
+                size = int(np.prod(kernel.shape))
+                active = self._active[kernel.key]
+                rows.append(Row(kernel.name, kind, size, active))
+            if not masked and layer.weights:
+                size = layer.count_params()
+                reason = self.reasons[id(layer)]
+                rows.append(Row(layer.name, kind, size, size, reason))
+        return Report(rows)
+
+
+def _check_pattern(sparsity, pattern):
+    n, m, _ = pattern
+    if isinstance(sparsity, Mapping) or abs(sparsity - (1 - n / m)) > 1e-9:
+        raise InputError(
+            f"Argument `sparsity` must be {1 - n / m}, as granularity "
+            f"`n_by_m(n={n}, m={m})` says. Received: sparsity={sparsity!r}"
+        )

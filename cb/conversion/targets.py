@@ -1,0 +1,221 @@
+"""How many connections every kernel of a model gets."""
+
+import fnmatch
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.layers import granularity as cells
+from cb.registry import unknown
+from cb.sparsity import distributions
+from cb.sparsity import masks
+from cb.sparsity import seeds
+
+Sparsity = float | str | Mapping[str, float]
+
+
+class Kernel(NamedTuple):
+    """A kernel that is to be masked.
+
+    Attributes:
+        key: String, its stable key.
+        names: Set of names of its layer: the qualified name, that of the
+            layer of the graph that it is in, class and families.
+        name: String for messages.
+        shape: Tuple.
+        tile: Tuple, size of a cell.
+    """
+
+    key: str
+    names: frozenset[str]
+    name: str
+    shape: tuple[int, ...]
+    tile: tuple[int, ...]
+
+
+def _down(share: float, size: int) -> int:
+    # As published, with its guard against 0.0999999.
+    return math.floor(share * size + 0.1)
+
+
+def _up(share: float, size: int) -> int:
+    # The product is rounded to undo binary error, unlike int(q * n).
+    return size - math.floor(round((1.0 - share) * size, 9))
+
+
+def _nearest(share: float, size: int) -> int:
+    return max(1, round(round(share * size, 9)))
+
+
+ROUNDINGS = {"down": _down, "nearest": _nearest, "up": _up}
+
+
+def parse_sparsity(value: Sparsity) -> float | dict[str, float]:
+    """Read a sparsity: a number, or one for each kind or name of layers.
+
+    Args:
+        value: Float, mapping, or string such as `"0.9"` or
+            `"conv=0.5,dense=0.98"`.
+
+    Returns:
+        Float or dict of pattern to float.
+
+    Raises:
+        InputError: If a number is malformed or out of range.
+    """
+    if isinstance(value, str) and "=" in value:
+        pairs = [part.rsplit("=", 1) for part in value.split(",")]
+        if any(len(pair) != 2 for pair in pairs):
+            raise _bad_sparsity(value)
+        return {key.strip(): _fraction(number) for key, number in pairs}
+    if isinstance(value, Mapping) and value:
+        return {key: _fraction(number) for key, number in value.items()}
+    return _fraction(value)
+
+
+def _fraction(value) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise _bad_sparsity(value) from None
+    if not 0.0 <= number < 1.0:
+        raise _bad_sparsity(value)
+    return number
+
+
+def _bad_sparsity(value) -> InputError:
+    return InputError(
+        "Argument `sparsity` must be a number in [0, 1), or one for each "
+        "pattern such as 'conv=0.5,dense=0.98'. "
+        f"Received: sparsity={value!r}"
+    )
+
+
+def target_counts(
+    kernels: Sequence[Kernel],
+    sparsity: float | dict[str, float],
+    distribution: str,
+    rounding: str,
+) -> dict[str, int]:
+    """Decide the number of active cells of every kernel.
+
+    Args:
+        kernels: List of `Kernel`.
+        sparsity: Float for all together, or dict of pattern to float, each
+            for every kernel that the pattern is the first to match.
+        distribution: Spec of a distribution, for a float.
+        rounding: `"total"`, the total is exact to one connection, or how
+            each kernel's count is rounded by itself: `"down"`, `"nearest"`
+            or `"up"`.
+
+    Returns:
+        Dict of key to integer; kernels that no pattern matches have none.
+
+    Raises:
+        InputError: If a pattern matches nothing or a kernel would be empty.
+    """
+    if isinstance(sparsity, Mapping):
+        if rounding == "total":
+            rounding = "nearest"
+        shares = _matched(kernels, sparsity)
+    elif rounding == "total":
+        return _shared_out(kernels, sparsity, distribution)
+    else:
+        shapes = {kernel.key: kernel.shape for kernel in kernels}
+        shares = distributions.REGISTRY.build(
+            distribution, shapes=shapes, density=1.0 - sparsity
+        )
+    if rounding not in ROUNDINGS:
+        raise unknown("rounding", rounding, ["total", *ROUNDINGS])
+    return {
+        kernel.key: _check(
+            kernel, ROUNDINGS[rounding](shares[kernel.key], _cells(kernel))
+        )
+        for kernel in kernels
+        if kernel.key in shares
+    }
+
+
+def _matched(kernels, sparsity) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for pattern, value in sparsity.items():
+        matching = [
+            kernel
+            for kernel in kernels
+            if fnmatch.filter(kernel.names, pattern)
+        ]
+        if not matching:
+            raise InputError(
+                "Argument `sparsity` holds a pattern that matches no layer. "
+                "Expected a pattern for one of "
+                f"{sorted(set().union(*(k.names for k in kernels)))}. "
+                f"Received: {pattern!r}"
+            )
+        for kernel in matching:
+            shares.setdefault(kernel.key, 1.0 - value)
+    return shares
+
+
+def _shared_out(kernels, sparsity, distribution) -> dict[str, int]:
+    counts = distributions.connection_counts(
+        {kernel.key: kernel.shape for kernel in kernels},
+        sparsity,
+        distribution,
+        names={kernel.key: kernel.name for kernel in kernels},
+    )
+    return {
+        kernel.key: max(
+            1,
+            round(
+                counts[kernel.key] * _cells(kernel) / math.prod(kernel.shape)
+            ),
+        )
+        for kernel in kernels
+    }
+
+
+def _cells(kernel: Kernel) -> int:
+    return math.prod(cells.cell_shape(kernel.shape, kernel.tile))
+
+
+def _check(kernel: Kernel, count: int) -> int:
+    if count < 1:
+        raise InputError(
+            f"Argument `sparsity` would empty layer {kernel.name!r} of "
+            f"{math.prod(kernel.shape)} weights. Expected at least one "
+            "connection in every layer."
+        )
+    return count
+
+
+def random_mask(kernel: Kernel, count: int, seed: int) -> np.ndarray:
+    """Draw a mask of a kernel with an exact number of active cells.
+
+    Args:
+        kernel: `Kernel`.
+        count: Integer, number of active cells.
+        seed: Integer.
+
+    Returns:
+        Boolean array of the kernel's shape.
+    """
+    grid = cells.cell_shape(kernel.shape, kernel.tile)
+    chosen = masks.choose(
+        np.ones(grid, bool),
+        count,
+        seeds.generator(seed, "initial mask", kernel.key),
+    )
+    return cells.spread(chosen, kernel.tile, kernel.shape)
+
+
+def random_pattern(
+    kernel: Kernel, pattern: tuple[int, int, int], seed: int
+) -> np.ndarray:
+    """Draw a mask with `n` active weights in every `m` along an axis."""
+    n, m, axis = pattern
+    random = seeds.generator(seed, "initial mask", kernel.key)
+    return cells.keep_n_of_m(random.random(kernel.shape), n, m, axis)

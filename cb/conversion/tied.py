@@ -1,0 +1,106 @@
+"""From a dense Keras model to one whose kernels share values."""
+
+import fnmatch
+
+import keras
+
+from cb.conversion import choice
+from cb.conversion.choice import Patterns
+from cb.conversion.classes import TIED_CLASSES
+from cb.conversion.classes import Replacement
+from cb.conversion.classes import kind_names
+from cb.conversion.clone import copy_with
+from cb.conversion.clone import graph_layers
+from cb.conversion.targets import Sparsity
+from cb.conversion.targets import parse_sparsity
+from cb.errors import InputError
+from cb.layers.masked import ordered_layers
+from cb.sparsity import seeds
+
+
+def tie(
+    model: keras.Model,
+    sparsity: Sparsity,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    granularity: str = "weight",
+    rescale_gradient: bool = False,
+    seed: int = 0,
+) -> keras.Model:
+    """Make a copy of a Keras model whose kernels share values at random.
+
+    The control of sparse training with as many parameters. Layers that are
+    neither `Dense` nor `Conv2D` stay as they are.
+
+    Args:
+        model: Keras model, Sequential or functional, built.
+        sparsity: As of `cb.sparsify`; one minus the number of values over
+            that of weights, of every kernel by itself.
+        include: As of `cb.sparsify`.
+        exclude: As of `cb.sparsify`.
+        granularity: `"weight"`, or `"slice"` where convolutions share whole
+            kernel slices.
+        rescale_gradient: Boolean, whether to divide the gradient of a value
+            by the mean number of weights that share it.
+        seed: Integer, decides which weights share.
+
+    Returns:
+        A Keras model.
+
+    Raises:
+        InputError: If an argument is wrong or the model cannot be cloned.
+
+    Reference:
+
+    - [Chen et al., 2015](https://arxiv.org/abs/1504.04788)
+    """
+    parsed = parse_sparsity(sparsity)
+    units = graph_layers(model)
+    reasons = choice.reasons(model, units, include, exclude)
+    arguments = {}
+    positions = {
+        id(layer): place for place, layer in enumerate(ordered_layers(model))
+    }
+    for layer in units:
+        share = _share(layer, parsed)
+        if type(layer) in TIED_CLASSES and not reasons[id(layer)]:
+            if share is not None:
+                arguments[id(layer)] = {
+                    "sparsity": share,
+                    "granularity": _granularity(layer, granularity),
+                    "rescale_gradient": rescale_gradient,
+                    "seed": seeds.fold(seed, "tied", positions[id(layer)]),
+                }
+    if not arguments:
+        raise InputError(
+            "No layer of the model can share values. Expected one of "
+            f"{sorted(kind.__name__ for kind in TIED_CLASSES)} that "
+            "`sparsity`, `include` and `exclude` name. "
+            f"Received: sparsity={sparsity}"
+        )
+
+    def replace(layer):
+        if id(layer) not in arguments:
+            return lambda kind: None
+        return lambda kind: Replacement(
+            TIED_CLASSES[kind], arguments[id(layer)]
+        )
+
+    return copy_with(model, replace)
+
+
+def _share(layer, sparsity) -> float | None:
+    if not isinstance(sparsity, dict):
+        return sparsity
+    names = {layer.name, *kind_names(layer)}
+    for pattern, value in sparsity.items():
+        if fnmatch.filter(names, pattern):
+            return value
+    return None
+
+
+def _granularity(layer, granularity: str) -> str:
+    # A dense kernel has no slices: each is a weight.
+    if granularity == "slice" and isinstance(layer, keras.layers.Dense):
+        return "weight"
+    return granularity

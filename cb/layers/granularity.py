@@ -1,0 +1,249 @@
+"""What an entry of a mask stands for: one weight or a cell of several.
+
+Pure: shapes and NumPy arrays in, arrays out. A granularity is a tile, the
+size of a cell along every axis of a kernel; an algorithm sees one number a
+cell and its decisions are spread over the kernel again.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.registry import bind
+from cb.registry import parse_spec
+from cb.registry import unknown
+
+Shape = tuple[int, ...]
+
+
+def _weight(shape: Shape, spatial: int, filters: Shape) -> Shape:
+    return (1,) * len(shape)
+
+
+def _row(shape: Shape, spatial: int, filters: Shape) -> Shape:
+    first = max(spatial - 1, 0)
+    return (1,) * first + shape[first:spatial] + (1,) * len(shape[spatial:])
+
+
+def _slice(shape: Shape, spatial: int, filters: Shape) -> Shape:
+    return shape[:spatial] + (1,) * len(shape[spatial:])
+
+
+def _filter(shape: Shape, spatial: int, filters: Shape) -> Shape:
+    if not spatial:
+        return (1,) * len(shape)
+    kept = {axis % len(shape) for axis in filters}
+    return tuple(
+        1 if axis in kept else length for axis, length in enumerate(shape)
+    )
+
+
+def _block(
+    shape: Shape, spatial: int, filters: Shape, rows: int = 4, columns: int = 4
+) -> Shape:
+    _check_positive("block", rows=rows, columns=columns)
+    return (1,) * len(shape[:-2]) + (rows, columns)[-len(shape) :]
+
+
+def _n_by_m(
+    shape: Shape,
+    spatial: int,
+    filters: Shape,
+    n: int = 2,
+    m: int = 4,
+    axis: int = -2,
+) -> Shape:
+    _check_positive("n_by_m", n=n, m=m)
+    if n > m:
+        raise InputError(
+            "Argument `n` of granularity `n_by_m` must be at most `m`. "
+            f"Received: n={n}, m={m}"
+        )
+    if not isinstance(axis, int):
+        raise InputError(
+            "Argument `axis` of granularity `n_by_m` must be an integer. "
+            f"Received: axis={axis!r}"
+        )
+    return (1,) * len(shape)
+
+
+KINDS: dict[str, Callable[..., Shape]] = {
+    "weight": _weight,
+    "row": _row,
+    "slice": _slice,
+    "filter": _filter,
+    "block": _block,
+    "n_by_m": _n_by_m,
+}
+GIVEN = ("shape", "spatial", "filters")
+
+
+def tile(
+    granularity: str,
+    shape: Shape,
+    spatial: int = 0,
+    filters: Shape = (-1,),
+) -> Shape:
+    """Return the size of a cell along every axis of a kernel.
+
+    Kernels without spatial axes know no rows, slices and filters: there
+    each weight is a cell.
+
+    Args:
+        granularity: Spec: `"weight"`, `"row"` (along the last spatial axis),
+            `"slice"` (all spatial axes), `"filter"` (all that makes one
+            output channel), `"block(rows=4, columns=4)"` of the last two
+            axes, or `"n_by_m(n=2, m=4, axis=-2)"`, weights of which `n` in
+            every `m` along an axis are active.
+        shape: Tuple, shape of the kernel.
+        spatial: Integer, how many leading axes are spatial.
+        filters: Tuple of axes that number the output channels.
+
+    Returns:
+        Tuple of the length of `shape`.
+
+    Raises:
+        InputError: If the spec is wrong.
+
+    Reference:
+
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+    spec = parse_spec(granularity)
+    if spec.name not in KINDS:
+        raise unknown("granularity", spec.name, KINDS)
+    kind = KINDS[spec.name]
+    values = bind(kind, spec, "granularity", GIVEN)
+    return kind(tuple(shape), spatial, tuple(filters), **values)
+
+
+def pattern(granularity: str) -> tuple[int, int, int] | None:
+    """Return `(n, m, axis)` of an N:M granularity, `None` of another."""
+    spec = parse_spec(granularity)
+    if spec.name != "n_by_m":
+        return None
+    tile(granularity, (1, 1))
+    values = {"n": 2, "m": 4, "axis": -2}
+    values.update(bind(_n_by_m, spec, "granularity", GIVEN))
+    return values["n"], values["m"], values["axis"]
+
+
+def cell_shape(shape: Shape, tile: Shape) -> Shape:
+    """Return how many cells there are along every axis."""
+    return tuple(
+        -(-length // size) for length, size in zip(shape, tile, strict=True)
+    )
+
+
+def cell_means(values: np.ndarray, tile: Shape) -> np.ndarray:
+    """Average the values in each cell; cells at the edge may be smaller.
+
+    Args:
+        values: Float array, e.g. magnitudes of a kernel.
+        tile: Tuple, the size of a cell.
+
+    Returns:
+        Float array of the shape of the cells.
+    """
+    if math.prod(tile) == 1:
+        return values
+    return _cell_sums(values, tile) / _cell_sums(np.ones_like(values), tile)
+
+
+def cell_scores(values: np.ndarray, tile: Shape) -> np.ndarray:
+    """Return what an algorithm sees of a kernel or of its gradient.
+
+    Args:
+        values: Float array of the kernel's shape.
+        tile: Tuple, the size of a cell.
+
+    Returns:
+        The values themselves if each weight is a cell, otherwise the mean
+        magnitude in each cell.
+
+    Reference:
+
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+    if math.prod(tile) == 1:
+        return values
+    return cell_means(np.abs(values), tile)
+
+
+def first_of_cells(values: np.ndarray, tile: Shape) -> np.ndarray:
+    """Return the value at the first corner of each cell."""
+    return values[tuple(slice(None, None, size) for size in tile)]
+
+
+def _cell_sums(values: np.ndarray, tile: Shape) -> np.ndarray:
+    grid = cell_shape(values.shape, tile)
+    missing = [
+        (0, number * size - length)
+        for number, size, length in zip(grid, tile, values.shape, strict=True)
+    ]
+    split = [side for pair in zip(grid, tile, strict=True) for side in pair]
+    inside = tuple(range(1, 2 * len(tile), 2))
+    return np.pad(values, missing).reshape(split).sum(axis=inside)
+
+
+def spread(cells: np.ndarray, tile: Shape, shape: Shape) -> np.ndarray:
+    """Give every weight the value of its cell.
+
+    Args:
+        cells: Array of the shape of the cells.
+        tile: Tuple, the size of a cell.
+        shape: Tuple, shape of the kernel.
+
+    Returns:
+        Array of shape `shape`.
+    """
+    for axis, size in enumerate(tile):
+        if size > 1:
+            cells = np.repeat(cells, size, axis=axis)
+    return cells[tuple(slice(length) for length in shape)]
+
+
+def keep_n_of_m(
+    scores: np.ndarray, n: int, m: int, axis: int = -2
+) -> np.ndarray:
+    """Choose the `n` highest of every `m` neighbours along an axis.
+
+    Args:
+        scores: Float array; its length along `axis` is a multiple of `m`.
+        n: Integer, how many to choose in every group.
+        m: Integer, the size of a group.
+        axis: Integer.
+
+    Returns:
+        Boolean array of the shape of `scores`. Ties go to the lower index.
+
+    Raises:
+        InputError: If the axis cannot be divided into groups.
+    """
+    if not divides(scores.shape, m, axis):
+        raise InputError(
+            f"Granularity `n_by_m` needs an axis {axis} whose length is a "
+            f"multiple of m={m}. Received: shape={scores.shape}"
+        )
+    moved = np.moveaxis(scores, axis, -1)
+    groups = moved.reshape(-1, m)
+    order = np.argsort(-groups, axis=-1, kind="stable")
+    chosen = np.zeros(groups.shape, bool)
+    np.put_along_axis(chosen, order[:, :n], True, axis=-1)
+    return np.moveaxis(chosen.reshape(moved.shape), -1, axis)
+
+
+def divides(shape: Shape, m: int, axis: int) -> bool:
+    """Tell whether groups of `m` fill an axis of a kernel."""
+    return -len(shape) <= axis < len(shape) and shape[axis] % m == 0
+
+
+def _check_positive(name: str, **values) -> None:
+    for key, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise InputError(
+                f"Argument `{key}` of granularity `{name}` must be a positive "
+                f"integer. Received: {key}={value!r}"
+            )

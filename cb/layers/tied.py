@@ -1,0 +1,206 @@
+"""Layers whose kernel shares a few values: the "hashed" ones."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from cb.errors import InputError
+from cb.layers import granularity as cells
+from cb.sparsity import seeds
+
+
+def balanced_table(shape, rows: int, seed: int) -> np.ndarray:
+    """Deal the positions of a kernel to rows of a bank, at random.
+
+    Args:
+        shape: Tuple, shape of the positions.
+        rows: Integer, rows of the bank.
+        seed: Integer.
+
+    Returns:
+        Integer array of shape `shape`; rows differ by at most one in how
+        often they occur.
+    """
+    size = math.prod(shape)
+    order = seeds.generator(seed, "tied").permutation(size)
+    table = np.empty(size, np.int32)
+    table[order] = np.arange(size) % rows
+    return table.reshape(shape)
+
+
+def _scaled_gradient(values, factor):
+    @tf.custom_gradient
+    def identity(values):
+        def gradient(upstream):
+            # A lookup gives a list of slices, which optimizers treat apart.
+            return tf.convert_to_tensor(upstream) * factor
+
+        return tf.identity(values), gradient
+
+    return identity(values)
+
+
+class TiedKernel:
+    """Descriptor: stores the variable of a build, reads as the whole kernel."""
+
+    def __get__(self, layer, owner=None):
+        if layer is None:
+            return self
+        if not layer.built:
+            raise AttributeError(
+                "You must build the layer before accessing `kernel`."
+            )
+        return layer.expanded()
+
+    def __set__(self, layer, value):
+        layer.__dict__["_kernel"] = value
+
+
+class Tied:
+    """Mixin: the kernel is looked up in a bank of fewer values.
+
+    The gradient of a value in the bank is the sum over the positions that
+    share it.
+
+    Args:
+        *args: As of the Keras layer.
+        sparsity: Float in [0, 1), one minus the size of the bank over that
+            of the kernel.
+        granularity: `"weight"`, or `"slice"` where a row of the bank is a
+            whole kernel slice of a convolution.
+        rescale_gradient: Boolean, whether to divide the gradient of the bank
+            by the mean number of positions that share a value.
+        seed: Integer, decides which positions share.
+        **kwargs: As of the Keras layer.
+
+    Reference:
+
+    - [Chen et al., 2015](https://arxiv.org/abs/1504.04788)
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+
+    spatial = 0
+    kernel = TiedKernel()
+
+    def __init__(
+        self,
+        *args,
+        sparsity=0.5,
+        granularity="weight",
+        rescale_gradient=False,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        if granularity not in ("weight", "slice"):
+            raise InputError(
+                "Argument `granularity` of a tied layer must be 'weight' or "
+                f"'slice'. Received: granularity={granularity!r}"
+            )
+        self.sparsity = sparsity
+        self.granularity = granularity
+        self.rescale_gradient = rescale_gradient
+        self.seed = seed
+
+    def add_weight(self, shape=None, initializer=None, **kwargs):
+        """Add a weight, for the kernel its bank and table instead."""
+        if kwargs.get("name") != "kernel":
+            return super().add_weight(shape, initializer, **kwargs)
+        self.kernel_shape = tuple(shape)
+        tile = cells.tile(self.granularity, self.kernel_shape, self.spatial)
+        grid = cells.cell_shape(self.kernel_shape, tile)
+        positions = math.prod(grid)
+        rows = round((1.0 - self.sparsity) * positions)
+        if not 1 <= rows <= positions:
+            raise InputError(
+                "Argument `sparsity` of a tied layer must be in [0, 1) and "
+                f"leave a value. Received: sparsity={self.sparsity}"
+            )
+        self.sharing = positions / rows
+        table = balanced_table(grid, rows, self.seed)
+        self.table = super().add_weight(
+            table.shape,
+            lambda shape, dtype=None: ops.convert_to_tensor(table, dtype),
+            name="table",
+            dtype="int32",
+            trainable=False,
+        )
+        cell = tuple(size for size in tile if size > 1)
+        return super().add_weight(
+            (rows, *cell),
+            lambda shape, dtype=None: _shared(
+                initializer(self.kernel_shape, dtype=dtype), table, cell
+            ),
+            **kwargs,
+        )
+
+    def share(self, kernel):
+        """Set the bank from a whole kernel, the first of each that share."""
+        cell = tuple(self.bank.shape)[1:]
+        table = ops.convert_to_numpy(self.table)
+        self.bank.assign(_shared(kernel, table, cell))
+
+    @property
+    def bank(self):
+        """The variable with the shared values."""
+        return self._kernel
+
+    def expanded(self):
+        """Return the kernel, each position with the value of its row."""
+        bank = tf.convert_to_tensor(self.bank)
+        factor = 1.0 / self.sharing if self.rescale_gradient else 1.0
+        bank = _scaled_gradient(bank, factor)
+        kernel = ops.take(bank, self.table, axis=0)
+        if len(bank.shape) > 1:
+            kernel = ops.transpose(kernel[0, 0], (2, 3, 0, 1))
+        return ops.reshape(kernel, self.kernel_shape)
+
+    save_own_variables = keras.layers.Layer.save_own_variables
+    load_own_variables = keras.layers.Layer.load_own_variables
+
+    def enable_lora(self, *args, **kwargs):
+        """Refuse: the kernel is no variable."""
+        raise ValueError(f"Layer {self.name!r} is tied and takes no LoRA.")
+
+    def quantize(self, *args, **kwargs):
+        """Refuse: the kernel is no variable."""
+        raise ValueError(f"Layer {self.name!r} is tied, not quantizable.")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "sparsity": self.sparsity,
+            "granularity": self.granularity,
+            "rescale_gradient": self.rescale_gradient,
+            "seed": self.seed,
+        }
+
+
+def _shared(kernel, table, cell):
+    """Return for every row of the bank its first place in the kernel."""
+    _, first = np.unique(table.reshape(-1), return_index=True)
+    if cell:
+        # Positions are (1, 1, inputs, outputs), rows (height, width).
+        kernel = ops.transpose(kernel, (2, 3, 0, 1))
+    return ops.take(ops.reshape(kernel, (-1, *cell)), first, axis=0)
+
+
+@keras.saving.register_keras_serializable("cb")
+class TiedDense(Tied, keras.layers.Dense):
+    """`keras.layers.Dense` whose kernel shares values.
+
+    Takes the arguments of `keras.layers.Dense` and of `Tied`.
+    """
+
+
+@keras.saving.register_keras_serializable("cb")
+class TiedConv2D(Tied, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` whose kernel shares values or slices.
+
+    Takes the arguments of `keras.layers.Conv2D` and of `Tied`.
+    """
+
+    spatial = 2

@@ -1,0 +1,206 @@
+"""What the published networks are made of, as functions of tensors.
+
+Their frameworks pad symmetrically; Keras pads the end first where a stride
+leaves an odd number, so strided layers are padded here by hand.
+"""
+
+import keras
+
+from cb.errors import InputError
+
+TORCH_BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
+
+
+def fan_out_normal():
+    """Return He initialization by outgoing connections, not truncated."""
+    return keras.initializers.VarianceScaling(
+        2.0, "fan_out", "untruncated_normal"
+    )
+
+
+def fan_in_normal():
+    """Return He initialization by incoming connections, not truncated."""
+    return keras.initializers.VarianceScaling(
+        2.0, "fan_in", "untruncated_normal"
+    )
+
+
+def torch_uniform():
+    """Return the uniform distribution up to `1 / sqrt(incoming)`."""
+    return keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
+
+
+def torch_bias(inputs):
+    """Return the uniform distribution of biases with so many inputs."""
+    bound = inputs**-0.5
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+def gamma(name):
+    """Return the initializer of batch-norm scales.
+
+    Args:
+        name: `"ones"`, or `"uniform"` in [0, 1), as PyTorch before 1.2 drew
+            them where a model did not set them.
+
+    Raises:
+        InputError: If the name is another.
+    """
+    if name == "ones":
+        return "ones"
+    if name == "uniform":
+        return keras.initializers.RandomUniform(0.0, 1.0)
+    raise InputError(
+        "Argument `gamma` must be 'ones' or 'uniform'. "
+        f"Received: gamma={name!r}"
+    )
+
+
+def convolution(
+    x,
+    filters,
+    size,
+    stride=1,
+    *,
+    name,
+    initializer=None,
+    use_bias=False,
+    **kwargs,
+):
+    """Convolve with `size // 2` zeros on every side.
+
+    Args:
+        x: Tensor `(batch, height, width, channels)`.
+        filters: Integer, output channels.
+        size: Odd integer, height and width of the kernel.
+        stride: Integer.
+        name: String, the layer's name.
+        initializer: Keras initializer of the kernel. Defaults to
+            `fan_out_normal()`.
+        use_bias: Boolean.
+        **kwargs: Arguments of `keras.layers.Conv2D`.
+
+    Returns:
+        Tensor.
+    """
+    padding = "same"
+    if stride > 1:
+        padding = "valid"
+        if size > 1:
+            x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        stride,
+        padding=padding,
+        use_bias=use_bias,
+        kernel_initializer=initializer or fan_out_normal(),
+        name=name,
+        **kwargs,
+    )(x)
+
+
+def norm(x, name, gamma="ones", **kwargs):
+    """Normalize batches with the constants of PyTorch.
+
+    Args:
+        x: Tensor.
+        name: String, the layer's name.
+        gamma: Keras initializer of the scale.
+        **kwargs: Arguments of `keras.layers.BatchNormalization`.
+
+    Returns:
+        Tensor.
+    """
+    return keras.layers.BatchNormalization(
+        gamma_initializer=gamma, name=name, **{**TORCH_BATCH_NORM, **kwargs}
+    )(x)
+
+
+def relu(x, name):
+    """Rectify."""
+    return keras.layers.ReLU(name=name)(x)
+
+
+def padded_max_pool(x, size, stride, name):
+    """Pool what a ReLU gave, with `size // 2` on every side.
+
+    Padding with zeros is padding with minus infinity where nothing is
+    negative.
+
+    Args:
+        x: Tensor of values that are not negative.
+        size: Odd integer.
+        stride: Integer.
+        name: String, the layer's name.
+
+    Returns:
+        Tensor.
+    """
+    x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    return keras.layers.MaxPooling2D(size, stride, name=name)(x)
+
+
+def linear(x, units, name, use_bias=True):
+    """Apply a dense layer with the initialization of PyTorch."""
+    return keras.layers.Dense(
+        units,
+        use_bias=use_bias,
+        kernel_initializer=torch_uniform(),
+        bias_initializer=torch_bias(x.shape[-1]),
+        name=name,
+    )(x)
+
+
+def finish(inputs, logits, name, always_dense=()):
+    """Make the model, its logits in float32 whatever the compute type is.
+
+    Args:
+        inputs: Input tensor.
+        logits: Tensor `(batch, classes)`.
+        name: String, the model's name.
+        always_dense: Tuple of patterns of layer names that `cb.sparsify`
+            leaves dense unless told otherwise.
+
+    Returns:
+        A Keras model.
+    """
+    outputs = keras.layers.Activation(
+        "linear", dtype="float32", name="outputs"
+    )(logits)
+    model = keras.Model(inputs, outputs, name=name)
+    model.always_dense = tuple(always_dense)
+    return model
+
+
+def image_input(input_shape, model, smallest=1):
+    """Return the input tensor of a model of images.
+
+    Args:
+        input_shape: Tuple, shape of one example.
+        model: String, the model's name for messages.
+        smallest: Integer, least height and width.
+
+    Returns:
+        Tensor.
+
+    Raises:
+        InputError: If the examples are no images or too small.
+    """
+    if len(input_shape) != 3 or min(input_shape[:2]) < smallest:
+        raise InputError(
+            f"Model `{model}` needs images of shape (height, width, "
+            f"channels), at least {smallest}x{smallest}. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    return keras.Input(input_shape)
+
+
+def positive(name, value):
+    """Return a positive integer argument or raise `InputError`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(
+            f"Argument `{name}` must be a positive integer. "
+            f"Received: {name}={value!r}"
+        )
+    return value

@@ -1,0 +1,233 @@
+"""Deep VGG and residual networks whose blocks can be read and dropped."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from cb.errors import InputError
+from cb.models import REGISTRY
+from cb.models import blocks
+from cb.registry import unknown
+
+# Depth: blocks of 64, 128, 256 and 512 channels.
+DEPTHS = {
+    4: (1, 0, 0, 0),
+    10: (1, 1, 1, 1),
+    20: (2, 2, 3, 2),
+    30: (3, 3, 5, 3),
+    50: (3, 6, 12, 3),
+    76: (3, 6, 25, 3),
+    100: (3, 12, 31, 3),
+    120: (3, 12, 41, 3),
+}
+CHANNELS = (64, 128, 256, 512)
+EPSILON = 1e-6
+
+
+@REGISTRY.register("bundle_vgg")
+def bundle_vgg(input_shape, num_classes, depth=50, blocks=None):
+    """Build blocks of two 3x3 convolutions each, without shortcuts.
+
+    Reference:
+
+    - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`.
+        num_classes: Integer, number of logits.
+        depth: Integer, 4, 10, 20, 30, 50, 76, 100 or 120.
+        blocks: Tuple of four integers, blocks of 64, 128, 256 and 512
+            channels; overrides `depth`.
+
+    Returns:
+        A Keras model; the outputs of the blocks are named `block_1` and so
+        on.
+    """
+    return _network(
+        input_shape, num_classes, depth, blocks, _vgg_block, "bundle_vgg"
+    )
+
+
+@REGISTRY.register("bundle_resnet")
+def bundle_resnet(input_shape, num_classes, depth=50, blocks=None, lesion=()):
+    """Build residual blocks of two 3x3 convolutions each.
+
+    Reference:
+
+    - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
+    - [Peer et al., 2021](https://arxiv.org/abs/2103.04331)
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`.
+        num_classes: Integer, number of logits.
+        depth: Integer, 4, 10, 20, 30, 50, 76, 100 or 120.
+        blocks: Tuple of four integers, blocks of 64, 128, 256 and 512
+            channels; overrides `depth`.
+        lesion: Tuple of numbers of blocks, from 1, to leave out; see
+            `drop_blocks`.
+
+    Returns:
+        A Keras model; the outputs of the blocks are named `block_1` and so
+        on.
+    """
+    model = _network(
+        input_shape,
+        num_classes,
+        depth,
+        blocks,
+        _residual_block,
+        "bundle_resnet",
+    )
+    return drop_blocks(model, lesion) if lesion else model
+
+
+def _network(input_shape, num_classes, depth, counts, block, name):
+    counts = _counts(depth, counts)
+    inputs = blocks.image_input(input_shape, name, smallest=8)
+    x = _convolution(inputs, 64, 7, 2, "stem", "glorot_uniform")
+    x = blocks.relu(_norm(x, "stem_norm"), "stem_relu")
+    if input_shape[1] > 50:
+        x = keras.layers.MaxPooling2D(3, 2, "same", name="stem_pool")(x)
+    number = 0
+    for kind, (count, channels) in enumerate(
+        zip(counts, CHANNELS, strict=True)
+    ):
+        for position in range(count):
+            number += 1
+            stride = 2 if kind and not position else 1
+            x = block(x, channels, stride, f"block_{number}")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.Dense(num_classes, name="logits")(x)
+    return blocks.finish(inputs, x, name)
+
+
+def _counts(depth, counts):
+    if counts is None:
+        if depth not in DEPTHS:
+            raise unknown("depth", str(depth), map(str, DEPTHS))
+        return DEPTHS[depth]
+    counts = tuple(counts)
+    whole = all(isinstance(count, int) and count >= 0 for count in counts)
+    if len(counts) != len(CHANNELS) or not whole or not any(counts):
+        raise InputError(
+            "Argument `blocks` must be four integers that are not negative "
+            f"and not all zero. Received: blocks={counts}"
+        )
+    return counts
+
+
+def _convolution(x, filters, size, stride, name, initializer="he_normal"):
+    # This family pads as Keras does.
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        stride,
+        padding="same",
+        kernel_initializer=initializer,
+        name=name,
+    )(x)
+
+
+def _norm(x, name):
+    return keras.layers.BatchNormalization(name=name)(x)
+
+
+def _vgg_block(x, channels, stride, name):
+    x = _convolution(x, channels, 3, stride, f"{name}_conv_1")
+    x = blocks.relu(_norm(x, f"{name}_norm_1"), f"{name}_relu_1")
+    x = _convolution(x, channels, 3, 1, f"{name}_conv_2")
+    return blocks.relu(_norm(x, f"{name}_norm_2"), name)
+
+
+def _residual_block(x, channels, stride, name):
+    shortcut = x
+    if stride > 1:
+        shortcut = _convolution(x, channels, 1, stride, f"{name}_shortcut")
+        shortcut = _norm(shortcut, f"{name}_shortcut_norm")
+    x = _convolution(x, channels, 3, stride, f"{name}_conv_1")
+    x = blocks.relu(_norm(x, f"{name}_norm_1"), f"{name}_relu_1")
+    x = _convolution(x, channels, 3, 1, f"{name}_conv_2")
+    x = _norm(x, f"{name}_norm_2")
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return blocks.relu(x, name)
+
+
+def block_names(model: keras.Model) -> list[str]:
+    """List the names of the layers that give the blocks' outputs."""
+    names: list[str] = []
+    while f"block_{len(names) + 1}" in {layer.name for layer in model.layers}:
+        names.append(f"block_{len(names) + 1}")
+    return names
+
+
+def recorded_activations(model: keras.Model) -> keras.Model:
+    """Make a second model that outputs what the source records of a model.
+
+    For a VGG block that is its output. For a residual block it is first the
+    branch before the addition, times the scales that undo the normalization
+    of its two convolutions, and then the output. The scales are taken over
+    the whole batch.
+
+    Args:
+        model: Model built by `bundle_vgg` or `bundle_resnet`; the second
+            model shares its layers.
+
+    Returns:
+        A Keras model whose output is a list of tensors.
+    """
+    outputs = []
+    for name in block_names(model):
+        if f"{name}_add" in {layer.name for layer in model.layers}:
+            outputs.append(_unnormalized_branch(model, name))
+        outputs.append(model.get_layer(name).output)
+    return keras.Model(model.input, outputs)
+
+
+def _unnormalized_branch(model, name):
+    branch = model.get_layer(f"{name}_norm_2").output
+    for number in (2, 1):
+        convolved = model.get_layer(f"{name}_conv_{number}").output
+        variance = ops.var(convolved, keepdims=False)
+        branch = branch * ops.rsqrt(variance + EPSILON)
+    return branch
+
+
+def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
+    """Leave out the branches of residual blocks.
+
+    What is left of a block is the ReLU of its shortcut.
+
+    Args:
+        model: Model built by `bundle_resnet`.
+        numbers: Integers, the blocks to leave out, from 1.
+
+    Returns:
+        A Keras model with the same weights, without the branches.
+
+    Raises:
+        InputError: If the model has no such residual block.
+    """
+    known = {layer.name for layer in model.layers}
+    dropped = {f"block_{number}_add" for number in numbers}
+    if not dropped <= known:
+        raise InputError(
+            "Argument `lesion` must number residual blocks from 1 to "
+            f"{len(block_names(model))}. Received: lesion={tuple(numbers)}"
+        )
+
+    def call(layer, *args, **kwargs):
+        if layer.name in dropped:
+            return args[0][1]
+        return layer(*args, **kwargs)
+
+    lesioned = keras.models.clone_model(
+        model, clone_function=_same, call_function=call
+    )
+    for layer in [layer for layer in lesioned.layers if layer.weights]:
+        layer.set_weights(model.get_layer(layer.name).get_weights())
+    return lesioned
+
+
+def _same(layer):
+    return type(layer).from_config(layer.get_config())

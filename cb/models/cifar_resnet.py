@@ -1,0 +1,99 @@
+"""Residual networks for CIFAR of the large-batch literature."""
+
+import keras
+
+from cb.errors import InputError
+from cb.models import REGISTRY
+from cb.models import blocks
+from cb.models import recipes
+from cb.models.keskar import CIFAR_TRANSFORMS
+from cb.models.resnet import BasicBlock
+
+
+@REGISTRY.register("resnet44")
+@recipes.trained_by(
+    recipes.Recipe(
+        regime=recipes.sgd(
+            (0, 0.1), (81, 0.01), (122, 0.001), (164, 1e-4), weight_decay=1e-4
+        ),
+        epochs=200,
+        clip_norm=5.0,
+        **CIFAR_TRANSFORMS,
+    )
+)
+def resnet44(input_shape, num_classes, depth=44):
+    """Build a post-activation network in three stages, 16, 32 and 64 wide.
+
+    Shortcuts that change shape are 1x1 convolutions with normalization.
+
+    Reference:
+
+    - [He et al., 2015](https://arxiv.org/abs/1512.03385)
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`.
+        num_classes: Integer, number of logits.
+        depth: Integer, `6n + 2`.
+
+    Returns:
+        A Keras model; 661,338 parameters on CIFAR-10.
+    """
+    _check_depth(depth)
+    return _network(
+        input_shape, num_classes, (depth - 2) // 6, (16, 32, 64), "resnet44"
+    )
+
+
+@REGISTRY.register("wresnet16_4")
+@recipes.trained_by(
+    recipes.Recipe(
+        regime=recipes.sgd(
+            (0, 0.1), (60, 0.02), (120, 0.004), (140, 1e-4), weight_decay=1e-4
+        ),
+        epochs=200,
+        clip_norm=5.0,
+        **CIFAR_TRANSFORMS,
+    )
+)
+def wresnet16_4(input_shape, num_classes):
+    """Build `resnet44` with two blocks a stage and four times the channels.
+
+    It is the published code's wide network: post-activation, the stem wide
+    too. `wide_resnet(depth=16, width=4)` is that of the literature.
+
+    Reference:
+
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`.
+        num_classes: Integer, number of logits.
+
+    Returns:
+        A Keras model; 2,800,804 parameters on CIFAR-100.
+    """
+    return _network(input_shape, num_classes, 2, (64, 128, 256), "wresnet16_4")
+
+
+def _check_depth(depth):
+    if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+        raise InputError(
+            "Argument `depth` must be 6n + 2, such as 20, 44 or 110. "
+            f"Received: depth={depth!r}"
+        )
+
+
+def _network(input_shape, num_classes, count, widths, name):
+    inputs = blocks.image_input(input_shape, name, smallest=4)
+    block = BasicBlock(blocks.fan_out_normal)
+    x = block.convolution(inputs, widths[0], 3, 1, "stem")
+    x = blocks.relu(blocks.norm(x, "stem_norm"), "stem_relu")
+    number = 0
+    for stage, channels in enumerate(widths):
+        for position in range(count):
+            number += 1
+            stride = 2 if stage and not position else 1
+            x = block(x, channels, stride, f"block_{number}")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return blocks.finish(inputs, blocks.linear(x, num_classes, "logits"), name)

@@ -1,0 +1,84 @@
+"""How the source of a model trained it, as data."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+Regime = dict[int, dict[str, Any]] | Callable[[int], dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A published way to train a model; explicit flags win over it.
+
+    Args:
+        regime: What changes at the start of an epoch: a dict of epoch to
+            settings, each of which holds until it is set again, or a
+            function of the epoch. Settings are `optimizer` (a name),
+            `learning_rate`, `momentum`, `nesterov` and `weight_decay`.
+        epochs: Integer, length of the training.
+        batch_size: Integer.
+        train_transform: Tuple of specs of input transforms for training, in
+            order; `None` for those of the data set.
+        eval_transform: As `train_transform`, for evaluation.
+        label_smoothing: Float.
+        clip_norm: Float, limit of the global norm of the gradient, or `None`.
+        sparsity: Arguments of `cb.sparsify` that the source used.
+    """
+
+    regime: Regime
+    epochs: int | None = None
+    batch_size: int | None = None
+    train_transform: tuple[str, ...] | None = None
+    eval_transform: tuple[str, ...] | None = None
+    label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    sparsity: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def settings(self, epoch: int) -> dict[str, Any]:
+        """Return all settings that hold in an epoch, counted from 0."""
+        if callable(self.regime):
+            return dict(self.regime(epoch))
+        found: dict[str, Any] = {}
+        for start in sorted(self.regime):
+            if start <= epoch:
+                found.update(self.regime[start])
+        return found
+
+
+def trained_by(recipe: Recipe | Callable[..., Recipe]):
+    """Return a decorator that gives a model's builder its recipe.
+
+    Args:
+        recipe: `Recipe`, or a function of the builder's arguments that
+            returns one.
+    """
+
+    def decorator(builder):
+        builder.recipe = recipe
+        return builder
+
+    return decorator
+
+
+def sgd(*steps, weight_decay, momentum=0.9, **settings) -> dict:
+    """Write a regime of SGD: pairs of an epoch and a learning rate.
+
+    Args:
+        *steps: Pairs `(epoch, learning_rate)`, the first at epoch 0.
+        weight_decay: Float.
+        momentum: Float.
+        **settings: Other settings at epoch 0.
+
+    Returns:
+        Dict of epoch to settings.
+    """
+    regime = {epoch: {"learning_rate": rate} for epoch, rate in steps}
+    regime[0] = {
+        "optimizer": "sgd",
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        **settings,
+        **regime[0],
+    }
+    return regime

@@ -1,0 +1,294 @@
+"""Residual networks for ImageNet in the variants of the sources."""
+
+import math
+import re
+from typing import Any
+
+import keras
+
+from cb.errors import InputError
+from cb.models import REGISTRY
+from cb.models import blocks
+from cb.models import recipes
+from cb.registry import unknown
+
+# Depth: blocks in each of four stages, and whether they are bottlenecks.
+STAGES = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+}
+# What each source always keeps dense.
+VARIANTS = {
+    "v1.5": ("stem",),
+    "dynamic_sparse": ("stem", "*_shortcut"),
+    "big_batch": (),
+}
+CONFIG = re.compile(r"(ignorefirst|allsparse)([1-9]0)?")
+NORMALIZE = "normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
+TRANSFORMS: dict[str, Any] = {
+    "train_transform": ("random_resized_crop(224)", "random_flip", NORMALIZE),
+    "eval_transform": ("resize(256)", "center_crop(224)", NORMALIZE),
+}
+
+
+def wirings_regime(epoch):
+    """Return the settings of an epoch: warm-up, then a cosine, in epochs."""
+    epochs, warmup, peak = 100, 5, 0.256
+    rate = peak * (epoch + 1) / warmup
+    if epoch >= warmup:
+        part = (epoch - warmup) / (epochs - warmup)
+        rate = peak * 0.5 * (1.0 + math.cos(math.pi * part))
+    return {
+        "optimizer": "sgd",
+        "learning_rate": rate,
+        "momentum": 0.875,
+        "weight_decay": 2.0**-15,
+    }
+
+
+def _recipe(variant="v1.5", config="ignorefirst", **others):
+    del others
+    if variant == "v1.5":
+        return recipes.Recipe(
+            regime=wirings_regime,
+            epochs=100,
+            batch_size=256,
+            label_smoothing=0.1,
+            sparsity=_wirings_sparsity(config),
+            **TRANSFORMS,
+        )
+    steps = {
+        "dynamic_sparse": ((0, 0.1), (30, 0.01), (60, 0.001), (90, 1e-4)),
+        "big_batch": ((0, 0.1), (30, 0.01), (60, 0.001), (90, 1e-4)),
+    }
+    return recipes.Recipe(
+        regime=recipes.sgd(
+            *steps[variant],
+            weight_decay=1e-4,
+            nesterov=variant == "dynamic_sparse",
+        ),
+        epochs=100 if variant == "dynamic_sparse" else None,
+        batch_size=256,
+        **TRANSFORMS,
+    )
+
+
+def _wirings_sparsity(config):
+    """Return the arguments of `cb.sparsify` that a configuration means."""
+    kept = _check_config(config).group(2)
+    if kept is None:
+        return {}
+    return {
+        "sparsity": 1.0 - int(kept) / 100,
+        "distribution": "uniform",
+        "rounding": "up",
+    }
+
+
+def _check_config(config):
+    match = CONFIG.fullmatch(str(config))
+    if match is None:
+        raise InputError(
+            "Argument `config` must be 'ignorefirst' or 'allsparse', perhaps "
+            "with the percentage of weights kept, such as 'ignorefirst10'. "
+            f"Received: config={config!r}"
+        )
+    return match
+
+
+def resnet(
+    input_shape,
+    num_classes,
+    depth,
+    variant="v1.5",
+    width=1.0,
+    config="ignorefirst",
+    sparse_downsample=False,
+):
+    """Build a post-activation residual network, stride on the 3x3.
+
+    Variants:
+
+    - `"v1.5"`: the head is a 1x1 convolution without bias; kernels start
+      from a normal distribution by incoming connections. Only the stem is
+      kept dense, or nothing with `config="allsparse"`.
+    - `"dynamic_sparse"`: a dense head with bias, which is made sparse;
+      kernels by outgoing connections. The stem is kept dense, and the
+      shortcuts unless `sparse_downsample`.
+    - `"big_batch"`: the same network, nothing kept dense.
+
+    Reference:
+
+    - [He et al., 2015](https://arxiv.org/abs/1512.03385)
+    - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`.
+        num_classes: Integer, number of logits.
+        depth: Integer, 18, 34, 50, 101 or 152.
+        variant: String.
+        width: Number, factor of the channels.
+        config: `"ignorefirst"` or `"allsparse"`, for `"v1.5"`; with a
+            number such as `"ignorefirst10"` the recipe holds the sparsity
+            that keeps so many percent of the weights.
+        sparse_downsample: Boolean, for `"dynamic_sparse"`.
+
+    Returns:
+        A Keras model.
+    """
+    if variant not in VARIANTS:
+        raise unknown("variant of `resnet`", variant, VARIANTS)
+    ignore_first = _check_config(config).group(1) == "ignorefirst"
+    if not isinstance(width, int | float) or round(64 * width) < 1:
+        raise InputError(
+            "Argument `width` must be a positive number. "
+            f"Received: width={width!r}"
+        )
+    stages, bottleneck = STAGES[depth]
+    base = round(64 * width)
+    wirings = variant == "v1.5"
+    initializer = blocks.fan_in_normal if wirings else blocks.fan_out_normal
+    block = _Bottleneck(initializer) if bottleneck else BasicBlock(initializer)
+
+    inputs = blocks.image_input(input_shape, f"resnet{depth}", smallest=32)
+    x = block.convolution(inputs, base, 7, 2, "stem")
+    x = blocks.relu(blocks.norm(x, "stem_norm"), "stem_relu")
+    x = blocks.padded_max_pool(x, 3, 2, "stem_pool")
+    number = 0
+    for stage, count in enumerate(stages):
+        for position in range(count):
+            number += 1
+            stride = 2 if stage and not position else 1
+            x = block(x, base * 2**stage, stride, f"block_{number}")
+    always_dense = VARIANTS[variant]
+    if wirings and not ignore_first:
+        always_dense = ()
+    if sparse_downsample:
+        always_dense = tuple(p for p in always_dense if p != "*_shortcut")
+    logits = _head(x, num_classes, initializer() if wirings else None)
+    return blocks.finish(inputs, logits, f"resnet{depth}", always_dense)
+
+
+def _head(x, num_classes, initializer):
+    if initializer is None:
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        return keras.layers.Dense(
+            num_classes,
+            kernel_initializer=blocks.torch_uniform(),
+            name="logits",
+        )(x)
+    x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+    x = keras.layers.Conv2D(
+        num_classes,
+        1,
+        use_bias=False,
+        kernel_initializer=initializer,
+        name="logits",
+    )(x)
+    return keras.layers.Flatten(name="flatten")(x)
+
+
+class _Block:
+    """A residual block; `stages` of it make a network."""
+
+    expansion = 1
+
+    def __init__(self, initializer):
+        self.initializer = initializer
+
+    def convolution(self, x, filters, size, stride, name):
+        return blocks.convolution(
+            x,
+            filters,
+            size,
+            stride,
+            name=name,
+            initializer=self.initializer(),
+        )
+
+    def branch(self, x, channels, stride, name):
+        raise NotImplementedError
+
+    def __call__(self, x, channels, stride, name):
+        outputs = channels * self.expansion
+        shortcut = x
+        if stride > 1 or x.shape[-1] != outputs:
+            shortcut = self.convolution(
+                x, outputs, 1, stride, f"{name}_shortcut"
+            )
+            shortcut = blocks.norm(shortcut, f"{name}_shortcut_norm")
+        x = self.branch(x, channels, stride, name)
+        x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+        return blocks.relu(x, name)
+
+    def step(self, x, filters, size, stride, name, number, last=False):
+        """Convolve, normalize and, but for the last step, rectify."""
+        x = self.convolution(x, filters, size, stride, f"{name}_conv_{number}")
+        x = blocks.norm(x, f"{name}_norm_{number}")
+        return x if last else blocks.relu(x, f"{name}_relu_{number}")
+
+
+class BasicBlock(_Block):
+    """Two 3x3 convolutions."""
+
+    def branch(self, x, channels, stride, name):
+        x = self.step(x, channels, 3, stride, name, 1)
+        return self.step(x, channels, 3, 1, name, 2, last=True)
+
+
+class _Bottleneck(_Block):
+    expansion = 4
+
+    def branch(self, x, channels, stride, name):
+        x = self.step(x, channels, 1, 1, name, 1)
+        x = self.step(x, channels, 3, stride, name, 2)
+        return self.step(x, 4 * channels, 1, 1, name, 3, last=True)
+
+
+@REGISTRY.register("resnet18")
+@recipes.trained_by(_recipe)
+def resnet18(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+    """Build `resnet` of depth 18."""
+    return resnet(input_shape, num_classes, 18, variant, config=config)
+
+
+@REGISTRY.register("resnet34")
+@recipes.trained_by(_recipe)
+def resnet34(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+    """Build `resnet` of depth 34."""
+    return resnet(input_shape, num_classes, 34, variant, config=config)
+
+
+@REGISTRY.register("resnet50")
+@recipes.trained_by(_recipe)
+def resnet50(
+    input_shape,
+    num_classes,
+    variant="v1.5",
+    width=1.0,
+    config="ignorefirst",
+    sparse_downsample=False,
+):
+    """Build `resnet` of depth 50."""
+    return resnet(
+        input_shape, num_classes, 50, variant, width, config, sparse_downsample
+    )
+
+
+@REGISTRY.register("resnet101")
+@recipes.trained_by(_recipe)
+def resnet101(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+    """Build `resnet` of depth 101."""
+    return resnet(input_shape, num_classes, 101, variant, config=config)
+
+
+@REGISTRY.register("resnet152")
+@recipes.trained_by(_recipe)
+def resnet152(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+    """Build `resnet` of depth 152."""
+    return resnet(input_shape, num_classes, 152, variant, config=config)

@@ -1,0 +1,192 @@
+"""A small graph of nodes whose wiring is learned."""
+
+import keras
+from keras import ops
+
+from cb.models import REGISTRY
+from cb.models import blocks
+from cb.models import recipes
+from cb.registry import unknown
+
+NODES = 800
+BLOCKS = (32, 192, 192, 192, 192)
+OUTPUTS = 100
+EDGES = 32_000
+STEPS = 5
+GRAPHS = ("discrete", "static")
+# What the source calls the 41,458 parameters leaves out the affine part of
+# the instance normalizations.
+KEPT_DENSE = ("downsample_*", "node_filters*", "logits")
+
+
+def edge_count(graph):
+    """Return how many weights could be edges: what sparsity refers to."""
+    if graph == "discrete":
+        return NODES * NODES
+    return sum(
+        size * later for size, later in zip(BLOCKS, _later(), strict=True)
+    )
+
+
+def _later():
+    """Return how many nodes each block feeds; the last, the outputs."""
+    later = [NODES - sum(BLOCKS[: place + 1]) for place in range(len(BLOCKS))]
+    return [*later[:-1], OUTPUTS]
+
+
+def _recipe(graph="discrete"):
+    return recipes.Recipe(
+        regime=recipes.sgd(
+            (0, 0.1), (80, 0.01), (120, 0.001), weight_decay=1e-4
+        ),
+        epochs=160,
+        batch_size=512,
+        train_transform=(
+            "pad(size=4)",
+            "random_crop(size=32)",
+            "random_flip",
+            "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))",
+        ),
+        eval_transform=(
+            "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))",
+        ),
+        sparsity={
+            "sparsity": 1.0 - EDGES / edge_count(graph),
+            "distribution": "uniform",
+        },
+    )
+
+
+@REGISTRY.register("wiring_graph")
+@recipes.trained_by(_recipe)
+def wiring_graph(input_shape, num_classes, graph="discrete"):
+    """Build 800 nodes with a 3x3 filter each, and edges between them.
+
+    - `"discrete"`: five times, the state of all nodes is rectified, filtered,
+      sent along the edges and normalized; filters and edges are shared.
+    - `"static"`: the nodes are in five blocks in topological order; a block
+      is normalized, rectified, filtered and sent to all later nodes. Only
+      edges that lead forward exist, so none of the budget is lost on others.
+
+    Only the edges are made sparse.
+
+    Reference:
+
+    - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`, at least 17x17.
+        num_classes: Integer, number of logits.
+        graph: `"discrete"` or `"static"`.
+
+    Returns:
+        A Keras model; with 32,000 edges, 41,458 parameters on CIFAR-10 and
+        1,600 of normalizations.
+    """
+    if graph not in GRAPHS:
+        raise unknown("graph", graph, GRAPHS)
+    inputs = blocks.image_input(input_shape, "wiring_graph", smallest=17)
+    x = _downsample(inputs)
+    x = _discrete(x) if graph == "discrete" else _static(x)
+    return blocks.finish(
+        inputs, _head(x, num_classes), "wiring_graph", KEPT_DENSE
+    )
+
+
+def _downsample(x):
+    x = blocks.convolution(
+        x,
+        16,
+        3,
+        2,
+        name="downsample_conv",
+        initializer=blocks.torch_uniform(),
+        use_bias=True,
+        bias_initializer=blocks.torch_bias(9 * x.shape[-1]),
+    )
+    x = blocks.relu(blocks.norm(x, "downsample_norm_1"), "downsample_relu")
+    x = keras.layers.ZeroPadding2D(1, name="downsample_pad")(x)
+    x = keras.layers.DepthwiseConv2D(
+        3,
+        2,
+        depthwise_initializer=_filter_uniform(),
+        bias_initializer=blocks.torch_bias(9),
+        name="downsample_depthwise",
+    )(x)
+    x = keras.layers.Conv2D(
+        BLOCKS[0],
+        1,
+        kernel_initializer=blocks.torch_uniform(),
+        bias_initializer=blocks.torch_bias(16),
+        name="downsample_point",
+    )(x)
+    return blocks.norm(x, "downsample_norm_2")
+
+
+def _discrete(x):
+    relu = keras.layers.ReLU(name="relu")
+    filters = _node_filters("node_filters")
+    edges = _edges(NODES, "edges")
+    norm = _instance_norm("norm")
+    x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, NODES - BLOCKS[0])))
+    for _ in range(STEPS):
+        x = norm(edges(filters(relu(x))))
+    return x[..., -OUTPUTS:]
+
+
+def _static(x):
+    # The state of the nodes after the current block, of zeros at first.
+    waiting = None
+    for number, (size, later) in enumerate(
+        zip(BLOCKS, _later(), strict=True), start=1
+    ):
+        if waiting is not None:
+            x, waiting = waiting[..., :size], waiting[..., size:]
+        state = x
+        x = blocks.relu(_instance_norm(f"norm_{number}")(x), f"relu_{number}")
+        x = _node_filters(f"node_filters_{number}")(x)
+        sent = _edges(later, f"edges_{number}")(x)
+        if number == len(BLOCKS):
+            return state[..., -OUTPUTS:] + sent
+        waiting = sent if waiting is None else waiting + sent
+    return x
+
+
+def _head(x, num_classes):
+    height, width = x.shape[1:3]
+    # Three rows and columns are cut out, of which pooling sees two.
+    x = keras.layers.Cropping2D(((2, height - 5), (2, width - 5)), name="crop")(
+        x
+    )
+    x = keras.layers.AveragePooling2D(2, name="pool")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    return blocks.linear(x, num_classes, "logits")
+
+
+def _filter_uniform():
+    # Each filter has nine inputs, whatever the number of nodes.
+    return keras.initializers.RandomUniform(-1.0 / 3.0, 1.0 / 3.0)
+
+
+def _node_filters(name):
+    return keras.layers.DepthwiseConv2D(
+        3,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=_filter_uniform(),
+        name=name,
+    )
+
+
+def _edges(outputs, name):
+    return keras.layers.Conv2D(
+        outputs,
+        1,
+        use_bias=False,
+        kernel_initializer=blocks.torch_uniform(),
+        name=name,
+    )
+
+
+def _instance_norm(name):
+    return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, name=name)

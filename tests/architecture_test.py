@@ -17,6 +17,8 @@ ALLOWED = {
     "cb.sparsity": {"cb.errors", "cb.registry"},
     "cb.config": BASE,
     "cb.optimization": BASE,
+    "cb.bundles": {"cb.errors", "cb.registry"},
+    "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": BASE,
     "cb.variables": set(),
     "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
@@ -26,7 +28,9 @@ ALLOWED = {
     "cb.runs": {"cb.errors", "cb.config"},
     "cb.callbacks": {
         *BASE,
+        "cb.bundles",
         "cb.layers",
+        "cb.metrics",
         "cb.runs",
         "cb.variables",
     },
@@ -82,9 +86,14 @@ def test_the_pure_core_touches_no_framework():
 
 
 def functions(file):
+    """List the functions of a file with their lines, docstrings aside."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node, node.end_lineno - node.lineno + 1
+            length = node.end_lineno - node.lineno + 1
+            docstring = node.body[0] if ast.get_docstring(node) else None
+            if docstring is not None:
+                length -= docstring.end_lineno - docstring.lineno + 1
+            yield node, length
 
 
 EVERYTHING = [

@@ -15,7 +15,7 @@ def trained(granularity, algorithm):
     model = keras.Sequential(
         [
             keras.layers.Input((8, 8, 2)),
-            keras.layers.Conv2D(6, 3, activation="relu"),
+            keras.layers.Conv2D(24, 3, activation="relu"),
             keras.layers.Flatten(),
             keras.layers.Dense(4),
         ]
@@ -37,7 +37,10 @@ def trained(granularity, algorithm):
     return model, before
 
 
-@pytest.mark.parametrize("algorithm", ["set(every=4)", "rigl(every=4)"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [f"{name}(every=4, drop_fraction=0.9)" for name in ("set", "rigl")],
+)
 def test_slices_stay_whole_and_their_number_exact(algorithm):
     model, before = trained("slice", algorithm)
     convolution, _ = masked_kernels(model)

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 
 def pytest_configure(config):
     """Split the processor into two logical devices, for replica tests."""
@@ -12,3 +14,15 @@ def pytest_configure(config):
     tf.config.set_logical_device_configuration(
         processor, [tf.config.LogicalDeviceConfiguration()] * 2
     )
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """The one strategy of the process.
+
+    A second `MirroredStrategy` over the same devices counts its collective
+    operations from the same number and fails on other shapes.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

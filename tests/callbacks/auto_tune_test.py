@@ -194,12 +194,11 @@ def test_a_kill_between_attempts_loses_nothing(tmp_path):
     assert [a.blocks for a in tuning.attempts] == [(4,), (2,)]
 
 
-def test_sparse_models_under_a_strategy_are_tuned():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_sparse_models_under_a_strategy_are_tuned(two_replicas):
     inner = builder({"block_3"})
 
     def build(blocks):
-        with strategy.scope():
+        with two_replicas.scope():
             model = cb.sparsify(inner(blocks), 0.2, exclude="logits")
             model.compile("sgd", "sparse_categorical_crossentropy")
         return model

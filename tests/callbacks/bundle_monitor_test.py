@@ -145,9 +145,8 @@ def test_the_state_before_the_first_check_is_empty():
     assert (callback.steps, callback.integral()) == ([], {})
 
 
-def test_strategies_and_sparse_models_are_watched():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_strategies_and_sparse_models_are_watched(two_replicas):
+    with two_replicas.scope():
         dense = cb.models.build("small_cnn(filters=4, units=5)", (8, 8, 1), 3)
         model = cb.sparsify(dense, sparsity=0.5)
         model.compile("sgd", "mse")

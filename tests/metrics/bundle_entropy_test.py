@@ -13,11 +13,6 @@ from cb.metrics import bundle_entropy
 STEP = {"learning_rate": 1.0, "batch_size": 8}
 
 
-@pytest.fixture
-def strategy():
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def examples(count=200, seed=0):
     random = np.random.default_rng(seed)
     rows = random.integers(0, 3, (count, 4)).astype(np.float32)
@@ -67,9 +62,9 @@ def test_reset_forgets_everything():
     assert partition(metric) == all_at_once(rows[:9], labels[:9])
 
 
-def test_replicas_are_put_together_before_comparing(strategy):
+def test_replicas_are_put_together_before_comparing(two_replicas):
     rows, labels = examples(120)
-    with strategy.scope():
+    with two_replicas.scope():
         metric = BundleEntropy(5, 60, amplitude=1.0, **STEP)
 
     @tf.function
@@ -81,24 +76,24 @@ def test_replicas_are_put_together_before_comparing(strategy):
                 labels[start : start + 30], rows[start : start + 30]
             )
 
-        strategy.run(part, (tf.constant(rows), tf.constant(labels)))
+        two_replicas.run(part, (tf.constant(rows), tf.constant(labels)))
 
     update(tf.constant(0))
     update(tf.constant(1))
     assert partition(metric) == all_at_once(rows, labels)
 
 
-def test_updates_between_replicas_are_refused(strategy):
+def test_updates_between_replicas_are_refused(two_replicas):
     rows, labels = examples(4)
-    with strategy.scope():
+    with two_replicas.scope():
         metric = BundleEntropy(5, 4, amplitude=1.0, **STEP)
         with pytest.raises(InputError, match="inside `strategy.run`"):
             metric.update_state(labels, rows)
 
 
-def test_evaluate_reports_it_under_a_strategy(strategy):
+def test_evaluate_reports_it_under_a_strategy(two_replicas):
     rows, labels = examples(64)
-    with strategy.scope():
+    with two_replicas.scope():
         inputs = keras.Input((4,))
         model = keras.Model(inputs, keras.layers.Identity()(inputs))
         model.compile(

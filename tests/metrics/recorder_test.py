@@ -177,10 +177,9 @@ def test_weights_are_read_at_every_measurement():
     assert recorder.measure(x, labels, **STEP)[0].bundles == 1
 
 
-def test_sparse_models_and_strategies_are_recorded_too():
+def test_sparse_models_and_strategies_are_recorded_too(two_replicas):
     x, labels = examples()
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_replicas.scope():
         model = cb.sparsify(chain(), sparsity=0.5)
     (measured,) = Recorder(model, "two").measure(x, labels, **STEP)
     plain = cb.strip(model)

@@ -11,11 +11,13 @@ __version__ = "0.1.0"
 _ATTRIBUTES = {
     "auto_tune": ("cb.callbacks.restarts", "auto_tune"),
     "sparsify": ("cb.conversion", "sparsify"),
+    "sparsify_layers": ("cb.conversion", "sparsify_layers"),
     "strip": ("cb.conversion", "strip"),
     "reallocation": ("cb.sparsity.reallocation", None),
 }
 _PACKAGES = (
     "callbacks",
+    "conversion",
     "datasets",
     "export",
     "layers",

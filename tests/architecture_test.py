@@ -17,7 +17,7 @@ ALLOWED = {
     "cb.sparsity": {"cb.errors", "cb.registry"},
     "cb.config": BASE,
     "cb.optimization": BASE,
-    "cb.bundles": {"cb.errors", "cb.registry"},
+    "cb.bundles": BASE,
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": BASE,
     "cb.variables": set(),

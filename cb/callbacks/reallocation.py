@@ -17,7 +17,6 @@ from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Period
 from cb.sparsity.seeds import fold
 from cb.variables import read
 
@@ -40,9 +39,9 @@ class Reallocation(keras.callbacks.Callback):
     """Moves the connections of masked layers during `fit`.
 
     Inactive weights, their optimizer slots and moving averages are kept
-    exactly zero, unless the algorithm trains them too. Events follow `optimizer.iterations`, also under gradient
-    accumulation, loss scaling and `steps_per_execution`; one that is due
-    after a step happens before the next step or at the end of the epoch.
+    exactly zero, unless the algorithm trains them too. Events follow
+    `optimizer.iterations`; one that is due after a step happens before the
+    next step or at the end of the epoch.
 
     Args:
         algorithm: Spec such as `"rigl(drop_fraction=0.3, every=100)"`, or an
@@ -124,8 +123,7 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
         )
-        self._period: Period | None = None
-        self._resolved = False
+        self._period, self._resolved = None, False
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
@@ -164,8 +162,8 @@ class Reallocation(keras.callbacks.Callback):
         name = type(self.algorithm).__name__
         if self._needs_data() and self._batches is None:
             raise InputError(
-                f"Algorithm {name} needs gradients. "
-                "Pass `dataset`, from which probe batches are taken."
+                f"Algorithm {name} needs gradients. Pass `dataset`, from "
+                "which probe batches are taken."
             )
         if self.algorithm.every_step and self.model.steps_per_execution > 1:
             raise InputError(
@@ -212,7 +210,6 @@ class Reallocation(keras.callbacks.Callback):
             self._reallocate(Event(due, number, self._period, self._length))
 
     def _gather(self, number: int) -> dict[str, Connections]:
-        """Return the layers with what the algorithm needs for an event."""
         if self._probe is None:
             return self._kernels.layers()
         count = self.algorithm.num_batches

@@ -48,7 +48,7 @@ class DeepRewiring(Reallocation):
 
     eta: float = 0.001
     temperature: float | Mapping[int, float] = 1e-5
-    absolute: float = 1e-5
+    absolute: float = 1e-4
     sign: str = "fixed"
     stop: Time = 1.0
 

@@ -182,6 +182,7 @@ def build_callbacks(
 
     def on_event(step, changes):
         logger.log_event(step, changes)
+        logger.log(step, mover.metrics())
         pictures.note(step, changes)
 
     mover = Reallocation(

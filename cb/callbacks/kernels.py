@@ -60,11 +60,15 @@ class Kernels:
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
+        self.read_masks()
+        self._write = tf.function(self._write_all)
+
+    def read_masks(self) -> None:
+        """Take over masks that something else has assigned."""
         self._masks = {
             k.key: cells.first_of_cells(read(k.mask) != 0, k.tile)
             for k in self.kernels
         }
-        self._write = tf.function(self._write_all)
 
     def layers(
         self,
@@ -146,7 +150,7 @@ class Kernels:
             backward: Boolean, whether some weights do not train.
         """
         algorithm = self._algorithm
-        for kernel in self.kernels:
+        for number, kernel in enumerate(self.kernels):
             weight, layer = kernel.weight, kernel.layer
             self._before.append((weight.regularizer, weight.constraint))
             if kernel.key in penalties:
@@ -159,7 +163,7 @@ class Kernels:
             if backward:
                 # Not by assignment, which would make it a layer's weight.
                 masks = vars(layer).setdefault("backward_masks", {})
-                masks[kernel.weight_name] = self._backward_mask(kernel)
+                masks[kernel.weight_name] = self._backward_mask(number)
         if penalties or algorithm.straight_through:
             self._model.make_train_function(force=True)
 
@@ -198,15 +202,18 @@ class Kernels:
                     f"granularity is {granularity!r}. Expected 'weight'."
                 )
 
-    def _backward_mask(self, kernel: MaskedKernel) -> keras.Variable:
-        with self._model.distribute_strategy.scope():
-            variable = keras.Variable(
-                tf.ones(kernel.weight.shape, kernel.mask.dtype),
-                trainable=False,
-                name="backward_mask",
-            )
-        self._backward.append(variable)
-        return variable
+    def _backward_mask(self, number: int) -> keras.Variable:
+        # Kept from one `fit` to the next, as is the function that writes it.
+        if number == len(self._backward):
+            kernel = self.kernels[number]
+            with self._model.distribute_strategy.scope():
+                variable = keras.Variable(
+                    tf.ones(kernel.weight.shape, kernel.mask.dtype),
+                    trainable=False,
+                    name="backward_mask",
+                )
+            self._backward.append(variable)
+        return self._backward[number]
 
     def _write_all(self, masks, values, backward, fresh):
         for number, kernel in enumerate(self.kernels):

@@ -17,7 +17,6 @@ from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Period
 from cb.sparsity.seeds import fold
 from cb.variables import read
 
@@ -96,6 +95,7 @@ class Reallocation(keras.callbacks.Callback):
             self._batches = dataset
         self._state: dict[str, np.ndarray] | None = None
         self._resolved = False
+        self._compiled: list = [None, None]
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the algorithm's state, to be saved with a checkpoint."""
@@ -111,12 +111,7 @@ class Reallocation(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._check()
-        self._kernels = Kernels(self.model, self.algorithm)
-        self._probe = None
-        if self._needs_data():
-            self._probe = ProbeGradients(
-                self.model, self._kernels.kernels, self._batches
-            )
+        self._prepare()
         fresh = self._state is None
         masks = self._start() if fresh else None
         self._kernels.begin(
@@ -126,8 +121,7 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
         )
-        self._period: Period | None = None
-        self._resolved = False
+        self._period, self._resolved = None, False
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
@@ -166,8 +160,8 @@ class Reallocation(keras.callbacks.Callback):
         name = type(self.algorithm).__name__
         if self._needs_data() and self._batches is None:
             raise InputError(
-                f"Algorithm {name} needs gradients. "
-                "Pass `dataset`, from which probe batches are taken."
+                f"Algorithm {name} needs gradients. Pass `dataset`, from "
+                "which probe batches are taken."
             )
         if self.algorithm.every_step and self.model.steps_per_execution > 1:
             raise InputError(
@@ -175,6 +169,19 @@ class Reallocation(keras.callbacks.Callback):
                 "with `steps_per_execution=1`. Received: "
                 f"steps_per_execution={self.model.steps_per_execution}"
             )
+
+    def _prepare(self):
+        """Look up and trace what is needed, once for a compiled model."""
+        compiled = [self.model, self.model.optimizer]
+        if any(a is not b for a, b in zip(self._compiled, compiled)):
+            self._compiled = compiled
+            self._kernels = Kernels(self.model, self.algorithm)
+            self._probe = None
+            if self._needs_data():
+                self._probe = ProbeGradients(
+                    self.model, self._kernels.kernels, self._batches
+                )
+        self._kernels.read_masks()
 
     def _start(self):
         """Make the state, and the masks of an algorithm that chooses them."""
@@ -214,7 +221,6 @@ class Reallocation(keras.callbacks.Callback):
             self._reallocate(Event(due, number, self._period, self._length))
 
     def _gather(self, number: int) -> dict[str, Connections]:
-        """Return the layers with what the algorithm needs for an event."""
         if self._probe is None:
             return self._kernels.layers()
         count = self.algorithm.num_batches

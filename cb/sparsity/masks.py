@@ -104,10 +104,12 @@ def choose(
     Returns:
         Boolean array of the shape of `where` with `count` true entries.
     """
-    positions = np.flatnonzero(where)
-    picked = random.choice(positions.size, count, replace=False, shuffle=False)
     chosen = np.zeros(where.size, bool)
-    chosen[positions[picked]] = True
+    if count:
+        positions = np.flatnonzero(where)
+        chosen[
+            random.choice(positions, count, replace=False, shuffle=False)
+        ] = True
     return chosen.reshape(where.shape)
 
 

@@ -48,7 +48,7 @@ class DeepRewiring(Reallocation):
 
     eta: float = 0.001
     temperature: float | Mapping[int, float] = 1e-5
-    absolute: float = 1e-5
+    absolute: float = 1e-4
     sign: str = "fixed"
     stop: Time = 1.0
 
@@ -129,17 +129,21 @@ class DeepRewiring(Reallocation):
         del seed
         values = {}
         for key, layer in layers.items():
-            wrong = layer.weights * state[f"sign/{key}"] < 0
-            fresh = masks[key] & ~layer.mask
-            values[key] = np.where(wrong | fresh, 0.0, layer.weights)
-            if layer.mask.all():
-                values[key] = layer.weights
+            weights = layer.weights
+            if not layer.mask.all():
+                wrong = _changed(layer, state[f"sign/{key}"], masks[key])
+                weights = weights.copy()
+                weights.reshape(-1)[wrong] = 0.0
+                weights[masks[key] & ~layer.mask] = 0.0
+            values[key] = weights
         return values
 
     def _rewire(self, layer, sign, random):
         mask = layer.mask
-        dropped = mask & (layer.weights * sign < 0)
-        number = masks.count(dropped)
+        changed = _changed(layer, sign, mask)
+        dropped = np.zeros(mask.shape, bool)
+        dropped.reshape(-1)[changed] = True
+        number = changed.size
         room = mask.size - masks.count(mask)
         # Where there is too little room, the last ones stay where they are,
         # with their sign, and start at zero again.
@@ -157,6 +161,14 @@ class DeepRewiring(Reallocation):
             drawn = random.choice(np.array([-1, 1], np.int8), number)
         sign[grown] = drawn
         return (mask & ~dropped) | grown, sign
+
+
+def _changed(layer, sign, mask) -> np.ndarray:
+    """Return the flat positions within `mask` of weights of another sign."""
+    # This runs after every step, so only active positions are looked at.
+    active = np.flatnonzero(mask)
+    product = layer.weights.reshape(-1)[active] * sign.reshape(-1)[active]
+    return active[product < 0]
 
 
 def _with_noise(layer, deviation, random) -> np.ndarray:

@@ -173,7 +173,9 @@ class Reallocation(keras.callbacks.Callback):
     def _prepare(self):
         """Look up and trace what is needed, once for a compiled model."""
         compiled = [self.model, self.model.optimizer]
-        if any(a is not b for a, b in zip(self._compiled, compiled)):
+        if any(
+            a is not b for a, b in zip(self._compiled, compiled, strict=True)
+        ):
             self._compiled = compiled
             self._kernels = Kernels(self.model, self.algorithm)
             self._probe = None

@@ -29,11 +29,11 @@ def compile_model():
 
 
 @pytest.fixture(params=[1, 2], ids=["one_replica", "two_replicas"])
-def strategy(request):
+def strategy(request, two_replicas):
     """Return a strategy of one replica and one of two."""
     if request.param == 1:
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return two_replicas
 
 
 def _build_model(sparsity=0.5, seed=0, dtype="float32", batch_norm=False):

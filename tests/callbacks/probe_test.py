@@ -64,10 +64,11 @@ def test_layers_are_no_longer_switched_afterwards(
     assert not any(k.layer.straight_through for k in masked_kernels(model))
 
 
-def test_two_replicas_equal_one(build_model, batches, compile_model):
+def test_two_replicas_equal_one(
+    build_model, batches, compile_model, two_replicas
+):
     single = compile_model(build_model())
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_replicas.scope():
         double = compile_model(build_model())
     for index in range(2):
         for one, two in zip(
@@ -79,9 +80,9 @@ def test_two_replicas_equal_one(build_model, batches, compile_model):
 
 
 def test_too_small_a_batch_for_the_replicas_is_refused(
-    build_model, batches, compile_model
+    build_model, batches, compile_model, two_replicas
 ):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with two_replicas.scope():
         model = compile_model(build_model())
     with pytest.raises(ValueError, match="at least 2 examples"):
         probe(model, batches(size=1))(0)

@@ -5,7 +5,6 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import cb
 from cb.callbacks.slots import slots
@@ -110,9 +109,11 @@ def test_a_resumed_training_has_the_same_bits(
 
 
 @pytest.mark.parametrize("name", reallocation.names())
-def test_two_replicas_equal_one(name, build_model, batches, compile_model):
+def test_two_replicas_equal_one(
+    name, build_model, batches, compile_model, two_replicas
+):
     single = compile_model(build_model(), sgd())
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with two_replicas.scope():
         double = compile_model(build_model(), sgd())
     for model in (single, double):
         fit(model, batches(5), callback_for(name, batches), last=1)

@@ -28,6 +28,7 @@ class RunDirectory:
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
         self.evaluation_file = self.path / "evaluation.csv"
+        self.conflicts_file = self.path / "conflicting_layers.csv"
         self.summary_file = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from cb.bundles.history import integral
 from cb.callbacks.bundle_monitor import summarise
+from cb.config import Config
 from cb.datasets.pipeline import unit_scaled
+from cb.datasets.source import Source
 from cb.datasets.source import hold_out
 from cb.errors import InputError
-from cb.evaluation import OpenedRun
 from cb.evaluation import conclude
 from cb.evaluation import open_run
 from cb.evaluation import scored
@@ -58,7 +59,7 @@ def evaluate_conflicts(
     """
     opened = open_run(run_dir, checkpoint, data_dir, strategy)
     config, classes = opened.config, opened.data.source.num_classes
-    x, labels = training_sample(opened, num_samples)
+    x, labels = training_sample(config, opened.data.source, num_samples)
     recorder = Recorder(opened.model, "all" if all_layers else "last")
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
@@ -92,11 +93,12 @@ def evaluate_conflicts(
     return integrals
 
 
-def training_sample(opened: OpenedRun, num_samples: int):
+def training_sample(config: Config, source: Source, num_samples: int):
     """Draw training examples with the run's seed, without augmentation.
 
     Args:
-        opened: `OpenedRun`.
+        config: `Config`.
+        source: `Source` of the data.
         num_samples: Integer.
 
     Returns:
@@ -105,9 +107,8 @@ def training_sample(opened: OpenedRun, num_samples: int):
     Raises:
         InputError: If there are fewer examples.
     """
-    config = opened.config
     examples, _ = hold_out(
-        opened.data.source.train, config.validation_fraction, config.seed
+        source.train, config.validation_fraction, config.seed
     )
     if not 1 <= num_samples <= len(examples):
         raise InputError(

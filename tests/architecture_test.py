@@ -42,6 +42,7 @@ ROOTS = (
     "cb.experiment",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

@@ -138,10 +138,11 @@ def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
 ):
     path = str(make_run(tmp_path / "run", 1).path)
     opened = open_run(path, "last", None, "none")
-    x, labels = training_sample(opened, 40)
-    again, _ = training_sample(open_run(path, "last", None, "none"), 40)
+    source = opened.data.source
+    x, labels = training_sample(opened.config, source, 40)
+    again, _ = training_sample(opened.config, source, 40)
     np.testing.assert_array_equal(x, again)
-    train = opened.data.source.train
+    train = source.train
     known = {
         (row.tobytes(), label)
         for row, label in zip(

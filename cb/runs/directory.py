@@ -34,6 +34,10 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.export = self.path / "export"
 
+    def attempt(self, number: int) -> "RunDirectory":
+        """Return the folder of an attempt of an auto-tuned run."""
+        return RunDirectory(str(self.path / f"attempt_{number}"))
+
     def read_config(self) -> Config:
         """Return the configuration of the run.
 

@@ -24,6 +24,7 @@ def main():
         raise InputError("Conflicting layers are those of a `--run_dir`.")
     with quiet_stderr():
         from cb.conflicts import evaluate_conflicts
+        from cb.evaluation import attempt_folder
         from cb.evaluation import evaluate_run
         from cb.evaluation import evaluate_saved_model
     if values.saved_model:
@@ -36,7 +37,7 @@ def main():
         return
     evaluate = evaluate_conflicts if conflicts else evaluate_run
     evaluate(
-        values.run_dir,
+        attempt_folder(values.run_dir, values.attempt),
         values.checkpoint or ("all" if conflicts else "last"),
         values.data_dir,
         values.strategy,

@@ -17,6 +17,7 @@ from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.datasets.pipeline import evaluation_batches
 from cb.errors import InputError
+from cb.registry import parse_spec
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import EVALUATION_HEADER
@@ -83,6 +84,38 @@ def evaluate_run(
     """
     opened = open_run(run_dir, checkpoint, data_dir, strategy)
     return conclude(opened.run, checkpoint, [*scored(opened, checkpoint)])
+
+
+def attempt_folder(run_dir: str, attempt: int | None) -> str:
+    """Return where an attempt of an auto-tuned run is.
+
+    Args:
+        run_dir: String, a run folder, auto-tuned or not.
+        attempt: Integer; `None` for the final one.
+
+    Returns:
+        String, a folder; of a run that is not auto-tuned, its own.
+
+    Raises:
+        InputError: If there is no such attempt.
+    """
+    run = RunDirectory(run_dir)
+    if parse_spec(run.read_config().auto_tune).name == "none":
+        if attempt is not None:
+            raise InputError(
+                "Argument `attempt` needs the folder of an auto-tuned run. "
+                f"Received: attempt={attempt}, run_dir={run_dir!r}"
+            )
+        return run_dir
+    if attempt is None:
+        summary = run.read_summary()
+        if summary is None:
+            raise InputError(
+                f"Auto-tune in {run_dir!r} has found no architecture. "
+                "Expected `--attempt` with the number of an attempt."
+            )
+        attempt = summary["final_attempt"]
+    return str(run.attempt(attempt).path)
 
 
 def open_run(

@@ -27,6 +27,11 @@ flags.DEFINE_integer(
     "How many training examples to measure bundles with, 64 by default; of "
     "the last layer without --all_conflict_layers.",
 )
+flags.DEFINE_integer(
+    "attempt",
+    None,
+    "Which attempt of an auto-tuned run; by default the final one.",
+)
 flags.DEFINE_string("dataset", None, "Data set for --saved_model.")
 flags.DEFINE_string("data_dir", None, "Folder of prepared data sets.")
 flags.DEFINE_string(

@@ -3,6 +3,7 @@
 Without flags: a perceptron at 90 % sparsity on embedded digits.
 """
 
+from cb.registry import parse_spec
 from flags import command
 from flags import data
 from flags import experiment
@@ -18,8 +19,9 @@ def main():
     # TensorFlow takes seconds to import; `--help` and typos need it not.
     with quiet_stderr():
         from cb.training import train
-
-    train(config, sources)
+        from cb.tuning import tune
+    tuned = parse_spec(config.auto_tune).name != "none"
+    (tune if tuned else train)(config, sources)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ NOT_IDENTITY = (
     "save_every",
 )
 SPECS = (
+    "auto_tune",
     "dataset",
     "distribution",
     "learning_rate_schedule",
@@ -82,6 +83,7 @@ class Config:
     save_every: Time = "1ep"
     print_every: int = 100
     evaluate_train: bool = False
+    auto_tune: str = "none"
 
     def __post_init__(self):
         hints = typing.get_type_hints(Config)

@@ -11,6 +11,7 @@ from cb import conversion
 from cb import datasets
 from cb import distribute
 from cb import models
+from cb.bundles import settings
 from cb.callbacks.checkpointing import AverageStatistics
 from cb.callbacks.checkpointing import Checkpointing
 from cb.callbacks.pictures import Pictures
@@ -36,6 +37,7 @@ from cb.sparsity.seeds import fold
 TOP = 5
 
 REGISTRIES = {
+    "auto_tune": settings.REGISTRY,
     "dataset": datasets.REGISTRY,
     "distribution": distributions.REGISTRY,
     "learning_rate_schedule": learning_rates.REGISTRY,
@@ -237,7 +239,7 @@ def fit(
     length = data.batches.steps_per_epoch
     ends = [epoch + 1, config.epochs] if batch else [config.epochs]
     for end in ends:
-        if epoch >= end:
+        if epoch >= end or model.stop_training:
             continue
         # An epoch begun takes a `fit` of its own for the rest of it.
         model.fit(

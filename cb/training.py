@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from cb import distribute
 from cb import experiment
+from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import slots
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
@@ -50,7 +52,6 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         print(f"Finished already, nothing to do: {run.path}")
         print_summary(summary)
         return summary
-    interactive = sys.stdout.isatty()
     data = experiment.build_data(config, strategy.num_replicas_in_sync)
     horizon = data.horizon(config.epochs)
     with strategy.scope():
@@ -60,21 +61,60 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         )
     if config.initialize_from:
         initialize(model, config.initialize_from)
+    summary = complete(model, config, sources, data, run, started)
+    print_summary(summary)
+    return summary
+
+
+def complete(
+    model: keras.Model,
+    config: Config,
+    sources: dict[str, str],
+    data: experiment.Data,
+    run: RunDirectory,
+    started: float,
+    extra: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
+    """Train a model from where its run stopped, and write all of the run.
+
+    Args:
+        model: Compiled Keras model.
+        config: `Config`, complete.
+        sources: Dict of field to where its value came from.
+        data: `Data`.
+        run: `RunDirectory`.
+        started: Float, what `time.monotonic` was at the start.
+        extra: Callbacks. One of class `AutoTune` may end the training
+            early; then there is neither export nor summary.
+
+    Returns:
+        Dict, the summary; empty after an early end.
+    """
+    interactive = sys.stdout.isatty()
     slots(model.optimizer, [k.weight for k in masked_kernels(model)])
     callbacks = experiment.build_callbacks(config, data, run, interactive)
+    callbacks.others.extend(extra)
+    gates = [callback for callback in extra if isinstance(callback, AutoTune)]
+    for gate in gates:
+        callbacks.checkpointing.callbacks["auto_tune"] = gate
     print_start(config, data, model, run)
     with run.locked():
         run.write_config(config, sources)
         run.summary_file.unlink(missing_ok=True)
         position = find_position(config, data, model, callbacks, run)
-        experiment.fit(model, config, data, callbacks, position, interactive)
+        # A gate restored from a checkpoint may have closed already.
+        if not any(gate.outcome for gate in gates):
+            experiment.fit(
+                model, config, data, callbacks, position, interactive
+            )
+        if any(gate.outcome for gate in gates):
+            return {}
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, "last", "test", scores)
         save(model, str(run.export))
         summary = summarize(config, model, scores, run)
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
-    print_summary(summary)
     return summary
 
 

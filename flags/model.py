@@ -34,6 +34,13 @@ flags.DEFINE_list(
     "exclude", Config.exclude, "Patterns of the names of layers left dense."
 )
 flags.DEFINE_string(
+    "auto_tune",
+    Config.auto_tune,
+    "Whether to train again without the blocks that have conflicts, such as "
+    "'auto_tune(rule=\"truncate\", checks=2)', one of "
+    f"{sorted(registered_names('cb.bundles.settings'))}.",
+)
+flags.DEFINE_string(
     "reallocation",
     Config.reallocation,
     "How connections move, such as 'rigl(drop_fraction=0.3, every=100)', one "

@@ -36,7 +36,14 @@ ALLOWED = {
     },
     "cb.export": {*BASE, "cb.conversion", "cb.layers"},
 }
-ROOTS = ("cb.experiment", "cb.training", "cb.evaluation", "cb.summary")
+ROOTS = (
+    "cb.conflicts",
+    "cb.evaluation",
+    "cb.experiment",
+    "cb.summary",
+    "cb.training",
+    "cb.tuning",
+)
 
 
 def modules(folder):

@@ -355,6 +355,14 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, flags, message):
         (["--run_dir=nowhere"], "'nowhere'"),
         (["--saved_model=nowhere"], "--dataset"),
         (["--saved_model=nowhere", "--dataset=digits"], "'nowhere'"),
+        (
+            [
+                "--saved_model=nowhere",
+                "--dataset=digits",
+                "--all_conflict_layers",
+            ],
+            "--run_dir",
+        ),
     ],
 )
 def test_bad_input_of_evaluate_is_one_line(tmp_path, flags, message):

@@ -90,6 +90,14 @@ class AutoTune(BundleMonitor):
         self.outcome: str | None = None
         self.kept: list[int] | None = None
         self.next_blocks: tuple[int, ...] | None = None
+        self._restored = 0
+
+    def set_state(self, state):
+        """Continue from saved checks, the last of which may end the fit."""
+        super().set_state(state)
+        self._restored = len(self.steps)
+        if self.measurements:
+            self._judge()
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -103,7 +111,8 @@ class AutoTune(BundleMonitor):
         self.outcome = self.kept = self.next_blocks = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.when == "before" and epoch < self.checks:
+        # An epoch gone on with was looked at before it began.
+        if self.when == "before" and self._restored <= epoch < self.checks:
             self._gate()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -114,7 +123,13 @@ class AutoTune(BundleMonitor):
         super().on_epoch_end(epoch, logs)
 
     def _gate(self):
-        entropies = [measured.entropy for measured in self.check()]
+        self.check()
+        self._judge()
+        if self.outcome is not None:
+            self.model.stop_training = True
+
+    def _judge(self):
+        entropies = [measured.entropy for measured in self.measurements[-1]]
         if not all(map(math.isfinite, entropies)):
             self.outcome = "diverged"
         elif entropies[-1] > self.tolerance:
@@ -123,5 +138,3 @@ class AutoTune(BundleMonitor):
                 self.blocks, entropies, self.rule, self.tolerance
             )
             self.next_blocks = counts(self.blocks, self.kept)
-        if self.outcome is not None:
-            self.model.stop_training = True

@@ -17,10 +17,9 @@ from cb.errors import InputError
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
+from cb.runs.metrics_csv import CONFLICTS_HEADER
 from cb.sparsity.schedules import Period
 from cb.variables import read
-
-CSV_HEADER = ("checkpoint", "layer", "name", "value")
 
 
 class BundleMonitor(keras.callbacks.Callback):
@@ -215,16 +214,30 @@ class BundleMonitor(keras.callbacks.Callback):
             self._summarise()
 
     def _summarise(self):
-        step = self.steps[-1]
-        most = np.log(self._labels.max() + 1.0)
-        with self._writer.as_default(step):
-            for measured in self.measurements[-1]:
-                prefix = f"bundles/{measured.layer}"
-                tf.summary.scalar(f"{prefix}/count", measured.bundles)
-                tf.summary.scalar(f"{prefix}/entropy", measured.entropy)
-            image = heat_map(self._table("entropy"), most)
-            tf.summary.image("bundles/entropy_over_time", image[None])
+        with self._writer.as_default(self.steps[-1]):
+            summarise(
+                self.measurements[-1],
+                self._table("entropy"),
+                int(self._labels.max()) + 1,
+            )
         self._writer.flush()
+
+
+def summarise(measured: list[Measurement], entropies, num_classes: int) -> None:
+    """Write a check to the default writer of TensorBoard, at its step.
+
+    Args:
+        measured: List of `Measurement`, one a layer.
+        entropies: Float array `(checks, layers)`, of this and all checks
+            before.
+        num_classes: Integer.
+    """
+    for item in measured:
+        prefix = f"bundles/{item.layer}"
+        tf.summary.scalar(f"{prefix}/count", item.bundles)
+        tf.summary.scalar(f"{prefix}/entropy", item.entropy)
+    image = heat_map(entropies, float(np.log(num_classes)))
+    tf.summary.image("bundles/entropy_over_time", image[None])
 
 
 def write_csv(path, rows) -> None:
@@ -239,7 +252,7 @@ def write_csv(path, rows) -> None:
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(CSV_HEADER)
+        writer.writerow(CONFLICTS_HEADER)
         writer.writerows(rows)
     # A reader, or a kill, finds the old file or the new one.
     partial.replace(path)

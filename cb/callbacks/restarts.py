@@ -103,9 +103,7 @@ def auto_tune(
 
     - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
     """
-    for control in controls:
-        if control not in CONTROLS:
-            raise unknown("control of auto-tune", control, CONTROLS)
+    check_controls(controls)
     store = _Store(directory, tuple(blocks))
     attempts = store.attempts
     model = store.load(builder) if attempts else None
@@ -137,6 +135,13 @@ def auto_tune(
             )
             run(kind, chosen, None)
     return Tuning(model, list(attempts))
+
+
+def check_controls(controls: Sequence[str]) -> None:
+    """Raise `InputError` if a control is unknown."""
+    for control in controls:
+        if control not in CONTROLS:
+            raise unknown("control of auto-tune", control, CONTROLS)
 
 
 def transfer(old: keras.Model, new: keras.Model, kept: Sequence[int]) -> None:

@@ -106,15 +106,19 @@ class CheckpointFolder:
         Raises:
             InputError: If it is not there or not intact.
         """
+        self.require(name)
         try:
             return load(self.file(name))
-        except FileNotFoundError:
+        except CorruptCheckpoint as error:
+            raise InputError(f"Checkpoint is not intact: {error}") from error
+
+    def require(self, name: str | int) -> None:
+        """Raise `InputError` if there is no checkpoint of this name."""
+        if not self.file(name).exists():
             raise InputError(
                 f"Checkpoint {str(name)!r} does not exist. Expected one of "
                 f"{self.names()} in {str(self.path)!r}."
-            ) from None
-        except CorruptCheckpoint as error:
-            raise InputError(f"Checkpoint is not intact: {error}") from error
+            )
 
     def latest(self) -> tuple[Checkpoint | None, list[str]]:
         """Find the latest intact checkpoint to go on from.

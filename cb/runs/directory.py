@@ -28,10 +28,15 @@ class RunDirectory:
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
         self.evaluation_file = self.path / "evaluation.csv"
+        self.conflicts_file = self.path / "conflicting_layers.csv"
         self.summary_file = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.export = self.path / "export"
+
+    def attempt(self, number: int) -> "RunDirectory":
+        """Return the folder of an attempt of an auto-tuned run."""
+        return RunDirectory(str(self.path / f"attempt_{number}"))
 
     def read_config(self) -> Config:
         """Return the configuration of the run.

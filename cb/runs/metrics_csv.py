@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 METRICS_HEADER = ("step", "epoch", "name", "value")
 EVALUATION_HEADER = ("checkpoint", "split", "name", "value")
+CONFLICTS_HEADER = ("checkpoint", "layer", "name", "value")
 
 
 class LongCsv:

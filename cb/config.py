@@ -17,6 +17,7 @@ from cb.errors import InputError
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.sparsity.amount import parse_sparsity
 from cb.sparsity.schedules import Time
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -35,11 +36,14 @@ NOT_IDENTITY = (
 SPECS = (
     "dataset",
     "distribution",
+    "granularity",
     "learning_rate_schedule",
     "model",
     "optimizer",
     "reallocation",
+    "regularization",
     "strategy",
+    "weight_sharing",
 )
 
 
@@ -59,11 +63,13 @@ class Config:
     validation_fraction: float = 0.1
     augmentation: str = "none"
     model: str = "mlp"
-    sparsity: float = 0.9
+    sparsity: float | str = "0.9"
     distribution: str = "erk"
     granularity: str = "weight"
     include: list[str] | None = None
     exclude: list[str] | None = None
+    regularization: str = "none"
+    weight_sharing: str = "none"
     reallocation: str = "rigl"
     optimizer: str = "sgd(momentum=0.9, nesterov=True)"
     learning_rate: float = 0.1
@@ -94,7 +100,7 @@ class Config:
             parse_spec(getattr(self, name))
 
     def _check_ranges(self):
-        _check(self, "sparsity", 0.0 <= self.sparsity < 1.0, "in [0, 1)")
+        parse_sparsity(self.sparsity)
         _check(
             self,
             "validation_fraction",
@@ -240,7 +246,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     if list[str] in kinds and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if str in kinds and float in kinds and isinstance(value, str):
-        # A time that came from the command line as text.
+        # A time or a number that came from the command line as text.
         with contextlib.suppress(ValueError, SyntaxError):
             value = ast.literal_eval(value)
     if float in kinds and int not in kinds and type(value) is int:
@@ -267,7 +273,8 @@ def _check(config: Config, name: str, good: bool, expected: str) -> None:
 
 def default_run_dir(config: Config) -> str:
     """Return `runs/<name or model>[_<job_idx>]_<hash>`."""
-    name = config.name or parse_spec(config.model).name
+    model = pathlib.Path(parse_spec(config.model).name)
+    name = config.name or model.stem
     parts = [name, config.short_hash()]
     if config.job_idx is not None:
         parts.insert(1, str(config.job_idx))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,14 +20,18 @@ from cb.callbacks.progress import StopWhenNotFinite
 from cb.callbacks.reallocation import Reallocation
 from cb.callbacks.run_logger import RunLogger
 from cb.config import Config
+from cb.conversion import Report
 from cb.datasets import augmentation
 from cb.datasets.pipeline import TrainingBatches
 from cb.datasets.pipeline import evaluation_batches
 from cb.datasets.source import Source
 from cb.datasets.source import hold_out
 from cb.errors import InputError
+from cb.layers import granularity
+from cb.layers import regularizers
 from cb.optimization import learning_rates
 from cb.optimization import optimizers
+from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
 from cb.sparsity import distributions
 from cb.sparsity import reallocation
@@ -35,14 +40,19 @@ from cb.sparsity.seeds import fold
 
 TOP = 5
 
-REGISTRIES = {
-    "dataset": datasets.REGISTRY,
-    "distribution": distributions.REGISTRY,
-    "learning_rate_schedule": learning_rates.REGISTRY,
-    "model": models.REGISTRY,
-    "optimizer": optimizers.REGISTRY,
-    "reallocation": reallocation.REGISTRY,
-    "strategy": distribute.REGISTRY,
+# What writes out the defaults of a part, by the field that names it.
+COMPLETE = {
+    "augmentation": augmentation.complete,
+    "dataset": datasets.REGISTRY.complete,
+    "distribution": distributions.REGISTRY.complete,
+    "granularity": granularity.REGISTRY.complete,
+    "learning_rate_schedule": learning_rates.REGISTRY.complete,
+    "model": models.complete,
+    "optimizer": optimizers.REGISTRY.complete,
+    "reallocation": reallocation.REGISTRY.complete,
+    "regularization": regularizers.REGISTRY.complete,
+    "strategy": distribute.REGISTRY.complete,
+    "weight_sharing": conversion.WEIGHT_SHARING.complete,
 }
 
 
@@ -53,10 +63,9 @@ def completed(config: Config) -> Config:
         InputError: If a name or a keyword in a spec is unknown.
     """
     specs: dict[str, Any] = {
-        field: str(registry.complete(getattr(config, field)))
-        for field, registry in REGISTRIES.items()
+        field: str(complete(getattr(config, field)))
+        for field, complete in COMPLETE.items()
     }
-    specs["augmentation"] = augmentation.complete(config.augmentation)
     return dataclasses.replace(config, **specs)
 
 
@@ -102,20 +111,57 @@ def build_data(config: Config, replicas: int) -> Data:
     )
 
 
-def build_model(config: Config, source: Source) -> keras.Model:
-    """Build the sparse model, its weights and masks drawn from the seed."""
+def build_model(
+    config: Config,
+    source: Source,
+    report: Callable[[Report], object] | None = None,
+) -> keras.Model:
+    """Build the sparse model, its weights and masks drawn from the seed.
+
+    Args:
+        config: `Config`.
+        source: `Source`, for its shapes.
+        report: Callable that is given the `Report` of what became sparse.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If a part is wrong or two of them do not go together.
+    """
+    _check_weight_sharing(config)
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
-    return conversion.sparsify(
-        model,
-        config.sparsity,
+    return conversion.WEIGHT_SHARING.build(
+        config.weight_sharing,
+        model=model,
+        sparsity=config.sparsity,
         distribution=config.distribution,
         include=config.include,
         exclude=config.exclude,
         granularity=config.granularity,
+        regularization=config.regularization,
         seed=config.seed,
+        report=report,
     )
+
+
+def _has_masks(config: Config) -> bool:
+    return parse_spec(config.weight_sharing).name == "none"
+
+
+def _check_weight_sharing(config: Config) -> None:
+    if _has_masks(config):
+        return
+    for field, only in (("reallocation", "static"), ("regularization", "none")):
+        value = getattr(config, field)
+        if parse_spec(value).name != only:
+            raise InputError(
+                f"Argument `{field}` must be {only!r} with weight_sharing="
+                f"{config.weight_sharing!r}, which leaves no masks. "
+                f"Received: {field}={value!r}"
+            )
 
 
 def compile_model(
@@ -149,7 +195,7 @@ def compile_model(
 class Callbacks:
     """The callbacks of a run that others have to reach."""
 
-    reallocation: Reallocation
+    movers: dict[str, Reallocation]
     logger: RunLogger
     checkpointing: Checkpointing
     others: list[keras.callbacks.Callback]
@@ -157,7 +203,7 @@ class Callbacks:
     def in_order(self) -> list[keras.callbacks.Callback]:
         """Return all: what changes the state, what writes, what saves."""
         return [
-            self.reallocation,
+            *self.movers.values(),
             AverageStatistics(),
             StopWhenNotFinite(),
             self.logger,
@@ -184,18 +230,12 @@ def build_callbacks(
         logger.log_event(step, changes)
         pictures.note(step, changes)
 
-    mover = Reallocation(
-        config.reallocation,
-        dataset=data.batches.probe,
-        seed=config.seed,
-        total_steps=horizon.total_steps,
-        steps_per_epoch=steps_per_epoch,
-        on_event=on_event,
-    )
-    mover.algorithm.period(horizon)  # Refuses bad times before the start.
+    movers = {}
+    if _has_masks(config):
+        movers["reallocation"] = _build_mover(config, data, on_event)
     checkpointing = Checkpointing(
         run.checkpoints,
-        {"reallocation": mover},
+        movers,
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,
         save_every=max(horizon.steps(config.save_every, "save_every"), 1),
@@ -211,7 +251,21 @@ def build_callbacks(
                 lambda: data.batches.seconds_waited,
             )
         )
-    return Callbacks(mover, logger, checkpointing, others)
+    return Callbacks(movers, logger, checkpointing, others)
+
+
+def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
+    horizon = data.horizon(config.epochs)
+    mover = Reallocation(
+        config.reallocation,
+        dataset=data.batches.probe,
+        seed=config.seed,
+        total_steps=horizon.total_steps,
+        steps_per_epoch=horizon.steps_per_epoch,
+        on_event=on_event,
+    )
+    mover.algorithm.period(horizon)  # Refuses bad times before the start.
+    return mover
 
 
 def fit(

@@ -15,6 +15,7 @@ from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
+from cb.conversion import Report
 from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
@@ -54,7 +55,8 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     data = experiment.build_data(config, strategy.num_replicas_in_sync)
     horizon = data.horizon(config.epochs)
     with strategy.scope():
-        model = experiment.build_model(config, data.source)
+        reports: list[Report] = []
+        model = experiment.build_model(config, data.source, reports.append)
         experiment.compile_model(
             model, config, horizon, data.source.num_classes
         )
@@ -71,7 +73,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, "last", "test", scores)
         save(model, str(run.export))
-        summary = summarize(config, model, scores, run)
+        summary = summarize(config, model, reports, scores, run)
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     print_summary(summary)

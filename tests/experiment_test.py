@@ -1,0 +1,171 @@
+"""What flags say becomes of the model and of its training."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from cb import datasets
+from cb import experiment
+from cb.config import Config
+from cb.config import default_run_dir
+from cb.errors import InputError
+from cb.layers import TiedDense
+from cb.layers.masked import masked_kernels
+from cb.runs.directory import RunDirectory
+from cb.summary import summarize
+from cb.variables import read
+
+
+def configuration(**values):
+    """Return a complete configuration of a small model."""
+    values = {"model": "mlp(units=(16, 16))", "epochs": 4, **values}
+    return experiment.completed(Config(**values))
+
+
+def build(**values):
+    """Build the model of a configuration on digits."""
+    return experiment.build_model(
+        configuration(**values), datasets.load("digits")
+    )
+
+
+def densities(model):
+    return {
+        kernel.name: float(np.mean(read(kernel.mask) != 0))
+        for kernel in masked_kernels(model)
+    }
+
+
+def test_a_map_of_sparsities_holds_for_kinds_and_names():
+    model = build(
+        model="small_cnn(filters=(4, 4), units=16)",
+        sparsity="conv=0.5,logits=0.75",
+    )
+    found = densities(model)
+    assert found.pop("logits") == 0.25
+    assert set(found.values()) == {0.5}
+    assert len(found) == 2
+
+
+def test_a_number_may_come_as_text():
+    assert Config(sparsity="0.5").sparsity == 0.5
+    assert Config(sparsity="0.5") == Config(sparsity=0.5)
+    assert Config().sparsity == 0.9
+
+
+@pytest.mark.parametrize("sparsity", ["conv=2", "conv=", "many", "1.0"])
+def test_bad_sparsities_are_refused_before_anything_is_built(sparsity):
+    with pytest.raises(InputError, match=r"in \[0, 1\)"):
+        Config(sparsity=sparsity)
+
+
+def test_a_pattern_that_matches_nothing_is_refused():
+    with pytest.raises(InputError, match="matches no layer.*'conv'"):
+        build(sparsity="conv=0.5")
+
+
+def test_the_summary_repeats_what_was_asked_of_every_layer(tmp_path):
+    config = configuration(sparsity="hidden_*=0.5,logits=0.75")
+    reports = []
+    model = experiment.build_model(
+        config, datasets.load("digits"), reports.append
+    )
+    for kernel in masked_kernels(model):
+        kernel.mask.assign(np.ones(kernel.mask.shape, bool))
+    run = RunDirectory(str(tmp_path))
+    summary = summarize(config, model, reports, {"accuracy": 1.0}, run)
+    asked = {row["layer"]: row["density_asked"] for row in summary["layers"]}
+    assert asked == {"hidden_1": 0.5, "hidden_2": 0.5, "logits": 0.25}
+
+
+def test_cells_of_weights_live_and_die_together():
+    model = build(granularity="block(rows=4, columns=2)", sparsity=0.5)
+    for kernel in masked_kernels(model):
+        rows, columns = kernel.mask.shape
+        mask = read(kernel.mask).reshape(rows // 4, 4, columns // 2, 2)
+        assert set(np.unique(mask.sum(axis=(1, 3)))) == {0, 8}
+    assert configuration(granularity="block(2)").granularity == (
+        "block(rows=2, columns=4)"
+    )
+
+
+def test_a_regularizer_is_given_to_the_masked_kernels():
+    model = build(regularization="l1(1e-5)")
+    for kernel in masked_kernels(model):
+        penalty = kernel.layer.kernel_regularizer
+        assert isinstance(penalty, keras.regularizers.L1)
+        assert float(penalty.l1) == pytest.approx(1e-5)
+
+
+def test_shared_weights_take_the_place_of_masks():
+    config = {
+        "weight_sharing": "tied(rescale_gradient=True)",
+        "reallocation": "static",
+        "sparsity": 0.75,
+    }
+    model = build(**config)
+    tied = [layer for layer in model.layers if isinstance(layer, TiedDense)]
+    assert len(tied) == 3
+    assert all(layer.rescale_gradient for layer in tied)
+    assert masked_kernels(model) == []
+    biases = 16 + 16 + 10
+    values = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    weights = 64 * 16 + 16 * 16 + 16 * 10
+    assert values == weights // 4 + biases
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"weight_sharing": "tied"}, "`reallocation` must be 'static'"),
+        (
+            {
+                "weight_sharing": "tied",
+                "reallocation": "static",
+                "regularization": "l1",
+            },
+            "`regularization` must be 'none'",
+        ),
+        ({"weight_sharing": "tide"}, "Did you mean 'tied'"),
+        ({"granularity": "blok"}, "Did you mean 'block'"),
+        ({"granularity": "block(rows=0)"}, "rows=0"),
+        ({"regularization": "l3"}, "Unknown regularization"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        build(**values)
+
+
+USER_MODEL = '''
+import keras
+
+import cb
+
+
+@cb.models.REGISTRY.register("mine")
+def mine(input_shape, num_classes, width=4):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Dense(width, activation="relu", name="hidden")(x)
+    outputs = keras.layers.Dense(num_classes, name="head")(x)
+    model = keras.Model(inputs, outputs, name="mine")
+    model.always_dense = ["head"]
+    return model
+'''
+
+
+def test_a_model_is_a_file_of_the_user(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(USER_MODEL)
+    config = configuration(model=f"{file}", sparsity=0.5)
+    assert config.model == f"{file}(width=4)"
+    assert experiment.completed(config) == config
+    assert default_run_dir(config).startswith("runs/mine_")
+    model = experiment.build_model(config, datasets.load("digits"))
+    assert set(densities(model)) == {"hidden"}
+    everything = dataclasses.replace(config, exclude=[])
+    model = experiment.build_model(everything, datasets.load("digits"))
+    assert set(densities(model)) == {"hidden", "head"}

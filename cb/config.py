@@ -39,6 +39,7 @@ SPECS = (
     "granularity",
     "learning_rate_schedule",
     "model",
+    "normalization",
     "optimizer",
     "reallocation",
     "regularization",
@@ -63,6 +64,7 @@ class Config:
     validation_fraction: float = 0.1
     augmentation: str = "none"
     model: str = "mlp"
+    normalization: str = "batch"
     sparsity: float | str = "0.9"
     distribution: str = "erk"
     granularity: str = "weight"

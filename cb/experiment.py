@@ -28,6 +28,7 @@ from cb.datasets.source import Source
 from cb.datasets.source import hold_out
 from cb.errors import InputError
 from cb.layers import granularity
+from cb.layers import normalization
 from cb.layers import regularizers
 from cb.optimization import learning_rates
 from cb.optimization import optimizers
@@ -41,13 +42,14 @@ from cb.sparsity.seeds import fold
 TOP = 5
 
 # What writes out the defaults of a part, by the field that names it.
-COMPLETE = {
+COMPLETE: dict[str, Callable[..., Any]] = {
     "augmentation": augmentation.complete,
     "dataset": datasets.REGISTRY.complete,
     "distribution": distributions.REGISTRY.complete,
     "granularity": granularity.REGISTRY.complete,
     "learning_rate_schedule": learning_rates.REGISTRY.complete,
     "model": models.complete,
+    "normalization": normalization.REGISTRY.complete,
     "optimizer": optimizers.REGISTRY.complete,
     "reallocation": reallocation.REGISTRY.complete,
     "regularization": regularizers.REGISTRY.complete,
@@ -133,7 +135,9 @@ def build_model(
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
-    return conversion.WEIGHT_SHARING.build(
+    # The sparse form first: what a model keeps dense is an attribute that
+    # copies do not have.
+    model = conversion.WEIGHT_SHARING.build(
         config.weight_sharing,
         model=model,
         sparsity=config.sparsity,
@@ -144,6 +148,10 @@ def build_model(
         regularization=config.regularization,
         seed=config.seed,
         report=report,
+    )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return normalization.REGISTRY.build(
+        config.normalization, model=model, batch=config.batch_size // replicas
     )
 
 
@@ -261,7 +269,7 @@ def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
         dataset=data.batches.probe,
         seed=config.seed,
         total_steps=horizon.total_steps,
-        steps_per_epoch=horizon.steps_per_epoch,
+        steps_per_epoch=data.batches.steps_per_epoch,
         on_event=on_event,
     )
     mover.algorithm.period(horizon)  # Refuses bad times before the start.

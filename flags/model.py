@@ -13,6 +13,12 @@ flags.DEFINE_string(
     "such as 'my/model.py(width=3)'.",
 )
 flags.DEFINE_string(
+    "normalization",
+    Config.normalization,
+    "batch (what the model has), or 'ghost(size=128)': every batch "
+    "normalization over virtual batches of that size on each replica.",
+)
+flags.DEFINE_string(
     "sparsity",
     Config.sparsity,
     "Part of the masked weights that is inactive, in [0, 1), or one for each "

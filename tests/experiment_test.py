@@ -8,9 +8,11 @@ import pytest
 
 from cb import datasets
 from cb import experiment
+from cb.callbacks.probe import ProbeGradients
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.errors import InputError
+from cb.layers import GhostBatchNormalization
 from cb.layers import TiedDense
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
@@ -99,6 +101,24 @@ def test_a_regularizer_is_given_to_the_masked_kernels():
         assert float(penalty.l1) == pytest.approx(1e-5)
 
 
+def test_the_gradient_of_a_probe_holds_the_penalty():
+    source = datasets.load("digits")
+    batch = source.train.features[:7], source.train.labels[:7]
+    gradients = []
+    for strength in (0.0, 0.5):
+        model = build(regularization=f"l2({strength})")
+        model.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        kernels = masked_kernels(model)
+        probe = ProbeGradients(model, kernels, lambda index: batch)
+        gradients.append(probe(0))
+    for kernel, without, penalized in zip(kernels, *gradients, strict=True):
+        # The penalty is half the squares: its gradient is the weight.
+        expected = without + read(kernel.mask) * read(kernel.weight)
+        np.testing.assert_allclose(penalized, expected, atol=1e-6)
+
+
 def test_shared_weights_take_the_place_of_masks():
     config = {
         "weight_sharing": "tied(rescale_gradient=True)",
@@ -139,7 +159,68 @@ def test_parts_that_do_not_go_together_are_refused(values, message):
         build(**values)
 
 
-USER_MODEL = '''
+def ghosts(model):
+    return [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
+NORMALIZED = "mnist_mlp"
+
+
+def test_every_batch_normalization_becomes_one_over_ghosts():
+    plain = build(model=NORMALIZED)
+    model = build(
+        model=NORMALIZED,
+        normalization="ghost(size=10, running_statistics='per_step', "
+        "momentum=0.5)",
+    )
+    assert len(ghosts(model)) == len(ghosts(plain)) == 3
+    for layer in ghosts(model):
+        assert isinstance(layer, GhostBatchNormalization)
+        assert layer.virtual_batch_size == 10
+        assert layer.running_statistics == "per_step"
+        assert layer.momentum == 0.5
+    for one, other in zip(
+        masked_kernels(plain), masked_kernels(model), strict=True
+    ):
+        assert one.key == other.key
+        np.testing.assert_array_equal(read(one.mask), read(other.mask))
+        np.testing.assert_array_equal(read(one.weight), read(other.weight))
+
+
+@pytest.mark.parametrize(
+    "normalization, message",
+    [
+        ("ghost(size=0)", "`size`.*positive integer.*size=0"),
+        ("ghost(size=20, remainder='error')", "size=20, a batch of 50"),
+        ("ghost(remainder='eror')", "Did you mean 'error'"),
+        ("ghost(sise=3)", "Did you mean 'size'"),
+        ("goast", "Did you mean 'ghost'"),
+    ],
+)
+def test_bad_ghosts_are_refused(normalization, message):
+    with pytest.raises(InputError, match=message):
+        build(model=NORMALIZED, normalization=normalization)
+
+
+def test_ghosts_need_a_batch_normalization():
+    with pytest.raises(InputError, match="no `BatchNormalization`"):
+        build(normalization="ghost")
+
+
+def test_the_batch_of_a_replica_decides_under_error(two_replicas):
+    with two_replicas.scope():
+        build(model=NORMALIZED, normalization="ghost(5, remainder='error')")
+        with pytest.raises(InputError, match="a batch of 25"):
+            build(
+                model=NORMALIZED, normalization="ghost(10, remainder='error')"
+            )
+
+
+USER_MODEL = """
 import keras
 
 import cb
@@ -154,7 +235,7 @@ def mine(input_shape, num_classes, width=4):
     model = keras.Model(inputs, outputs, name="mine")
     model.always_dense = ["head"]
     return model
-'''
+"""
 
 
 def test_a_model_is_a_file_of_the_user(tmp_path):

@@ -48,6 +48,22 @@ SPECS = (
 )
 
 
+AT_LEAST_1 = (
+    "batch_size",
+    "epochs",
+    "gradient_accumulation",
+    "print_every",
+    "reference_batch_size",
+)
+AT_LEAST_0 = (
+    "checkpoint_every",
+    "initial_epoch",
+    "mixup",
+    "seed",
+    "warmup_epochs",
+)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything that a training run depends on.
@@ -76,6 +92,14 @@ class Config:
     optimizer: str = "sgd(momentum=0.9, nesterov=True)"
     learning_rate: float = 0.1
     learning_rate_schedule: str = "cosine"
+    learning_rate_scaling: str = "none"
+    reference_batch_size: int | None = None
+    regime_adaptation: bool = False
+    warmup_epochs: float = 0.0
+    global_clipnorm: float | None = None
+    gradient_accumulation: int = 1
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
     batch_size: int = 50
     epochs: int = 30
     seed: int = 0
@@ -110,9 +134,14 @@ class Config:
             "in [0, 1)",
         )
         _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
-        for name in ("batch_size", "epochs", "print_every"):
-            _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("initial_epoch", "checkpoint_every", "seed"):
+        clip = self.global_clipnorm
+        _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
+        smooth = 0.0 <= self.label_smoothing <= 1.0
+        _check(self, "label_smoothing", smooth, "in [0, 1]")
+        for name in AT_LEAST_1:
+            good = getattr(self, name) is None or getattr(self, name) >= 1
+            _check(self, name, good, "at least 1")
+        for name in AT_LEAST_0:
             _check(self, name, getattr(self, name) >= 0, "at least 0")
         if self.initial_epoch >= self.epochs:
             raise InputError(
@@ -122,6 +151,11 @@ class Config:
             )
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
+
+    @property
+    def update_batch(self) -> int:
+        """The examples that one update of the weights sees."""
+        return self.batch_size * self.gradient_accumulation
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as values that JSON can hold."""

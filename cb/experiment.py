@@ -1,13 +1,13 @@
 """The one composition root: from a configuration to a trained model."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from cb import compilation
 from cb import conversion
 from cb import datasets
 from cb import distribute
@@ -38,8 +38,6 @@ from cb.sparsity import distributions
 from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
-
-TOP = 5
 
 # What writes out the defaults of a part, by the field that names it.
 COMPLETE: dict[str, Callable[..., Any]] = {
@@ -80,11 +78,22 @@ class Data:
     train: tf.data.Dataset
     validation: tf.data.Dataset | None
     test: tf.data.Dataset
+    epochs: int
+    stretch: int
 
-    def horizon(self, epochs: int) -> Horizon:
-        """Return the length of a training of so many epochs."""
-        steps = self.batches.steps_per_epoch
-        return Horizon(epochs * steps, steps)
+    @property
+    def updates_per_epoch(self) -> int:
+        """The optimizer steps of an epoch."""
+        return self.batches.steps_per_epoch // self.batches.accumulation
+
+    def horizon(self) -> Horizon:
+        """Return the length of the training, in updates.
+
+        An epoch in a schedule's times lasts as long as the regime is
+        stretched.
+        """
+        updates = self.updates_per_epoch
+        return Horizon(self.epochs * updates, self.stretch * updates)
 
 
 def build_data(config: Config, replicas: int) -> Data:
@@ -98,18 +107,30 @@ def build_data(config: Config, replicas: int) -> Data:
     train, validation = hold_out(
         source.train, config.validation_fraction, config.seed
     )
+    targets, score_targets = compilation.build_targets(
+        config, source.num_classes
+    )
     batches = TrainingBatches(
-        train, config.batch_size, config.seed, config.augmentation
+        train,
+        config.batch_size,
+        config.seed,
+        config.augmentation,
+        config.gradient_accumulation,
+        targets,
     )
-    evaluation = functools.partial(
-        evaluation_batches, batch_size=config.batch_size, replicas=replicas
-    )
+
+    def evaluation(examples):
+        batches = evaluation_batches(examples, config.batch_size, replicas)
+        return batches.map(score_targets) if score_targets else batches
+
     return Data(
         source,
         batches,
         train=evaluation(train),
         validation=validation and evaluation(validation),
         test=evaluation(source.test),
+        epochs=compilation.epochs(config),
+        stretch=compilation.stretch(config),
     )
 
 
@@ -172,33 +193,6 @@ def _check_weight_sharing(config: Config) -> None:
             )
 
 
-def compile_model(
-    model: keras.Model, config: Config, horizon: Horizon, num_classes: int
-) -> None:
-    """Give the model its optimizer, loss and metrics, all built."""
-    learning_rate = learning_rates.build(
-        config.learning_rate_schedule,
-        learning_rate=config.learning_rate,
-        horizon=horizon,
-    )
-    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if num_classes > TOP:
-        metrics.append(
-            keras.metrics.SparseTopKCategoricalAccuracy(
-                k=TOP, name=f"top_{TOP}_accuracy"
-            )
-        )
-    optimizer = optimizers.build(config.optimizer, learning_rate=learning_rate)
-    if config.dtype == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=metrics,
-    )
-    model.optimizer.build(model.trainable_variables)
-
-
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
     """The callbacks of a run that others have to reach."""
@@ -224,11 +218,11 @@ def build_callbacks(
     config: Config, data: Data, run: RunDirectory, interactive: bool
 ) -> Callbacks:
     """Make the callbacks; nothing is written before training begins."""
-    horizon = data.horizon(config.epochs)
+    updates = data.updates_per_epoch
     steps_per_epoch = data.batches.steps_per_epoch
     logger = RunLogger(
         run,
-        steps_per_epoch,
+        updates,
         config.identity(),
         data.train if config.evaluate_train else None,
     )
@@ -241,12 +235,14 @@ def build_callbacks(
     movers = {}
     if _has_masks(config):
         movers["reallocation"] = _build_mover(config, data, on_event)
+    real = Horizon(data.epochs * updates, updates)
+    save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         run.checkpoints,
         movers,
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,
-        save_every=max(horizon.steps(config.save_every, "save_every"), 1),
+        save_every=save_every * config.gradient_accumulation,
         checkpoint_every=config.checkpoint_every,
     )
     others: list[keras.callbacks.Callback] = [pictures]
@@ -254,7 +250,7 @@ def build_callbacks(
         others.append(
             PlainProgress(
                 config.print_every,
-                config.epochs,
+                data.epochs,
                 steps_per_epoch,
                 lambda: data.batches.seconds_waited,
             )
@@ -263,13 +259,13 @@ def build_callbacks(
 
 
 def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
-    horizon = data.horizon(config.epochs)
+    horizon = data.horizon()
     mover = Reallocation(
         config.reallocation,
         dataset=data.batches.probe,
         seed=config.seed,
         total_steps=horizon.total_steps,
-        steps_per_epoch=data.batches.steps_per_epoch,
+        steps_per_epoch=data.stretch * data.updates_per_epoch,
         on_event=on_event,
     )
     mover.algorithm.period(horizon)  # Refuses bad times before the start.
@@ -296,7 +292,7 @@ def fit(
     """
     epoch, batch = position
     length = data.batches.steps_per_epoch
-    ends = [epoch + 1, config.epochs] if batch else [config.epochs]
+    ends = [epoch + 1, data.epochs] if batch else [data.epochs]
     for end in ends:
         if epoch >= end:
             continue

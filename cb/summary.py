@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cb import compilation
 from cb.callbacks.checkpointing import estimate_bytes
 from cb.config import Config
 from cb.conversion import Report
@@ -52,7 +53,7 @@ def summarize(
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     active = sum(layer["active"] for layer in layers)
     return {
-        "epochs": config.epochs,
+        "epochs": compilation.epochs(config),
         "layers": layers,
         "masked_weights": masked,
         "active_weights": active,
@@ -78,7 +79,7 @@ def print_start(
     )
     print(f"Run folder: {run.path}")
     if config.checkpoint_every:
-        number = config.epochs // config.checkpoint_every
+        number = data.epochs // config.checkpoint_every
         megabytes = number * estimate_bytes(model) / 1e6
         print(
             f"Numbered checkpoints: {number}, about {megabytes:.1f} MB of disk"

@@ -8,8 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from cb import compilation
 from cb import distribute
 from cb import experiment
+from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
@@ -47,18 +49,17 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     run = RunDirectory(config.run_dir or default_run_dir(config))
     known = run.check(config)
     summary = run.read_summary() if known else None
-    if summary and summary["epochs"] >= config.epochs:
+    if summary and summary["epochs"] >= compilation.epochs(config):
         print(f"Finished already, nothing to do: {run.path}")
         print_summary(summary)
         return summary
     interactive = sys.stdout.isatty()
     data = experiment.build_data(config, strategy.num_replicas_in_sync)
-    horizon = data.horizon(config.epochs)
     with strategy.scope():
         reports: list[Report] = []
         model = experiment.build_model(config, data.source, reports.append)
-        experiment.compile_model(
-            model, config, horizon, data.source.num_classes
+        compilation.compile_model(
+            model, config, data.horizon(), data.source.num_classes
         )
     if config.initialize_from:
         initialize(model, config.initialize_from)
@@ -113,7 +114,7 @@ def find_position(
         shutil.rmtree(folder, ignore_errors=True)
     run.metrics_file.unlink(missing_ok=True)
     steps = config.initial_epoch * data.batches.steps_per_epoch
-    model.optimizer.iterations.assign(steps)
+    batch_counter(model.optimizer).assign(steps)
     checkpointing.save_initial()
     return config.initial_epoch, 0
 

@@ -23,7 +23,7 @@ flags.DEFINE_string(
     Config.sparsity,
     "Part of the masked weights that is inactive, in [0, 1), or one for each "
     "kind or name pattern of layers: 'conv=0.5,dense=0.98'; layers that no "
-    "pattern matches stay dense.",
+    "pattern matches stay dense, and the first that matches holds.",
 )
 flags.DEFINE_string(
     "distribution",

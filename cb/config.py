@@ -17,6 +17,7 @@ from cb.errors import InputError
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.sparsity.amount import parse_sparsity
 from cb.sparsity.schedules import Time
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -36,11 +37,31 @@ SPECS = (
     "auto_tune",
     "dataset",
     "distribution",
+    "granularity",
     "learning_rate_schedule",
     "model",
+    "normalization",
     "optimizer",
     "reallocation",
+    "regularization",
     "strategy",
+    "weight_sharing",
+)
+
+
+AT_LEAST_1 = (
+    "batch_size",
+    "epochs",
+    "gradient_accumulation",
+    "print_every",
+    "reference_batch_size",
+)
+AT_LEAST_0 = (
+    "checkpoint_every",
+    "initial_epoch",
+    "mixup",
+    "seed",
+    "warmup_epochs",
 )
 
 
@@ -60,15 +81,26 @@ class Config:
     validation_fraction: float = 0.1
     augmentation: str = "none"
     model: str = "mlp"
-    sparsity: float = 0.9
+    normalization: str = "batch"
+    sparsity: float | str = "0.9"
     distribution: str = "erk"
     granularity: str = "weight"
     include: list[str] | None = None
     exclude: list[str] | None = None
+    regularization: str = "none"
+    weight_sharing: str = "none"
     reallocation: str = "rigl"
     optimizer: str = "sgd(momentum=0.9, nesterov=True)"
     learning_rate: float = 0.1
     learning_rate_schedule: str = "cosine"
+    learning_rate_scaling: str = "none"
+    reference_batch_size: int | None = None
+    regime_adaptation: bool = False
+    warmup_epochs: float = 0.0
+    global_clipnorm: float | None = None
+    gradient_accumulation: int = 1
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
     batch_size: int = 50
     epochs: int = 30
     seed: int = 0
@@ -96,7 +128,7 @@ class Config:
             parse_spec(getattr(self, name))
 
     def _check_ranges(self):
-        _check(self, "sparsity", 0.0 <= self.sparsity < 1.0, "in [0, 1)")
+        parse_sparsity(self.sparsity)
         _check(
             self,
             "validation_fraction",
@@ -104,9 +136,14 @@ class Config:
             "in [0, 1)",
         )
         _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
-        for name in ("batch_size", "epochs", "print_every"):
-            _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("initial_epoch", "checkpoint_every", "seed"):
+        clip = self.global_clipnorm
+        _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
+        smooth = 0.0 <= self.label_smoothing <= 1.0
+        _check(self, "label_smoothing", smooth, "in [0, 1]")
+        for name in AT_LEAST_1:
+            good = getattr(self, name) is None or getattr(self, name) >= 1
+            _check(self, name, good, "at least 1")
+        for name in AT_LEAST_0:
             _check(self, name, getattr(self, name) >= 0, "at least 0")
         if self.initial_epoch >= self.epochs:
             raise InputError(
@@ -116,6 +153,11 @@ class Config:
             )
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
+
+    @property
+    def update_batch(self) -> int:
+        """The examples that one update of the weights sees."""
+        return self.batch_size * self.gradient_accumulation
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as values that JSON can hold."""
@@ -242,7 +284,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     if list[str] in kinds and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if str in kinds and float in kinds and isinstance(value, str):
-        # A time that came from the command line as text.
+        # A time or a number that came from the command line as text.
         with contextlib.suppress(ValueError, SyntaxError):
             value = ast.literal_eval(value)
     if float in kinds and int not in kinds and type(value) is int:
@@ -269,7 +311,8 @@ def _check(config: Config, name: str, good: bool, expected: str) -> None:
 
 def default_run_dir(config: Config) -> str:
     """Return `runs/<name or model>[_<job_idx>]_<hash>`."""
-    name = config.name or parse_spec(config.model).name
+    model = pathlib.Path(parse_spec(config.model).name)
+    name = config.name or model.stem
     parts = [name, config.short_hash()]
     if config.job_idx is not None:
         parts.insert(1, str(config.job_idx))

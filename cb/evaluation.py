@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb import compilation
 from cb import datasets
 from cb import distribute
 from cb import experiment
@@ -134,10 +135,10 @@ def open_run(
     data = experiment.build_data(config, scope.num_replicas_in_sync)
     with scope.scope():
         model = experiment.build_model(config, data.source)
-        experiment.compile_model(
+        compilation.compile_model(
             model,
             config,
-            data.horizon(config.epochs),
+            data.horizon(),
             data.source.num_classes,
         )
     return OpenedRun(run, config, data, model)
@@ -276,11 +277,11 @@ def score(outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         "accuracy": float(np.mean(outputs.argmax(axis=1) == labels)),
         "loss": float(np.mean(losses, dtype=np.float64)),
     }
-    if outputs.shape[1] > experiment.TOP:
+    if outputs.shape[1] > compilation.TOP:
         hits = keras.metrics.sparse_top_k_categorical_accuracy(
-            labels, outputs, k=experiment.TOP
+            labels, outputs, k=compilation.TOP
         )
-        scores[f"top_{experiment.TOP}_accuracy"] = float(np.mean(hits))
+        scores[f"top_{compilation.TOP}_accuracy"] = float(np.mean(hits))
     return scores
 
 

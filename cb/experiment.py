@@ -1,12 +1,13 @@
 """The one composition root: from a configuration to a trained model."""
 
 import dataclasses
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from cb import compilation
 from cb import conversion
 from cb import datasets
 from cb import distribute
@@ -20,31 +21,40 @@ from cb.callbacks.progress import StopWhenNotFinite
 from cb.callbacks.reallocation import Reallocation
 from cb.callbacks.run_logger import RunLogger
 from cb.config import Config
+from cb.conversion import Report
 from cb.datasets import augmentation
 from cb.datasets.pipeline import TrainingBatches
 from cb.datasets.pipeline import evaluation_batches
 from cb.datasets.source import Source
 from cb.datasets.source import hold_out
 from cb.errors import InputError
+from cb.layers import granularity
+from cb.layers import normalization
+from cb.layers import regularizers
 from cb.optimization import learning_rates
 from cb.optimization import optimizers
+from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
 from cb.sparsity import distributions
 from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 
-TOP = 5
-
-REGISTRIES = {
-    "auto_tune": settings.REGISTRY,
-    "dataset": datasets.REGISTRY,
-    "distribution": distributions.REGISTRY,
-    "learning_rate_schedule": learning_rates.REGISTRY,
-    "model": models.REGISTRY,
-    "optimizer": optimizers.REGISTRY,
-    "reallocation": reallocation.REGISTRY,
-    "strategy": distribute.REGISTRY,
+# What writes out the defaults of a part, by the field that names it.
+COMPLETE: dict[str, Callable[..., Any]] = {
+    "augmentation": augmentation.complete,
+    "auto_tune": settings.REGISTRY.complete,
+    "dataset": datasets.REGISTRY.complete,
+    "distribution": distributions.REGISTRY.complete,
+    "granularity": granularity.REGISTRY.complete,
+    "learning_rate_schedule": learning_rates.REGISTRY.complete,
+    "model": models.complete,
+    "normalization": normalization.REGISTRY.complete,
+    "optimizer": optimizers.REGISTRY.complete,
+    "reallocation": reallocation.REGISTRY.complete,
+    "regularization": regularizers.REGISTRY.complete,
+    "strategy": distribute.REGISTRY.complete,
+    "weight_sharing": conversion.WEIGHT_SHARING.complete,
 }
 
 
@@ -55,10 +65,9 @@ def completed(config: Config) -> Config:
         InputError: If a name or a keyword in a spec is unknown.
     """
     specs: dict[str, Any] = {
-        field: str(registry.complete(getattr(config, field)))
-        for field, registry in REGISTRIES.items()
+        field: str(complete(getattr(config, field)))
+        for field, complete in COMPLETE.items()
     }
-    specs["augmentation"] = augmentation.complete(config.augmentation)
     return dataclasses.replace(config, **specs)
 
 
@@ -71,11 +80,22 @@ class Data:
     train: tf.data.Dataset
     validation: tf.data.Dataset | None
     test: tf.data.Dataset
+    epochs: int
+    stretch: int
 
-    def horizon(self, epochs: int) -> Horizon:
-        """Return the length of a training of so many epochs."""
-        steps = self.batches.steps_per_epoch
-        return Horizon(epochs * steps, steps)
+    @property
+    def updates_per_epoch(self) -> int:
+        """The optimizer steps of an epoch."""
+        return self.batches.steps_per_epoch // self.batches.accumulation
+
+    def horizon(self) -> Horizon:
+        """Return the length of the training, in updates.
+
+        An epoch in a schedule's times lasts as long as the regime is
+        stretched.
+        """
+        updates = self.updates_per_epoch
+        return Horizon(self.epochs * updates, self.stretch * updates)
 
 
 def build_data(config: Config, replicas: int) -> Data:
@@ -89,69 +109,97 @@ def build_data(config: Config, replicas: int) -> Data:
     train, validation = hold_out(
         source.train, config.validation_fraction, config.seed
     )
+    targets, score_targets = compilation.build_targets(
+        config, source.num_classes
+    )
     batches = TrainingBatches(
-        train, config.batch_size, config.seed, config.augmentation
+        train,
+        config.batch_size,
+        config.seed,
+        config.augmentation,
+        config.gradient_accumulation,
+        targets,
     )
-    evaluation = functools.partial(
-        evaluation_batches, batch_size=config.batch_size, replicas=replicas
-    )
+
+    def evaluation(examples):
+        batches = evaluation_batches(examples, config.batch_size, replicas)
+        return batches.map(score_targets) if score_targets else batches
+
     return Data(
         source,
         batches,
         train=evaluation(train),
         validation=validation and evaluation(validation),
         test=evaluation(source.test),
+        epochs=compilation.epochs(config),
+        stretch=compilation.stretch(config),
     )
 
 
-def build_model(config: Config, source: Source) -> keras.Model:
-    """Build the sparse model, its weights and masks drawn from the seed."""
+def build_model(
+    config: Config,
+    source: Source,
+    report: Callable[[Report], object] | None = None,
+) -> keras.Model:
+    """Build the sparse model, its weights and masks drawn from the seed.
+
+    Args:
+        config: `Config`.
+        source: `Source`, for its shapes.
+        report: Callable that is given the `Report` of what became sparse.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If a part is wrong or two of them do not go together.
+    """
+    _check_weight_sharing(config)
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
-    return conversion.sparsify(
-        model,
-        config.sparsity,
+    # The sparse form first: what a model keeps dense is an attribute that
+    # copies do not have.
+    model = conversion.WEIGHT_SHARING.build(
+        config.weight_sharing,
+        model=model,
+        sparsity=config.sparsity,
         distribution=config.distribution,
         include=config.include,
         exclude=config.exclude,
         granularity=config.granularity,
+        regularization=config.regularization,
         seed=config.seed,
+        report=report,
+    )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return normalization.REGISTRY.build(
+        config.normalization, model=model, batch=config.batch_size // replicas
     )
 
 
-def compile_model(
-    model: keras.Model, config: Config, horizon: Horizon, num_classes: int
-) -> None:
-    """Give the model its optimizer, loss and metrics, all built."""
-    learning_rate = learning_rates.build(
-        config.learning_rate_schedule,
-        learning_rate=config.learning_rate,
-        horizon=horizon,
-    )
-    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if num_classes > TOP:
-        metrics.append(
-            keras.metrics.SparseTopKCategoricalAccuracy(
-                k=TOP, name=f"top_{TOP}_accuracy"
+def _has_masks(config: Config) -> bool:
+    return parse_spec(config.weight_sharing).name == "none"
+
+
+def _check_weight_sharing(config: Config) -> None:
+    if _has_masks(config):
+        return
+    for field, only in (("reallocation", "static"), ("regularization", "none")):
+        value = getattr(config, field)
+        if parse_spec(value).name != only:
+            raise InputError(
+                f"Argument `{field}` must be {only!r} with weight_sharing="
+                f"{config.weight_sharing!r}, which leaves no masks. "
+                f"Received: {field}={value!r}"
             )
-        )
-    optimizer = optimizers.build(config.optimizer, learning_rate=learning_rate)
-    if config.dtype == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=metrics,
-    )
-    model.optimizer.build(model.trainable_variables)
 
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
     """The callbacks of a run that others have to reach."""
 
-    reallocation: Reallocation
+    movers: dict[str, Reallocation]
     logger: RunLogger
     checkpointing: Checkpointing
     others: list[keras.callbacks.Callback]
@@ -159,7 +207,7 @@ class Callbacks:
     def in_order(self) -> list[keras.callbacks.Callback]:
         """Return all: what changes the state, what writes, what saves."""
         return [
-            self.reallocation,
+            *self.movers.values(),
             AverageStatistics(),
             StopWhenNotFinite(),
             self.logger,
@@ -172,11 +220,11 @@ def build_callbacks(
     config: Config, data: Data, run: RunDirectory, interactive: bool
 ) -> Callbacks:
     """Make the callbacks; nothing is written before training begins."""
-    horizon = data.horizon(config.epochs)
+    updates = data.updates_per_epoch
     steps_per_epoch = data.batches.steps_per_epoch
     logger = RunLogger(
         run,
-        steps_per_epoch,
+        updates,
         config.identity(),
         data.train if config.evaluate_train else None,
     )
@@ -184,24 +232,20 @@ def build_callbacks(
 
     def on_event(step, changes):
         logger.log_event(step, changes)
-        logger.log(step, mover.metrics())
+        logger.log(step, movers["reallocation"].metrics())
         pictures.note(step, changes)
 
-    mover = Reallocation(
-        config.reallocation,
-        dataset=data.batches.probe,
-        seed=config.seed,
-        total_steps=horizon.total_steps,
-        steps_per_epoch=steps_per_epoch,
-        on_event=on_event,
-    )
-    mover.algorithm.period(horizon)  # Refuses bad times before the start.
+    movers = {}
+    if _has_masks(config):
+        movers["reallocation"] = _build_mover(config, data, on_event)
+    real = Horizon(data.epochs * updates, updates)
+    save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         run.checkpoints,
-        {"reallocation": mover},
+        movers,
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,
-        save_every=max(horizon.steps(config.save_every, "save_every"), 1),
+        save_every=save_every * config.gradient_accumulation,
         checkpoint_every=config.checkpoint_every,
     )
     others: list[keras.callbacks.Callback] = [pictures]
@@ -209,12 +253,26 @@ def build_callbacks(
         others.append(
             PlainProgress(
                 config.print_every,
-                config.epochs,
+                data.epochs,
                 steps_per_epoch,
                 lambda: data.batches.seconds_waited,
             )
         )
-    return Callbacks(mover, logger, checkpointing, others)
+    return Callbacks(movers, logger, checkpointing, others)
+
+
+def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
+    horizon = data.horizon()
+    mover = Reallocation(
+        config.reallocation,
+        dataset=data.batches.probe,
+        seed=config.seed,
+        total_steps=horizon.total_steps,
+        steps_per_epoch=data.stretch * data.updates_per_epoch,
+        on_event=on_event,
+    )
+    mover.algorithm.period(horizon)  # Refuses bad times before the start.
+    return mover
 
 
 def fit(
@@ -237,7 +295,7 @@ def fit(
     """
     epoch, batch = position
     length = data.batches.steps_per_epoch
-    ends = [epoch + 1, config.epochs] if batch else [config.epochs]
+    ends = [epoch + 1, data.epochs] if batch else [data.epochs]
     for end in ends:
         if epoch >= end or model.stop_training:
             continue

@@ -8,16 +8,20 @@ import importlib
 import importlib.util
 import inspect
 import pathlib
+import re
 from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 
 from cb.errors import InputError
 
+# The path of a Python file that registers a part stands for its name.
+_FILE = re.compile(r"(.+\.py)\s*(\(.*\))?", re.DOTALL)
+
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """A part's name with the literal arguments given to it."""
+    """A part's name, or its file, with the literal arguments given to it."""
 
     name: str
     args: tuple = ()
@@ -33,8 +37,9 @@ def parse_spec(text: str | Spec) -> Spec:
     """Read `name` or `name(key=literal, ...)`.
 
     Args:
-        text: String such as `"rigl(drop_fraction=0.3, every=100)"`; a `Spec`
-            is returned as it is.
+        text: String such as `"rigl(drop_fraction=0.3, every=100)"`, or with
+            the path of a Python file instead of the name, as in
+            `"my/model.py(width=3)"`; a `Spec` is returned as it is.
 
     Returns:
         A `Spec`.
@@ -45,10 +50,14 @@ def parse_spec(text: str | Spec) -> Spec:
     if isinstance(text, Spec):
         return text
     expected = "Expected `name` or `name(key=value, ...)` with literal values."
+    call = str(text).strip()
+    file = _FILE.fullmatch(call)
+    if file is not None:
+        call = f"file{file[2] or ''}"
     try:
-        node = ast.parse(str(text).strip(), mode="eval").body
+        node = ast.parse(call, mode="eval").body
         if isinstance(node, ast.Name):
-            return Spec(node.id)
+            return Spec(file[1] if file else node.id)
         if isinstance(node, ast.Constant) and node.value is None:
             return Spec("none")
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -63,7 +72,7 @@ def parse_spec(text: str | Spec) -> Spec:
     except (ValueError, SyntaxError, TypeError, RecursionError):
         message = f"Malformed spec. {expected} Received: {text!r}"
         raise InputError(message) from None
-    return Spec(node.func.id, args, kwargs)
+    return Spec(file[1] if file else node.func.id, args, kwargs)
 
 
 def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:

@@ -6,34 +6,44 @@ from typing import Any
 import keras
 import numpy as np
 
+from cb import compilation
 from cb.callbacks.checkpointing import estimate_bytes
 from cb.config import Config
+from cb.conversion import Report
 from cb.experiment import Data
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
-from cb.sparsity import distributions
 from cb.variables import read
 
 
 def summarize(
     config: Config,
     model: keras.Model,
+    reports: list[Report],
     scores: dict[str, float],
     run: RunDirectory,
 ) -> dict[str, Any]:
-    """Return what is worth knowing of a finished run."""
-    kernels = masked_kernels(model)
-    shapes = {kernel.key: tuple(kernel.weight.shape) for kernel in kernels}
-    asked = distributions.connection_counts(
-        shapes, config.sparsity, config.distribution
-    )
+    """Return what is worth knowing of a finished run.
+
+    Args:
+        config: `Config`.
+        model: Trained Keras model.
+        reports: List of the `Report` of making it sparse, empty if it has no
+            masks.
+        scores: Dict of metric to value, on the test examples.
+        run: `RunDirectory`.
+
+    Returns:
+        Dict that JSON can hold.
+    """
+    asked = {row.key: row.active for report in reports for row in report.rows}
     layers = []
-    for kernel in kernels:
+    for kernel in masked_kernels(model):
         mask = read(kernel.mask) != 0
         layers.append(
             {
                 "layer": kernel.name,
-                "shape": list(shapes[kernel.key]),
+                "shape": list(kernel.weight.shape),
                 "weights": mask.size,
                 "density_asked": asked[kernel.key] / mask.size,
                 "active": int(np.count_nonzero(mask)),
@@ -43,7 +53,7 @@ def summarize(
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     active = sum(layer["active"] for layer in layers)
     return {
-        "epochs": config.epochs,
+        "epochs": compilation.epochs(config),
         "layers": layers,
         "masked_weights": masked,
         "active_weights": active,
@@ -69,7 +79,7 @@ def print_start(
     )
     print(f"Run folder: {run.path}")
     if config.checkpoint_every:
-        number = config.epochs // config.checkpoint_every
+        number = data.epochs // config.checkpoint_every
         megabytes = number * estimate_bytes(model) / 1e6
         print(
             f"Numbered checkpoints: {number}, about {megabytes:.1f} MB of disk"
@@ -81,7 +91,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     """Print the closing summary."""
     row = "{:<24} {:>18} {:>10} {:>8} {:>8}"
     print()
-    print(row.format("layer", "shape", "weights", "asked", "kept"))
+    if summary["layers"]:
+        print(row.format("layer", "shape", "weights", "asked", "kept"))
     for layer in summary["layers"]:
         print(
             row.format(
@@ -92,11 +103,12 @@ def print_summary(summary: dict[str, Any]) -> None:
                 f"{layer['active'] / layer['weights']:.4f}",
             )
         )
-    density = summary["active_weights"] / summary["masked_weights"]
-    print(
-        f"density {density:.4f}, parameters {summary['parameters']:,} of "
-        f"{summary['parameters_dense']:,}"
-    )
+    parameters = f"parameters {summary['parameters']:,}"
+    if summary["layers"]:
+        density = summary["active_weights"] / summary["masked_weights"]
+        parameters = f"density {density:.4f}, {parameters}"
+        parameters += f" of {summary['parameters_dense']:,}"
+    print(parameters)
     scores = "  ".join(
         f"{name} {value:.4f}" for name, value in summary["test"].items()
     )

@@ -9,14 +9,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from cb import compilation
 from cb import distribute
 from cb import experiment
 from cb.callbacks.auto_tune import AutoTune
+from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
+from cb.conversion import Report
 from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
@@ -48,26 +51,27 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     run = RunDirectory(config.run_dir or default_run_dir(config))
     known = run.check(config)
     summary = run.read_summary() if known else None
-    if summary and summary["epochs"] >= config.epochs:
+    if summary and summary["epochs"] >= compilation.epochs(config):
         print(f"Finished already, nothing to do: {run.path}")
         print_summary(summary)
         return summary
     data = experiment.build_data(config, strategy.num_replicas_in_sync)
-    horizon = data.horizon(config.epochs)
     with strategy.scope():
-        model = experiment.build_model(config, data.source)
-        experiment.compile_model(
-            model, config, horizon, data.source.num_classes
+        reports: list[Report] = []
+        model = experiment.build_model(config, data.source, reports.append)
+        compilation.compile_model(
+            model, config, data.horizon(), data.source.num_classes
         )
     if config.initialize_from:
         initialize(model, config.initialize_from)
-    summary = complete(model, config, sources, data, run, started)
+    summary = complete(model, reports, config, sources, data, run, started)
     print_summary(summary)
     return summary
 
 
 def complete(
     model: keras.Model,
+    reports: list[Report],
     config: Config,
     sources: dict[str, str],
     data: experiment.Data,
@@ -79,6 +83,7 @@ def complete(
 
     Args:
         model: Compiled Keras model.
+        reports: List of the `Report` of making it sparse.
         config: `Config`, complete.
         sources: Dict of field to where its value came from.
         data: `Data`.
@@ -112,7 +117,7 @@ def complete(
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, "last", "test", scores)
         save(model, str(run.export))
-        summary = summarize(config, model, scores, run)
+        summary = summarize(config, model, reports, scores, run)
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     return summary
@@ -151,7 +156,7 @@ def find_position(
         shutil.rmtree(folder, ignore_errors=True)
     run.metrics_file.unlink(missing_ok=True)
     steps = config.initial_epoch * data.batches.steps_per_epoch
-    model.optimizer.iterations.assign(steps)
+    batch_counter(model.optimizer).assign(steps)
     checkpointing.save_initial()
     return config.initial_epoch, 0
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from cb import compilation
 from cb import distribute
 from cb import experiment
 from cb.bundles.attempts import Attempt
@@ -17,6 +18,7 @@ from cb.callbacks.restarts import check_controls
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conflicts import training_sample
+from cb.conversion import Report
 from cb.errors import InputError
 from cb.models.bundle_network import DEPTHS
 from cb.registry import Spec
@@ -105,12 +107,15 @@ class _Trainer:
         kwargs = {**spec.kwargs, "blocks": blocks}
         self._model_spec = str(Spec(spec.name, (), kwargs))
         config = dataclasses.replace(self._config, model=self._model_spec)
+        self._reports: list[Report] = []
         with self._scope.scope():
-            model = experiment.build_model(config, self.data.source)
-            experiment.compile_model(
+            model = experiment.build_model(
+                config, self.data.source, self._reports.append
+            )
+            compilation.compile_model(
                 model,
                 config,
-                self.data.horizon(config.epochs),
+                self.data.horizon(),
                 self.data.source.num_classes,
             )
         return model
@@ -126,7 +131,14 @@ class _Trainer:
         print(f"Attempt {attempt}: {self._model_spec}", flush=True)
         started = time.monotonic()
         complete(
-            model, config, self._sources, self.data, run, started, callbacks
+            model,
+            self._reports,
+            config,
+            self._sources,
+            self.data,
+            run,
+            started,
+            callbacks,
         )
 
     def evaluate(self, model) -> dict[str, float]:

@@ -9,12 +9,21 @@ flags.DEFINE_string(
     "model",
     Config.model,
     "Model, such as 'mlp(units=(300, 100))', one of "
-    f"{sorted(registered_names('cb.models'))}.",
+    f"{sorted(registered_names('cb.models'))}, or a file that registers one, "
+    "such as 'my/model.py(width=3)'.",
 )
-flags.DEFINE_float(
+flags.DEFINE_string(
+    "normalization",
+    Config.normalization,
+    "batch (what the model has), or 'ghost(size=128)': every batch "
+    "normalization over virtual batches of that size on each replica.",
+)
+flags.DEFINE_string(
     "sparsity",
     Config.sparsity,
-    "Part of the masked weights that is inactive, in [0, 1).",
+    "Part of the masked weights that is inactive, in [0, 1), or one for each "
+    "kind or name pattern of layers: 'conv=0.5,dense=0.98'; layers that no "
+    "pattern matches stay dense, and the first that matches holds.",
 )
 flags.DEFINE_string(
     "distribution",
@@ -23,12 +32,16 @@ flags.DEFINE_string(
     f"{sorted(registered_names('cb.sparsity.distributions'))}.",
 )
 flags.DEFINE_string(
-    "granularity", Config.granularity, "What a mask entry stands for: weight."
+    "granularity",
+    Config.granularity,
+    "What a mask entry stands for: weight, row, slice, filter, "
+    "'block(rows=4, columns=4)' or 'n_by_m(n=2, m=4)'.",
 )
 flags.DEFINE_list(
     "include",
     Config.include,
-    "Patterns of the names of layers to mask; all with a kernel by default.",
+    "Patterns of the names of layers to mask; by default all with a kernel "
+    "that the model does not always keep dense.",
 )
 flags.DEFINE_list(
     "exclude", Config.exclude, "Patterns of the names of layers left dense."
@@ -39,6 +52,18 @@ flags.DEFINE_string(
     "Whether to train again without the blocks that have conflicts, such as "
     "'auto_tune(rule=\"truncate\", checks=2)', one of "
     f"{sorted(registered_names('cb.bundles.settings'))}.",
+)
+flags.DEFINE_string(
+    "regularization",
+    Config.regularization,
+    "Penalty on active weights, such as 'l1(1e-5)': none (that of the model), "
+    "l1, l2, l1_l2 or group_lasso.",
+)
+flags.DEFINE_string(
+    "weight_sharing",
+    Config.weight_sharing,
+    "none, or 'tied(rescale_gradient=True)': instead of masks, the weights of "
+    "each layer share one minus --sparsity as many values at random.",
 )
 flags.DEFINE_string(
     "reallocation",

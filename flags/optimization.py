@@ -18,6 +18,51 @@ flags.DEFINE_string(
     "How the learning rate changes, such as 'cosine(warmup=\"5ep\")', one of "
     f"{sorted(registered_names('cb.optimization.learning_rates'))}.",
 )
+flags.DEFINE_string(
+    "learning_rate_scaling",
+    Config.learning_rate_scaling,
+    "What the learning rate is multiplied by: none, or sqrt or linear in the "
+    "examples of an update over --reference_batch_size.",
+)
+flags.DEFINE_integer(
+    "reference_batch_size",
+    Config.reference_batch_size,
+    "The batch for which learning rate and epochs were chosen.",
+)
+flags.DEFINE_bool(
+    "regime_adaptation",
+    Config.regime_adaptation,
+    "Multiply --epochs, and epochs in schedules, by the examples of an update "
+    "over --reference_batch_size, rounded up, so that the updates match.",
+)
+flags.DEFINE_float(
+    "warmup_epochs",
+    Config.warmup_epochs,
+    "Epochs over which the learning rate rises in a straight line: from zero, "
+    "or from the unscaled one where it is scaled up.",
+)
+flags.DEFINE_float(
+    "global_clipnorm",
+    Config.global_clipnorm,
+    "Largest norm of the whole gradient; larger ones are scaled down.",
+)
+flags.DEFINE_integer(
+    "gradient_accumulation",
+    Config.gradient_accumulation,
+    "Batches whose mean gradient makes one update. Steps in schedules, "
+    "metrics and --save_every count updates.",
+)
+flags.DEFINE_float(
+    "label_smoothing",
+    Config.label_smoothing,
+    "Part of each training target shared out among all classes.",
+)
+flags.DEFINE_float(
+    "mixup",
+    Config.mixup,
+    "Mix training examples in pairs by shares from Beta(mixup, mixup); 0 for "
+    "none.",
+)
 flags.DEFINE_integer(
     "batch_size", Config.batch_size, "Examples in a batch, of all replicas."
 )

@@ -17,6 +17,7 @@ ALLOWED = {
     "cb.sparsity": {"cb.errors", "cb.registry"},
     "cb.config": BASE,
     "cb.optimization": BASE,
+    "cb.compilation": {*BASE, "cb.config", "cb.optimization"},
     "cb.bundles": BASE,
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": BASE,

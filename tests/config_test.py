@@ -59,10 +59,16 @@ def test_refuses_a_bad_file(tmp_path, content, message):
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"sparsity": 1.0}, r"\[0, 1\)\. Received: sparsity=1\.0"),
+        ({"sparsity": 1.0}, r"\[0, 1\).*Received: sparsity=1\.0"),
         ({"sparsity": -0.1}, "sparsity"),
         ({"learning_rate": 0.0}, "positive"),
         ({"epochs": 0}, "at least 1"),
+        ({"gradient_accumulation": 0}, "at least 1"),
+        ({"reference_batch_size": 0}, "at least 1"),
+        ({"warmup_epochs": -1}, "at least 0"),
+        ({"mixup": -0.1}, "at least 0"),
+        ({"label_smoothing": 1.5}, "label_smoothing"),
+        ({"global_clipnorm": 0}, "positive"),
         ({"initial_epoch": 30}, "less than `epochs`"),
         ({"dtype": "float16"}, "Unknown dtype"),
         ({"model": "mlp("}, "Malformed spec"),

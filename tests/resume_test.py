@@ -39,16 +39,24 @@ def kill_after_steps(process, steps):
     return process.returncode == 0
 
 
-@pytest.mark.parametrize("strategy", ["none", "mirrored(devices=2)"])
-def test_a_killed_run_ends_with_the_same_bits(tmp_path, strategy):
-    flags = [*FLAGS, f"--strategy={strategy}", "--run_dir=run"]
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--strategy=none"],
+        ["--strategy=mirrored(devices=2)"],
+        ["--gradient_accumulation=2", "--batch_size=64", "--mixup=0.4"],
+    ],
+    ids=["one", "mirrored", "accumulated"],
+)
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, extra):
+    flags = [*FLAGS, *extra, "--run_dir=run"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
     code, _, errors = run("train.py", *flags, folder=whole)
     assert code == 0, errors
 
-    choose = random.Random(strategy)
+    choose = random.Random(extra[0])
     for _ in range(KILLS):
         process = start("train.py", *flags, folder=killed)
         ended = kill_after_steps(process, choose.randrange(1, 14))

@@ -137,7 +137,11 @@ class ProbeGradients:
 
     def _replica(self, batch, scale, vectors):
         with tf.GradientTape() as outer:
-            with keras.StatelessScope(), tf.GradientTape() as tape:
+            # Read under the tapes, hence made after they are.
+            with (
+                tf.GradientTape() as tape,
+                keras.StatelessScope(self._regularized()),
+            ):
                 loss = self._loss(batch)
                 loss *= tf.cast(scale, loss.dtype)
             gradients = tape.gradient(
@@ -157,6 +161,17 @@ class ProbeGradients:
                 product, self._weights, unconnected_gradients="zero"
             )
         return [tf.cast(gradient, tf.float32) / scale for gradient in gradients]
+
+    def _regularized(self):
+        """Return the values of what is regularized.
+
+        In a stateless scope Keras penalizes only what the scope holds.
+        """
+        return [
+            (variable, variable.value)
+            for variable in self._model.trainable_variables
+            if variable.regularizer is not None
+        ]
 
     def _loss(self, batch):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)

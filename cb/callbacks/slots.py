@@ -32,6 +32,13 @@ def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
+def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """Return the variable that counts batches, accumulated ones too."""
+    for attribute in ("inner_optimizer", "optimizer"):
+        optimizer = getattr(optimizer, attribute, optimizer)
+    return optimizer._iterations
+
+
 def slots(
     optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]
 ) -> list[list[Slot]]:

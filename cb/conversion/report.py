@@ -12,6 +12,7 @@ class Row(NamedTuple):
         weights: Integer, size of the kernel or of all weights of the layer.
         active: Integer, how many weights are active.
         reason: String, why the layer was left dense; empty for a masked one.
+        key: String, that of the `MaskedKernel`; empty for a dense layer.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Row(NamedTuple):
     weights: int
     active: int
     reason: str = ""
+    key: str = ""
 
 
 class Report:

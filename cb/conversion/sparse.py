@@ -15,8 +15,6 @@ from cb.conversion.clone import graph_layers
 from cb.conversion.report import Report
 from cb.conversion.report import Row
 from cb.conversion.targets import Kernel
-from cb.conversion.targets import Sparsity
-from cb.conversion.targets import parse_sparsity
 from cb.conversion.targets import random_mask
 from cb.conversion.targets import random_pattern
 from cb.conversion.targets import target_counts
@@ -26,6 +24,8 @@ from cb.layers import regularizers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
 from cb.layers.masked import named_layers
+from cb.sparsity.amount import Sparsity
+from cb.sparsity.amount import parse_sparsity
 
 
 def sparsify(
@@ -295,7 +295,9 @@ class _Plan:
             for kernel in masked:
                 size = int(np.prod(kernel.shape))
                 active = self._active[kernel.key]
-                rows.append(Row(kernel.name, kind, size, active))
+                rows.append(
+                    Row(kernel.name, kind, size, active, key=kernel.key)
+                )
             if not masked and layer.weights:
                 size = layer.count_params()
                 reason = self.reasons[id(layer)]

@@ -11,11 +11,11 @@ from cb.conversion.classes import Replacement
 from cb.conversion.classes import kind_names
 from cb.conversion.clone import copy_with
 from cb.conversion.clone import graph_layers
-from cb.conversion.targets import Sparsity
-from cb.conversion.targets import parse_sparsity
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
 from cb.sparsity import seeds
+from cb.sparsity.amount import Sparsity
+from cb.sparsity.amount import parse_sparsity
 
 
 def tie(

@@ -1,6 +1,7 @@
 """Batches as a pure function of the seed and the step."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,11 @@ class TrainingBatches:
         batch_size: Integer, global.
         seed: Integer.
         augment: Spec of augmentations, for images.
+        accumulation: Integer, batches in an update of the weights. Every
+            epoch has whole updates.
+        targets: Function `(features, labels, seed)` that returns features
+            and targets, or `None` to leave the labels; `seed` is an integer
+            tensor `(2,)` of its own for every batch.
 
     Raises:
         InputError: If there are fewer examples than a batch holds, or
@@ -35,14 +41,21 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         augment: str = "none",
+        accumulation: int = 1,
+        targets: Callable | None = None,
     ):
-        if batch_size > len(examples):
+        update = batch_size * accumulation
+        if update > len(examples):
             raise InputError(
-                "Argument `batch_size` must be at most the number of training "
-                f"examples, {len(examples)}. Received: batch_size={batch_size}"
+                "Argument `batch_size`, times `gradient_accumulation`, must be "
+                f"at most the number of training examples, {len(examples)}. "
+                f"Received: batch_size={batch_size}, "
+                f"gradient_accumulation={accumulation}"
             )
         self.batch_size = batch_size
-        self.steps_per_epoch = len(examples) // batch_size
+        self.accumulation = accumulation
+        self.steps_per_epoch = len(examples) // update * accumulation
+        self._targets = targets
         self._seed = seed
         self.size = len(examples)
         self._features = tf.constant(examples.features)
@@ -111,7 +124,12 @@ class TrainingBatches:
 
         features = unit_scaled(tf.gather(self._features, examples))
         features = self._augment(features, random)
-        return features, tf.gather(self._labels, examples)
+        labels = tf.gather(self._labels, examples)
+        if self._targets is None:
+            return features, labels
+        key = fold(self._seed, "targets", order) & 0x7FFFFFFF
+        seed = tf.stack([tf.constant(key), tf.cast(step, tf.int32)])
+        return self._targets(features, labels, seed)
 
     def _timed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Add up in `seconds_waited` how long each batch kept a step waiting.

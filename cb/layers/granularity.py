@@ -6,31 +6,37 @@ cell and its decisions are spread over the kernel again.
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from cb.errors import InputError
-from cb.registry import bind
+from cb.registry import Registry
 from cb.registry import parse_spec
-from cb.registry import unknown
 
 Shape = tuple[int, ...]
 
+REGISTRY = Registry(
+    "granularity", __name__, given=("shape", "spatial", "filters")
+)
 
+
+@REGISTRY.register("weight")
 def _weight(shape: Shape, spatial: int, filters: Shape) -> Shape:
     return (1,) * len(shape)
 
 
+@REGISTRY.register("row")
 def _row(shape: Shape, spatial: int, filters: Shape) -> Shape:
     first = max(spatial - 1, 0)
     return (1,) * first + shape[first:spatial] + (1,) * len(shape[spatial:])
 
 
+@REGISTRY.register("slice")
 def _slice(shape: Shape, spatial: int, filters: Shape) -> Shape:
     return shape[:spatial] + (1,) * len(shape[spatial:])
 
 
+@REGISTRY.register("filter")
 def _filter(shape: Shape, spatial: int, filters: Shape) -> Shape:
     if not spatial:
         return (1,) * len(shape)
@@ -40,6 +46,7 @@ def _filter(shape: Shape, spatial: int, filters: Shape) -> Shape:
     )
 
 
+@REGISTRY.register("block")
 def _block(
     shape: Shape, spatial: int, filters: Shape, rows: int = 4, columns: int = 4
 ) -> Shape:
@@ -47,6 +54,7 @@ def _block(
     return (1,) * len(shape[:-2]) + (rows, columns)[-len(shape) :]
 
 
+@REGISTRY.register("n_by_m")
 def _n_by_m(
     shape: Shape,
     spatial: int,
@@ -67,17 +75,6 @@ def _n_by_m(
             f"Received: axis={axis!r}"
         )
     return (1,) * len(shape)
-
-
-KINDS: dict[str, Callable[..., Shape]] = {
-    "weight": _weight,
-    "row": _row,
-    "slice": _slice,
-    "filter": _filter,
-    "block": _block,
-    "n_by_m": _n_by_m,
-}
-GIVEN = ("shape", "spatial", "filters")
 
 
 def tile(
@@ -111,22 +108,20 @@ def tile(
 
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
-    spec = parse_spec(granularity)
-    if spec.name not in KINDS:
-        raise unknown("granularity", spec.name, KINDS)
-    kind = KINDS[spec.name]
-    values = bind(kind, spec, "granularity", GIVEN)
-    return kind(tuple(shape), spatial, tuple(filters), **values)
+    return REGISTRY.build(
+        granularity,
+        shape=tuple(shape),
+        spatial=spatial,
+        filters=tuple(filters),
+    )
 
 
 def pattern(granularity: str) -> tuple[int, int, int] | None:
     """Return `(n, m, axis)` of an N:M granularity, `None` of another."""
-    spec = parse_spec(granularity)
-    if spec.name != "n_by_m":
+    if parse_spec(granularity).name != "n_by_m":
         return None
     tile(granularity, (1, 1))
-    values = {"n": 2, "m": 4, "axis": -2}
-    values.update(bind(_n_by_m, spec, "granularity", GIVEN))
+    values = REGISTRY.complete(granularity).kwargs
     return values["n"], values["m"], values["axis"]
 
 

@@ -50,14 +50,19 @@ REGISTRY = Registry(
 )
 
 
-def get(spec: str) -> keras.regularizers.Regularizer:
+@REGISTRY.register("none")
+def none() -> None:
+    """Leave the regularizers that the layers have."""
+
+
+def get(spec: str) -> keras.regularizers.Regularizer | None:
     """Make a regularizer.
 
     Args:
         spec: Spec string such as `"l1(1e-5)"`.
 
     Returns:
-        A Keras regularizer.
+        A Keras regularizer, or `None` for `"none"`.
 
     Raises:
         InputError: If the spec is wrong.

@@ -1,8 +1,8 @@
 """The models, one file per family, registered by name."""
 
+import dataclasses
 import importlib.machinery
 import pathlib
-import re
 import sys
 import types
 
@@ -16,7 +16,6 @@ REGISTRY = Registry("model", __name__, given=("input_shape", "num_classes"))
 
 names = REGISTRY.names
 
-_FILE_SPEC = re.compile(r"(.+\.py)\s*(\(.*\))?", re.DOTALL)
 _FILES: dict[pathlib.Path, str] = {}
 
 
@@ -44,6 +43,22 @@ def build(spec, input_shape, num_classes):
     )
 
 
+def complete(spec):
+    """Return the spec with every default written out.
+
+    Args:
+        spec: As of `build`.
+
+    Returns:
+        `cb.registry.Spec`, of the file if `spec` names one.
+
+    Raises:
+        InputError: If the spec is wrong.
+    """
+    found = REGISTRY.complete(_resolved(spec))
+    return dataclasses.replace(found, name=parse_spec(spec).name)
+
+
 def recipe(spec):
     """Return how the source of a model trained it.
 
@@ -66,13 +81,11 @@ def recipe(spec):
 
 def _resolved(spec) -> Spec:
     """Read a spec; import the file that it names, if it names one."""
-    if isinstance(spec, Spec):
+    spec = parse_spec(spec)
+    if not spec.name.endswith(".py"):
         return spec
-    match = _FILE_SPEC.fullmatch(str(spec).strip())
-    if match is None:
-        return parse_spec(spec)
-    path, arguments = match.groups("")
-    return parse_spec(_imported(pathlib.Path(path)) + arguments)
+    name = _imported(pathlib.Path(spec.name))
+    return dataclasses.replace(spec, name=name)
 
 
 def _imported(path: pathlib.Path) -> str:

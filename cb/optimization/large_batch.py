@@ -132,3 +132,26 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
             "steps": self.steps,
             "initial": self.initial,
         }
+
+
+@keras.saving.register_keras_serializable("cb")
+class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
+    """Counts updates where Keras counts batches whose gradients add up.
+
+    Args:
+        schedule: Keras schedule, of the number of updates done.
+        batches: Integer, batches in an update.
+    """
+
+    def __init__(self, schedule, batches):
+        if isinstance(schedule, dict):
+            schedule = keras.saving.deserialize_keras_object(schedule)
+        self.schedule = schedule
+        self.batches = batches
+
+    def __call__(self, step):
+        return self.schedule(ops.floor_divide(step, self.batches))
+
+    def get_config(self):
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "batches": self.batches}

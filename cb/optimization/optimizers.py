@@ -3,7 +3,12 @@
 from cb.registry import Registry
 
 # Options of the run rather than of the rule: they have flags of their own.
-GIVEN = ("learning_rate", "name", "loss_scale_factor")
+GIVEN = (
+    "learning_rate",
+    "name",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+)
 
 REGISTRY = Registry(
     "optimizer",

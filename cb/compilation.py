@@ -1,0 +1,152 @@
+"""From a configuration to optimizer, loss, metrics and their targets."""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from cb.config import Config
+from cb.errors import InputError
+from cb.optimization import batches
+from cb.optimization import learning_rates
+from cb.optimization import optimizers
+from cb.optimization.clipping import GlobalClipping
+from cb.optimization.large_batch import PerUpdate
+from cb.optimization.large_batch import Warmup
+from cb.optimization.large_batch import adaptation_factor
+from cb.optimization.large_batch import learning_rate_factor
+from cb.registry import parse_spec
+from cb.sparsity.schedules import Horizon
+
+TOP = 5
+
+
+def stretch(config: Config) -> int:
+    """Return how many epochs of training stand for one of `--epochs`.
+
+    Raises:
+        InputError: If the regime is adapted to no reference batch.
+    """
+    if not config.regime_adaptation:
+        return 1
+    return adaptation_factor(config.update_batch, config.reference_batch_size)
+
+
+def epochs(config: Config) -> int:
+    """Return the epochs of the training."""
+    return config.epochs * stretch(config)
+
+
+def build_targets(config: Config, num_classes: int):
+    """Return what turns labels into targets, for training and for scores.
+
+    Args:
+        config: `Config`.
+        num_classes: Integer.
+
+    Returns:
+        Tuple of a function `(features, labels, seed)` and one of
+        `(features, labels)`, both to features and targets; `None` twice
+        where labels are the targets.
+    """
+    if not _has_soft_targets(config):
+        return None, None
+    smoothed = functools.partial(batches.smooth_labels, num_classes=num_classes)
+
+    def training(features, labels, seed):
+        targets = smoothed(labels, smoothing=config.label_smoothing)
+        return batches.mixup(features, targets, config.mixup, seed)
+
+    return training, lambda features, labels: (features, smoothed(labels))
+
+
+def compile_model(
+    model: keras.Model, config: Config, horizon: Horizon, num_classes: int
+) -> None:
+    """Give the model its optimizer, loss and metrics, all built.
+
+    Args:
+        model: Keras model.
+        config: `Config`.
+        horizon: `Horizon` of the training, in updates.
+        num_classes: Integer.
+
+    Raises:
+        InputError: If a part is wrong or two of them do not go together.
+    """
+    optimizer = build_optimizer(config, horizon)
+    if _has_soft_targets(config):
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.CategoricalAccuracy
+        top = keras.metrics.TopKCategoricalAccuracy
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy
+        top = keras.metrics.SparseTopKCategoricalAccuracy
+    metrics = [accuracy(name="accuracy")]
+    if num_classes > TOP:
+        metrics.append(top(k=TOP, name=f"top_{TOP}_accuracy"))
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+    model.optimizer.build(model.trainable_variables)
+
+
+def build_optimizer(
+    config: Config, horizon: Horizon
+) -> keras.optimizers.Optimizer:
+    """Make the optimizer, with its learning rate and what wraps it."""
+    accumulation = config.gradient_accumulation
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if accumulation > 1 and replicas > 1:
+        raise InputError(
+            "Argument `gradient_accumulation` must be 1 with several "
+            "replicas: Keras sums over replicas inside of a condition, which "
+            "TensorFlow cannot do. "
+            f"Received: gradient_accumulation={accumulation}, with "
+            f"{replicas} replicas"
+        )
+    spec = parse_spec(config.optimizer)
+    if config.global_clipnorm is not None:
+        spec.kwargs["global_clipnorm"] = config.global_clipnorm
+    optimizer = optimizers.build(
+        spec,
+        learning_rate=_learning_rate(config, horizon),
+        gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+    )
+    inner = getattr(optimizer, "optimizer", optimizer)
+    whole = isinstance(inner, GlobalClipping)
+    if inner.global_clipnorm and replicas > 1 and not whole:
+        raise InputError(
+            "Argument `global_clipnorm` needs `published_sgd` or `radam` with "
+            "several replicas: the optimizers of Keras clip the gradient of "
+            f"each by itself. Received: optimizer={config.optimizer!r}, with "
+            f"{replicas} replicas"
+        )
+    if config.dtype == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _learning_rate(config: Config, horizon: Horizon):
+    factor = learning_rate_factor(
+        config.learning_rate_scaling,
+        config.update_batch,
+        config.reference_batch_size,
+    )
+    schedule = learning_rates.build(
+        config.learning_rate_schedule,
+        learning_rate=config.learning_rate * factor,
+        horizon=horizon,
+    )
+    if config.warmup_epochs:
+        steps = horizon.steps(f"{config.warmup_epochs}ep", "warmup_epochs")
+        # A scaled learning rate is approached from the one it was.
+        initial = config.learning_rate if factor > 1.0 else 0.0
+        schedule = Warmup(schedule, steps, initial)
+    if config.gradient_accumulation > 1 and callable(schedule):
+        # Keras asks for the learning rate of a batch.
+        schedule = PerUpdate(schedule, config.gradient_accumulation)
+    return schedule
+
+
+def _has_soft_targets(config: Config) -> bool:
+    return config.label_smoothing > 0.0 or config.mixup > 0.0

@@ -1,0 +1,412 @@
+"""What flags say becomes of the model and of its training."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from cb import compilation
+from cb import datasets
+from cb import experiment
+from cb.callbacks.probe import ProbeGradients
+from cb.callbacks.slots import batch_counter
+from cb.config import Config
+from cb.config import default_run_dir
+from cb.errors import InputError
+from cb.layers import GhostBatchNormalization
+from cb.layers import TiedDense
+from cb.layers.masked import masked_kernels
+from cb.runs.directory import RunDirectory
+from cb.summary import summarize
+from cb.variables import read
+
+
+def configuration(**values):
+    """Return a complete configuration of a small model."""
+    values = {"model": "mlp(units=(16, 16))", "epochs": 4, **values}
+    return experiment.completed(Config(**values))
+
+
+def build(**values):
+    """Build the model of a configuration on digits."""
+    return experiment.build_model(
+        configuration(**values), datasets.load("digits")
+    )
+
+
+def densities(model):
+    return {
+        kernel.name: float(np.mean(read(kernel.mask) != 0))
+        for kernel in masked_kernels(model)
+    }
+
+
+def test_a_map_of_sparsities_holds_for_kinds_and_names():
+    model = build(
+        model="small_cnn(filters=(4, 4), units=16)",
+        sparsity="conv=0.5,logits=0.75",
+    )
+    found = densities(model)
+    assert found.pop("logits") == 0.25
+    assert set(found.values()) == {0.5}
+    assert len(found) == 2
+
+
+def test_a_number_may_come_as_text():
+    assert Config(sparsity="0.5").sparsity == 0.5
+    assert Config(sparsity="0.5") == Config(sparsity=0.5)
+    assert Config().sparsity == 0.9
+
+
+@pytest.mark.parametrize("sparsity", ["conv=2", "conv=", "many", "1.0"])
+def test_bad_sparsities_are_refused_before_anything_is_built(sparsity):
+    with pytest.raises(InputError, match=r"in \[0, 1\)"):
+        Config(sparsity=sparsity)
+
+
+def test_a_pattern_that_matches_nothing_is_refused():
+    with pytest.raises(InputError, match="matches no layer.*'conv'"):
+        build(sparsity="conv=0.5")
+
+
+def test_the_summary_repeats_what_was_asked_of_every_layer(tmp_path):
+    config = configuration(sparsity="hidden_*=0.5,logits=0.75")
+    reports = []
+    model = experiment.build_model(
+        config, datasets.load("digits"), reports.append
+    )
+    for kernel in masked_kernels(model):
+        kernel.mask.assign(np.ones(kernel.mask.shape, bool))
+    run = RunDirectory(str(tmp_path))
+    summary = summarize(config, model, reports, {"accuracy": 1.0}, run)
+    asked = {row["layer"]: row["density_asked"] for row in summary["layers"]}
+    assert asked == {"hidden_1": 0.5, "hidden_2": 0.5, "logits": 0.25}
+
+
+def test_cells_of_weights_live_and_die_together():
+    model = build(granularity="block(rows=4, columns=2)", sparsity=0.5)
+    for kernel in masked_kernels(model):
+        rows, columns = kernel.mask.shape
+        mask = read(kernel.mask).reshape(rows // 4, 4, columns // 2, 2)
+        assert set(np.unique(mask.sum(axis=(1, 3)))) == {0, 8}
+    assert configuration(granularity="block(2)").granularity == (
+        "block(rows=2, columns=4)"
+    )
+
+
+def test_a_regularizer_is_given_to_the_masked_kernels():
+    model = build(regularization="l1(1e-5)")
+    for kernel in masked_kernels(model):
+        penalty = kernel.layer.kernel_regularizer
+        assert isinstance(penalty, keras.regularizers.L1)
+        assert float(penalty.l1) == pytest.approx(1e-5)
+
+
+def test_the_gradient_of_a_probe_holds_the_penalty():
+    source = datasets.load("digits")
+    batch = source.train.features[:7], source.train.labels[:7]
+    gradients = []
+    for strength in (0.0, 0.5):
+        model = build(regularization=f"l2({strength})")
+        model.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        kernels = masked_kernels(model)
+        probe = ProbeGradients(model, kernels, lambda index: batch)
+        gradients.append(probe(0))
+    for kernel, without, penalized in zip(kernels, *gradients, strict=True):
+        # The penalty is half the squares: its gradient is the weight.
+        expected = without + read(kernel.mask) * read(kernel.weight)
+        np.testing.assert_allclose(penalized, expected, atol=1e-6)
+
+
+def test_shared_weights_take_the_place_of_masks():
+    config = {
+        "weight_sharing": "tied(rescale_gradient=True)",
+        "reallocation": "static",
+        "sparsity": 0.75,
+    }
+    model = build(**config)
+    tied = [layer for layer in model.layers if isinstance(layer, TiedDense)]
+    assert len(tied) == 3
+    assert all(layer.rescale_gradient for layer in tied)
+    assert masked_kernels(model) == []
+    biases = 16 + 16 + 10
+    values = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    weights = 64 * 16 + 16 * 16 + 16 * 10
+    assert values == weights // 4 + biases
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"weight_sharing": "tied"}, "`reallocation` must be 'static'"),
+        (
+            {
+                "weight_sharing": "tied",
+                "reallocation": "static",
+                "regularization": "l1",
+            },
+            "`regularization` must be 'none'",
+        ),
+        ({"weight_sharing": "tide"}, "Did you mean 'tied'"),
+        ({"granularity": "blok"}, "Did you mean 'block'"),
+        ({"granularity": "block(rows=0)"}, "rows=0"),
+        ({"regularization": "l3"}, "Unknown regularization"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        build(**values)
+
+
+def ghosts(model):
+    return [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
+NORMALIZED = "mnist_mlp"
+
+
+def test_every_batch_normalization_becomes_one_over_ghosts():
+    plain = build(model=NORMALIZED)
+    model = build(
+        model=NORMALIZED,
+        normalization="ghost(size=10, running_statistics='per_step', "
+        "momentum=0.5)",
+    )
+    assert len(ghosts(model)) == len(ghosts(plain)) == 3
+    for layer in ghosts(model):
+        assert isinstance(layer, GhostBatchNormalization)
+        assert layer.virtual_batch_size == 10
+        assert layer.running_statistics == "per_step"
+        assert layer.momentum == 0.5
+    for one, other in zip(
+        masked_kernels(plain), masked_kernels(model), strict=True
+    ):
+        assert one.key == other.key
+        np.testing.assert_array_equal(read(one.mask), read(other.mask))
+        np.testing.assert_array_equal(read(one.weight), read(other.weight))
+
+
+@pytest.mark.parametrize(
+    "normalization, message",
+    [
+        ("ghost(size=0)", "`size`.*positive integer.*size=0"),
+        ("ghost(size=20, remainder='error')", "size=20, a batch of 50"),
+        ("ghost(remainder='eror')", "Did you mean 'error'"),
+        ("ghost(sise=3)", "Did you mean 'size'"),
+        ("goast", "Did you mean 'ghost'"),
+    ],
+)
+def test_bad_ghosts_are_refused(normalization, message):
+    with pytest.raises(InputError, match=message):
+        build(model=NORMALIZED, normalization=normalization)
+
+
+def test_ghosts_need_a_batch_normalization():
+    with pytest.raises(InputError, match="no `BatchNormalization`"):
+        build(normalization="ghost")
+
+
+def test_the_batch_of_a_replica_decides_under_error(two_replicas):
+    with two_replicas.scope():
+        build(model=NORMALIZED, normalization="ghost(5, remainder='error')")
+        with pytest.raises(InputError, match="a batch of 25"):
+            build(
+                model=NORMALIZED, normalization="ghost(10, remainder='error')"
+            )
+
+
+USER_MODEL = """
+import keras
+
+import cb
+
+
+@cb.models.REGISTRY.register("mine")
+def mine(input_shape, num_classes, width=4):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Dense(width, activation="relu", name="hidden")(x)
+    outputs = keras.layers.Dense(num_classes, name="head")(x)
+    model = keras.Model(inputs, outputs, name="mine")
+    model.always_dense = ["head"]
+    return model
+"""
+
+
+def test_a_model_is_a_file_of_the_user(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(USER_MODEL)
+    config = configuration(model=f"{file}", sparsity=0.5)
+    assert config.model == f"{file}(width=4)"
+    assert experiment.completed(config) == config
+    assert default_run_dir(config).startswith("runs/mine_")
+    model = experiment.build_model(config, datasets.load("digits"))
+    assert set(densities(model)) == {"hidden"}
+    everything = dataclasses.replace(config, exclude=[])
+    model = experiment.build_model(everything, datasets.load("digits"))
+    assert set(densities(model)) == {"hidden", "head"}
+
+
+def compiled(**values):
+    """Return data and compiled model of a configuration, on one replica."""
+    config = configuration(**values)
+    data = experiment.build_data(config, 1)
+    model = experiment.build_model(config, data.source)
+    compilation.compile_model(
+        model, config, data.horizon(), data.source.num_classes
+    )
+    return data, model
+
+
+def rate(model, step):
+    model.optimizer.iterations.assign(step)
+    return float(read(model.optimizer.learning_rate))
+
+
+LARGE = {"batch_size": 200, "reference_batch_size": 50}
+
+
+@pytest.mark.parametrize(
+    "scaling, factor", [("none", 1.0), ("sqrt", 2.0), ("linear", 4.0)]
+)
+def test_the_learning_rate_follows_the_batch(scaling, factor):
+    _, model = compiled(
+        learning_rate=0.1, learning_rate_scaling=scaling, **LARGE
+    )
+    assert rate(model, 0) == pytest.approx(0.1 * factor)
+
+
+def test_accumulated_batches_count_for_the_scaling():
+    _, model = compiled(
+        learning_rate=0.1,
+        learning_rate_scaling="linear",
+        gradient_accumulation=4,
+        batch_size=50,
+        reference_batch_size=50,
+    )
+    assert float(read(model.optimizer.learning_rate)) == pytest.approx(0.4)
+
+
+def test_warm_up_starts_from_the_unscaled_learning_rate():
+    # 1294 // 200 updates an epoch.
+    flags = {"learning_rate_schedule": "constant", "warmup_epochs": 2, **LARGE}
+    _, model = compiled(learning_rate_scaling="linear", **flags)
+    for step, expected in ((0, 0.1), (6, 0.25), (12, 0.4), (20, 0.4)):
+        assert rate(model, step) == pytest.approx(expected)
+    _, model = compiled(**flags)
+    assert rate(model, 0) == 0.0
+    assert rate(model, 6) == pytest.approx(0.05)
+
+
+def test_an_adapted_regime_has_as_many_updates_and_later_boundaries():
+    data, model = compiled(
+        learning_rate_schedule="step(at=('2ep',))",
+        regime_adaptation=True,
+        **LARGE,
+    )
+    assert data.epochs == 4 * 4
+    assert data.horizon().total_steps == 16 * 6
+    assert rate(model, 8 * 6 - 1) == pytest.approx(0.1)
+    assert rate(model, 8 * 6) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"learning_rate_scaling": "sqrt"}, {"regime_adaptation": True}],
+)
+def test_a_missing_reference_batch_is_refused(values):
+    with pytest.raises(InputError, match="`reference_batch_size` must be giv"):
+        compiled(**values)
+
+
+def test_accumulation_counts_updates_everywhere():
+    data, model = compiled(
+        gradient_accumulation=4,
+        learning_rate_schedule="step(at=(3,))",
+        optimizer="sgd",
+    )
+    # 25 batches of 50 hold six updates of four.
+    assert data.batches.steps_per_epoch == 24
+    assert data.updates_per_epoch == 6
+    assert data.horizon().total_steps == 4 * 6
+    counter = batch_counter(model.optimizer)
+    for batches, expected in ((11, 0.1), (12, 0.01)):
+        counter.assign(batches)
+        assert float(read(model.optimizer.learning_rate)) == pytest.approx(
+            expected
+        )
+
+
+def test_four_accumulated_batches_train_as_one_four_times_as_large():
+    values = {"optimizer": "sgd(momentum=0.9)", "sparsity": 0.5}
+    weights = []
+    for flags in (
+        {"batch_size": 50, "gradient_accumulation": 4},
+        {"batch_size": 200},
+    ):
+        data, model = compiled(**values, **flags)
+        steps = 2 * data.batches.steps_per_epoch
+        model.fit(data.batches.dataset(0, steps), shuffle=False, verbose=0)
+        weights.append([k.weight for k in masked_kernels(model)])
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(read(one), read(other), atol=1e-5)
+
+
+def test_what_replicas_cannot_do_is_refused(two_replicas):
+    with two_replicas.scope():
+        with pytest.raises(InputError, match="`gradient_accumulation` must"):
+            compiled(gradient_accumulation=2)
+        with pytest.raises(InputError, match="`global_clipnorm` needs"):
+            compiled(global_clipnorm=1.0)
+        _, model = compiled(optimizer="radam", global_clipnorm=1.0)
+    assert model.optimizer.global_clipnorm == 1.0
+
+
+def test_the_whole_gradient_is_clipped():
+    _, model = compiled(global_clipnorm=0.25)
+    assert model.optimizer.global_clipnorm == 0.25
+
+
+def test_training_targets_are_smoothed_and_scores_are_not():
+    data, model = compiled(label_smoothing=0.2)
+    _, targets = next(iter(data.batches.dataset(0, 1)))
+    np.testing.assert_allclose(np.sort(targets)[:, :-1], 0.02, atol=1e-6)
+    np.testing.assert_allclose(np.max(targets, axis=1), 0.82, atol=1e-6)
+    _, exact = next(iter(data.test))
+    assert set(np.unique(exact)) == {0.0, 1.0}
+    logits = model.predict(data.test, verbose=0)
+    scores = model.evaluate(data.test, return_dict=True, verbose=0)
+    labels = data.source.test.labels
+    accuracy = np.mean(logits.argmax(axis=1) == labels)
+    assert scores["accuracy"] == pytest.approx(accuracy)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    loss = -np.mean(logs[np.arange(len(labels)), labels])
+    assert scores["loss"] == pytest.approx(loss, abs=1e-5)
+
+
+def test_mixed_batches_are_a_function_of_the_step():
+    data, _ = compiled(mixup=1.0)
+    plain, _ = compiled()
+    whole = list(data.batches.dataset(0, 4))
+    resumed = list(data.batches.dataset(2, 4))
+    for one, other in zip(whole[2:], resumed, strict=True):
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)
+    shares = [np.max(targets, axis=1).min() for _, targets in whole]
+    assert len(set(shares)) == 4
+    for (mixed, targets), (features, _) in zip(
+        whole, plain.batches.dataset(0, 4), strict=True
+    ):
+        np.testing.assert_allclose(np.sum(targets, axis=1), 1.0, atol=1e-6)
+        # What is mixed are the examples of the same batch.
+        np.testing.assert_allclose(
+            np.mean(mixed, axis=0), np.mean(features, axis=0), atol=1e-5
+        )

@@ -87,6 +87,18 @@ def test_a_conflict_in_the_last_block_stops_training(when, steps, checked_at):
     assert int(model.optimizer.iterations) == steps
 
 
+def test_a_restored_gate_that_closed_is_closed():
+    callback, model = tuner((4,)), builder({"block_3"})((4,))
+    train(model, [callback], 0)
+    other = tuner((4,))
+    other.set_state(callback.get_state())
+    assert other.outcome == "conflict"
+    assert other.next_blocks == (2,)
+    fresh = tuner((4,))
+    fresh.set_state(tuner((4,)).get_state())
+    assert fresh.outcome is None
+
+
 def test_conflicts_within_the_tolerance_are_none():
     callback, model = tuner((4,), tolerance=1.2), builder({"block_3"})((4,))
     train(model, [callback], 0)

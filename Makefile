@@ -1,6 +1,8 @@
 # Each target sets itself up; only Python 3.11 or newer and make are needed.
 PYTHON ?= python3
 INSTALLED = .venv/installed
+# Most tests wait for one core at a time.
+WORKERS ?= -n 2
 
 .PHONY: train test check clean
 
@@ -8,7 +10,7 @@ train: $(INSTALLED)
 	.venv/bin/python train.py $(FLAGS)
 
 test: check
-	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -m pytest $(TESTS)
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -m pytest $(WORKERS) $(TESTS)
 
 check: $(INSTALLED)
 	.venv/bin/ruff check .

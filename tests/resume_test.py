@@ -9,14 +9,13 @@ import pytest
 from tests.commands import run
 from tests.commands import start
 
-KILLS = 10
 FLAGS = [
     "--dataset=digits",
     "--model=small_cnn(filters=(4, 8), units=16, dropout=0.2)",
     "--augmentation=pad_crop(1)|flip",
     "--reallocation=rigl(every=4, end=1.0)",
     "--batch_size=128",
-    "--epochs=8",
+    "--epochs=12",
     "--save_every=3",
     "--print_every=1",
 ]
@@ -40,15 +39,15 @@ def kill_after_steps(process, steps):
 
 
 @pytest.mark.parametrize(
-    "extra",
+    "kills, extra",
     [
-        ["--strategy=none"],
-        ["--strategy=mirrored(devices=2)"],
-        ["--gradient_accumulation=2", "--batch_size=64", "--mixup=0.4"],
+        (10, ["--strategy=none"]),
+        (10, ["--strategy=mirrored(devices=2)"]),
+        (3, ["--gradient_accumulation=2", "--batch_size=64", "--mixup=0.4"]),
     ],
     ids=["one", "mirrored", "accumulated"],
 )
-def test_a_killed_run_ends_with_the_same_bits(tmp_path, extra):
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, kills, extra):
     flags = [*FLAGS, *extra, "--run_dir=run"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
@@ -57,9 +56,9 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, extra):
     assert code == 0, errors
 
     choose = random.Random(extra[0])
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start("train.py", *flags, folder=killed)
-        ended = kill_after_steps(process, choose.randrange(1, 14))
+        ended = kill_after_steps(process, choose.randrange(1, 10))
         assert not ended
     code, output, errors = run("train.py", *flags, folder=killed)
     assert code == 0, errors

@@ -69,7 +69,7 @@ MNIST = recipes.Recipe(
 
 @REGISTRY.register("lenet_300_100")
 @recipes.trained_by(MNIST)
-def lenet_300_100(input_shape, num_classes):
+def lenet_300_100(input_shape, num_classes, kernel_initializer=None):
     """Build the perceptron 300-100 of the pruning literature, with biases.
 
     Reference:
@@ -80,6 +80,8 @@ def lenet_300_100(input_shape, num_classes):
     Args:
         input_shape: Tuple, shape of one example; it is flattened.
         num_classes: Integer, number of logits.
+        kernel_initializer: String, Keras initializer. Defaults to the
+            uniform distribution up to `1 / sqrt(inputs)`.
 
     Returns:
         A Keras model; 266,200 weights on 28x28 images with ten classes.
@@ -88,7 +90,7 @@ def lenet_300_100(input_shape, num_classes):
         input_shape,
         num_classes,
         units=(300, 100),
-        kernel_initializer=blocks.torch_uniform(),
+        kernel_initializer=kernel_initializer or blocks.torch_uniform(),
     )
 
 

@@ -28,7 +28,9 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
         SystemExit: Always; 0 after success and `--help`, 2 for bad input, 1
             for a run that cannot go on, 130 when interrupted.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What TensorFlow cannot do raises; below that it also reports as errors
+    # that there is no GPU, and options that an optimization left unused.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments = [*_unquoted(sys.argv)]
     try:
         if _asks_for_help(arguments):

@@ -14,6 +14,8 @@ def start(script, *flags, folder, first=ROOT):
     Modules are looked for in the folder `first` before all others.
     """
     environment = {**os.environ, "PYTHONPATH": f"{first}:{ROOT}"}
+    # A user has not set what keeps the tests themselves quiet.
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     return subprocess.Popen(
         [sys.executable, str(ROOT / script), *flags],
         cwd=folder,

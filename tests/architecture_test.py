@@ -38,12 +38,12 @@ ALLOWED = {
     "cb.export": {*BASE, "cb.conversion", "cb.layers"},
 }
 ROOTS = (
+    "cb.auto_tuning",
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
     "cb.summary",
     "cb.training",
-    "cb.tuning",
 )
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from cb import experiment
+from cb.auto_tuning import blocks_of
 from cb.config import Config
 from cb.errors import InputError
 from cb.evaluation import attempt_folder
-from cb.tuning import blocks_of
 from tests.commands import run
 from tests.commands import start
 

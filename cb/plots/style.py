@@ -28,7 +28,7 @@ DASHES: tuple[Any, ...] = ("solid", (0, (5, 1)), (0, (1, 1)))
 # Of heat maps: as dark in print as it is on a screen.
 COLORMAP = "viridis"
 
-RC = {
+RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.labelsize": 10,

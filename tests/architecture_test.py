@@ -44,6 +44,7 @@ ROOTS = (
     "cb.experiment",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

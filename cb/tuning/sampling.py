@@ -71,9 +71,10 @@ class Sampling:
 
     def note(self, handle) -> dict[str, Any]:
         """Return what `add` wants to know of a point; JSON can hold it."""
+        known = self._study.get_trials(deepcopy=False)[handle.number]
         return {
-            "params": dict(handle.params),
-            "attributes": dict(handle.system_attrs),
+            "params": dict(known.params),
+            "attributes": dict(known.system_attrs),
         }
 
     def tell(

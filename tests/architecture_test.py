@@ -33,10 +33,12 @@ ALLOWED = {
         "cb.bundles",
         "cb.layers",
         "cb.metrics",
+        "cb.optimization",
         "cb.runs",
         "cb.variables",
     },
     "cb.export": {*BASE, "cb.conversion", "cb.layers"},
+    "cb.plots": {"cb.errors", "cb.config", "cb.optimization", "cb.runs"},
 }
 ROOTS = (
     "cb.auto_tuning",

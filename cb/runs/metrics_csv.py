@@ -45,6 +45,9 @@ class LongCsv:
             os.truncate(self.file, size)
 
     def read(self) -> list[dict[str, str]]:
-        """Return the rows as dicts of column to text."""
-        with open(self.file, newline="", encoding="utf-8") as opened:
-            return list(csv.DictReader(opened))
+        """Return the rows as dicts of column to text.
+
+        A last line that is still being written is left out.
+        """
+        text = self.file.read_text(encoding="utf-8")
+        return list(csv.DictReader(text.split("\n")[:-1]))

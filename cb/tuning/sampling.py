@@ -171,7 +171,7 @@ def _choices(one) -> list:
 
 
 def _suggested(handle: optuna.Trial, one) -> Any:
-    range_ = _distribution(one)
+    range_: Any = _distribution(one)
     if isinstance(range_, distributions.CategoricalDistribution):
         return handle.suggest_categorical(one.name, range_.choices)
     if isinstance(range_, distributions.IntDistribution):

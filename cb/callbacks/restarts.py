@@ -269,6 +269,9 @@ class _Store:
         """Build the model of the final attempt again, with its weights."""
         final = self.final()
         model = builder(final.blocks)
+        # Its slots are among the weights that were kept.
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
         model.load_weights(self._weights(self.attempts.index(final)))
         return model
 

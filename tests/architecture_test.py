@@ -23,6 +23,7 @@ ALLOWED = {
     "cb.layers": BASE,
     "cb.variables": set(),
     "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
+    "cb.costs": {*BASE, "cb.layers", "cb.variables"},
     "cb.models": {*BASE, "cb.layers"},
     "cb.datasets": BASE,
     "cb.distribute": {"cb.errors", "cb.registry"},
@@ -47,6 +48,7 @@ ROOTS = (
     "cb.lesions",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

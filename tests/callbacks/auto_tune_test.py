@@ -148,6 +148,8 @@ def test_restarts_end_with_an_architecture_that_trains():
     assert last.results == {"a": 0.5}
     assert (first.steps, last.steps) == (4, 12)
     assert first.parameters - last.parameters == 3 * 72
+    # Multiplications and additions of the kernels, and the biases.
+    assert first.flops - last.flops >= 3 * (2 * 64 + 8)
     assert first.seconds > 0 and last.step_seconds > 0
     assert tuning.model.count_params() == last.parameters
 

@@ -16,7 +16,7 @@ ALLOWED = {
     "cb.registry": {"cb.errors"},
     "cb.sparsity": {"cb.errors", "cb.registry"},
     "cb.config": BASE,
-    "cb.optimization": BASE,
+    "cb.optimization": {*BASE, "cb.variables"},
     "cb.compilation": {*BASE, "cb.config", "cb.optimization"},
     "cb.bundles": BASE,
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
@@ -44,6 +44,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.recipes",
     "cb.summary",
     "cb.training",
 )

@@ -23,6 +23,7 @@ ALLOWED = {
     "cb.layers": BASE,
     "cb.variables": set(),
     "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
+    "cb.costs": {*BASE, "cb.layers", "cb.variables"},
     "cb.models": {*BASE, "cb.layers"},
     "cb.datasets": BASE,
     "cb.distribute": {"cb.errors", "cb.registry"},
@@ -44,9 +45,11 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.lesions",
     "cb.recipes",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

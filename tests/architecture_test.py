@@ -48,6 +48,7 @@ ROOTS = (
     "cb.lesions",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

@@ -17,6 +17,7 @@ from cb.errors import InputError
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.sparsity import schedule_file
 from cb.sparsity.amount import parse_sparsity
 from cb.sparsity.schedules import Time
 
@@ -194,7 +195,10 @@ class Config:
 
 
 def layered(
-    file: str | None, flags: Mapping[str, Any], settings: list[str]
+    file: str | None,
+    flags: Mapping[str, Any],
+    settings: list[str],
+    schedule: str | None = None,
 ) -> tuple[Config, dict[str, str]]:
     """Lay defaults, a file, flags and `--set` on top of each other.
 
@@ -203,6 +207,8 @@ def layered(
             `config.json` says nobody asked for, is still that.
         flags: Dict of field to value, those given explicitly.
         settings: List of `"field=value"` or `"field.keyword=value"`.
+        schedule: Path of a schedule file, which decides what a file of
+            fields would and says more of the algorithm than its spec.
 
     Returns:
         Tuple of the `Config` and a dict that says where each value came
@@ -226,7 +232,33 @@ def layered(
     for setting in settings:
         path = _apply(setting, values, fields)
         sources[path] = "set"
+    if schedule is not None:
+        _schedule(schedule, values, sources)
     return Config(**values), sources
+
+
+def _schedule(file: str, values: dict, sources: dict[str, str]) -> None:
+    given = {
+        name for name, source in sources.items() if source in ("flag", "set")
+    }
+    decided = schedule_file.settings(
+        schedule_file.parse(_read_text("schedule_file", file)),
+        values["learning_rate"] if "learning_rate" in given else None,
+        values.get("reallocation", Config.reallocation),
+    )
+    for name, value in decided.items():
+        if name == "reallocation" or name not in given:
+            values[name] = value
+            sources[name] = f"schedule file {file}"
+
+
+def _read_text(argument: str, file: str) -> str:
+    try:
+        return pathlib.Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"Argument `{argument}` cannot be read: {error}"
+        ) from error
 
 
 def read_file(file: str) -> dict[str, Any]:
@@ -261,10 +293,11 @@ def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
 def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the fields of a file, and where a run says they came from."""
     sources: dict[str, str] = {}
+    text = _read_text("config", file)
     try:
         # Every JSON file is a YAML file.
-        content = yaml.safe_load(pathlib.Path(file).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"Argument `config` cannot be read: {reason}"

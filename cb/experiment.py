@@ -42,6 +42,9 @@ from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 
+# Steps between the events in the metrics, of algorithms that always act.
+LOGGED_EVERY = 100
+
 # What writes out the defaults of a part, by the field that names it.
 COMPLETE: dict[str, Callable[..., Any]] = {
     "augmentation": augmentation.complete,
@@ -70,6 +73,9 @@ def completed(config: Config) -> Config:
         field: str(complete(getattr(config, field)))
         for field, complete in COMPLETE.items()
     }
+    algorithm = reallocation.build(specs["reallocation"])
+    if (epochs := algorithm.total_epochs()) is not None:
+        specs["epochs"] = epochs
     return dataclasses.replace(config, **specs)
 
 
@@ -234,9 +240,11 @@ def build_callbacks(
     pictures = Pictures(logger, data.batches.probe)
 
     def on_event(step, changes):
-        logger.log_event(step, changes)
-        logger.log(step, movers["reallocation"].metrics())
-        pictures.note(step, changes)
+        mover = movers["reallocation"]
+        # Of what happens after every step, a sample will do.
+        if not mover.algorithm.every_step or step % LOGGED_EVERY == 0:
+            logger.log_event(step, changes, mover.metrics())
+            pictures.note(step, changes)
 
     movers = {}
     if _has_masks(config):

@@ -24,8 +24,8 @@ from cb.conversion import Report
 from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
-from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
+from cb.runs.source import read_arrays
 from cb.summary import print_start
 from cb.summary import print_summary
 from cb.summary import summarize
@@ -173,10 +173,7 @@ def initialize(model: keras.Model, text: str) -> None:
     Raises:
         InputError: If there is no such checkpoint, or it does not fit.
     """
-    path, _, name = text.partition(":")
-    source = RunDirectory(path)
-    source.read_config()
-    arrays = CheckpointFolder(source.checkpoints).load(name or "last").arrays
+    arrays = read_arrays(text)
     variables = model_variables(model)
     dense = not any(key.endswith("/mask") for key in arrays)
     if dense:
@@ -188,4 +185,5 @@ def initialize(model: keras.Model, text: str) -> None:
         }
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
+    path, _, name = text.partition(":")
     print(f"Starting from the {what} of {path} ({name or 'last'})")

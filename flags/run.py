@@ -26,6 +26,12 @@ flags.DEFINE_multi_string(
     "Sets one value, of a spec too: --set=reallocation.every=50. Repeatable.",
 )
 flags.DEFINE_string(
+    "schedule_file",
+    None,
+    "YAML file of dynamic sparse reparameterization: learning rate, period "
+    "and temperature by first epoch. What flags say explicitly wins.",
+)
+flags.DEFINE_string(
     "initialize_from",
     Config.initialize_from,
     "RUN[:initial|best|last|N]: start from the weights and masks of a run.",

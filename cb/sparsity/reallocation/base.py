@@ -62,6 +62,21 @@ class Penalty(NamedTuple):
     inactive: float = 0.0
 
 
+class Passes(NamedTuple):
+    """Arithmetic, in forward passes of the model.
+
+    A training step is three: forward, gradients of the activations and
+    gradients of the weights.
+
+    Attributes:
+        sparse: Float, forward passes with the active weights.
+        dense: Float, forward passes with all weights.
+    """
+
+    sparse: float = 0.0
+    dense: float = 0.0
+
+
 Layers = Mapping[str, Connections]
 Masks = dict[str, np.ndarray]
 State = dict[str, np.ndarray]
@@ -101,6 +116,34 @@ class Reallocation:
 
     # How many batches the gradients of one event are averaged over.
     num_batches: int = 1
+    # Whether they are those of a batch of their own, `"probe"`, or of the
+    # step that makes an event due, `"running"`, and whether the optimizer
+    # then leaves that step out.
+    gradients: str = "probe"
+    skip_update: bool = False
+    # Whether the optimizer forgets what it knew of a moved connection.
+    reset_momentum: bool = True
+    # The run whose masks training starts from, and whether with its weights.
+    copy_mask_from: str | None = None
+    initial_weights: bool = False
+
+    def total_epochs(self) -> int | None:
+        """Return the epochs of training that it asks for, if it does."""
+        return None
+
+    @property
+    def noise_on_gradients(self) -> bool:
+        """Whether `gradient_noise` is ever more than zero."""
+        return False
+
+    def gradient_noise(self, event: Event) -> float:
+        """Return the deviation of noise on the gradients of active weights.
+
+        Args:
+            event: `Event`, that of the step that the gradients are for.
+        """
+        del event
+        return 0.0
 
     def period(self, horizon: Horizon) -> Period | None:
         """Return when events are due in a training, `None` for never.
@@ -112,6 +155,36 @@ class Reallocation:
             InputError: If a time cannot be resolved.
         """
         raise NotImplementedError
+
+    def start_passes(self) -> Passes:
+        """Return what choosing the first masks costs, for each example."""
+        if not (self.at_start and self.needs_gradients):
+            return Passes()
+        # The product with the Hessian differentiates three passes again.
+        number = 9 if self.needs_curvature else 3
+        return Passes(dense=number * self.num_batches)
+
+    def step_passes(self) -> Passes:
+        """Return what a training step costs, for each example."""
+        if self.straight_through:
+            return Passes(sparse=2, dense=1)
+        return Passes(sparse=3)
+
+    def event_passes(self) -> Passes:
+        """Return what an event costs beyond the step, for each example."""
+        if self.needs_gradients:
+            return Passes(2 * self.num_batches, self.num_batches)
+        return Passes()
+
+    def mean_density(self, density: float, horizon: Horizon) -> float:
+        """Return the density of a layer on average over a training.
+
+        Args:
+            density: Float in (0, 1], that at the end.
+            horizon: `Horizon`, the length of the training.
+        """
+        del horizon
+        return density
 
     def init(self, layers: Layers) -> State:
         """Return the state before the first event.

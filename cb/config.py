@@ -23,6 +23,9 @@ from cb.sparsity.schedules import Time
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
+# Where a value comes from that nobody has asked for.
+DERIVED = ("default", "regime")
+
 # Where a run lives and how it is watched; two runs that differ in nothing
 # else are the same run.
 NOT_IDENTITY = (
@@ -63,6 +66,7 @@ AT_LEAST_0 = (
     "mixup",
     "seed",
     "warmup_epochs",
+    "weight_distance",
 )
 
 
@@ -94,6 +98,8 @@ class Config:
     optimizer: str = "sgd(momentum=0.9, nesterov=True)"
     learning_rate: float = 0.1
     learning_rate_schedule: str = "cosine"
+    regime: str = "none"
+    momentum_reset: str = "renewal"
     learning_rate_scaling: str = "none"
     reference_batch_size: int | None = None
     regime_adaptation: bool = False
@@ -116,6 +122,7 @@ class Config:
     save_every: Time = "1ep"
     print_every: int = 100
     evaluate_train: bool = False
+    weight_distance: int = 0
     auto_tune: str = "none"
 
     def __post_init__(self):
@@ -196,7 +203,8 @@ def layered(
     """Lay defaults, a file, flags and `--set` on top of each other.
 
     Args:
-        file: Path of a YAML or JSON file, or `None`.
+        file: Path of a YAML or JSON file, or `None`. What a run's
+            `config.json` says nobody asked for, is still that.
         flags: Dict of field to value, those given explicitly.
         settings: List of `"field=value"` or `"field.keyword=value"`.
         schedule: Path of a schedule file, which decides what a file of
@@ -213,9 +221,11 @@ def layered(
     values: dict[str, Any] = {}
     sources = dict.fromkeys(fields, "default")
     if file is not None:
-        for key, value in read_file(file).items():
+        content, theirs = _read(file)
+        for key, value in content.items():
             values[key] = value
-            sources[key] = f"file {file}"
+            derived = theirs.get(key) in DERIVED
+            sources[key] = theirs[key] if derived else f"file {file}"
     for key, value in flags.items():
         values[key] = value
         sources[key] = "flag"
@@ -263,6 +273,26 @@ def read_file(file: str) -> dict[str, Any]:
     Raises:
         InputError: If the file cannot be read or holds an unknown name.
     """
+    return _read(file)[0]
+
+
+def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
+    """Tell whether the user gave a field a value, or a keyword of it.
+
+    Args:
+        field: String.
+        sources: Dict of field, or `field.keyword`, to where it came from.
+    """
+    return any(
+        source not in DERIVED
+        for path, source in sources.items()
+        if path.partition(".")[0] == field
+    )
+
+
+def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the fields of a file, and where a run says they came from."""
+    sources: dict[str, str] = {}
     text = _read_text("config", file)
     try:
         # Every JSON file is a YAML file.
@@ -273,6 +303,7 @@ def read_file(file: str) -> dict[str, Any]:
             f"Argument `config` cannot be read: {reason}"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        sources = dict(content.get("sources") or {})
         content = content["config"]
     if not isinstance(content, dict):
         raise InputError(
@@ -283,7 +314,7 @@ def read_file(file: str) -> dict[str, Any]:
     for key in content:
         if key not in known:
             raise unknown(f"name in {file!r}", key, known)
-    return content
+    return content, sources
 
 
 def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:

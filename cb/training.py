@@ -12,6 +12,7 @@ import tensorflow as tf
 from cb import compilation
 from cb import distribute
 from cb import experiment
+from cb import recipes
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
@@ -45,6 +46,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         RunError: If the training cannot go on.
     """
     started = time.monotonic()
+    config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
     strategy = distribute.build(config.strategy)

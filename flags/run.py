@@ -59,3 +59,9 @@ flags.DEFINE_bool(
     Config.evaluate_train,
     "Score the training examples, without augmentation, after every epoch.",
 )
+flags.DEFINE_integer(
+    "weight_distance",
+    Config.weight_distance,
+    "How often the distance of the weights from the initial ones is measured "
+    "while the step grows tenfold, such as 20; 0 for never.",
+)

@@ -42,6 +42,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.inputs",
     "cb.summary",
     "cb.training",
 )

@@ -23,6 +23,7 @@ ALLOWED = {
     "cb.layers": BASE,
     "cb.variables": set(),
     "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
+    "cb.costs": {*BASE, "cb.layers", "cb.variables"},
     "cb.models": {*BASE, "cb.layers"},
     "cb.datasets": BASE,
     "cb.distribute": {"cb.errors", "cb.registry"},
@@ -32,10 +33,12 @@ ALLOWED = {
         "cb.bundles",
         "cb.layers",
         "cb.metrics",
+        "cb.optimization",
         "cb.runs",
         "cb.variables",
     },
     "cb.export": {*BASE, "cb.conversion", "cb.layers"},
+    "cb.plots": {"cb.errors", "cb.config", "cb.optimization", "cb.runs"},
 }
 ROOTS = (
     "cb.auto_tuning",
@@ -43,8 +46,10 @@ ROOTS = (
     "cb.evaluation",
     "cb.experiment",
     "cb.inputs",
+    "cb.lesions",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

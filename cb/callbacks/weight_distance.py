@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cb.callbacks.diffusion import LogFit
-from cb.callbacks.diffusion import first_plateau
-from cb.callbacks.diffusion import log_fit
-from cb.callbacks.diffusion import next_log_step
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
+from cb.optimization.diffusion import LogFit
+from cb.optimization.diffusion import first_plateau
+from cb.optimization.diffusion import log_fit
+from cb.optimization.diffusion import next_log_step
 from cb.variables import read
 
 TOTAL = "total"

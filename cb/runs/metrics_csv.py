@@ -8,6 +8,15 @@ from collections.abc import Iterable
 METRICS_HEADER = ("step", "epoch", "name", "value")
 EVALUATION_HEADER = ("checkpoint", "split", "name", "value")
 CONFLICTS_HEADER = ("checkpoint", "layer", "name", "value")
+LESION_HEADER = (
+    "step",
+    "among",
+    "blocks",
+    "draw",
+    "dropped",
+    "name",
+    "value",
+)
 
 
 class LongCsv:
@@ -45,6 +54,9 @@ class LongCsv:
             os.truncate(self.file, size)
 
     def read(self) -> list[dict[str, str]]:
-        """Return the rows as dicts of column to text."""
-        with open(self.file, newline="", encoding="utf-8") as opened:
-            return list(csv.DictReader(opened))
+        """Return the rows as dicts of column to text.
+
+        A last line that is still being written is left out.
+        """
+        text = self.file.read_text(encoding="utf-8")
+        return list(csv.DictReader(text.split("\n")[:-1]))

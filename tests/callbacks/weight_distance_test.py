@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from cb.callbacks import WeightDistance
-from cb.callbacks.diffusion import first_plateau
-from cb.callbacks.diffusion import log_fit
-from cb.callbacks.diffusion import next_log_step
 from cb.errors import InputError
+from cb.optimization.diffusion import first_plateau
+from cb.optimization.diffusion import log_fit
+from cb.optimization.diffusion import next_log_step
 
 
 def made_model(learning_rate=0.05):

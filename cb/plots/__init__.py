@@ -1,0 +1,1 @@
+"""Figures and tables of runs, made of their folders alone."""

@@ -1,0 +1,65 @@
+"""Draw runs side by side, as PNG files and on one HTML page.
+
+A run may have a label: `python -m cb.plots "small batch=runs/f1_1a2b3c4d"`.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from cb.errors import InputError
+
+INPUT_ERROR, INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message):
+        """Stop, as for all bad input."""
+        raise InputError(message)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="python -m cb.plots", description=__doc__)
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="folder of a run, or LABEL=RUN"
+    )
+    parser.add_argument(
+        "--output", default="plots", help="folder of the figures and the page"
+    )
+    parser.add_argument(
+        "--x",
+        choices=("epoch", "step"),
+        default="epoch",
+        help="horizontal axis of the curves",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Draw what the command line asks for."""
+    given = parse(arguments)
+    # Drawing takes a second to import; `--help` and typos need it not.
+    from cb.plots import report
+    from cb.plots.reading import read_runs
+
+    runs = read_runs(given.runs)
+    try:
+        print(report.write(runs, pathlib.Path(given.output), given.x))
+    except OSError as error:
+        raise InputError(
+            "Argument `output` must be a folder that can be written. "
+            f"Received: {given.output!r} ({error.strerror})"
+        ) from error
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(INPUT_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,148 @@
+"""Runs as their folders tell them."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from cb.config import Config
+from cb.errors import InputError
+from cb.runs.directory import RunDirectory
+from cb.runs.metrics_csv import EVALUATION_HEADER
+from cb.runs.metrics_csv import METRICS_HEADER
+from cb.runs.metrics_csv import LongCsv
+
+
+class Series(NamedTuple):
+    """The values that one name had.
+
+    Attributes:
+        steps: Array `(points,)`, updates of the weights done, ascending.
+        epochs: Array `(points,)`, epochs begun, from 1.
+        values: Array `(points,)` of float64.
+    """
+
+    steps: np.ndarray
+    epochs: np.ndarray
+    values: np.ndarray
+
+    @property
+    def last(self) -> float:
+        """The value at the last step."""
+        return float(self.values[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is known of a run.
+
+    Args:
+        label: String, what it is called in figures.
+        config: `Config`.
+        series: Dict of name to `Series`, in the order of `metrics.csv`.
+        scores: Dict of name to float, those of the last checkpoint on the
+            test examples; empty before the end.
+    """
+
+    label: str
+    config: Config
+    series: dict[str, Series]
+    scores: dict[str, float]
+
+    @property
+    def updates_per_epoch(self) -> float:
+        """The updates in an epoch, 1 if no epoch was finished."""
+        if "loss" not in self.series:
+            return 1.0
+        loss = self.series["loss"]
+        return float(loss.steps[-1] / loss.epochs[-1])
+
+
+def read_run(path: str, label: str | None = None) -> Run:
+    """Read a run, finished or not.
+
+    Args:
+        path: String, the run's folder.
+        label: String; the name of the folder by default.
+
+    Returns:
+        `Run`.
+
+    Raises:
+        InputError: If the folder holds no run that has begun.
+    """
+    folder = RunDirectory(path)
+    config = folder.read_config()
+    if not folder.metrics_file.is_file():
+        raise InputError(
+            f"A run must have `metrics.csv` to be drawn. Received: {path!r}, "
+            "where no epoch was finished"
+        )
+    label = label or folder.path.resolve().name
+    series = _series(LongCsv(folder.metrics_file, METRICS_HEADER))
+    return Run(label, config, series, _scores(folder))
+
+
+def read_runs(texts: Iterable[str]) -> list[Run]:
+    """Read several runs.
+
+    Args:
+        texts: Folders, each with or without a label before it, as in
+            `"small batch=runs/f1_1a2b3c4d"`.
+
+    Returns:
+        List of `Run` with labels that differ.
+
+    Raises:
+        InputError: If a folder is no run, or two have one label.
+    """
+    runs = []
+    for text in texts:
+        label, separator, path = text.partition("=")
+        if separator and not pathlib.Path(text).exists():
+            runs.append(read_run(path, label))
+        else:
+            runs.append(read_run(text))
+    labels = [run.label for run in runs]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise InputError(
+            "Runs must have labels that differ, such as `first=FOLDER`. "
+            f"Received: {twice[0]!r} twice"
+        )
+    return runs
+
+
+def _series(file: LongCsv) -> dict[str, Series]:
+    found: dict[str, dict[int, tuple[int, float]]] = {}
+    try:
+        for row in file.read():
+            points = found.setdefault(row["name"], {})
+            points[int(row["step"])] = int(row["epoch"]), float(row["value"])
+    except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            "A run's `metrics.csv` must have the columns "
+            f"{','.join(METRICS_HEADER)} with numbers. "
+            f"Received: {str(file.file)!r}: {error}"
+        ) from error
+    series = {}
+    for name, points in found.items():
+        steps = sorted(points)
+        epochs, values = zip(*(points[step] for step in steps), strict=True)
+        series[name] = Series(
+            np.array(steps), np.array(epochs), np.array(values, np.float64)
+        )
+    return series
+
+
+def _scores(folder: RunDirectory) -> dict[str, float]:
+    if not folder.evaluation_file.is_file():
+        return {}
+    rows = LongCsv(folder.evaluation_file, EVALUATION_HEADER).read()
+    return {
+        row["name"]: float(row["value"])
+        for row in rows
+        if (row["checkpoint"], row["split"]) == ("last", "test")
+    }

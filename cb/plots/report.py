@@ -1,0 +1,80 @@
+"""Runs side by side: a table of them, and their curves."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from cb.plots import curves
+from cb.plots.page import Page
+from cb.plots.reading import Run
+
+HEADER = (
+    "run",
+    "epochs",
+    "updates",
+    "loss",
+    "validation accuracy, %",
+    "best, %",
+    "test accuracy, %",
+    "distance",
+    "distance: slope",
+    "distance: R²",
+)
+
+
+def write(runs: Sequence[Run], folder: pathlib.Path, by: str) -> pathlib.Path:
+    """Draw runs side by side, as files and on one page.
+
+    Args:
+        runs: Sequence of `Run`.
+        folder: Path, made if it is not there.
+        by: `"epoch"` or `"step"`, the horizontal axis of curves.
+
+    Returns:
+        Path of the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page = Page(" · ".join(run.label for run in runs))
+    page.table(HEADER, [_row(run) for run in runs])
+    for title, file in curves.draw_all(runs, folder, by):
+        page.figure(file, title)
+    differences = _differences(runs)
+    if differences:
+        page.heading("What the runs differ in")
+        page.table(["flag", *[run.label for run in runs]], differences)
+    file = folder / "index.html"
+    page.write(file)
+    return file
+
+
+def _row(run: Run) -> list:
+    validation = run.series.get("validation/accuracy")
+    fit = None
+    if curves.DISTANCE in run.series:
+        fit, _ = curves.fit_distance(run)
+        fit = fit if np.isfinite(fit.slope) else None
+    last = {name: series.last for name, series in run.series.items()}
+    steps = [int(series.steps[-1]) for series in run.series.values()]
+    epochs = [int(series.epochs[-1]) for series in run.series.values()]
+    return [
+        run.label,
+        max(epochs, default=0),
+        max(steps, default=0),
+        last.get("loss"),
+        validation and 100 * validation.last,
+        validation and 100 * float(validation.values.max()),
+        100 * run.scores["accuracy"] if "accuracy" in run.scores else None,
+        last.get(curves.DISTANCE),
+        fit and fit.slope,
+        fit and fit.r_squared,
+    ]
+
+
+def _differences(runs: Sequence[Run]) -> list[list]:
+    identities = [run.config.identity() for run in runs]
+    return [
+        [field, *[identity[field] for identity in identities]]
+        for field in identities[0]
+        if any(other[field] != identities[0][field] for other in identities)
+    ]

@@ -1,0 +1,109 @@
+"""One look for all figures."""
+
+import contextlib
+import itertools
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+SIZE = (6.4, 4.0)
+
+# Told apart by colour-blind readers too, and in print (Okabe and Ito, 2008);
+# the yellow, which is too light for a line, is left out.
+COLORS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#000000",
+)
+# The second round of the colours has another dash.
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 1)), (0, (1, 1)))
+# Of heat maps: as dark in print as it is on a screen.
+COLORMAP = "viridis"
+
+RC: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.dpi": 100,
+    "font.size": 10,
+    "grid.alpha": 0.6,
+    "grid.color": "#d0d0d0",
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "savefig.dpi": 150,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+}
+
+
+class _PlainNumbers(LogFormatter):
+    def __call__(self, x, pos=None):
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+@contextlib.contextmanager
+def drawing(
+    file: pathlib.Path,
+    rows: int = 1,
+    columns: int = 1,
+    size: tuple[float, float] = SIZE,
+) -> Iterator[Any]:
+    """Give axes to draw on; the figure is written when all is drawn.
+
+    Args:
+        file: Path of a PNG file.
+        rows: Integer, axes below each other.
+        columns: Integer, axes beside each other.
+        size: Tuple of the inches of the figure across and down.
+
+    Yields:
+        One `matplotlib.axes.Axes`, or an array of them if there are several.
+    """
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure.subplots(rows, columns)
+        figure.savefig(file)
+
+
+def lines() -> Iterator[dict[str, Any]]:
+    """Yield arguments of `plot` that set one line apart from the others."""
+    for dash in itertools.cycle(DASHES):
+        for color in COLORS:
+            yield {"color": color, "linestyle": dash}
+
+
+def logarithmic(axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers beside it.
+
+    Values that have no logarithm leave a gap.
+    """
+    axes.set_yscale("log", nonpositive="mask")
+    axes.yaxis.set_major_formatter(_PlainNumbers())
+    axes.yaxis.set_minor_formatter(_PlainNumbers(minor_thresholds=(2, 0.5)))
+
+
+def legend(axes, count: int) -> None:
+    """Add a legend, beside the axes if its lines would hide the figure.
+
+    Args:
+        axes: `matplotlib.axes.Axes`.
+        count: Integer, entries.
+    """
+    if count > 4:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    elif count:
+        axes.legend()

@@ -10,6 +10,7 @@ import tensorflow as tf
 from cb import compilation
 from cb import distribute
 from cb import experiment
+from cb import recipes
 from cb.bundles.attempts import Attempt
 from cb.bundles.settings import REGISTRY
 from cb.callbacks.auto_tune import AutoTune
@@ -46,6 +47,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         RunError: If no attempt can follow the ones made.
     """
     started = time.monotonic()
+    config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     settings = dataclasses.asdict(REGISTRY.build(config.auto_tune))
     check_controls(settings["controls"])

@@ -19,7 +19,9 @@ from cb.callbacks.pictures import Pictures
 from cb.callbacks.progress import PlainProgress
 from cb.callbacks.progress import StopWhenNotFinite
 from cb.callbacks.reallocation import Reallocation
+from cb.callbacks.regime import FollowRegime
 from cb.callbacks.run_logger import RunLogger
+from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
 from cb.conversion import Report
 from cb.datasets import recipes
@@ -38,6 +40,9 @@ from cb.sparsity import distributions
 from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
+
+# Steps between the events in the metrics, of algorithms that always act.
+LOGGED_EVERY = 100
 
 # What writes out the defaults of a part, by the field that names it.
 COMPLETE: dict[str, Callable[..., Any]] = {
@@ -68,6 +73,9 @@ def completed(config: Config) -> Config:
         field: str(complete(getattr(config, field)))
         for field, complete in COMPLETE.items()
     }
+    algorithm = reallocation.build(specs["reallocation"])
+    if (epochs := algorithm.total_epochs()) is not None:
+        specs["epochs"] = epochs
     return dataclasses.replace(config, **specs)
 
 
@@ -142,6 +150,7 @@ class Callbacks:
     def in_order(self) -> list[keras.callbacks.Callback]:
         """Return all: what changes the state, what writes, what saves."""
         return [
+            FollowRegime(),
             *self.movers.values(),
             AverageStatistics(),
             StopWhenNotFinite(),
@@ -166,24 +175,27 @@ def build_callbacks(
     pictures = Pictures(logger, data.batches.probe)
 
     def on_event(step, changes):
-        logger.log_event(step, changes)
-        logger.log(step, movers["reallocation"].metrics())
-        pictures.note(step, changes)
+        mover = movers["reallocation"]
+        # Of what happens after every step, a sample will do.
+        if not mover.algorithm.every_step or step % LOGGED_EVERY == 0:
+            logger.log_event(step, changes, mover.metrics())
+            pictures.note(step, changes)
 
     movers = {}
     if _has_masks(config):
         movers["reallocation"] = _build_mover(config, data, on_event)
+    distances = _build_distances(config, logger)
     real = Horizon(data.epochs * updates, updates)
     save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         run.checkpoints,
-        movers,
+        {**movers, **distances},
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,
         save_every=save_every * config.gradient_accumulation,
         checkpoint_every=config.checkpoint_every,
     )
-    others: list[keras.callbacks.Callback] = [pictures]
+    others: list[keras.callbacks.Callback] = [pictures, *distances.values()]
     if not interactive:
         others.append(
             PlainProgress(
@@ -208,6 +220,24 @@ def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
     )
     mover.algorithm.period(horizon)  # Refuses bad times before the start.
     return mover
+
+
+def _build_distances(
+    config: Config, logger: RunLogger
+) -> dict[str, WeightDistance]:
+    if not config.weight_distance:
+        return {}
+
+    def on_record(step, distances):
+        total, *layers = distances.items()
+        # What plateau a distance belongs to must be known at its step.
+        pairs = {"learning_rate": distance.learning_rates[-1]}
+        pairs["weight_distance"] = total[1]
+        pairs |= {f"weight_distance/{name}": far for name, far in layers}
+        logger.log(step, pairs)
+
+    distance = WeightDistance(config.weight_distance, on_record)
+    return {"weight_distance": distance}
 
 
 def fit(

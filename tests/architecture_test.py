@@ -45,6 +45,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.inputs",
     "cb.lesions",
     "cb.recipes",
     "cb.summary",

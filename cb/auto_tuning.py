@@ -61,7 +61,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     tf.config.experimental.enable_op_determinism()
     trainer = _Trainer(config, sources, run)
     source = trainer.data.source
-    sample = training_sample(config, source, settings["num_samples"])
+    sample = training_sample(config, trainer.data, settings["num_samples"])
     common = {
         "data": sample,
         "batch_size": config.update_batch,

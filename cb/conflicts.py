@@ -10,13 +10,11 @@ from cb import compilation
 from cb.bundles.history import integral
 from cb.callbacks.bundle_monitor import summarise
 from cb.config import Config
-from cb.datasets.pipeline import unit_scaled
-from cb.datasets.source import Source
-from cb.datasets.source import hold_out
 from cb.errors import InputError
 from cb.evaluation import conclude
 from cb.evaluation import open_run
 from cb.evaluation import scored
+from cb.inputs import Data
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
@@ -66,7 +64,7 @@ def evaluate_conflicts(
     """
     opened = open_run(run_dir, checkpoint, data_dir, strategy)
     config, classes = opened.config, opened.data.source.num_classes
-    x, labels = training_sample(config, opened.data.source, num_samples)
+    x, labels = training_sample(config, opened.data, num_samples)
     recorder = Recorder(opened.model, "all" if all_layers else "last")
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
@@ -109,12 +107,12 @@ def evaluate_conflicts(
     return integrals
 
 
-def training_sample(config: Config, source: Source, num_samples: int):
+def training_sample(config: Config, data: Data, num_samples: int):
     """Draw training examples with the run's seed, without augmentation.
 
     Args:
         config: `Config`.
-        source: `Source` of the data.
+        data: `Data` of the run.
         num_samples: Integer.
 
     Returns:
@@ -123,17 +121,16 @@ def training_sample(config: Config, source: Source, num_samples: int):
     Raises:
         InputError: If there are fewer examples.
     """
-    examples, _ = hold_out(
-        source.train, config.validation_fraction, config.seed
-    )
+    examples = data.examples
     if not 1 <= num_samples <= len(examples):
         raise InputError(
             "Argument `conflicting_samples_size` must be positive and at most "
             f"{len(examples)}, the number of training examples. "
             f"Received: conflicting_samples_size={num_samples}"
         )
-    features, labels = sample(tuple(examples), num_samples, config.seed)
-    return unit_scaled(features), labels
+    everywhere = (np.arange(len(examples)), examples.labels)
+    positions, labels = sample(everywhere, num_samples, config.seed)
+    return data.sample(positions).numpy(), labels
 
 
 def entropies(checks: list[list[Measurement]]) -> np.ndarray:

@@ -104,7 +104,7 @@ def block_entropies(opened: OpenedRun, num_samples: int) -> dict[int, float]:
         Dict of the number of a block to its entropy.
     """
     model, config, source = opened.model, opened.config, opened.data.source
-    x, labels = training_sample(config, source, num_samples)
+    x, labels = training_sample(config, opened.data, num_samples)
     residual = any(
         layer.name == f"{block_names(model)[0]}_add" for layer in model.layers
     )

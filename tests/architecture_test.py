@@ -46,6 +46,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.inputs",
     "cb.lesions",
     "cb.recipes",
     "cb.summary",

@@ -105,8 +105,8 @@ def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
     path = str(make_run(tmp_path / "run", 1).path)
     opened = open_run(path, "last", None, "none")
     source = opened.data.source
-    x, labels = training_sample(opened.config, source, 40)
-    again, _ = training_sample(opened.config, source, 40)
+    x, labels = training_sample(opened.config, opened.data, 40)
+    again, _ = training_sample(opened.config, opened.data, 40)
     np.testing.assert_array_equal(x, again)
     train = source.train
     known = {

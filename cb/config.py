@@ -64,6 +64,7 @@ AT_LEAST_0 = (
     "checkpoint_every",
     "initial_epoch",
     "mixup",
+    "multiplicative_noise",
     "seed",
     "warmup_epochs",
     "weight_distance",
@@ -108,6 +109,7 @@ class Config:
     gradient_accumulation: int = 1
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    multiplicative_noise: float = 0.0
     batch_size: int = 50
     epochs: int = 30
     seed: int = 0

@@ -26,9 +26,10 @@ class TrainingBatches:
         augment: Spec of augmentations, for images.
         accumulation: Integer, batches in an update of the weights. Every
             epoch has whole updates.
-        targets: Function `(features, labels, seed)` that returns features
-            and targets, or `None` to leave the labels; `seed` is an integer
-            tensor `(2,)` of its own for every batch.
+        targets: Function `(features, labels, seed)` that returns features,
+            targets and perhaps weights of the examples, or `None` to leave
+            the labels; `seed` is an integer tensor `(2,)` of its own for
+            every batch.
 
     Raises:
         InputError: If there are fewer examples than a batch holds, or
@@ -97,7 +98,7 @@ class TrainingBatches:
         Returns:
             Tuple of features and labels, as those of `dataset`.
         """
-        return self._probe_batch(tf.constant(number, tf.int64))
+        return self._probe_batch(tf.constant(number, tf.int64))[:2]
 
     @tf.function
     def _probe_batch(self, number):

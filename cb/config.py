@@ -31,6 +31,7 @@ DERIVED = ("default", "regime")
 NOT_IDENTITY = (
     "checkpoint_every",
     "data_dir",
+    "data_workers",
     "job_idx",
     "name",
     "print_every",
@@ -55,8 +56,10 @@ SPECS = (
 
 AT_LEAST_1 = (
     "batch_size",
+    "data_workers",
     "epochs",
     "gradient_accumulation",
+    "limit_examples",
     "print_every",
     "reference_batch_size",
 )
@@ -66,6 +69,7 @@ AT_LEAST_0 = (
     "mixup",
     "multiplicative_noise",
     "seed",
+    "validation_examples",
     "warmup_epochs",
     "weight_distance",
 )
@@ -85,7 +89,11 @@ class Config:
     dataset: str = "digits"
     data_dir: str | None = None
     validation_fraction: float = 0.1
-    augmentation: str = "none"
+    validation_examples: int | None = None
+    fold: str | None = None
+    limit_examples: int | None = None
+    augmentation: str = "auto"
+    data_workers: int | None = None
     model: str = "mlp"
     normalization: str = "batch"
     sparsity: float | str = "0.9"
@@ -151,10 +159,9 @@ class Config:
         smooth = 0.0 <= self.label_smoothing <= 1.0
         _check(self, "label_smoothing", smooth, "in [0, 1]")
         for name in AT_LEAST_1:
-            good = getattr(self, name) is None or getattr(self, name) >= 1
-            _check(self, name, good, "at least 1")
+            _check(self, name, _at_least(1, getattr(self, name)), "at least 1")
         for name in AT_LEAST_0:
-            _check(self, name, getattr(self, name) >= 0, "at least 0")
+            _check(self, name, _at_least(0, getattr(self, name)), "at least 0")
         if self.initial_epoch >= self.epochs:
             raise InputError(
                 "Argument `initial_epoch` must be less than `epochs`. "
@@ -376,6 +383,10 @@ def _check(config: Config, name: str, good: bool, expected: str) -> None:
         raise InputError(
             f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
         )
+
+
+def _at_least(least: float, value: float | None) -> bool:
+    return value is None or value >= least
 
 
 def default_run_dir(config: Config) -> str:

@@ -31,6 +31,7 @@ ALLOWED = {
     "cb.callbacks": {
         *BASE,
         "cb.bundles",
+        "cb.costs",
         "cb.layers",
         "cb.metrics",
         "cb.optimization",
@@ -45,6 +46,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.inputs",
     "cb.lesions",
     "cb.recipes",
     "cb.summary",

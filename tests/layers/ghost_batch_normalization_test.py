@@ -85,6 +85,20 @@ def test_fixed_ghosts_leave_the_rest_to_a_smaller_one(length, expected):
     assert sizes(length, 128) == expected
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(
+    ("remainder", "length", "batch_size", "lengths", "shares"),
+    [
+        ("fixed", 12, None, [4, 4, 4], [1, 1, 1]),
+        ("fixed", 11, None, [4, 4, 3], [1, 1, 0.75]),
+        ("fixed", 3, None, [3], [1]),
+        ("fixed", 4, None, [4], [1]),
+        ("fixed", 10, None, [4, 4, 2], [1, 1, 0.5]),
+        ("torch_chunk", 11, None, [6, 5], [1, 1]),
+        ("torch_chunk", 11, 16, [3, 3, 3, 2], [1, 1, 1, 1]),
+        ("error", 12, None, [4, 4, 4], [1, 1, 1]),
+    ],
+)
 def test_equals_ghosts_one_after_another(
     remainder, length, batch_size, lengths, shares, dynamic
 ):

@@ -39,20 +39,6 @@ def reference(x, lengths, gamma, beta, shares):
     return np.concatenate(outputs), mean, variance
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize(
-    ("remainder", "length", "batch_size", "lengths", "shares"),
-    [
-        ("fixed", 12, None, [4, 4, 4], [1, 1, 1]),
-        ("fixed", 11, None, [4, 4, 3], [1, 1, 0.75]),
-        ("fixed", 3, None, [3], [1]),
-        ("fixed", 4, None, [4], [1]),
-        ("fixed", 10, None, [4, 4, 2], [1, 1, 0.5]),
-        ("torch_chunk", 11, None, [6, 5], [1, 1]),
-        ("torch_chunk", 11, 16, [3, 3, 3, 2], [1, 1, 1, 1]),
-        ("error", 12, None, [4, 4, 4], [1, 1, 1]),
-    ],
-)
 def seed_initializer(seed):
     return keras.initializers.GlorotUniform(seed)
 

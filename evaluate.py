@@ -2,7 +2,8 @@
 
 With --all_conflict_layers or --conflicting_samples_size also measure at
 which layers training examples of several classes share a bundle; with
---lesion score a checkpoint without some of its blocks.
+--lesion score a checkpoint without some of its blocks; with --export write it
+as a SavedModel and say how much smaller and faster it is.
 """
 
 from absl import flags as absl_flags
@@ -22,6 +23,7 @@ def main():
         from cb.evaluation import attempt_folder
         from cb.evaluation import evaluate_run
         from cb.evaluation import evaluate_saved_model
+        from cb.exporting import export_run
         from cb.lesions import evaluate_lesion
     if values.saved_model:
         evaluate_saved_model(
@@ -34,6 +36,9 @@ def main():
     if values.lesion:
         evaluate, default = evaluate_lesion, "last"
         conflicts["study"] = values.lesion
+    elif values.export:
+        evaluate, default = export_run, "last"
+        conflicts = evaluation.export()
     elif conflicts:
         evaluate, default = evaluate_conflicts, "all"
     else:

@@ -38,7 +38,13 @@ ALLOWED = {
         "cb.runs",
         "cb.variables",
     },
-    "cb.export": {*BASE, "cb.conversion", "cb.layers"},
+    "cb.export": {
+        *BASE,
+        "cb.conversion",
+        "cb.costs",
+        "cb.layers",
+        "cb.variables",
+    },
     "cb.plots": {"cb.errors", "cb.config", "cb.optimization", "cb.runs"},
 }
 ROOTS = (
@@ -46,6 +52,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.exporting",
     "cb.inputs",
     "cb.lesions",
     "cb.recipes",

@@ -58,7 +58,7 @@ class CompiledChain:
 
     def __init__(self, layers: Sequence[Layer]):
         try:
-            from cb.export import kernels
+            import cb.export.kernels as kernels
         except ImportError as error:
             raise InputError(
                 "Compiled sparse kernels need Numba: install the extra, "

@@ -1,5 +1,6 @@
 """Which sparse layers a graph had better multiply as dense ones."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -50,7 +51,7 @@ def _gain(call, item, batch_sizes) -> float:
         x = np.ones((size * positions, item.matrix.shape[1]), "float32")
         inputs = tf.constant(x)
         seconds = [
-            latency(lambda run=run: run(inputs), _TRIAL).low
+            latency(functools.partial(run, inputs), _TRIAL).low
             for run in (dense, sparse)
         ]
         logarithms.append(math.log(seconds[0] / seconds[1]))

@@ -63,8 +63,45 @@ def few(x, y, scratch, widths, codes, starts, indices, values, biases):
         y[example] = source[: y.shape[1]]
 
 
+def _accumulator(tile):
+    """Return the function that adds the entries of a row to sums."""
+
+    @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+    def add(sums, source, indices, values, k, end):
+        # Eight entries at a time, so that sums are seldom read and written.
+        while k + 8 <= end:
+            v0, v1 = values[k], values[k + 1]
+            v2, v3 = values[k + 2], values[k + 3]
+            v4, v5 = values[k + 4], values[k + 5]
+            v6, v7 = values[k + 6], values[k + 7]
+            i0, i1 = indices[k], indices[k + 1]
+            i2, i3 = indices[k + 2], indices[k + 3]
+            i4, i5 = indices[k + 4], indices[k + 5]
+            i6, i7 = indices[k + 6], indices[k + 7]
+            for j in range(tile):
+                sums[j] += (
+                    v0 * source[i0, j]
+                    + v1 * source[i1, j]
+                    + v2 * source[i2, j]
+                    + v3 * source[i3, j]
+                    + v4 * source[i4, j]
+                    + v5 * source[i5, j]
+                    + v6 * source[i6, j]
+                    + v7 * source[i7, j]
+                )
+            k += 8
+        while k < end:
+            value, index = values[k], indices[k]
+            for j in range(tile):
+                sums[j] += value * source[index, j]
+            k += 1
+
+    return add
+
+
 def _many(tile):
     """Return the function for tiles of some size, which it is built for."""
+    add = _accumulator(tile)
 
     @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
     def run(x, y, scratch, widths, codes, starts, indices, values, biases):
@@ -81,57 +118,12 @@ def _many(tile):
                 for output in range(widths[layer + 1]):
                     for j in range(tile):
                         sums[j] = biases[row]
-                    k, end = starts[row], starts[row + 1]
-                    # Eight entries at a time, so that the sums are seldom
-                    # read and written.
-                    while k + 8 <= end:
-                        v0, v1, v2, v3 = (
-                            values[k],
-                            values[k + 1],
-                            values[k + 2],
-                            values[k + 3],
-                        )
-                        v4, v5, v6, v7 = (
-                            values[k + 4],
-                            values[k + 5],
-                            values[k + 6],
-                            values[k + 7],
-                        )
-                        i0, i1, i2, i3 = (
-                            indices[k],
-                            indices[k + 1],
-                            indices[k + 2],
-                            indices[k + 3],
-                        )
-                        i4, i5, i6, i7 = (
-                            indices[k + 4],
-                            indices[k + 5],
-                            indices[k + 6],
-                            indices[k + 7],
-                        )
-                        for j in range(tile):
-                            sums[j] += (
-                                v0 * source[i0, j]
-                                + v1 * source[i1, j]
-                                + v2 * source[i2, j]
-                                + v3 * source[i3, j]
-                                + v4 * source[i4, j]
-                                + v5 * source[i5, j]
-                                + v6 * source[i6, j]
-                                + v7 * source[i7, j]
-                            )
-                        k += 8
-                    while k < end:
-                        a0, b0 = values[k], indices[k]
-                        for j in range(tile):
-                            sums[j] += a0 * source[b0, j]
-                        k += 1
+                    start, end = starts[row], starts[row + 1]
+                    add(sums, source, indices, values, start, end)
                     if code == 1:
                         for j in range(tile):
-                            value = sums[j]
-                            target[output, j] = (
-                                _ZERO if value < _ZERO else value
-                            )
+                            s = sums[j]
+                            target[output, j] = _ZERO if s < _ZERO else s
                     else:
                         for j in range(tile):
                             target[output, j] = _activate(sums[j], code)

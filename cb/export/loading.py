@@ -1,5 +1,6 @@
 """Saved models as functions on the fastest kernels of this machine."""
 
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -94,19 +95,18 @@ class LoadedModel:
     ):
         self._saved = saved
         self._signature = saved.signatures[SIGNATURE]
-        self._steps = description and description["steps"]
-        self._description = description
+        self._description: dict[str, Any] = description or {"steps": []}
+        self._steps = self._description["steps"]
         self.kernels: dict[int, Any] = dict.fromkeys(batch_sizes, GRAPH)
         self._run: dict[int, Callable] = dict.fromkeys(batch_sizes, self._graph)
-        if description is None:
-            return
         self._chains = {
             index: _candidates(saved, step)
-            for index, step in enumerate(description["steps"])
+            for index, step in enumerate(self._steps)
             if "layers" in step
         }
-        for size in batch_sizes:
-            self._choose(size)
+        if self._chains:
+            for size in batch_sizes:
+                self._choose(size)
 
     def __call__(self, x):
         examples = len(next(iter(keras.tree.flatten(x))))
@@ -134,7 +134,7 @@ class LoadedModel:
 
         def trial(index, inputs):
             times = {
-                name: latency(lambda run=run: run(inputs), _TRIAL).low
+                name: latency(functools.partial(run, inputs), _TRIAL).low
                 for name, run in self._chains[index].items()
             }
             chosen[index] = min(times, key=times.__getitem__)
@@ -146,7 +146,7 @@ class LoadedModel:
             return self._execute(x, lambda index, inputs: chosen[index])
 
         seconds = {
-            function: latency(lambda f=function: f(x), 2 * _TRIAL).low
+            function: latency(functools.partial(function, x), 2 * _TRIAL).low
             for function in (run, self._graph)
         }
         if seconds[run] < seconds[self._graph]:

@@ -1,5 +1,6 @@
 """Size and speed of exported models."""
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def _measured(
     latencies = {}
     for size in batch_sizes:
         inputs = inputs_for(signature, size)
-        latencies[size] = latency(lambda inputs=inputs: call(inputs), seconds)
+        latencies[size] = latency(functools.partial(call, inputs), seconds)
     return Measured(form, size_of(path), latencies)
 
 

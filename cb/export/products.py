@@ -1,5 +1,6 @@
 """The layers of a model that are products with a matrix."""
 
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -12,6 +13,9 @@ from cb.export.rules import elementwise
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 # From here on, a list of the nonzeros is no smaller than the whole.
 DENSEST = 0.5
+# Kernels of so few weights may be denser: a chain of layers that need not be
+# left for one of them is worth more.
+SMALL = 2**15
 
 
 class Product(NamedTuple):
@@ -25,7 +29,7 @@ class Product(NamedTuple):
 
     matrix: scipy.sparse.csr_array
     bias: np.ndarray
-    activation: object
+    activation: Any
 
     @property
     def activation_name(self) -> str:
@@ -46,7 +50,8 @@ def product(call: Call) -> Product | None:
 
     Returns:
         `Product` of a `Dense` layer or of a convolution with a kernel of a
-        single position, if it is in float32 and at least half zeros.
+        single position, if it is in float32 and small or at least half
+        zeros.
     """
     layer = call.operation
     if not (type(layer) is keras.layers.Dense or _pointwise(layer)):
@@ -54,8 +59,9 @@ def product(call: Call) -> Product | None:
     if call.shared or layer.compute_dtype != "float32" or _changed(layer):
         return None
     kernel = np.asarray(layer.kernel)
-    kernel = kernel.reshape(kernel.shape[-2:])
-    if np.count_nonzero(kernel) > DENSEST * kernel.size:
+    kernel = kernel.reshape(-1, kernel.shape[-1])
+    dense = np.count_nonzero(kernel) > DENSEST * kernel.size
+    if dense and kernel.size > SMALL:
         return None
     bias = np.zeros(kernel.shape[-1], "float32")
     if layer.use_bias:

@@ -51,9 +51,7 @@ class Segment:
     results: list[Value] = dataclasses.field(default_factory=list)
 
 
-def steps(
-    graph: Graph, products: dict[Call, Product]
-) -> list[Chain | Segment] | None:
+def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
     """Divide a graph into chains of sparse layers and segments of others.
 
     Args:
@@ -61,15 +59,15 @@ def steps(
         products: Dict of a call to its `Product`.
 
     Returns:
-        List of `Chain` and `Segment` in the order to run them in; `None` if
-        the model has several inputs or outputs, or no sparse layer.
+        List of `Chain` and `Segment` in the order to run them in; empty if the
+        model has several inputs or outputs, or no sparse layer.
     """
     single = isinstance(graph.inputs, Value | list) and all(
         len(keras.tree.flatten(side)) == 1
         for side in (graph.inputs, graph.outputs)
     )
     if not single or not products:
-        return None
+        return []
     uses = _uses(graph)
     found: list[Chain | Segment] = []
     open_chains: dict[Value, Chain] = {}
@@ -86,9 +84,11 @@ def steps(
                 found.append(chain)
             _extend(chain, call, products[call])
         elif chain is None or not _absorb(chain, call):
-            if not (found and isinstance(found[-1], Segment)):
-                found.append(Segment([]))
-            found[-1].calls.append(call)
+            last = found[-1] if found else None
+            if not isinstance(last, Segment):
+                last = Segment([])
+                found.append(last)
+            last.calls.append(call)
             continue
         open_chains.pop(chain.result, None)
         (chain.result,) = call.results
@@ -185,8 +185,8 @@ def describe(
     def number(value):
         return numbers.setdefault(value, len(numbers))
 
-    (source,) = keras.tree.flatten(graph.inputs)
-    (result,) = keras.tree.flatten(graph.outputs)
+    source, *_ = keras.tree.flatten(graph.inputs)
+    result, *_ = keras.tree.flatten(graph.outputs)
     matrices = {call: index for index, call in enumerate(products)}
     described: list[dict[str, Any]] = []
     for step in found:

@@ -115,8 +115,8 @@ def _write_sparse(model, path, batch_sizes) -> None:
         graph.calls, dict(zip(names, values, strict=True)), _named(graph)
     )
     found = program.steps(graph, products)
-    description = found and program.describe(graph, found, products)
-    for index, step in enumerate(found or ()):
+    description = program.describe(graph, found, products)
+    for index, step in enumerate(found):
         if isinstance(step, program.Segment):
             numbers = description["steps"][index]["sources"]
             sources = {
@@ -132,7 +132,7 @@ def _write_sparse(model, path, batch_sizes) -> None:
     tf.saved_model.save(
         sparse.module, path, signatures={checking.SIGNATURE: serve}
     )
-    if description:
+    if found:
         file = os.path.join(path, *program.FILE)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "w") as stream:

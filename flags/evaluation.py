@@ -86,6 +86,8 @@ def check() -> None:
         )
     if values.export and (values.saved_model or values.lesion or conflicts()):
         raise InputError("Argument `export` needs `--run_dir` alone.")
+    if values.export:
+        export()
     for name in ("all_conflict_layers", "published_columns"):
         if values.lesion and values[name].value is not None:
             raise InputError(f"Expected `--lesion` or `--{name}`, not both.")

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from cb.costs.latency import Latency
+from cb.errors import InputError
 from cb.export.measurement import Measured
 from cb.exporting import describe
+from cb.exporting import export_run
 from tests import commands
 
 
@@ -56,18 +58,21 @@ def test_a_checkpoint_is_exported(run_dir):
     assert (run_dir / "export" / "saved_model.pb").exists()
 
 
-@pytest.mark.parametrize(
-    "flags, expected",
-    [
-        (["--export=zip"], "Unknown form 'zip'"),
-        (["--export=dense", "--checkpoint=all"], "name of one checkpoint"),
-        (["--export=dense", "--export_batch_sizes=0"], "positive integers"),
-    ],
-)
-def test_bad_values_are_one_line(run_dir, flags, expected):
+def test_batch_sizes_are_checked_before_anything_else(tmp_path):
     code, _, errors = commands.run(
-        "evaluate.py", f"--run_dir={run_dir}", *flags, folder=run_dir.parent
+        "evaluate.py",
+        "--run_dir=nowhere",
+        "--export=dense",
+        "--export_batch_sizes=0",
+        folder=tmp_path,
     )
     assert code == 2
-    assert expected in errors
+    assert "`export_batch_sizes` must be positive integers" in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_an_unknown_form_and_several_checkpoints_are_refused():
+    with pytest.raises(InputError, match="Unknown form"):
+        export_run("nowhere", form="zip")
+    with pytest.raises(InputError, match="name of one checkpoint"):
+        export_run("nowhere", "all")

@@ -31,6 +31,7 @@ ALLOWED = {
     "cb.callbacks": {
         *BASE,
         "cb.bundles",
+        "cb.costs",
         "cb.layers",
         "cb.metrics",
         "cb.optimization",
@@ -46,6 +47,8 @@ ROOTS = (
     "cb.evaluation",
     "cb.experiment",
     "cb.lesions",
+    "cb.profiling",
+    "cb.run_costs",
     "cb.summary",
     "cb.training",
     "cb.tuning",

@@ -12,6 +12,7 @@ import tensorflow as tf
 from cb import compilation
 from cb import distribute
 from cb import experiment
+from cb import recipes
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
@@ -26,8 +27,8 @@ from cb.export import save
 from cb.layers.masked import masked_kernels
 from cb.run_costs import recorded
 from cb.run_costs import run_costs
-from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
+from cb.runs.source import read_arrays
 from cb.summary import print_start
 from cb.summary import print_summary
 from cb.summary import summarize
@@ -48,6 +49,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         RunError: If the training cannot go on.
     """
     started = time.monotonic()
+    config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
     strategy = distribute.build(config.strategy)
@@ -181,10 +183,7 @@ def initialize(model: keras.Model, text: str) -> None:
     Raises:
         InputError: If there is no such checkpoint, or it does not fit.
     """
-    path, _, name = text.partition(":")
-    source = RunDirectory(path)
-    source.read_config()
-    arrays = CheckpointFolder(source.checkpoints).load(name or "last").arrays
+    arrays = read_arrays(text)
     variables = model_variables(model)
     dense = not any(key.endswith("/mask") for key in arrays)
     if dense:
@@ -196,4 +195,5 @@ def initialize(model: keras.Model, text: str) -> None:
         }
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
+    path, _, name = text.partition(":")
     print(f"Starting from the {what} of {path} ({name or 'last'})")

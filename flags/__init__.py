@@ -22,4 +22,4 @@ def experiment() -> tuple[Config, dict[str, str]]:
         for name in Config.__dataclass_fields__
         if values[name].present
     }
-    return layered(values.config, given, values.set or [])
+    return layered(values.config, given, values.set or [], values.schedule_file)

@@ -19,6 +19,21 @@ flags.DEFINE_string(
     f"{sorted(registered_names('cb.optimization.learning_rates'))}.",
 )
 flags.DEFINE_string(
+    "regime",
+    Config.regime,
+    "What the optimizer is set to from which epoch on: none, model (how the "
+    "model's source trained it) or a YAML file such as '{0: {optimizer: sgd, "
+    "learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0001}, 10: "
+    "{learning_rate: 0.01}}', or such text itself. --optimizer, "
+    "--learning_rate and --learning_rate_schedule win over it where given.",
+)
+flags.DEFINE_string(
+    "momentum_reset",
+    Config.momentum_reset,
+    "When a regime sets velocities to zero: renewal (where it names an "
+    "optimizer) or epoch (at every one, as the published code did).",
+)
+flags.DEFINE_string(
     "learning_rate_scaling",
     Config.learning_rate_scaling,
     "What the learning rate is multiplied by: none, or sqrt or linear in the "

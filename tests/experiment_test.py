@@ -70,6 +70,17 @@ def test_a_pattern_that_matches_nothing_is_refused():
         build(sparsity="conv=0.5")
 
 
+def test_an_algorithm_may_say_how_long_training_takes():
+    config = experiment.completed(
+        configuration(
+            epochs=3,
+            reallocation="magnitude_pruning(iterations=4, start='1ep', "
+            "every='2ep', post_epochs=5)",
+        )
+    )
+    assert config.epochs == 1 + 2 * 3 + 5
+
+
 def test_the_summary_repeats_what_was_asked_of_every_layer(tmp_path):
     config = configuration(sparsity="hidden_*=0.5,logits=0.75")
     reports = []

@@ -85,14 +85,25 @@ class RunLogger(keras.callbacks.Callback):
             )
         return self._writers[part]
 
-    def log_event(self, step: int, changes: list[Change]) -> None:
-        """Write what a reallocation event changed, layer by layer."""
-        pairs = {}
+    def log_event(
+        self, step: int, changes: list[Change], metrics: dict[str, float]
+    ) -> None:
+        """Write what a reallocation event changed, layer by layer.
+
+        Args:
+            step: Integer, the step that made it due.
+            changes: List of `Change`.
+            metrics: Dict of name to number, what the algorithm says itself.
+        """
+        pairs = dict(metrics)
         for kernel, before, after in changes:
             dropped = float(np.count_nonzero(before & ~after))
             grown = float(np.count_nonzero(after & ~before))
             pairs[f"dropped/{kernel.name}"] = dropped
             pairs[f"grown/{kernel.name}"] = grown
+            # The end of an epoch writes densities of its own.
+            if step % self.steps_per_epoch:
+                pairs[f"density/{kernel.name}"] = float(after.mean())
         self.log(step, pairs)
 
     def on_train_begin(self, logs=None):

@@ -83,14 +83,16 @@ def main():
     """Print one line of a table for each seed."""
     data_dir, run_dir = (sys.argv[1:] + ["runs/auto_tune_fnn"])[:2]
     source = cb.datasets.load("mnist", data_dir)
-    print("| seed | kind | depth | outcome | parameters | ms/step | accuracy |")
-    print("|---|---|---|---|---|---|---|")
+    columns = "seed kind depth outcome parameters FLOPs ms/step accuracy"
+    print(f"| {columns.replace(' ', ' | ')} |")
+    print("|---|---|---|---|---|---|---|---|")
     for seed in SEEDS:
         folder = pathlib.Path(run_dir) / str(seed)
         for attempt in tune(seed, source, folder):
             print(
                 f"| {seed} | {attempt.kind} | {attempt.blocks[0]} "
                 f"| {attempt.outcome} | {attempt.parameters} "
+                f"| {attempt.flops} "
                 f"| {1e3 * (attempt.step_seconds or 0):.2f} "
                 f"| {attempt.results['accuracy']:.4f} |",
                 flush=True,

@@ -19,6 +19,7 @@ from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
 from cb.registry import unknown
 from cb.runs.metrics_csv import CONFLICTS_HEADER
+from cb.sparsity.schedules import DueSteps
 from cb.sparsity.schedules import Period
 from cb.variables import read
 
@@ -154,19 +155,22 @@ class BundleMonitor(keras.callbacks.Callback):
         )
         # Mistakes show before the first step.
         self._recorder.names(self._x)
-        self._read_step()
+        self._steps = DueSteps(
+            self._period, lambda: int(read(self.model.optimizer.iterations))
+        )
         self._read_rate()
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch would make Keras wait for the step.
-        self._unread += self.model.steps_per_execution
-        if self._next is not None and self._unread > self._next - self._step:
-            self._catch_up()
+        if self._steps.crossed():
+            self.check()
+        self._steps.begin_batches(self.model.steps_per_execution)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._catch_up()
+        if self._steps.catch_up():
+            self.check()
         if self._epochs is not None and (epoch + 1) % self._epochs == 0:
             self.check()
         if logs is not None and self.measurements:
@@ -197,22 +201,11 @@ class BundleMonitor(keras.callbacks.Callback):
         self._write()
         return measured
 
-    def _read_step(self):
-        self._step = int(read(self.model.optimizer.iterations))
-        self._unread = 0
-        self._next = self._period and self._period.next(self._step)
-
     def _read_rate(self) -> float:
         current = float(read(inner(self.model.optimizer).learning_rate))
         self._highest = max(self._highest, current)
         rates = {"current": current, "highest": self._highest}
         return rates.get(self.learning_rate, self.learning_rate)
-
-    def _catch_up(self):
-        previous = self._step
-        self._read_step()
-        if self._period and self._period.due(previous, self._step):
-            self.check()
 
     def _names(self) -> list[str]:
         return [m.layer for m in self.measurements[-1]] if self.steps else []

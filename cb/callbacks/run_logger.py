@@ -42,7 +42,7 @@ class RunLogger(keras.callbacks.Callback):
         steps_per_epoch: int,
         hyperparameters: dict,
         train_evaluation: tf.data.Dataset | None = None,
-        input_shape: tuple[int, ...] | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
     ):
         super().__init__()
         self.csv = LongCsv(run.metrics_file, METRICS_HEADER)

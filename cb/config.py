@@ -67,6 +67,7 @@ AT_LEAST_0 = (
     "checkpoint_every",
     "initial_epoch",
     "mixup",
+    "multiplicative_noise",
     "seed",
     "validation_examples",
     "warmup_epochs",
@@ -116,6 +117,7 @@ class Config:
     gradient_accumulation: int = 1
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    multiplicative_noise: float = 0.0
     batch_size: int = 50
     epochs: int = 30
     seed: int = 0

@@ -29,6 +29,12 @@ flags.DEFINE_integer(
     "How many training examples to measure bundles with, 64 by default; of "
     "the last layer without --all_conflict_layers.",
 )
+flags.DEFINE_bool(
+    "published_columns",
+    None,
+    "Also write test.csv and conflicting_layers.csv with the columns of the "
+    "published code, into the folder published/ of the run.",
+)
 flags.DEFINE_string(
     "lesion",
     None,
@@ -53,6 +59,7 @@ flags.DEFINE_integer(
 CONFLICTS = {
     "all_conflict_layers": "all_layers",
     "conflicting_samples_size": "num_samples",
+    "published_columns": "published_columns",
 }
 
 
@@ -67,10 +74,9 @@ def check() -> None:
         raise InputError(
             "Conflicting layers and lesions are those of a `--run_dir`."
         )
-    if values.lesion and values.all_conflict_layers is not None:
-        raise InputError(
-            "Expected `--lesion` or `--all_conflict_layers`, not both."
-        )
+    for name in ("all_conflict_layers", "published_columns"):
+        if values.lesion and values[name].value is not None:
+            raise InputError(f"Expected `--lesion` or `--{name}`, not both.")
 
 
 def conflicts() -> dict[str, Any]:

@@ -78,6 +78,13 @@ flags.DEFINE_float(
     "Mix training examples in pairs by shares from Beta(mixup, mixup); 0 for "
     "none.",
 )
+flags.DEFINE_float(
+    "multiplicative_noise",
+    Config.multiplicative_noise,
+    "Multiply the loss of every training example by a number drawn around 1 "
+    "with this standard deviation, in place of a larger learning rate; its "
+    "square should grow with the batch.",
+)
 flags.DEFINE_integer(
     "batch_size", Config.batch_size, "Examples in a batch, of all replicas."
 )

@@ -31,6 +31,7 @@ ALLOWED = {
     "cb.callbacks": {
         *BASE,
         "cb.bundles",
+        "cb.costs",
         "cb.layers",
         "cb.metrics",
         "cb.optimization",

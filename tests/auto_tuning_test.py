@@ -77,6 +77,7 @@ def test_every_attempt_is_kept_and_the_final_one_is_a_run(tuned):
     assert not (folder / "run" / "attempt_0" / "summary.json").exists()
     assert "attempt 0 (tune): blocks (8,)  conflict" in output
     assert "attempt_1, " in output
+    assert "attempt 1 of attempt 0: parameters 0." in output
 
 
 def test_the_same_command_does_nothing_and_another_is_refused(tuned):

@@ -124,6 +124,6 @@ def _fill(first, first_scores, scores, neurons, fan_in) -> np.ndarray:
     bits = np.where(first, first_scores, scores).T.astype(np.float32, order="C")
     keys = bits.view(np.uint32).astype(np.uint64) << np.uint64(31)
     keys |= first.T.astype(np.uint64) << np.uint64(63)
-    keys |= np.arange(rows, 0, -1, np.uint64)
+    keys |= np.arange(rows, 0, -1, dtype=np.uint64)
     lowest = np.partition(keys, rows - fan_in, axis=1)[:, rows - fan_in]
     return np.ascontiguousarray((keys >= lowest[:, None]).T) & neurons

@@ -45,7 +45,7 @@ def test_means_and_deviations_are_over_the_draws(drawn):
     results = [("none", 0, 0.9), ("any", 1, 0.8), ("any", 1, 0.6)]
     conflicts.draw_lesion(results, None)
     (bars,) = drawn.containers
-    line, _, (segments,) = bars
-    np.testing.assert_allclose(line.get_data(), ([1.0], [70.0]))
+    line, _, (segments,) = bars.lines
+    np.testing.assert_allclose(line.get_xydata(), [[1.0, 70.0]])
     np.testing.assert_allclose(segments.get_segments()[0][:, 1], [60.0, 80.0])
     assert drawn.lines[-1].get_ydata()[0] == pytest.approx(90.0)

@@ -171,6 +171,7 @@ def build_callbacks(
         updates,
         config.identity(),
         data.train if config.evaluate_train else None,
+        data.source.input_shape,
     )
     pictures = Pictures(logger, data.batches.probe)
 

@@ -42,6 +42,12 @@ flags.DEFINE_string(
     "\"lesion(blocks=2, draws=10, among='conflicting')\". Of conflicting, "
     "non-conflicting and any blocks, drop random ones.",
 )
+flags.DEFINE_bool(
+    "profile",
+    False,
+    "Also print what the model costs: parameters, operations, storage and "
+    "the time of one example.",
+)
 flags.DEFINE_integer(
     "attempt",
     None,
@@ -73,6 +79,11 @@ def check() -> None:
     if values.saved_model and (values.lesion or conflicts()):
         raise InputError(
             "Conflicting layers and lesions are those of a `--run_dir`."
+        )
+    if values.profile and (values.saved_model or values.lesion or conflicts()):
+        raise InputError(
+            "Argument `profile` needs a `--run_dir`, and neither lesions nor "
+            "conflicting layers are measured with it."
         )
     for name in ("all_conflict_layers", "published_columns"):
         if values.lesion and values[name].value is not None:

@@ -48,6 +48,8 @@ ROOTS = (
     "cb.experiment",
     "cb.inputs",
     "cb.lesions",
+    "cb.profiling",
+    "cb.run_costs",
     "cb.recipes",
     "cb.summary",
     "cb.training",

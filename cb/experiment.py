@@ -108,6 +108,7 @@ def build_model(
         model=model,
         sparsity=config.sparsity,
         distribution=config.distribution,
+        rounding=config.rounding,
         include=config.include,
         exclude=config.exclude,
         granularity=config.granularity,

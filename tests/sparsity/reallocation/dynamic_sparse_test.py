@@ -231,19 +231,31 @@ def test_cells_are_pruned_by_their_mean_magnitude():
     assert masks["conv"].sum() + masks["dense"].sum() == before
 
 
-# 200 epochs of 500 steps, stopped at 190.
-def test_the_published_number_of_events():
+# CIFAR-10 with batches of 100, ImageNet with 256, MNIST with 100.
+@pytest.mark.parametrize(
+    ("periods", "stop", "epochs", "steps", "events"),
+    [
+        ({0: 100, 25: 200, 80: 400, 140: 800}, 190, 200, 500, 367),
+        ({0: 1000, 25: 2000, 50: 4000, 75: 8000}, 95, 100, 5005, 232),
+        ({0: 100, 25: 200, 50: 400, 75: 800}, 90, 100, 600, 273),
+    ],
+)
+def test_the_published_number_of_events(periods, stop, epochs, steps, events):
     algorithm = reallocation.build(
-        "dynamic_sparse(every={0: 100, 25: 200, 80: 400, 140: 800}, "
-        "end='190ep')"
+        f"dynamic_sparse(every={periods}, end='{stop}ep')"
     )
-    period = algorithm.period(Horizon(100_000, 500))
+    period = algorithm.period(Horizon(epochs * steps, steps))
     due = []
     while (step := period.next(due[-1] if due else 0)) is not None:
         due.append(step)
-    assert len(due) == 367
-    assert due[0] == 100
-    assert due[-1] < 190 * 500
+    assert len(due) == events
+    assert due[0] == periods[0]
+    # Those of an epoch follow the period of that epoch.
+    assert all(
+        step % periods[max(e for e in periods if e <= step // steps)] == 0
+        for step in due
+    )
+    assert due[-1] < stop * steps
 
 
 @pytest.mark.parametrize(

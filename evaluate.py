@@ -2,8 +2,9 @@
 
 With --all_conflict_layers or --conflicting_samples_size also measure at
 which layers training examples of several classes share a bundle; with
---lesion score a checkpoint without some of its blocks; with --export write it
-as a SavedModel and say how much smaller and faster it is.
+--lesion score a checkpoint without some of its blocks; with --profile say
+what the model costs; with --export write it as a SavedModel and say how much
+smaller and faster that is.
 """
 
 from absl import flags as absl_flags
@@ -25,6 +26,7 @@ def main():
         from cb.evaluation import evaluate_saved_model
         from cb.exporting import export_run
         from cb.lesions import evaluate_lesion
+        from cb.profiling import evaluate_profile
     if values.saved_model:
         evaluate_saved_model(
             values.saved_model,
@@ -41,6 +43,8 @@ def main():
         conflicts = evaluation.export()
     elif conflicts:
         evaluate, default = evaluate_conflicts, "all"
+    elif values.profile:
+        evaluate, default = evaluate_profile, "last"
     else:
         evaluate, default = evaluate_run, "last"
     evaluate(

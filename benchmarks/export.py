@@ -21,7 +21,6 @@ import scipy.sparse  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
-from networks import perceptron  # noqa: E402
 
 import cb  # noqa: E402
 from cb.export.checking import SIGNATURE  # noqa: E402
@@ -154,7 +153,8 @@ def report(sparsity, batch_size, times, sizes, kernels):
         note = kernels if name == "load" else ""
         print(
             f"| {sparsity} | {batch_size} | {name} | {sizes.get(name, 0):,} "
-            f"| {1e3 * statistics.median(values):.3f} | {1e3 * min(values):.3f} "
+            f"| {1e3 * statistics.median(values):.3f} "
+            f"| {1e3 * min(values):.3f} "
             f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {note} |",
             flush=True,
         )
@@ -166,8 +166,9 @@ def main(arguments):
     batch_sizes = [int(size) for size in BATCH_SIZES.value]
     print(
         "| sparsity | batch | form | bytes | median, ms | least, ms "
-        "| times as fast as dense | kernels |\n|---|---|---|---|---|---|---|---|"
+        "| times as fast as dense | kernels |"
     )
+    print("|---" * 8 + "|")
     for sparsity in SPARSITIES.value:
         model = network(float(sparsity))
         folder = tempfile.mkdtemp()

@@ -52,6 +52,12 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "export_batch_sizes", ["1", "128"], "Examples in a call, for --export."
 )
+flags.DEFINE_bool(
+    "profile",
+    False,
+    "Also print what the model costs: parameters, operations, storage and "
+    "the time of one example.",
+)
 flags.DEFINE_integer(
     "attempt",
     None,
@@ -84,10 +90,17 @@ def check() -> None:
         raise InputError(
             "Conflicting layers and lesions are those of a `--run_dir`."
         )
-    if values.export and (values.saved_model or values.lesion or conflicts()):
+    if values.export and (
+        values.saved_model or values.lesion or values.profile or conflicts()
+    ):
         raise InputError("Argument `export` needs `--run_dir` alone.")
     if values.export:
         export()
+    if values.profile and (values.saved_model or values.lesion or conflicts()):
+        raise InputError(
+            "Argument `profile` needs a `--run_dir`, and neither lesions nor "
+            "conflicting layers are measured with it."
+        )
     for name in ("all_conflict_layers", "published_columns"):
         if values.lesion and values[name].value is not None:
             raise InputError(f"Expected `--lesion` or `--{name}`, not both.")

@@ -22,7 +22,8 @@ flags.DEFINE_string(
     "regime",
     Config.regime,
     "What the optimizer is set to from which epoch on: none, model (how the "
-    "model's source trained it) or a YAML file such as '{0: {optimizer: sgd, "
+    "model's source trained it, with its epochs, batch size, clipping, label "
+    "smoothing and sparsity) or a YAML file such as '{0: {optimizer: sgd, "
     "learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0001}, 10: "
     "{learning_rate: 0.01}}', or such text itself. --optimizer, "
     "--learning_rate and --learning_rate_schedule win over it where given.",

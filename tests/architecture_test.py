@@ -55,6 +55,8 @@ ROOTS = (
     "cb.exporting",
     "cb.inputs",
     "cb.lesions",
+    "cb.profiling",
+    "cb.run_costs",
     "cb.recipes",
     "cb.summary",
     "cb.training",

@@ -184,6 +184,18 @@ def test_blocks_to_start_from_are_those_of_the_model(model, blocks):
     assert blocks_of(experiment.completed(config)) == blocks
 
 
+def test_a_users_model_is_tuned_if_it_takes_blocks(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import cb\n"
+        "@cb.models.REGISTRY.register('mine_with_blocks')\n"
+        "def mine(input_shape, num_classes, blocks=(6, 2)):\n"
+        "    'Build nothing.'\n"
+    )
+    config = Config(model=str(file), auto_tune="auto_tune")
+    assert blocks_of(experiment.completed(config)) == (6, 2)
+
+
 def test_a_lesioned_model_is_refused():
     config = Config(model="bundle_resnet(depth=4, lesion=(1,))")
     with pytest.raises(InputError, match="none of them left out"):

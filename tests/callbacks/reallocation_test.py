@@ -221,6 +221,37 @@ def test_dropped_and_grown_weights_and_slots_are_zero(
     assert min(checked) > 0.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Sevens(Shuffler):
+    """Lets what grows start at seven."""
+
+    def values(self, layers, masks, state, *, seed):
+        return {
+            key: np.where(masks[key] & ~layer.mask, 7.0, layer.weights)
+            for key, layer in layers.items()
+        }
+
+
+def test_grown_weights_start_with_the_values_of_the_algorithm(
+    strategy, build_model, batches, compile_model
+):
+    with strategy.scope():
+        model = compile_model(build_model(), sgd())
+    checked = []
+
+    def check(step, changes):
+        for change in changes:
+            weights = read(change.kernel.weight)
+            grown = change.after & ~change.before
+            assert np.all(weights[grown] == 7.0)
+            assert not weights[~change.after].any()
+            checked.append(weights[change.before & change.after])
+
+    fit(model, batches(4), Sevens(), on_event=check)
+    assert len(checked) == 4
+    assert np.abs(np.concatenate(checked)).max() > 0.0
+
+
 @pytest.mark.parametrize(
     "dtype", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
 )

@@ -193,6 +193,28 @@ def test_penalties_are_added_to_the_gradient(
         )
 
 
+def test_wirings_are_the_largest_weights_of_every_forward_pass(
+    build_model, batches, compile_model
+):
+    model = compile_model(build_model(), sgd())
+    fit(model, batches(5), "discover_wirings")
+    for kernel in masked_kernels(model):
+        weights, mask = read(kernel.weight), read(kernel.mask) != 0
+        assert np.abs(weights[mask]).min() >= np.abs(weights[~mask]).max()
+        assert weights[~mask].all()
+    # Evaluation, and what is exported, use no others.
+    ((x, _),) = batches(1, size=32)
+    plain = cb.strip(model)
+    np.testing.assert_array_equal(model(x), plain(x))
+    for kernel, layer in zip(
+        masked_kernels(model),
+        [layer for layer in plain.layers if layer.weights],
+        strict=True,
+    ):
+        expected = np.where(read(kernel.mask) != 0, read(kernel.weight), 0.0)
+        np.testing.assert_array_equal(read(layer.kernel), expected)
+
+
 def test_an_optimizer_without_momentum_is_refused(
     build_model, batches, compile_model
 ):

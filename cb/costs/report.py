@@ -15,7 +15,7 @@ def describe(costs) -> str:
         String of several lines.
     """
     weights = costs.weights
-    rows = [HEADER]
+    rows: list[tuple[str, ...]] = [HEADER]
     for layer in costs.layers:
         rows.append(_cells(layer.name, layer.weights, layer.macs, layer.flops))
     rows.append(_cells("total", weights, costs.macs, costs.flops))

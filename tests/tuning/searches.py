@@ -24,7 +24,9 @@ def dtlz2(x):
     )
 
 
-def build(spec, objectives, max_trials, hyperparameters, seed=1):
+def build(
+    spec, objectives, max_trials, hyperparameters, seed=1, constraints=None
+):
     """Make an oracle that minimizes objectives of these names."""
     oracle = oracles.build(
         spec,
@@ -33,6 +35,7 @@ def build(spec, objectives, max_trials, hyperparameters, seed=1):
         hyperparameters=hyperparameters,
         seed=seed,
         max_consecutive_failed_trials=None,
+        constraints=constraints,
     )
     oracle.verbose = 0
     return oracle

@@ -18,12 +18,17 @@ def main():
     """Run the sweep that the flags describe."""
     file, given, settings = layers()
     arguments, limits = tuning.settings(), tuning.limits()
+    compared = tuning.compared()
     # TensorFlow takes seconds to import; `--help` and typos need it not.
     with quiet_stderr():
         from cb.tuning.plan import Base
         from cb.tuning.sweep import Settings
+        from cb.tuning.sweep import compare
         from cb.tuning.sweep import sweep
         from cb.tuning.worker import Limits
+    if compared:
+        compare(compared, arguments["directory"])
+        return
     sweep(
         Settings(**arguments, limits=Limits(**limits)),
         Base(file, given, settings),

@@ -50,6 +50,12 @@ flags.DEFINE_string("directory", "sweep", "Folder of the sweep.")
 flags.DEFINE_list(
     "from", None, "Folders of the earlier sweeps that an evaluation is of."
 )
+flags.DEFINE_list(
+    "compare",
+    None,
+    "Run nothing; draw the sweeps in these folders side by side in "
+    "--directory.",
+)
 flags.DEFINE_float("trial_seconds", None, "The longest that a run may take.")
 flags.DEFINE_float(
     "trial_gigabytes", None, "The most memory that a run's process may use."
@@ -94,3 +100,8 @@ def limits() -> dict[str, float | None]:
         "seconds": values.trial_seconds,
         "gigabytes": values.trial_gigabytes,
     }
+
+
+def compared() -> list[str]:
+    """Return the folders of the sweeps to draw, if nothing is to be run."""
+    return flags.FLAGS.compare or []

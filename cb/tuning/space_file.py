@@ -168,7 +168,7 @@ def _range(path: str, entry: Mapping, where: str) -> Parameter:
     convert = {"float": float, "int": int}[entry["type"]]
     numbers = {}
     for key in ("min", "max", "default"):
-        value = entry.get(key, entry.get("min"))
+        value = entry.get(key, entry.get("min") if key == "default" else None)
         try:
             # YAML reads 1e-5 as text.
             numbers[key] = convert(value)

@@ -67,7 +67,7 @@ class Settings:
     limits: Limits = Limits()
 
 
-def sweep(settings: Settings, base: Base) -> pathlib.Path:
+def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
     """Run a sweep, or go on with it, and report on it.
 
     With the environment variables of keras-tuner's distributed search, this
@@ -78,7 +78,7 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path:
         base: `Base`, what all runs have in common.
 
     Returns:
-        Path of the report.
+        Path of the report; `None` if there is nothing to report.
 
     Raises:
         InputError: If something is wrong; nothing is run.
@@ -106,7 +106,24 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path:
         tuner.search()
     finally:
         worker.stop()
-    return report.write(folder, plan)
+    page = report.write([folder], folder / "report")
+    print(f"Report: {page}" if page else "No trial is complete.", flush=True)
+    return page
+
+
+def compare(folders: Sequence[str], directory: str) -> None:
+    """Report on several sweeps side by side.
+
+    Args:
+        folders: Sequence of the folders of sweeps.
+        directory: String, the folder of the report.
+
+    Raises:
+        InputError: If a folder holds no sweep, or they cannot be compared.
+    """
+    paths = [pathlib.Path(folder) for folder in folders]
+    page = report.write(paths, pathlib.Path(directory))
+    print(f"Report: {page}" if page else "No trial is complete.")
 
 
 def build_plan(settings: Settings, base: Base) -> Plan:
@@ -183,6 +200,7 @@ def _identity(
         "folds": list(plan.folds),
         "seeds": list(plan.seeds),
         "points": list(plan.points),
+        "columns": plan.columns,
         **config.identity(),
     }
     if parse_spec(oracle).name == "latin_hypercube":

@@ -128,7 +128,7 @@ def _work(pipe) -> None:
         except EOFError:
             return
         with _redirected(log):
-            outcome = _attempt(task)
+            outcome = attempt(task)
         pipe.send(outcome)
 
 
@@ -147,7 +147,8 @@ def _redirected(log: str):
         sys.stderr.flush()
 
 
-def _attempt(task: Task) -> Outcome:
+def attempt(task: Task) -> Outcome:
+    """Do a task; return a failure instead of raising it."""
     # TensorFlow is not needed by whoever only watches.
     from cb.tuning.trial import perform
 

@@ -16,7 +16,6 @@ from flags.quiet import quiet_stderr
 
 def main():
     """Run the sweep that the flags describe."""
-    file, given, settings = layers()
     arguments, limits = tuning.settings(), tuning.limits()
     compared = tuning.compared()
     # TensorFlow takes seconds to import; `--help` and typos need it not.
@@ -31,7 +30,7 @@ def main():
         return
     sweep(
         Settings(**arguments, limits=Limits(**limits)),
-        Base(file, given, settings),
+        Base(*layers()),
     )
 
 

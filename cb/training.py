@@ -12,6 +12,7 @@ import tensorflow as tf
 from cb import compilation
 from cb import distribute
 from cb import experiment
+from cb import recipes
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
@@ -20,11 +21,14 @@ from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conversion import Report
+from cb.costs.files import file_bytes
 from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
-from cb.runs.checkpoint import CheckpointFolder
+from cb.run_costs import recorded
+from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
+from cb.runs.source import read_arrays
 from cb.summary import print_start
 from cb.summary import print_summary
 from cb.summary import summarize
@@ -45,6 +49,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         RunError: If the training cannot go on.
     """
     started = time.monotonic()
+    config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
     strategy = distribute.build(config.strategy)
@@ -117,7 +122,14 @@ def complete(
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, "last", "test", scores)
         save(model, str(run.export))
+        found, training = run_costs(config, model, data)
+        record(run, "last", "costs", recorded(found))
         summary = summarize(config, model, reports, scores, run)
+        summary["costs"] = {
+            **found.as_dict(),
+            "export_bytes": file_bytes(run.export),
+        }
+        summary["training"] = training.as_dict()
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     return summary
@@ -171,10 +183,7 @@ def initialize(model: keras.Model, text: str) -> None:
     Raises:
         InputError: If there is no such checkpoint, or it does not fit.
     """
-    path, _, name = text.partition(":")
-    source = RunDirectory(path)
-    source.read_config()
-    arrays = CheckpointFolder(source.checkpoints).load(name or "last").arrays
+    arrays = read_arrays(text)
     variables = model_variables(model)
     dense = not any(key.endswith("/mask") for key in arrays)
     if dense:
@@ -186,4 +195,5 @@ def initialize(model: keras.Model, text: str) -> None:
         }
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
+    path, _, name = text.partition(":")
     print(f"Starting from the {what} of {path} ({name or 'last'})")

@@ -21,12 +21,12 @@ def experiment() -> tuple[Config, dict[str, str]]:
     return layered(*layers())
 
 
-def layers() -> tuple[str | None, dict[str, Any], list[str]]:
+def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
     """Return the layers of a configuration that the flags give.
 
     Returns:
-        Tuple of a file or `None`, a dict of flag to value and a list of
-        settings, as of `cb.config.layered`.
+        Tuple of a file or `None`, a dict of flag to value, a list of
+        settings and a schedule file or `None`, as of `cb.config.layered`.
     """
     values = flags.FLAGS
     given = {
@@ -34,4 +34,4 @@ def layers() -> tuple[str | None, dict[str, Any], list[str]]:
         for name in Config.__dataclass_fields__
         if values[name].present
     }
-    return values.config, given, values.set or []
+    return values.config, given, values.set or [], values.schedule_file

@@ -62,6 +62,13 @@ class Kernels:
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
         self.read_masks()
+        # Where all weights train, none has left the optimizer's sight.
+        self._resets = (
+            algorithm.reset_momentum and not algorithm.straight_through
+        )
+        self._drifts = algorithm.zero_inactive and not (
+            self._resets or algorithm.straight_through
+        )
         self._write_all = tf.function(self._write_whole)
         self._write_backward = tf.function(self._write_sets)
         self._scatter = tf.function(
@@ -249,9 +256,12 @@ class Kernels:
         for kernel, owned, place, state, weight in zip(
             self.kernels, self._slots, places, states, weights, strict=True
         ):
+            if self._drifts:
+                active = tf.not_equal(kernel.mask, 0)
+                _assign(kernel.weight, active, kernel.weight, 0.0)
             if algorithm.zero_inactive:
                 scatter(kernel.weight, place, weight)
-            for slot in [] if algorithm.straight_through else owned:
+            for slot in owned if self._resets else []:
                 initial = slot.initial
                 if initial is not None:
                     initial = tf.fill(tf.shape(weight), initial)
@@ -270,7 +280,7 @@ class Kernels:
                 kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
             if algorithm.zero_inactive:
                 _assign(kernel.weight, kept, kernel.weight, 0.0)
-            if not algorithm.straight_through:
+            if self._resets:
                 self._reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
@@ -312,8 +322,10 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
     before = kernel.weight.regularizer or (lambda weight: 0.0)
 
     def regularizer(weight):
-        weight = ops.convert_to_tensor(weight)
-        mask = ops.cast(kernel.mask, weight.dtype)
+        others = ops.cast(before(weight), "float32")
+        # Sums in float16 are coarse, and Keras adds them to a float32 loss.
+        weight = ops.cast(weight, "float32")
+        mask = ops.cast(kernel.mask, "float32")
         trains = 1.0 - mask
         masks = kernel.layer.backward_masks
         if kernel.weight_name in masks:
@@ -321,6 +333,6 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
         factors = penalty.active * mask + penalty.inactive * trains
         for_all = 0.5 * ops.sum(factors * ops.square(weight))
         absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
-        return before(weight) + for_all + absolute
+        return others + for_all + absolute
 
     return regularizer

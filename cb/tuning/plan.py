@@ -24,11 +24,13 @@ class Base:
         file: String, a file of flags, or `None`.
         given: Dict of flag to value.
         settings: Sequence of `"name=value"`, of `--set`.
+        schedule: String, a schedule file, or `None`.
     """
 
     file: str | None = None
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings: Sequence[str] = ()
+    schedule: str | None = None
 
     def config(
         self,
@@ -49,7 +51,10 @@ class Base:
         """
         texts = [f"{name}={value!r}" for name, value in chosen.items()]
         return layered(
-            self.file, {**fixed, **self.given}, [*self.settings, *texts]
+            self.file,
+            {**fixed, **self.given},
+            [*self.settings, *texts],
+            self.schedule,
         )
 
 

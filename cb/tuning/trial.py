@@ -7,16 +7,15 @@ from typing import Any
 
 import keras
 
-from cb import costs
 from cb import experiment
+from cb import recipes
 from cb.config import Config
-from cb.costs.training import training_costs
 from cb.registry import Spec
 from cb.registry import parse_spec
+from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
 from cb.runs.metrics_csv import LongCsv
-from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.training import train
 from cb.tuning import objectives
@@ -41,10 +40,10 @@ def perform(task: Task) -> Outcome:
     """
     started = time.monotonic()
     keras.backend.clear_session()
-    completed = experiment.completed(task.config)
+    completed = _completed(task.config, task)
     data = experiment.build_data(completed, 1)
     config, notes = capped(task.config, completed, data.horizon())
-    measured = cheap(experiment.completed(config), data)
+    measured = cheap(_completed(config, task), data)
     broken = objectives.exceeded(task.bounds, measured)
     status = INFEASIBLE if broken else COMPLETE
     if task.trained and not broken:
@@ -61,6 +60,11 @@ def perform(task: Task) -> Outcome:
     )
 
 
+def _completed(config: Config, task: Task) -> Config:
+    """Write out what the regime and the parts of a run leave to defaults."""
+    return experiment.completed(recipes.applied(config, task.sources)[0])
+
+
 def cheap(config: Config, data: experiment.Data) -> dict[str, float]:
     """Count what a run costs, from its first masks and its schedule.
 
@@ -72,11 +76,7 @@ def cheap(config: Config, data: experiment.Data) -> dict[str, float]:
         Dict of metric to value.
     """
     model = experiment.build_model(config, data.source)
-    counted = costs.costs(model)
-    algorithm = reallocation.REGISTRY.build(config.reallocation)
-    training = training_costs(
-        counted, algorithm, data.horizon(), config.batch_size
-    )
+    counted, training = run_costs(config, model, data)
     return {
         objectives.INFERENCE: float(counted.flops),
         objectives.TRAINING: float(training.total),

@@ -346,28 +346,9 @@ def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
         if field not in SPECS:
             raise unknown("part with keywords in `set`", field, SPECS)
         spec = parse_spec(values.get(field, getattr(Config, field)))
-        keyword, _, place = keyword.partition(".")
-        if place:
-            value = _with_item(setting, spec.kwargs.get(keyword), place, value)
-        value = str(Spec(spec.name, spec.args, {**spec.kwargs, keyword: value}))
+        value = str(spec.changed(keyword, value))
     values[field] = value
     return path
-
-
-def _with_item(setting: str, sequence: Any, place: str, value: Any) -> tuple:
-    """Return a sequence with another value in one place."""
-    if not (
-        isinstance(sequence, tuple | list)
-        and place.isdecimal()
-        and int(place) < len(sequence)
-    ):
-        raise InputError(
-            "Argument `set` must name a place in a sequence that is there. "
-            f"Received: set={setting!r}, of {sequence!r}"
-        )
-    items = list(sequence)
-    items[int(place)] = value
-    return tuple(items)
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from cb.errors import InputError
-from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
 from cb.sparsity import schedule_file

@@ -1,10 +1,9 @@
 """Score checkpoints of a run, or a SavedModel, on every test example.
 
 With --all_conflict_layers or --conflicting_samples_size also measure at
-which layers training examples of several classes share a bundle; with
---lesion score a checkpoint without some of its blocks; with --profile say
-what the model costs; with --export write it as a SavedModel and say how much
-smaller and faster that is.
+which layers training examples of several classes share a bundle; --lesion
+leaves out some blocks, --profile says what the model costs, --export writes a
+SavedModel and says how much smaller and faster it is.
 """
 
 from absl import flags as absl_flags

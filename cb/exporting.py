@@ -8,7 +8,6 @@ import keras
 
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
-from cb.conversion.report import table
 from cb.errors import InputError
 from cb.evaluation import ALL
 from cb.evaluation import LAST_FIVE
@@ -23,6 +22,7 @@ from cb.export.measurement import measure_loaded
 from cb.export.saved_model import FORMS
 from cb.registry import unknown
 from cb.runs.checkpoint import CheckpointFolder
+from cb.text import table
 
 
 def export_run(

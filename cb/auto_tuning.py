@@ -203,12 +203,18 @@ def known_summary(run: RunDirectory, config: Config) -> dict[str, Any] | None:
 def summarize(
     config: Config, run: RunDirectory, attempts: list[Attempt]
 ) -> dict[str, Any]:
-    """Return what is worth knowing of all attempts."""
+    """Return what is worth knowing of all attempts.
+
+    The first architecture is that of the control that trained it to its end,
+    if there is one.
+    """
     kinds = [attempt.kind for attempt in attempts]
     final = len(kinds) - 1 - kinds[::-1].index("tune")
+    before = kinds.index("full") if "full" in kinds else 0
     return {
         "epochs": config.epochs,
         "attempts": [dataclasses.asdict(attempt) for attempt in attempts],
+        "first_attempt": before,
         "final_attempt": final,
         "test": attempts[final].results,
         "run_dir": str(run.path),
@@ -223,9 +229,32 @@ def print_tuning(summary: dict[str, Any]) -> None:
         milliseconds = "unknown" if step is None else f"{1e3 * step:.2f} ms"
         print(
             f"attempt {number} ({attempt['kind']}): blocks "
-            f"{tuple(attempt['blocks'])}  {attempt['outcome']}  variables "
-            f"{attempt['parameters']:,}  step {milliseconds}  test accuracy "
+            f"{tuple(attempt['blocks'])}  {attempt['outcome']}  parameters "
+            f"{attempt['parameters']:,}  FLOPs {attempt['flops']:,}  step "
+            f"{milliseconds}  test accuracy "
             f"{attempt['results']['accuracy']:.4f}"
         )
+    _print_saved(summary)
     path, final = summary["run_dir"], summary["final_attempt"]
     print(f"final run    {path}/attempt_{final}, {summary['seconds']} s in all")
+
+
+def _print_saved(summary: dict[str, Any]) -> None:
+    places = summary["first_attempt"], summary["final_attempt"]
+    before, after = (summary["attempts"][place] for place in places)
+    names = {
+        "parameters": "parameters",
+        "flops": "FLOPs",
+        "step_seconds": "time of a step",
+    }
+    ratios = [
+        f"{text} {after[name] / before[name]:.3g}"
+        for name, text in names.items()
+        if after[name] and before[name]
+    ]
+    scores = [attempt["results"]["accuracy"] for attempt in (before, after)]
+    print(
+        f"attempt {places[1]} of attempt {places[0]}: "
+        + "  ".join(ratios)
+        + f"  test accuracy {scores[0]:.4f} -> {scores[1]:.4f}"
+    )

@@ -56,19 +56,33 @@ def build_targets(config: Config, num_classes: int):
         num_classes: Integer.
 
     Returns:
-        Tuple of a function `(features, labels, seed)` and one of
-        `(features, labels)`, both to features and targets; `None` twice
-        where labels are the targets.
+        Tuple of a function `(features, labels, seed)` to features, targets
+        and, for multiplicative noise, weights of the examples; and one of
+        `(features, labels)` to features and targets. `None` where features
+        and labels are left as they are.
     """
-    if not _has_soft_targets(config):
-        return None, None
     smoothed = functools.partial(batches.smooth_labels, num_classes=num_classes)
 
-    def training(features, labels, seed):
+    def soft(features, labels, seed):
         targets = smoothed(labels, smoothing=config.label_smoothing)
         return batches.mixup(features, targets, config.mixup, seed)
 
-    return training, lambda features, labels: (features, smoothed(labels))
+    def noisy(features, labels, seed):
+        if _has_soft_targets(config):
+            features, labels = soft(features, labels, seed)
+        weights = batches.multiplicative_noise(
+            tf.shape(features)[0],
+            config.multiplicative_noise,
+            tf.random.fold_in(seed, 1),
+        )
+        return features, labels, weights
+
+    def exact(features, labels):
+        return features, smoothed(labels)
+
+    if not _has_soft_targets(config):
+        return (noisy if config.multiplicative_noise else None), None
+    return (noisy if config.multiplicative_noise else soft), exact
 
 
 def compile_model(

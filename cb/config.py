@@ -18,6 +18,7 @@ from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
 from cb.sparsity import schedule_file
+from cb.sparsity.amount import as_text
 from cb.sparsity.amount import parse_sparsity
 from cb.sparsity.schedules import Time
 
@@ -67,6 +68,7 @@ AT_LEAST_0 = (
     "checkpoint_every",
     "initial_epoch",
     "mixup",
+    "multiplicative_noise",
     "seed",
     "validation_examples",
     "warmup_epochs",
@@ -97,6 +99,7 @@ class Config:
     normalization: str = "batch"
     sparsity: float | str = "0.9"
     distribution: str = "erk"
+    rounding: str = "total"
     granularity: str = "weight"
     include: list[str] | None = None
     exclude: list[str] | None = None
@@ -116,6 +119,7 @@ class Config:
     gradient_accumulation: int = 1
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    multiplicative_noise: float = 0.0
     batch_size: int = 50
     epochs: int = 30
     seed: int = 0
@@ -355,8 +359,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     if list[str] in kinds and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if name == "sparsity" and isinstance(value, dict):
-        # A map from a file, as it is written on the command line.
-        value = ",".join(f"{key}={part}" for key, part in value.items())
+        value = as_text(value)
     if str in kinds and float in kinds and isinstance(value, str):
         # A time or a number that came from the command line as text.
         with contextlib.suppress(ValueError, SyntaxError):

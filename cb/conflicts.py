@@ -1,5 +1,6 @@
 """Bundles at the layers of a run's checkpoints, after the training."""
 
+import csv
 import shutil
 
 import numpy as np
@@ -17,6 +18,8 @@ from cb.inputs import Data
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
+from cb.plots.conflicts import draw_entropies
+from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import CONFLICTS_HEADER
 from cb.runs.metrics_csv import LongCsv
 
@@ -31,6 +34,7 @@ def evaluate_conflicts(
     strategy: str = "auto",
     all_layers: bool = False,
     num_samples: int = NUM_SAMPLES,
+    published_columns: bool = False,
 ) -> dict[str, float]:
     """Score checkpoints of a run and measure the bundles of its layers.
 
@@ -47,6 +51,8 @@ def evaluate_conflicts(
         all_layers: Boolean, whether to measure all layers and not the last
             only.
         num_samples: Integer, how many training examples.
+        published_columns: Boolean, whether to write the results once more as
+            the source does.
 
     Returns:
         Dict of layer to the mean of its entropy over the checkpoints.
@@ -74,7 +80,7 @@ def evaluate_conflicts(
                 num_classes=classes,
             )
         )
-    conclude(opened.run, checkpoint, results)
+    scores = conclude(opened.run, checkpoint, results)
     integrals = dict(
         zip(
             [measured.layer for measured in checks[-1]],
@@ -88,7 +94,16 @@ def evaluate_conflicts(
     )
     folder = opened.run.tensorboard / f"conflicts_{checkpoint}"
     write_summaries(folder, [r.step for r in results], checks, classes)
+    draw_entropies(
+        entropies(checks),
+        names,
+        list(integrals),
+        float(np.log(classes)),
+        opened.run.conflicts_file.with_suffix(".png"),
+    )
     print_conflicts(checks, integrals, num_samples)
+    if published_columns:
+        write_published(opened.run, scores, checks[-1], integrals)
     return integrals
 
 
@@ -156,6 +171,36 @@ def long_form(
         (selection, layer, "integral", value)
         for layer, value in integrals.items()
     ]
+
+
+def write_published(
+    run: RunDirectory,
+    scores: dict[str, float],
+    measured: list[Measurement],
+    integrals: dict[str, float],
+) -> None:
+    """Write the two files of the source, under its names and columns.
+
+    Args:
+        run: `RunDirectory`.
+        scores: Dict of metric to its mean.
+        measured: List of `Measurement` of the last checkpoint.
+        integrals: Dict of layer to mean entropy.
+    """
+    rows = [(item.bundles, integrals[item.layer]) for item in measured]
+    tables: dict[str, list[tuple]] = {
+        "test.csv": [
+            ("num_bundle", "bundle_entropy", "test_loss", "test_accuracy"),
+            (*rows[-1], scores["loss"], scores["accuracy"]),
+        ],
+        # The source writes no header here.
+        "conflicting_layers.csv": list(rows),
+    }
+    run.published.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        path = run.published / name
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
 
 
 def write_summaries(

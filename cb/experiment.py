@@ -108,6 +108,7 @@ def build_model(
         model=model,
         sparsity=config.sparsity,
         distribution=config.distribution,
+        rounding=config.rounding,
         include=config.include,
         exclude=config.exclude,
         granularity=config.granularity,
@@ -171,6 +172,7 @@ def build_callbacks(
         updates,
         config.identity(),
         data.train if config.evaluate_train else None,
+        data.source.input_shape,
     )
     pictures = Pictures(logger, data.batches.probe)
 

@@ -20,6 +20,7 @@ from cb.metrics.recorder import Recorder
 from cb.models.lesion import block_names
 from cb.models.lesion import drop_blocks
 from cb.models.lesion import droppable
+from cb.plots.conflicts import draw_lesion
 from cb.runs.metrics_csv import LESION_HEADER
 from cb.runs.metrics_csv import LongCsv
 
@@ -85,6 +86,10 @@ def evaluate_lesion(
             f"| {np.mean(scores):.4f} | {np.std(scores):.4f} |",
             flush=True,
         )
+    figure = opened.run.lesion_file.with_suffix(".png")
+    draw_lesion([(d.among, d.blocks, a) for d, a in results], figure)
+    print(f"scores  {opened.run.lesion_file}")
+    print(f"figure  {figure}")
     return results
 
 

@@ -1,4 +1,4 @@
-"""What a regime says of the optimizer, under what the user says."""
+"""What a regime or a model's own recipe says, under what the user says."""
 
 import dataclasses
 import pathlib
@@ -9,9 +9,12 @@ from cb import models
 from cb.config import Config
 from cb.config import is_explicit
 from cb.errors import InputError
+from cb.models.recipes import Recipe
 from cb.optimization import regimes
 from cb.optimization.regimes import Regime
+from cb.sparsity.amount import as_text
 
+MODEL = "model"
 # Settings that go with the optimizer that a regime names.
 OF_OPTIMIZER = ("optimizer", "momentum", "nesterov", "weight_decay")
 
@@ -23,7 +26,9 @@ def applied(
 
     `--learning_rate` scales the learning rates so that the first is the one
     given, `--learning_rate_schedule` replaces their changes, `--optimizer`
-    the optimizer with its momentum and decay.
+    the optimizer with its momentum and decay. With the regime of the model
+    come epochs, batch size, label smoothing, clipping and sparsity of its
+    recipe, each unless it is given.
 
     Args:
         config: `Config`.
@@ -47,6 +52,7 @@ def applied(
     if is_explicit("optimizer", sources):
         regime = regime.without(*OF_OPTIMIZER)
     told: dict[str, Any] = {
+        **_besides(config),
         "learning_rate": regime.at(0)["learning_rate"],
         "learning_rate_schedule": "constant",
     }
@@ -57,16 +63,38 @@ def applied(
     )
 
 
+def _besides(config: Config) -> dict[str, Any]:
+    """Return what the recipe of the model sets besides the regime."""
+    if config.regime.strip() != MODEL:
+        return {}
+    recipe = _recipe(config)
+    told = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "label_smoothing": recipe.label_smoothing,
+        "global_clipnorm": recipe.clip_norm,
+        **recipe.sparsity,
+    }
+    if "sparsity" in told:
+        told["sparsity"] = as_text(told["sparsity"])
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _recipe(config: Config) -> Recipe:
+    recipe = models.recipe(config.model)
+    if recipe is None:
+        raise InputError(
+            "Argument `regime` must be none or a file: the model has no "
+            f"regime of its own. Received: regime='model', "
+            f"model={config.model!r}"
+        )
+    return recipe
+
+
 def _read(config: Config) -> Regime:
     text = config.regime.strip()
-    if text == "model":
-        recipe = models.recipe(config.model)
-        if recipe is None:
-            raise InputError(
-                "Argument `regime` must be none or a file: the model has no "
-                f"regime of its own. Received: regime='model', "
-                f"model={config.model!r}"
-            )
+    if text == MODEL:
+        recipe = _recipe(config)
         if callable(recipe.regime):
             epochs = recipe.epochs or config.epochs
             return regimes.from_function(recipe.regime, epochs)

@@ -21,9 +21,12 @@ from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conversion import Report
+from cb.costs.files import file_bytes
 from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
+from cb.run_costs import recorded
+from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.source import read_arrays
 from cb.summary import print_start
@@ -119,7 +122,14 @@ def complete(
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, "last", "test", scores)
         save(model, str(run.export))
+        found, training = run_costs(config, model, data)
+        record(run, "last", "costs", recorded(found))
         summary = summarize(config, model, reports, scores, run)
+        summary["costs"] = {
+            **found.as_dict(),
+            "export_bytes": file_bytes(run.export),
+        }
+        summary["training"] = training.as_dict()
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     return summary

@@ -31,6 +31,7 @@ ALLOWED = {
     "cb.callbacks": {
         *BASE,
         "cb.bundles",
+        "cb.costs",
         "cb.layers",
         "cb.metrics",
         "cb.optimization",
@@ -47,6 +48,8 @@ ROOTS = (
     "cb.experiment",
     "cb.inputs",
     "cb.lesions",
+    "cb.profiling",
+    "cb.run_costs",
     "cb.recipes",
     "cb.summary",
     "cb.training",

@@ -122,6 +122,38 @@ def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
     assert drawn <= known
 
 
+def test_the_columns_of_the_source_are_written_on_request(tmp_path):
+    directory = make_run(tmp_path / "run", 2)
+    path = str(directory.path)
+    integrals = evaluate_conflicts(path, all_layers=True)
+    assert not directory.published.exists()
+    evaluate_conflicts(path, all_layers=True, published_columns=True)
+    with open(directory.published / "test.csv") as file:
+        header, row = csv.reader(file)
+    assert header == [
+        "num_bundle",
+        "bundle_entropy",
+        "test_loss",
+        "test_accuracy",
+    ]
+    bundles = values(rows(directory.conflicts_file), "bundles", "block_3")
+    means = {
+        row["name"]: float(row["value"])
+        for row in rows(directory.evaluation_file)
+        if row["checkpoint"] == "last5"
+    }
+    assert [float(value) for value in row] == [
+        bundles["2"],
+        integrals["block_3"],
+        means["loss"],
+        means["accuracy"],
+    ]
+    with open(directory.published / "conflicting_layers.csv") as file:
+        table = [[float(value) for value in row] for row in csv.reader(file)]
+    assert [row[1] for row in table] == list(integrals.values())
+    assert table[-1][0] == bundles["2"]
+
+
 def test_activations_that_are_not_finite_are_no_absence_of_conflict(tmp_path):
     directory = make_run(tmp_path / "run", 1)
     folder = CheckpointFolder(directory.checkpoints)
@@ -163,6 +195,8 @@ def test_the_command_measures_the_last_layer_or_all(tmp_path):
     assert {row["layer"] for row in added} == {"block_1", "block_2", "block_3"}
     events = EventAccumulator(str(directory.tensorboard / "conflicts_all"))
     events.Reload()
+    picture = directory.conflicts_file.with_suffix(".png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
     # Written anew by the second command.
     shown = events.Tensors("bundles/block_3/entropy")
     assert [event.step for event in shown] == [0, 28]

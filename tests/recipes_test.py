@@ -7,6 +7,7 @@ import pytest
 
 from cb import compilation
 from cb import experiment
+from cb import models
 from cb import recipes
 from cb.callbacks.regime import FollowRegime
 from cb.callbacks.slots import slots
@@ -15,6 +16,7 @@ from cb.errors import InputError
 from cb.layers.masked import masked_kernels
 from cb.optimization import regimes
 from cb.optimization.published_sgd import PublishedSGD
+from cb.sparsity.amount import parse_sparsity
 from cb.variables import read
 
 CHANGES = (
@@ -60,6 +62,24 @@ def test_the_regime_of_the_model_is_written_out():
     assert config.learning_rate_schedule == "constant"
     assert sources["learning_rate_schedule"] == "regime"
     assert sources["regime"] == "flag"
+
+
+def test_what_else_the_source_of_the_model_set_comes_along():
+    config, sources = applied(
+        model="resnet50(config='ignorefirst10')", regime="model", batch_size=32
+    )
+    assert (config.epochs, config.label_smoothing) == (100, 0.1)
+    assert (config.sparsity, config.distribution) == (0.9, "uniform")
+    assert config.rounding == "up"
+    assert config.batch_size == 32
+    assert (sources["epochs"], sources["batch_size"]) == ("regime", "flag")
+    assert applied(model="f1", regime="model")[0].global_clipnorm == 5.0
+
+
+def test_sparsities_of_a_recipe_name_layers():
+    config, _ = applied(model="wiring_mobilenet", regime="model")
+    edges = models.recipe("wiring_mobilenet").sparsity["sparsity"]
+    assert parse_sparsity(config.sparsity) == edges
 
 
 def test_a_function_of_the_epoch_is_a_regime_too():

@@ -322,8 +322,10 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
     before = kernel.weight.regularizer or (lambda weight: 0.0)
 
     def regularizer(weight):
-        weight = ops.convert_to_tensor(weight)
-        mask = ops.cast(kernel.mask, weight.dtype)
+        others = ops.cast(before(weight), "float32")
+        # Sums in float16 are coarse, and Keras adds them to a float32 loss.
+        weight = ops.cast(weight, "float32")
+        mask = ops.cast(kernel.mask, "float32")
         trains = 1.0 - mask
         masks = kernel.layer.backward_masks
         if kernel.weight_name in masks:
@@ -331,6 +333,6 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
         factors = penalty.active * mask + penalty.inactive * trains
         for_all = 0.5 * ops.sum(factors * ops.square(weight))
         absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
-        return before(weight) + for_all + absolute
+        return others + for_all + absolute
 
     return regularizer

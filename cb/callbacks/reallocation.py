@@ -21,6 +21,7 @@ from cb.runs.source import read_arrays
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
+from cb.sparsity.schedules import DueSteps
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 from cb.variables import read
@@ -141,28 +142,27 @@ class Reallocation(keras.callbacks.Callback):
         self._length = self._horizon(epoch)
         self._period = self.algorithm.period(self._length)
         self._resolved = True
-        self._read_step()
+        self._steps = DueSteps(
+            self._period, lambda: int(read(self.model.optimizer.iterations))
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch is where Keras hands logs to callbacks, which
-        # makes it wait for the step; its beginning costs nothing. Reading
-        # the step costs as much as small layers do, so it is read only when
-        # enough batches are done for an event to be due.
-        if self._next is not None and self._unread >= self._next - self._step:
-            self._catch_up()
+        # makes it wait for the step; its beginning costs nothing.
+        self._act(self._steps.crossed())
         if self._running is not None:
             self._arm(self._running)
         if self._noise is not None:
             self._set_noise(self._noise)
-        self._unread += self.model.steps_per_execution
+        self._steps.begin_batches(self.model.steps_per_execution)
 
     def on_test_begin(self, logs=None):
         # What is validated is what is saved.
         if self._resolved:
-            self._catch_up()
+            self._act(self._steps.catch_up())
 
     def on_epoch_end(self, epoch, logs=None):
-        self._catch_up()
+        self._act(self._steps.catch_up())
 
     def on_train_end(self, logs=None):
         self._kernels.end()
@@ -279,34 +279,25 @@ class Reallocation(keras.callbacks.Callback):
             steps = steps or batches / accumulation
         return Horizon(total, steps)
 
-    def _read_step(self):
-        self._step = int(read(self.model.optimizer.iterations))
-        self._unread = 0
-        self._next = self._period and self._period.next(self._step)
-
     def _arm(self, running: RunningGradients):
         """Take the gradients of the next step if an event is due after it."""
-        if self._next is None or self._unread < self._next - self._step - 1:
+        if not self._steps.within(1):
             return
         # Steps that overflowed did not count, so there may be more to go.
-        self._catch_up()
-        if self._next == self._step + 1:
+        self._act(self._steps.catch_up())
+        if self._steps.next == self._steps.step + 1:
             running.arm()
 
     def _set_noise(self, noise: NoisyGradients):
-        step, deviation = self._step + 1, 0.0
-        if self._next == step:
+        step, deviation = self._steps.step + 1, 0.0
+        if self._steps.next == step:
             number = self._period.number(step)
             event = Event(step, number, self._period, self._length)
             deviation = self.algorithm.gradient_noise(event)
         noise.set_deviation(deviation)
 
-    def _catch_up(self):
-        previous = self._step
-        self._read_step()
-        if self._period is None:
-            return
-        if due := self._period.due(previous, self._step):
+    def _act(self, due: int | None):
+        if due is not None:
             number = self._period.number(due)
             self._reallocate(Event(due, number, self._period, self._length))
 

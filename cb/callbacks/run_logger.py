@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from cb.callbacks.reallocation import Change
+from cb.costs import Counter
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
@@ -31,6 +32,8 @@ class RunLogger(keras.callbacks.Callback):
         hyperparameters: Dict of name to value, for TensorBoard's HParams.
         train_evaluation: `tf.data.Dataset` of the training examples without
             augmentation, to be scored after every epoch, or `None`.
+        input_shape: Tuple, shape of one example, to count what the model
+            costs.
     """
 
     def __init__(
@@ -39,12 +42,15 @@ class RunLogger(keras.callbacks.Callback):
         steps_per_epoch: int,
         hyperparameters: dict,
         train_evaluation: tf.data.Dataset | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
     ):
         super().__init__()
         self.csv = LongCsv(run.metrics_file, METRICS_HEADER)
         self.steps_per_epoch = steps_per_epoch
         self.hyperparameters = hyperparameters
         self.train_evaluation = train_evaluation
+        self.input_shape = input_shape
+        self._counter: Counter | None = None
         self._folder = run.tensorboard
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
@@ -130,7 +136,7 @@ class RunLogger(keras.callbacks.Callback):
         training["learning_rate"] = float(
             read(self.model.optimizer.learning_rate)
         )
-        self.log(step, training | self._densities())
+        self.log(step, training | self._densities() | self._costs())
         if validation:
             self.log(step, validation, VALIDATION)
         if self.train_evaluation is not None:
@@ -157,6 +163,12 @@ class RunLogger(keras.callbacks.Callback):
             total = sum(active.values()) / sum(sizes.values())
             densities["density"] = total
         return densities
+
+    def _costs(self) -> dict[str, float]:
+        if self._counter is None:
+            self._counter = Counter(self.model, self.input_shape)
+        costs = self._counter.costs()
+        return {"macs": costs.macs, "flops": costs.flops}
 
     def _evaluate_train(self, step: int):
         values = self.model.evaluate(

@@ -28,9 +28,10 @@ class TrainingBatches:
         augment: `Chain` of augmentations, or its spec.
         accumulation: Integer, batches in an update of the weights. Every
             epoch has whole updates.
-        targets: Function `(features, labels, seed)` that returns features
-            and targets, or `None` to leave the labels; `seed` is an integer
-            tensor `(2,)` of its own for every batch.
+        targets: Function `(features, labels, seed)` that returns features,
+            targets and perhaps weights of the examples, or `None` to leave
+            the labels; `seed` is an integer tensor `(2,)` of its own for
+            every batch.
         workers: Integer, threads that prepare batches; `None` for as many as
             are of use. The batches are the same.
 
@@ -95,7 +96,7 @@ class TrainingBatches:
         Returns:
             Tuple of features and labels, as those of `dataset`.
         """
-        return self._probe_batch(tf.constant(number, tf.int64))
+        return self._probe_batch(tf.constant(number, tf.int64))[:2]
 
     @tf.function
     def _probe_batch(self, number):

@@ -90,6 +90,25 @@ def test_an_event_sees_the_gradients_of_its_batch(
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-7)
 
 
+def test_a_skipped_update_leaves_weights_and_slots(
+    build_model, batches, compile_model
+):
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    model = compile_model(build_model(), optimizer)
+    fit(model, batches(2), cb.callbacks.Reallocation(Watcher()))
+    before = [read(v) for v in (*model.weights, *optimizer.variables)]
+    fit(model, batches(1), cb.callbacks.Reallocation(Watcher()))
+    after = [read(v) for v in (*model.weights, *optimizer.variables)]
+    changed = [
+        number
+        for number, (one, two) in enumerate(zip(before, after, strict=True))
+        if not np.array_equal(one, two)
+    ]
+    # Only the step has gone on.
+    assert changed == [len(model.weights)]
+    assert (before[changed[0]], after[changed[0]]) == (2, 3)
+
+
 def test_the_other_steps_are_those_of_the_optimizer(
     build_model, batches, compile_model
 ):

@@ -66,17 +66,41 @@ def test_the_published_sequence():
     ]  # fmt: skip
 
 
-def test_the_published_exponential_total_of_a_wide_residual_network():
+@pytest.mark.parametrize(
+    ("schedule", "sparsity", "total"),
+    [
+        ("exponential", 0.9, 145_044),
+        ("cubic", 0.9, 144_997),
+        ("cubic", 0.8, 290_159),
+    ],
+)
+def test_the_published_totals_of_a_wide_residual_network(
+    schedule, sparsity, total
+):
     shapes = [16 * 32] + [32 * 32] * 7 + [32 * 64] + [64 * 64] * 7
     shapes += [64 * 128] + [128 * 128] * 7
     algorithm = reallocation.build(
-        "magnitude_pruning(sparsity=0.9, schedule='exponential', "
+        f"magnitude_pruning(sparsity={sparsity}, schedule={schedule!r}, "
         "iterations=20, every='2ep', start='1ep', published=True)"
     )
     layers = {str(i): dense(9 * n, seed=i) for i, n in enumerate(shapes)}
     assert sum(layer.mask.size for layer in layers.values()) == 1_451_520
     *_, (_, last) = counts(algorithm, layers, Horizon(5000, 100))
-    assert sum(last) == 145_044
+    assert sum(last) == total
+
+
+# LeNet-300-100 at 0.99, where the last layer is pruned to 0.9 only.
+@pytest.mark.parametrize(
+    ("size", "sparsity", "last"),
+    [(235_200, 0.99033937, 2271), (30_000, 0.99033937, 289), (1000, 0.9, 98)],
+)
+def test_the_published_numbers_of_a_perceptron(size, sparsity, last):
+    algorithm = reallocation.build(
+        f"magnitude_pruning(sparsity={sparsity}, schedule='exponential', "
+        "iterations=10, every='2ep', start='1ep', published=True)"
+    )
+    *_, (_, numbers) = counts(algorithm, {"a": dense(size)}, Horizon(5000, 100))
+    assert numbers == [last]
 
 
 def test_exact_iterations_follow_the_formula():

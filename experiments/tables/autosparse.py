@@ -40,6 +40,7 @@ def experiments():
                     "learning_rate_schedule": "constant",
                     "optimizer": _sgd(2e-4),
                     "distribution": "uniform",
+                    "rounding": "nearest",
                 },
                 GPU if name == "higgs" else RUNS,
             )
@@ -59,6 +60,7 @@ def experiments():
                     "learning_rate_schedule": "cosine(final=0.0001)",
                     "optimizer": _sgd(1e-4),
                     "distribution": "erk",
+                    "rounding": "nearest",
                     "label_smoothing": 0.1,
                 },
                 GPU,

@@ -79,6 +79,7 @@ def _job(data, number, what, title, sparsity, reallocation, **options):
         "schedule_file": f"{SCHEDULES}/{schedule}.yaml",
         "sparsity": sparsity,
         "distribution": "uniform",
+        "rounding": "down",
         "reallocation": reallocation,
         **options,
     }

@@ -17,7 +17,7 @@ from cb.evaluation import open_run
 from cb.evaluation import score
 from cb.metrics.recorder import BRANCHES
 from cb.metrics.recorder import Recorder
-from cb.models.lesion import block_names
+from cb.models.lesion import additions
 from cb.models.lesion import drop_blocks
 from cb.models.lesion import droppable
 from cb.plots.conflicts import draw_lesion
@@ -105,10 +105,8 @@ def block_entropies(opened: OpenedRun, num_samples: int) -> dict[int, float]:
     """
     model, config, source = opened.model, opened.config, opened.data.source
     x, labels = training_sample(config, opened.data, num_samples)
-    residual = any(
-        layer.name == f"{block_names(model)[0]}_add" for layer in model.layers
-    )
-    measured = Recorder(model, BRANCHES if residual else "all").measure(
+    layers = BRANCHES if additions(model) else "all"
+    measured = Recorder(model, layers).measure(
         x,
         labels,
         compilation.peak_learning_rate(config),

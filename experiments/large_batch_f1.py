@@ -18,37 +18,40 @@ percent: 98.27, 97.05, 97.55, 97.60, 98.53.
 
 import argparse
 import csv
+import os
 import pathlib
-import subprocess
-import sys
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
 import numpy as np
 
+from cb import training
+from cb.config import layered
 from cb.plots import curves
 from cb.plots.reading import Run
 from cb.plots.reading import read_run
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 POSTER = {"SB": 98.27, "LB": 97.05, "+LR": 97.55, "+GBN": 97.60, "+RA": 98.53}
 SEEDS = (0, 1, 2)
 # Learning rates of the published regime; each holds a fifth of the training,
 # the last one for what is left.
 RATES = (0.1, 0.01, 0.001, 1e-4)
-COMMON = (
-    "--dataset=mnist",
-    "--validation_fraction=0",
-    "--sparsity=0",
-    "--reallocation=static",
-    "--global_clipnorm=5",
-    "--weight_distance=20",
-)
+COMMON = {
+    "dataset": "mnist",
+    "validation_fraction": 0.0,
+    "sparsity": 0.0,
+    "reallocation": "static",
+    "global_clipnorm": 5.0,
+    "weight_distance": 20,
+}
 MODES = {
-    "honest": ("--model=f1", "--augmentation=pad_crop(2)"),
-    "parity": (
-        "--model=f1(gamma='uniform')",
-        "--augmentation=pad_crop(2)|flip",
-        "--momentum_reset=epoch",
-    ),
+    "honest": {"model": "f1", "augmentation": "pad_crop(2)"},
+    "parity": {
+        "model": "f1(gamma='uniform')",
+        "augmentation": "pad_crop(2)|flip",
+        "momentum_reset": "epoch",
+    },
 }
 GHOSTS = {
     "honest": "ghost(size={small})",
@@ -85,31 +88,30 @@ def regime(epochs: int) -> str:
     return f"{{{', '.join(phases)}}}"
 
 
-def flags(given: argparse.Namespace, mode: str, arm: str, seed: int):
-    """List the flags of a run."""
+def flags(given: argparse.Namespace, mode: str, arm: str, seed: int) -> dict:
+    """Return the flags of a run."""
+    ghost = GHOSTS[mode].format(small=given.small, large=given.large)
     added = {
-        "+LR": ["--learning_rate_scaling=sqrt"],
-        "+GBN": [
-            "--normalization="
-            + GHOSTS[mode].format(small=given.small, large=given.large)
-        ],
-        "+RA": ["--regime_adaptation"],
+        "+LR": {"learning_rate_scaling": "sqrt"},
+        "+GBN": {"normalization": ghost},
+        "+RA": {"regime_adaptation": True},
     }
     arms = [*POSTER]
+    found = {
+        **COMMON,
+        **MODES[mode],
+        "data_dir": given.data_dir,
+        "regime": regime(given.epochs),
+        "epochs": given.epochs,
+        "batch_size": given.small if arm == "SB" else given.large,
+        "reference_batch_size": given.small,
+        "seed": seed,
+        "run_dir": str(folder(given, mode, arm, seed)),
+    }
     # Each arm has what those before it have.
-    more = [f for a in arms[2 : arms.index(arm) + 1] for f in added[a]]
-    return [
-        *COMMON,
-        *MODES[mode],
-        *more,
-        f"--data_dir={given.data_dir}",
-        f"--regime={regime(given.epochs)}",
-        f"--epochs={given.epochs}",
-        f"--batch_size={given.small if arm == 'SB' else given.large}",
-        f"--reference_batch_size={given.small}",
-        f"--seed={seed}",
-        f"--run_dir={folder(given, mode, arm, seed)}",
-    ]
+    for name in arms[2 : arms.index(arm) + 1]:
+        found |= added[name]
+    return found
 
 
 def folder(given, mode: str, arm: str, seed: int) -> pathlib.Path:
@@ -125,10 +127,11 @@ def train(given: argparse.Namespace) -> None:
                 run = folder(given, mode, arm, seed)
                 if (run / "summary.json").exists():
                     continue
-                print(f"{mode}, {arm}, seed {seed}: {run}", flush=True)
-                command = [sys.executable, str(ROOT / "train.py")]
-                command += flags(given, mode, arm, seed)
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                print(f"\n{mode}, {arm}, seed {seed}", flush=True)
+                keras.backend.clear_session()
+                training.train(
+                    *layered(None, flags(given, mode, arm, seed), [])
+                )
 
 
 def finished(given, mode: str, arm: str) -> list[Run]:

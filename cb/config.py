@@ -38,6 +38,7 @@ NOT_IDENTITY = (
     "print_every",
     "run_dir",
     "save_every",
+    "show_input",
 )
 SPECS = (
     "auto_tune",
@@ -95,6 +96,7 @@ class Config:
     limit_examples: int | None = None
     augmentation: str = "auto"
     data_workers: int | None = None
+    show_input: bool = False
     model: str = "mlp"
     normalization: str = "batch"
     sparsity: float | str = "0.9"

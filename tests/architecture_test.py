@@ -46,6 +46,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.input_sheet",
     "cb.inputs",
     "cb.lesions",
     "cb.profiling",

@@ -1,6 +1,7 @@
 """A picture of what a model is shown: the same examples, epoch after epoch."""
 
 import io
+import textwrap
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,8 @@ from cb.sparsity.seeds import generator
 ROWS, EPOCHS = 8, 7
 BINS, MOST_FEATURES = 30, 63
 DOTS_PER_INCH = 100
+# Of the title, in letters.
+WIDTH = 120
 
 
 def write_input_sheet(data: Data, run: RunDirectory, seed: int) -> str:
@@ -46,7 +49,8 @@ def _images(data: Data, seed: int) -> Figure:
         data.batches.view(chosen, epoch).numpy() for epoch in range(EPOCHS)
     ]
     figure = Figure(figsize=(1 + EPOCHS + 1, len(chosen) + 0.8))
-    figure.suptitle(f"{data.source.name}: {data.batches.chain}"[:110], size=8)
+    title = f"{data.source.name}: {data.batches.chain}"
+    figure.suptitle("\n".join(textwrap.wrap(title, WIDTH)[:2]), size=8)
     grid = figure.subplots(len(chosen), 1 + EPOCHS, squeeze=False)
     for place, row in enumerate(grid):
         shown = np.stack([column[place] for column in columns])

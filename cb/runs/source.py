@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cb.errors import InputError
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 
@@ -22,5 +23,9 @@ def read_arrays(text: str, default: str = "last") -> dict[str, np.ndarray]:
     """
     path, _, name = text.partition(":")
     run = RunDirectory(path)
-    run.read_config()
+    if not run.config_file.is_file():
+        raise InputError(
+            "A run must be named by its folder, with a `config.json`, as in "
+            f"'RUN' or 'RUN:best'. Received: {text!r}"
+        )
     return CheckpointFolder(run.checkpoints).load(name or default).arrays

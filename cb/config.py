@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from cb.errors import InputError
-from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
 from cb.sparsity import schedule_file
@@ -346,7 +345,7 @@ def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
         if field not in SPECS:
             raise unknown("part with keywords in `set`", field, SPECS)
         spec = parse_spec(values.get(field, getattr(Config, field)))
-        value = str(Spec(spec.name, spec.args, {**spec.kwargs, keyword: value}))
+        value = str(spec.changed(keyword, value))
     values[field] = value
     return path
 

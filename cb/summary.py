@@ -97,9 +97,9 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
         f"{costs['flops']:,} FLOPs of {costs['dense_flops']:,}",
         f"training   {training['total']:.3e} FLOPs of "
         f"{training['dense_total']:.3e}",
-        f"storage    {costs['dense_bytes']:,} bytes, as CSR "
-        f"{costs['csr_bytes']:,}, with a bitmask "
-        f"{costs['bitmask_bytes']:,}; SavedModel {costs['export_bytes']:,}",
+        f"storage    {costs['dense_bytes']:,} bytes, CSR "
+        f"{costs['csr_bytes']:,}, bitmask {costs['bitmask_bytes']:,}, "
+        f"SavedModel {costs['export_bytes']:,}",
     ]
     for name, kinds in costs["unknown"].items():
         lines.append(f"not counted: {', '.join(kinds)} in {name}")

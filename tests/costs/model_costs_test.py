@@ -239,6 +239,15 @@ def test_counts_do_not_depend_on_the_type(dtype):
     assert found.weights.dense_bytes == item * (weights + 5)
 
 
+def test_quantized_and_frozen_kernels():
+    layer = layers.Dense(4, kernel_initializer="ones")
+    model = sequential(layer, layers.Dense(2, trainable=False), shape=(3,))
+    layer.quantize("int8")
+    found = costs(model)
+    assert found.macs == found.weights.kernels == 12 + 8
+    assert found.weights.biases == 6
+
+
 def test_models_of_any_size_need_a_shape():
     model = sequential(layers.Conv2D(2, 3), shape=(None, None, 1))
     with pytest.raises(InputError, match="input_shape"):

@@ -14,7 +14,12 @@ from experiments import large_batch_f1
 
 def config(mode, arm, epochs=50):
     given = argparse.Namespace(
-        data_dir="data", runs="runs", epochs=epochs, small=128, large=4096
+        data_dir="data",
+        dataset="mnist",
+        runs="runs",
+        epochs=epochs,
+        small=128,
+        large=4096,
     )
     flags = large_batch_f1.flags(given, mode, arm, seed=1)
     return recipes.applied(*layered(None, flags, []))[0]

@@ -13,7 +13,6 @@ from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.schedules import Period
 from cb.variables import read
 
-
 RUNNING = "rigl(gradients='running')"
 NOISE = "deep_rewiring(noise='gradients')"
 

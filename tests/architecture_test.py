@@ -55,6 +55,7 @@ ROOTS = (
     "cb.evaluation",
     "cb.experiment",
     "cb.exporting",
+    "cb.input_sheet",
     "cb.inputs",
     "cb.lesions",
     "cb.profiling",

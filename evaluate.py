@@ -1,9 +1,8 @@
 """Score checkpoints of a run, or a SavedModel, on every test example.
 
-With --all_conflict_layers or --conflicting_samples_size also measure at
-which layers training examples of several classes share a bundle; --lesion
-leaves out some blocks, --profile says what the model costs, --export writes a
-SavedModel and says how much smaller and faster it is.
+--all_conflict_layers and --conflicting_samples_size measure which layers map
+examples of several classes to one point; --lesion leaves out some blocks,
+--profile says what the model costs, --export what a SavedModel of it gains.
 """
 
 from absl import flags as absl_flags

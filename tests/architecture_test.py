@@ -22,8 +22,9 @@ ALLOWED = {
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": BASE,
     "cb.variables": set(),
-    "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
-    "cb.costs": {*BASE, "cb.layers", "cb.variables"},
+    "cb.text": set(),
+    "cb.conversion": {*BASE, "cb.layers", "cb.text", "cb.variables"},
+    "cb.costs": {*BASE, "cb.layers", "cb.text", "cb.variables"},
     "cb.models": {*BASE, "cb.layers"},
     "cb.datasets": BASE,
     "cb.distribute": {"cb.errors", "cb.registry"},
@@ -38,7 +39,7 @@ ALLOWED = {
         "cb.runs",
         "cb.variables",
     },
-    "cb.export": {*BASE, "cb.conversion", "cb.layers"},
+    "cb.export": {*BASE, "cb.conversion", "cb.layers", "cb.text"},
     "cb.plots": {"cb.errors", "cb.config", "cb.optimization", "cb.runs"},
 }
 ROOTS = (
@@ -46,6 +47,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.input_sheet",
     "cb.inputs",
     "cb.lesions",
     "cb.profiling",

@@ -32,6 +32,9 @@ NOT_IDENTITY = (
     "print_every",
     "run_dir",
     "save_every",
+    "worker_hosts",
+    "worker_index",
+    "worker_timeout",
 )
 SPECS = (
     "auto_tune",
@@ -106,6 +109,9 @@ class Config:
     seed: int = 0
     dtype: str = "float32"
     strategy: str = "auto"
+    worker_hosts: list[str] | None = None
+    worker_index: int | None = None
+    worker_timeout: float = 300.0
     run_dir: str | None = None
     name: str | None = None
     job_idx: int | None = None
@@ -136,6 +142,7 @@ class Config:
             "in [0, 1)",
         )
         _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
+        _check(self, "worker_timeout", self.worker_timeout > 0.0, "positive")
         clip = self.global_clipnorm
         _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
         smooth = 0.0 <= self.label_smoothing <= 1.0

@@ -48,7 +48,7 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     except InputError as error:
         _stop(str(error), INPUT_ERROR)
     except RunError as error:
-        _stop(str(error), RUN_ERROR)
+        _stop(str(error), error.code)
     except KeyboardInterrupt:
         _stop("Interrupted. The same command goes on.", INTERRUPTED)
     except BrokenPipeError:

@@ -21,7 +21,7 @@ ALLOWED = {
     "cb.bundles": BASE,
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": BASE,
-    "cb.variables": set(),
+    "cb.variables": {"cb.distribute"},
     "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
     "cb.models": {*BASE, "cb.layers"},
     "cb.datasets": BASE,

@@ -11,6 +11,7 @@ from cb.callbacks.kernels import Kernels
 from cb.callbacks.probe import Batches
 from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import inner
+from cb.distribute import exchange
 from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
 from cb.sparsity import reallocation
@@ -19,6 +20,10 @@ from cb.sparsity.reallocation.base import Event
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 from cb.variables import read
+
+
+# New masks and the algorithm's state with them, each by name.
+Decision = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 class Change(NamedTuple):
@@ -191,10 +196,17 @@ class Reallocation(keras.callbacks.Callback):
         if not self.algorithm.at_start:
             return None
         self._kernels.open()
-        masks, self._state = self.algorithm.initial_masks(
-            self._gather(0), self._state, seed=fold(self.seed, "start")
+        layers = self._gather(0)
+        masks, self._state = self._decided(
+            lambda: self.algorithm.initial_masks(
+                layers, self._state, seed=fold(self.seed, "start")
+            )
         )
         return masks
+
+    def _decided(self, decide: Callable[[], Decision]) -> Decision:
+        """Let one worker decide for all: masks must never differ."""
+        return exchange.from_chief(self.model.distribute_strategy, decide)
 
     def _horizon(self, epoch: int) -> Horizon:
         optimizer = inner(self.model.optimizer)
@@ -241,8 +253,10 @@ class Reallocation(keras.callbacks.Callback):
         layers = algorithm.perturb(
             self._gather(event.number), self._state, event=event, seed=seed
         )
-        masks, self._state = algorithm.update(
-            layers, self._state, event=event, seed=seed
+        masks, self._state = self._decided(
+            lambda: algorithm.update(
+                layers, self._state, event=event, seed=seed
+            )
         )
         self._kernels.write(
             masks,

@@ -1,6 +1,7 @@
 """What a data set is: examples with labels, a training and a test part."""
 
 import dataclasses
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,14 @@ class Source:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example."""
         return self.train.features.shape[1:]
+
+    def digest(self) -> str:
+        """Return hexadecimal digits that differ for other examples."""
+        hashed = hashlib.blake2b(self.name.encode("utf-8"), digest_size=8)
+        for array in (*self.train, *self.test):
+            hashed.update(str(array.shape).encode("utf-8"))
+            hashed.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return hashed.hexdigest()
 
 
 def hold_out(

@@ -18,6 +18,7 @@ _ATTRIBUTES = {
 _PACKAGES = (
     "callbacks",
     "conversion",
+    "costs",
     "datasets",
     "export",
     "layers",

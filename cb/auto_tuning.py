@@ -32,7 +32,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     """Train, remove blocks and train again, or go on with it.
 
     Every attempt is a run of its own in the folders `attempt_0` and so on.
-    The bundles are those of the configured learning rate, as in
+    The bundles are those of the highest learning rate, as in
     `cb.conflicts`.
 
     Args:
@@ -67,9 +67,9 @@ def _tune(start: Start, sources: dict[str, str]) -> dict[str, Any]:
     sample = training_sample(config, source, settings["num_samples"])
     common = {
         "data": sample,
-        "batch_size": config.batch_size,
+        "batch_size": config.update_batch,
         "blocks": blocks,
-        "learning_rate": config.learning_rate,
+        "learning_rate": compilation.peak_learning_rate(config),
         "num_classes": source.num_classes,
         "seed": config.seed,
     }

@@ -37,6 +37,15 @@ def epochs(config: Config) -> int:
     return config.epochs * stretch(config)
 
 
+def peak_learning_rate(config: Config) -> float:
+    """Return the learning rate that schedules start from or rise to."""
+    return config.learning_rate * learning_rate_factor(
+        config.learning_rate_scaling,
+        config.update_batch,
+        config.reference_batch_size,
+    )
+
+
 def build_targets(config: Config, num_classes: int):
     """Return what turns labels into targets, for training and for scores.
 
@@ -127,20 +136,17 @@ def build_optimizer(
 
 
 def _learning_rate(config: Config, horizon: Horizon):
-    factor = learning_rate_factor(
-        config.learning_rate_scaling,
-        config.update_batch,
-        config.reference_batch_size,
-    )
+    peak = peak_learning_rate(config)
     schedule = learning_rates.build(
         config.learning_rate_schedule,
-        learning_rate=config.learning_rate * factor,
+        learning_rate=peak,
         horizon=horizon,
     )
     if config.warmup_epochs:
         steps = horizon.steps(f"{config.warmup_epochs}ep", "warmup_epochs")
         # A scaled learning rate is approached from the one it was.
-        initial = config.learning_rate if factor > 1.0 else 0.0
+        larger = peak > config.learning_rate
+        initial = config.learning_rate if larger else 0.0
         schedule = Warmup(schedule, steps, initial)
     if config.gradient_accumulation > 1 and callable(schedule):
         # Keras asks for the learning rate of a batch.

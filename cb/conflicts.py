@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
+from cb import compilation
 from cb.bundles.history import integral
 from cb.callbacks.bundle_monitor import summarise
 from cb.config import Config
@@ -35,9 +36,9 @@ def evaluate_conflicts(
 ) -> dict[str, float]:
     """Score checkpoints of a run and measure the bundles of its layers.
 
-    The bundles are those of the configured learning rate and batch size, and
-    not of a schedule's value: where that ends at zero, no step could tell
-    any examples apart. The examples are the same for all checkpoints:
+    The bundles are those of the highest learning rate of the schedule and of
+    the examples of an update: where a schedule ends at zero, no step could
+    tell any examples apart. The examples are the same for all checkpoints:
     drawn with the run's seed from what it trains on, without augmentation.
 
     Args:
@@ -70,8 +71,8 @@ def evaluate_conflicts(
             recorder.measure(
                 x,
                 labels,
-                config.learning_rate,
-                config.batch_size,
+                compilation.peak_learning_rate(config),
+                config.update_batch,
                 num_classes=classes,
             )
         )

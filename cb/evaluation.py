@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterator
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -173,6 +174,13 @@ def selected(folder: CheckpointFolder, checkpoint: str) -> list[str]:
     return [INITIAL, *trained]
 
 
+def load_checkpoint(opened: OpenedRun, name: str) -> dict[str, Any]:
+    """Give the model of a run the weights of a checkpoint, return its meta."""
+    arrays, meta = CheckpointFolder(opened.run.checkpoints).load(name)
+    write_all(model_variables(opened.model), arrays)
+    return meta
+
+
 def scored(opened: OpenedRun, checkpoint: str) -> Iterator[Scored]:
     """Load and score one checkpoint after the other, and note the scores.
 
@@ -185,10 +193,8 @@ def scored(opened: OpenedRun, checkpoint: str) -> Iterator[Scored]:
         `Scored`, in order of time.
     """
     run, _, data, model = opened
-    folder = CheckpointFolder(run.checkpoints)
-    for name in selected(folder, checkpoint):
-        arrays, meta = folder.load(name)
-        write_all(model_variables(model), arrays)
+    for name in selected(CheckpointFolder(run.checkpoints), checkpoint):
+        meta = load_checkpoint(opened, name)
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, name, "test", scores)
         print_scores(f"{run.path} {name}", scores, len(data.source.test))

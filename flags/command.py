@@ -1,6 +1,7 @@
 """What absl leaves to be mended before a command is pleasant to use."""
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -31,6 +32,8 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     # What TensorFlow cannot do raises; below that it also reports as errors
     # that there is no GPU, and options that an optimization left unused.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # It warns of every new graph, and attempts or lesions are such.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     arguments = [*_unquoted(sys.argv)]
     try:
         if _asks_for_help(arguments):

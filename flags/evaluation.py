@@ -4,6 +4,8 @@ from typing import Any
 
 from absl import flags
 
+from cb.errors import InputError
+
 flags.DEFINE_string("run_dir", None, "Folder of a run.")
 flags.DEFINE_string(
     "saved_model", None, "Folder of a SavedModel; needs --dataset."
@@ -27,6 +29,13 @@ flags.DEFINE_integer(
     "How many training examples to measure bundles with, 64 by default; of "
     "the last layer without --all_conflict_layers.",
 )
+flags.DEFINE_string(
+    "lesion",
+    None,
+    "Score a checkpoint without some of its blocks: 'lesion', or for example "
+    "\"lesion(blocks=2, draws=10, among='conflicting')\". Of conflicting, "
+    "non-conflicting and any blocks, drop random ones.",
+)
 flags.DEFINE_integer(
     "attempt",
     None,
@@ -47,12 +56,29 @@ CONFLICTS = {
 }
 
 
+def check() -> None:
+    """Raise `InputError` where flags do not go together."""
+    values = flags.FLAGS
+    if (values.run_dir is None) == (values.saved_model is None):
+        raise InputError("Expected either `--run_dir` or `--saved_model`.")
+    if values.saved_model and not values.dataset:
+        raise InputError("Argument `saved_model` needs `--dataset`.")
+    if values.saved_model and (values.lesion or conflicts()):
+        raise InputError(
+            "Conflicting layers and lesions are those of a `--run_dir`."
+        )
+    if values.lesion and values.all_conflict_layers is not None:
+        raise InputError(
+            "Expected `--lesion` or `--all_conflict_layers`, not both."
+        )
+
+
 def conflicts() -> dict[str, Any]:
     """Return what was asked for about conflicting layers, by argument.
 
     Returns:
-        Dict of the arguments of `cb.conflicts.evaluate_conflicts` that were
-        given; empty if no flag was.
+        Dict of the arguments of `cb.conflicts.evaluate_conflicts`, or of
+        `cb.lesions.evaluate_lesion`, that were given; empty if no flag was.
     """
     values = flags.FLAGS
     return {

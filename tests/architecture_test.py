@@ -23,6 +23,7 @@ ALLOWED = {
     "cb.layers": BASE,
     "cb.variables": {"cb.distribute"},
     "cb.conversion": {*BASE, "cb.layers", "cb.variables"},
+    "cb.costs": {*BASE, "cb.layers", "cb.variables"},
     "cb.models": {*BASE, "cb.layers"},
     "cb.datasets": BASE,
     "cb.distribute": {"cb.errors", "cb.registry"},
@@ -44,6 +45,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.lesions",
     "cb.summary",
     "cb.training",
 )

@@ -9,10 +9,6 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from cb import datasets
-from cb import experiment
-from cb.callbacks.training_state import model_variables
-from cb.callbacks.training_state import read_all
-from cb.config import Config
 from cb.conflicts import evaluate_conflicts
 from cb.conflicts import training_sample
 from cb.errors import InputError
@@ -20,39 +16,9 @@ from cb.evaluation import evaluate_run
 from cb.evaluation import open_run
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
-from cb.runs.directory import RunDirectory
 from tests.commands import run
-
-BROKEN = 6
-FNN = "fnn(blocks=(3,), width=12)"
-
-
-def make_run(path, epochs, model=FNN):
-    """Write a run as training does; from epoch 6 block 2 gives only zeros."""
-    directory = RunDirectory(str(path))
-    config = Config(
-        model=model,
-        sparsity=0.0,
-        reallocation="static",
-        validation_fraction=0.0,
-        augmentation="flip",
-        strategy="none",
-    )
-    directory.write_config(config, {})
-    network = experiment.build_model(config, datasets.load("digits", None))
-    variables = model_variables(network)
-    folder = CheckpointFolder(directory.checkpoints)
-    for epoch in range(epochs + 1):
-        if epoch == BROKEN:
-            for variable in network.get_layer("block_2").trainable_variables:
-                variable.assign(np.zeros(variable.shape))
-        arrays = read_all(variables)
-        meta = {"step": 28 * epoch, "epoch": epoch, "batch": 0}
-        checkpoint = Checkpoint(arrays, meta)
-        folder.save(epoch or "initial", checkpoint)
-        for name in ("last", "best"):
-            folder.save(name, checkpoint)
-    return directory
+from tests.made_runs import FNN
+from tests.made_runs import make_run
 
 
 def rows(file):

@@ -26,3 +26,27 @@ def two_replicas():
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def abstract():
+    """Return a maker of models without memory: shapes but no values."""
+    import keras
+    from keras.src.backend.common import global_state
+
+    def make(build):
+        with keras.StatelessScope():
+            model = build()
+            # What would be initialized at the end of the scope.
+            global_state.set_global_attribute("uninitialized_variables", [])
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def abstract_model(abstract):
+    """Return a builder of models of the zoo whose variables hold no values."""
+    from cb import models
+
+    return lambda *args: abstract(lambda: models.build(*args))

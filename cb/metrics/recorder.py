@@ -19,6 +19,7 @@ from cb.errors import InputError
 from cb.layers.masked import ordered_layers
 from cb.metrics.amplitudes import amplitude_of_layers
 from cb.metrics.amplitudes import amplitude_of_model
+from cb.metrics.branches import branch_points
 from cb.metrics.taps import Point
 from cb.metrics.taps import hidden_points
 from cb.metrics.taps import output_points
@@ -26,6 +27,7 @@ from cb.metrics.taps import taps
 from cb.registry import unknown
 
 AMPLITUDES = ("layer", "model")
+BRANCHES = "branches"
 # The zoo names the layers at the ends of its blocks so.
 BLOCK = re.compile(r"block_\d+")
 
@@ -49,10 +51,13 @@ class Recorder:
 
     Args:
         model: Keras model of any kind, built.
-        layers: `"all"`, `"last"`, or a pattern of layer names or a list of
-            them. `"all"` means the blocks of a model of the zoo, and for
-            other models whatever layers with kernels take as inputs, but
-            for the data.
+        layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
+            or a list of them. `"all"` means the blocks of a model of the
+            zoo, and for other models whatever layers with kernels take as
+            inputs, but for the data. `"branches"` is what the blocks of a
+            `bundle_resnet` add to their shortcuts, see
+            `cb.metrics.branches.branch_points`; these depend on each other,
+            so that all examples are measured together.
         amplitude: `"layer"` for the kernels that the activations meet next,
             or `"model"` for all trainable weights, as published.
         memory: Integer, bytes that activations may take at a time.
@@ -115,7 +120,8 @@ class Recorder:
         classes = num_classes or int(np.max(labels)) + 1
         labels = check_labels(labels, len(labels), classes)
         function = self._trace(x)
-        size = self._piece_size()
+        whole = self._layers == BRANCHES
+        size = len(labels) if whole else self._piece_size()
         step = (tf.constant(learning_rate, tf.float32), tf.constant(batch_size))
         pieces = [
             function(_part(x, start, start + size), *step)
@@ -189,6 +195,8 @@ class Recorder:
                     "layer with a kernel follows another one."
                 )
             return points[-1:] if self._layers == "last" else points
+        if self._layers == BRANCHES:
+            return branch_points(calls)
         return output_points(calls, matching(names, self._layers))
 
     def _piece_size(self) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from cb.layers.calls import intercepted
 from cb.layers.masked import ordered_layers
 from cb.metrics.amplitudes import has_kernels
 
@@ -45,9 +46,6 @@ class Point(NamedTuple):
 def taps(model: keras.Model) -> Iterator[list[Call]]:
     """Note every call of a layer, nested ones too, while tracing.
 
-    Unlike a second functional model this reaches into nested and subclassed
-    models, and leaves nothing behind on the layers.
-
     Args:
         model: Keras model.
 
@@ -55,29 +53,20 @@ def taps(model: keras.Model) -> Iterator[list[Call]]:
         List of `Call`, filled in the order in which the calls end.
     """
     calls: list[Call] = []
+
+    def tapped(layer, call):
+        def noted(*args, **kwargs):
+            outputs = call(*args, **kwargs)
+            calls.append(
+                Call(layer, _tensors((args, kwargs)), _tensors(outputs))
+            )
+            return outputs
+
+        return noted
+
     layers = [layer for layer in ordered_layers(model) if layer is not model]
-    own = [layer.__dict__.get("call") for layer in layers]
-    for layer in layers:
-        layer.__dict__["call"] = _tapped(layer, calls)
-    try:
+    with intercepted(layers, tapped):
         yield calls
-    finally:
-        for layer, call in zip(layers, own, strict=True):
-            if call is None:
-                del layer.__dict__["call"]
-            else:
-                layer.__dict__["call"] = call
-
-
-def _tapped(layer, calls):
-    call = layer.call
-
-    def tapped(*args, **kwargs):
-        outputs = call(*args, **kwargs)
-        calls.append(Call(layer, _tensors((args, kwargs)), _tensors(outputs)))
-        return outputs
-
-    return tapped
 
 
 def _tensors(structure) -> list[tf.Tensor]:

@@ -1,13 +1,11 @@
-"""Deep VGG and residual networks whose blocks can be read and dropped."""
-
-from collections.abc import Sequence
+"""Deep VGG and residual networks made of numbered blocks."""
 
 import keras
-from keras import ops
 
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
+from cb.models.lesion import drop_blocks
 from cb.registry import unknown
 
 # Depth: blocks of 64, 128, 256 and 512 channels.
@@ -22,7 +20,6 @@ DEPTHS = {
     120: (3, 12, 41, 3),
 }
 CHANNELS = (64, 128, 256, 512)
-EPSILON = 1e-6
 
 
 @REGISTRY.register("bundle_vgg")
@@ -151,83 +148,3 @@ def _residual_block(x, channels, stride, name):
     x = _norm(x, f"{name}_norm_2")
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return blocks.relu(x, name)
-
-
-def block_names(model: keras.Model) -> list[str]:
-    """List the names of the layers that give the blocks' outputs."""
-    names: list[str] = []
-    while f"block_{len(names) + 1}" in {layer.name for layer in model.layers}:
-        names.append(f"block_{len(names) + 1}")
-    return names
-
-
-def recorded_activations(model: keras.Model) -> keras.Model:
-    """Make a second model that outputs what the source records of a model.
-
-    For a VGG block that is its output. For a residual block it is first the
-    branch before the addition, times the scales that undo the normalization
-    of its two convolutions, and then the output. The scales are taken over
-    the whole batch.
-
-    Args:
-        model: Model built by `bundle_vgg` or `bundle_resnet`; the second
-            model shares its layers.
-
-    Returns:
-        A Keras model whose output is a list of tensors.
-    """
-    outputs = []
-    for name in block_names(model):
-        if f"{name}_add" in {layer.name for layer in model.layers}:
-            outputs.append(_unnormalized_branch(model, name))
-        outputs.append(model.get_layer(name).output)
-    return keras.Model(model.input, outputs)
-
-
-def _unnormalized_branch(model, name):
-    branch = model.get_layer(f"{name}_norm_2").output
-    for number in (2, 1):
-        convolved = model.get_layer(f"{name}_conv_{number}").output
-        variance = ops.var(convolved, keepdims=False)
-        branch = branch * ops.rsqrt(variance + EPSILON)
-    return branch
-
-
-def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
-    """Leave out the branches of residual blocks.
-
-    What is left of a block is the ReLU of its shortcut.
-
-    Args:
-        model: Model built by `bundle_resnet`.
-        numbers: Integers, the blocks to leave out, from 1.
-
-    Returns:
-        A Keras model with the same weights, without the branches.
-
-    Raises:
-        InputError: If the model has no such residual block.
-    """
-    known = {layer.name for layer in model.layers}
-    dropped = {f"block_{number}_add" for number in numbers}
-    if not dropped <= known:
-        raise InputError(
-            "Argument `lesion` must number residual blocks from 1 to "
-            f"{len(block_names(model))}. Received: lesion={tuple(numbers)}"
-        )
-
-    def call(layer, *args, **kwargs):
-        if layer.name in dropped:
-            return args[0][1]
-        return layer(*args, **kwargs)
-
-    lesioned = keras.models.clone_model(
-        model, clone_function=_same, call_function=call
-    )
-    for layer in [layer for layer in lesioned.layers if layer.weights]:
-        layer.set_weights(model.get_layer(layer.name).get_weights())
-    return lesioned
-
-
-def _same(layer):
-    return type(layer).from_config(layer.get_config())

@@ -32,6 +32,7 @@ class RunDirectory:
         self.metrics_file = self.path / "metrics.csv"
         self.evaluation_file = self.path / "evaluation.csv"
         self.conflicts_file = self.path / "conflicting_layers.csv"
+        self.lesion_file = self.path / "lesion.csv"
         self.summary_file = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"

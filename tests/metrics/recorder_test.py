@@ -221,3 +221,34 @@ def test_a_model_with_nothing_to_record_is_refused():
 def test_a_model_that_is_not_built_is_refused():
     with pytest.raises(InputError, match="must be built"):
         Recorder(keras.Sequential([layers.Dense(2)]))
+
+
+def test_branches_are_scaled_by_what_normalization_undoes():
+    keras.utils.set_random_seed(0)
+    model = cb.models.build("bundle_resnet(blocks=(1, 1, 0, 0))", (8, 8, 2), 3)
+    x, labels = examples((8, 8, 2))
+    # All examples together, whatever the memory.
+    measured = Recorder(model, "branches", memory=1).measure(x, labels, **STEP)
+    assert [m.layer for m in measured] == ["block_1", "block_2"]
+    for name, consumers, found in zip(
+        ("block_1", "block_2"),
+        (("block_2_conv_1", "block_2_shortcut"), ("logits",)),
+        measured,
+        strict=True,
+    ):
+        first, second, branch = (
+            np.asarray(output)
+            for output in keras.Model(
+                model.inputs[0],
+                [
+                    model.get_layer(f"{name}_{part}").output
+                    for part in ("conv_1", "conv_2", "norm_2")
+                ],
+            )(x)
+        )
+        for convolved in (first, second):
+            branch = branch / np.sqrt(convolved.var() + 1e-6)
+        amplitude = max(
+            np.abs(model.get_layer(layer).kernel).max() for layer in consumers
+        )
+        assert found[1:] == expected(branch, labels, amplitude)

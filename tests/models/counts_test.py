@@ -171,36 +171,6 @@ def test_resnet50_v1_5_kernels_and_output_shapes(abstract_model):
     assert fixed == 53_120
 
 
-# Percentage kept: weights by the profiler of the source.
-PROFILED = {
-    10: (2_558_732, 2_550_264),
-    20: (5_108_080, 5_100_553),
-    30: (7_657_435, 7_650_849),
-    40: (10_206_783, 10_201_138),
-    50: (12_756_160, 12_751_456),
-    60: (15_305_485, 15_301_721),
-    70: (17_854_833, 17_852_010),
-    80: (20_404_187, 20_402_305),
-    90: (22_953_535, 22_952_594),
-}
-
-
-@pytest.mark.parametrize("kept", sorted(PROFILED))
-def test_resnet50_weights_of_every_published_configuration(
-    kept, abstract_model
-):
-    rate = 1.0 - (1.0 - kept / 100)
-    for config, stem, expected in zip(
-        ("ignorefirst", "allsparse"), (9_408, 0), PROFILED[kept], strict=True
-    ):
-        model = abstract_model(
-            f"resnet50(config='{config}{kept}')", IMAGE, 1000
-        )
-        kernels, _ = sparse_kernels(model)
-        found = stem + sum(int(rate * math.prod(shape)) for shape in kernels)
-        assert found == expected
-
-
 def test_weights_kept_by_the_wiring_rule(abstract_model):
     model = abstract_model("resnet50(config='ignorefirst10')", IMAGE, 1000)
     shapes, _ = sparse_kernels(model)

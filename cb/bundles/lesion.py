@@ -1,0 +1,138 @@
+"""Which blocks a lesion study drops. Pure."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cb.errors import InputError
+from cb.registry import Registry
+from cb.registry import unknown
+from cb.sparsity.seeds import generator
+
+REGISTRY = Registry("lesion study", __name__)
+GROUPS = ("conflicting", "non_conflicting", "any")
+
+
+@REGISTRY.register("lesion")
+@dataclasses.dataclass(frozen=True)
+class Lesion:
+    """Drop random blocks of a trained network and score what is left.
+
+    Args:
+        blocks: Integer or tuple of integers, how many blocks to drop. By
+            default one after the other, up to all there are to choose from.
+        draws: Integer, how many choices of as many blocks to score; all
+            there are if they are fewer.
+        among: `"conflicting"`, `"non_conflicting"` or `"any"`, or a tuple of
+            them: which blocks to choose from. Conflicting are those whose
+            bundle entropy is above the tolerance. All three by default.
+        tolerance: Float in nats, entropy that is no conflict yet.
+
+    Raises:
+        InputError: If a value is out of range.
+
+    Reference:
+
+    - [Peer et al., 2021](https://arxiv.org/abs/2103.04331)
+    """
+
+    blocks: int | tuple[int, ...] | None = None
+    draws: int = 15
+    among: str | tuple[str, ...] = GROUPS
+    tolerance: float = 0.0
+
+    def __post_init__(self):
+        for name in self.groups():
+            if name not in GROUPS:
+                raise unknown("group of blocks in `among`", name, GROUPS)
+        for argument, values in (
+            ("blocks", self.counts(1)),
+            ("draws", (self.draws,)),
+        ):
+            good = [isinstance(v, int) and v >= 1 for v in values]
+            if not all(good) or not good:
+                raise InputError(
+                    f"Argument `{argument}` must be positive. "
+                    f"Received: {argument}={getattr(self, argument)!r}"
+                )
+
+    def groups(self) -> tuple[str, ...]:
+        """Return the names of the groups of blocks to choose from."""
+        return (self.among,) if isinstance(self.among, str) else self.among
+
+    def counts(self, most: int) -> tuple[int, ...]:
+        """Return how many blocks to drop where there are `most`."""
+        if self.blocks is None:
+            return tuple(range(1, most + 1))
+        if isinstance(self.blocks, int):
+            return (self.blocks,)
+        return tuple(self.blocks)
+
+
+class Draw(NamedTuple):
+    """One choice of blocks to drop.
+
+    Attributes:
+        among: String, the group they are from.
+        blocks: Integer, how many there are.
+        draw: Integer, the number of the choice, from 0.
+        dropped: Tuple of integers, the blocks in ascending order.
+    """
+
+    among: str
+    blocks: int
+    draw: int
+    dropped: tuple[int, ...]
+
+
+def draws(
+    study: Lesion, entropies: Mapping[int, float], seed: int
+) -> list[Draw]:
+    """List the choices of a study.
+
+    Args:
+        study: `Lesion`.
+        entropies: Dict of the number of each block that can be dropped to
+            its bundle entropy.
+        seed: Integer.
+
+    Returns:
+        List of `Draw`; of no blocks, or more than a group has, there are
+        none.
+
+    Raises:
+        InputError: If an entropy is not finite.
+    """
+    if not all(map(math.isfinite, entropies.values())):
+        raise InputError(
+            "The network has diverged: activations or weights of blocks are "
+            f"not finite. Received: entropies {dict(entropies)}"
+        )
+    conflicts = [b for b in entropies if entropies[b] > study.tolerance]
+    members = {
+        "conflicting": conflicts,
+        "non_conflicting": [b for b in entropies if b not in conflicts],
+        "any": list(entropies),
+    }
+    return [
+        Draw(group, count, number, dropped)
+        for group in study.groups()
+        for count in study.counts(len(members[group]))
+        for number, dropped in enumerate(
+            _choices(members[group], count, study.draws, (seed, group))
+        )
+    ]
+
+
+def _choices(members: Sequence[int], count: int, number: int, seed):
+    if math.comb(len(members), count) <= number:
+        return list(itertools.combinations(members, count))
+    random = generator(seed[0], "lesion", seed[1], count)
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < number:
+        chosen = random.choice(members, count, replace=False)
+        found[tuple(sorted(chosen.tolist()))] = None
+    return list(found)

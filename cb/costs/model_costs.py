@@ -1,0 +1,259 @@
+"""What a model costs: parameters, arithmetic of inference, storage."""
+
+import dataclasses
+import fnmatch
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from cb.costs import conventions
+from cb.costs import weights
+from cb.costs.conventions import Work
+from cb.costs.report import table
+from cb.costs.trace import Step
+from cb.costs.trace import Trace
+from cb.costs.trace import trace
+from cb.costs.weights import Weights
+from cb.errors import InputError
+from cb.layers.masked import named_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCosts:
+    """What a layer costs, all its calls for one example together.
+
+    Attributes:
+        name: String; of a layer in another layer, after that one's.
+        kind: String, its class.
+        weights: `Weights` of its own, without those of layers in it.
+        macs: Integer, multiplications that are added up.
+        dense_macs: Integer, the same if no weight were zero.
+        flops: Integer, floating-point operations.
+        dense_flops: Integer, the same if no weight were zero.
+        unknown: Tuple of strings, operations that could not be counted.
+    """
+
+    name: str
+    kind: str
+    weights: Weights
+    macs: int
+    dense_macs: int
+    flops: int
+    dense_flops: int
+    unknown: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """What a model costs for one example.
+
+    Attributes:
+        convention: String, how it was counted.
+        layers: Tuple of `LayerCosts`, in order; layers that neither have
+            weights nor compute anything are left out.
+    """
+
+    convention: str
+    layers: tuple[LayerCosts, ...]
+
+    @property
+    def weights(self) -> Weights:
+        """The weights of all layers."""
+        return weights.add(layer.weights for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters but the zeros of kernels."""
+        return self.weights.total_nonzero
+
+    @property
+    def macs(self) -> int:
+        """Multiplications that are added up."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def dense_macs(self) -> int:
+        """The same if no weight were zero."""
+        return sum(layer.dense_macs for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of inference."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def dense_flops(self) -> int:
+        """The same if no weight were zero."""
+        return sum(layer.dense_flops for layer in self.layers)
+
+    @property
+    def unknown(self) -> dict[str, tuple[str, ...]]:
+        """The operations that could not be counted, by layer."""
+        return {
+            layer.name: layer.unknown for layer in self.layers if layer.unknown
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the totals, as JSON can hold them."""
+        return {
+            "convention": self.convention,
+            "parameters": self.parameters,
+            **self.weights._asdict(),
+            "macs": self.macs,
+            "dense_macs": self.dense_macs,
+            "flops": self.flops,
+            "dense_flops": self.dense_flops,
+            "unknown": {k: list(v) for k, v in self.unknown.items()},
+        }
+
+    def __str__(self) -> str:
+        return table(self)
+
+
+def costs(
+    model: keras.Model,
+    convention: str = "standard",
+    input_shape: Any = None,
+    densities: Mapping[str, float] | None = None,
+) -> Costs:
+    """Count what any Keras model costs, from its masks and shapes.
+
+    Nothing is run. Layers with masks, or with zeros in their kernels, are
+    counted without what is inactive.
+
+    Args:
+        model: Built Keras model: functional, `Sequential` or subclassed,
+            sparse or not.
+        convention: `"standard"`, `"dnw"` or `"autosparse"`, see
+            `cb.costs.conventions.count`.
+        input_shape: Structure of tuples, shapes of the inputs of one
+            example, for models that take any size.
+        densities: Dict of a pattern of layer names to the density that
+            matching kernels are to be counted with, the first that matches,
+            whatever they hold. What is left of a number is rounded down.
+
+    Returns:
+        `Costs`.
+
+    Raises:
+        InputError: If an argument is wrong or a shape is not known.
+
+    Example:
+
+    >>> model = cb.models.build("lenet_300_100", (28, 28, 1), 10)
+    >>> cb.costs.costs(model).macs
+    266200
+    """
+    return Counter(model, input_shape).costs(convention, densities)
+
+
+class Counter:
+    """Counts what a model costs, again and again as its masks change.
+
+    Args:
+        model: Built Keras model, as of `costs`.
+        input_shape: As of `costs`.
+    """
+
+    def __init__(self, model: keras.Model, input_shape: Any = None):
+        self._model = model
+        self._trace = trace(model, input_shape)
+
+    def costs(
+        self,
+        convention: str = "standard",
+        densities: Mapping[str, float] | None = None,
+    ) -> Costs:
+        """Count with the masks and weights of now; as `cb.costs.costs`."""
+        conventions.check(convention)
+        counts = weights.active_counts(self._model)
+        layers = named_layers(self._model)
+        given = _given(densities or {}, [name for name, _ in layers])
+        rows = [
+            _layer_costs(
+                name, layer, self._trace, counts, given.get(name), convention
+            )
+            for name, layer in layers
+        ]
+        return Costs(convention, tuple(filter(_costs_something, rows)))
+
+
+def _costs_something(row: LayerCosts) -> bool:
+    return bool(row.weights.dense_bytes or row.flops or row.macs or row.unknown)
+
+
+def _given(densities, names) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for pattern, density in densities.items():
+        matching = fnmatch.filter(names, pattern)
+        if not matching or not 0.0 <= density <= 1.0:
+            raise InputError(
+                "Argument `densities` must map patterns of layer names to "
+                f"numbers in [0, 1]. Received: {pattern!r}: {density!r}, and "
+                f"the layers are {names}"
+            )
+        for name in matching:
+            found.setdefault(name, density)
+    return found
+
+
+def _layer_costs(
+    name: str,
+    layer: keras.layers.Layer,
+    traced: Trace,
+    counts: Mapping[int, int],
+    density: float | None,
+    convention: str,
+) -> LayerCosts:
+    steps = [step for step in traced.steps if step.layer is layer]
+    calls = [call for call in traced.calls if call.layer is layer]
+    own = weights.layer_weights(layer, counts)
+    if density is not None:
+        own = own._replace(nonzero=int(density * own.kernels))
+    counted = conventions.count(
+        convention, _work(layer, steps, calls, traced.batch, counts, density)
+    )
+    unknown = {step.kind for step in steps if step.arithmetic is None}
+    return LayerCosts(
+        name,
+        type(layer).__name__,
+        own,
+        *counted,
+        unknown=tuple(sorted(unknown)),
+    )
+
+
+def _work(layer, steps, calls, batch, counts, density) -> Work:
+    totals = dict.fromkeys(Work._fields[:4], 0)
+    for step in steps:
+        if step.arithmetic is None:
+            continue
+        macs = step.arithmetic.macs // batch
+        totals["others"] += step.arithmetic.others // batch
+        if step.weighted:
+            totals["dense_kernel_macs"] += macs
+            totals["kernel_macs"] += _active(step, macs, counts, density)
+        else:
+            totals["data_macs"] += macs
+    averaged = 0
+    if "AveragePooling" in type(layer).__name__:
+        averaged = sum(math.prod(call.inputs[0].shape) for call in calls)
+    return Work(**totals, averaged=averaged // batch, shortcut=_shortcut(layer))
+
+
+def _active(step: Step, macs: int, counts, density) -> int:
+    """Return the products of a step without those by inactive weights."""
+    if density is not None:
+        return int(density * macs)
+    if step.kernel is None:
+        return macs
+    # Every weight is used at as many positions as any other.
+    return macs // math.prod(step.kernel.shape) * counts[id(step.kernel)]
+
+
+def _shortcut(layer) -> bool:
+    size = getattr(layer, "kernel_size", ())
+    strides = getattr(layer, "strides", ())
+    return bool(size) and max(size) == 1 and max(strides) > 1

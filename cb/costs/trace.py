@@ -1,0 +1,311 @@
+"""What a Keras model computes for one example, read off its graph.
+
+The graph is made from shapes; no data runs through it and no weight is
+copied. So nothing depends on how a model was put together: layers may be
+nested, shared or of the user's own making.
+"""
+
+import math
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from cb.costs.operations import FREE
+from cb.costs.operations import Arithmetic
+from cb.costs.operations import arithmetic
+from cb.costs.recurrent import cell_arithmetic
+from cb.errors import InputError
+from cb.layers.calls import intercepted
+from cb.layers.masked import masked_kernels
+from cb.layers.masked import ordered_layers
+
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
+
+class Step(NamedTuple):
+    """An operation that depends on the data.
+
+    Attributes:
+        layer: The Keras layer in whose call it is, the innermost one.
+        kind: String, type of the operation.
+        arithmetic: `Arithmetic`, or `None` if the type is not known.
+        weighted: Boolean, whether it multiplies data by weights.
+        kernel: The variable whose entries the weights are, each once.
+    """
+
+    layer: keras.layers.Layer
+    kind: str
+    arithmetic: Arithmetic | None
+    weighted: bool = False
+    kernel: keras.Variable | None = None
+
+
+class Call(NamedTuple):
+    """A call of a layer.
+
+    Attributes:
+        layer: The Keras layer.
+        first: Integer, the operations of the graph before it.
+        last: Integer, those after it.
+        inputs: List of symbolic tensors.
+    """
+
+    layer: keras.layers.Layer
+    first: int
+    last: int
+    inputs: list[tf.Tensor]
+
+
+class Trace(NamedTuple):
+    """What a model computes for one batch.
+
+    Attributes:
+        steps: List of `Step`, those of recurrent cells last.
+        calls: List of `Call` in the order of their ends.
+        batch: Integer, examples in the batch.
+    """
+
+    steps: list[Step]
+    calls: list[Call]
+    batch: int
+
+
+def trace(model: keras.Model, input_shape: Any = None) -> Trace:
+    """Trace the inference of a model without running it.
+
+    Args:
+        model: Built Keras model.
+        input_shape: Structure of tuples, shapes of the inputs of one
+            example, where the model does not know them.
+
+    Returns:
+        `Trace`.
+
+    Raises:
+        InputError: If the shapes are not known.
+    """
+    if not model.built:
+        raise InputError(
+            f"Model {model.name!r} must be built before it is measured."
+        )
+    inputs = input_specs(model, input_shape)
+    variables = model.variables
+    calls: list[Call] = []
+    training = {"training": False} if model._call_has_training_arg else {}
+
+    def compute(inputs, values):
+        scope = keras.StatelessScope(list(zip(variables, values, strict=True)))
+        with scope, intercepted(ordered_layers(model), _noting(calls)):
+            return model(inputs, **training)
+
+    # Converting to graph code would wrap the errors raised in it.
+    function = tf.function(compute, autograph=False).get_concrete_function(
+        inputs, [tf.TensorSpec(v.shape, v.dtype) for v in variables]
+    )
+    number = len(keras.tree.flatten(inputs))
+    masks = {id(kernel.mask) for kernel in masked_kernels(model)}
+    reader = _Reader(
+        {_key(tensor) for tensor in function.inputs[:number]},
+        {
+            _key(tensor): variable
+            for tensor, variable in zip(
+                function.inputs[number:], variables, strict=False
+            )
+            if id(variable) not in masks and "float" in variable.dtype
+        },
+    )
+    operations = function.graph.get_operations()
+    owners = _owners(model, calls, len(operations))
+    steps = [*reader.steps(operations, owners), *_recurrent_steps(calls)]
+    return Trace(steps, calls, keras.tree.flatten(inputs)[0].shape[0])
+
+
+def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
+    """Return the inputs of a model for one example, as specs.
+
+    Args:
+        model: Built Keras model.
+        input_shape: As of `trace`.
+
+    Returns:
+        Structure of `tf.TensorSpec` with a batch dimension of one, or of
+        what the model was made for.
+
+    Raises:
+        InputError: If a size is not known.
+    """
+    given = _known_inputs(model)
+    if input_shape is not None:
+        leaves = iter(keras.tree.flatten(given))
+        specs = keras.tree.map_shape_structure(
+            lambda shape: tf.TensorSpec(
+                (1, *shape), getattr(next(leaves, None), "dtype", "float32")
+            ),
+            input_shape,
+        )
+    else:
+        specs = keras.tree.map_structure(
+            lambda tensor: tf.TensorSpec(
+                (tensor.shape[0] or 1, *tensor.shape[1:]), tensor.dtype
+            ),
+            given,
+        )
+    flat = keras.tree.flatten(specs)
+    if not flat or any(None in spec.shape for spec in flat):
+        shapes = [tuple(spec.shape)[1:] for spec in flat]
+        raise InputError(
+            f"Argument `input_shape` is needed: model {model.name!r} does "
+            "not fix the size of its inputs. Expected the shape of one "
+            f"example, such as (224, 224, 3). Received: {shapes or None}"
+        )
+    return specs
+
+
+def _known_inputs(model) -> Any:
+    """Return tensors like the inputs of a model, none if it knows none."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0]
+    try:
+        return model.input
+    except (AttributeError, ValueError):
+        shapes = (model.get_build_config() or {}).get("input_shape") or []
+        return keras.tree.map_shape_structure(keras.KerasTensor, shapes)
+
+
+def _noting(calls: list[Call]):
+    def wrap(layer, call):
+        def noted(*args, **kwargs):
+            graph = tf.compat.v1.get_default_graph()
+            first = len(graph.get_operations())
+            outputs = call(*args, **kwargs)
+            inputs = [
+                tensor
+                for tensor in keras.tree.flatten((args, kwargs))
+                if isinstance(tensor, tf.Tensor)
+            ]
+            last = len(graph.get_operations())
+            calls.append(Call(layer, first, last, inputs))
+            return outputs
+
+        return noted
+
+    return wrap
+
+
+def _owners(model, calls, number) -> list[keras.layers.Layer]:
+    """Return the layer that each operation of the graph belongs to."""
+    owners: list[keras.layers.Layer] = [model] * number
+    # Outer calls first, which end last where they reach equally far; within
+    # a recurrent layer everything is its own.
+    for call in sorted(reversed(calls), key=_reach):
+        owners[call.first : call.last] = [call.layer] * (call.last - call.first)
+    return owners
+
+
+def _reach(call: Call):
+    return is_recurrent(call.layer), call.first - call.last
+
+
+def is_recurrent(layer: keras.layers.Layer) -> bool:
+    """Tell whether a layer runs a cell in a loop."""
+    return isinstance(layer, keras.layers.RNN)
+
+
+def _recurrent_steps(calls: list[Call]) -> Iterator[Step]:
+    for call in calls:
+        if is_recurrent(call.layer):
+            for cell, found, kernel in cell_arithmetic(
+                call.layer, call.inputs[0]
+            ):
+                kind = type(cell).__name__
+                yield Step(cell, kind, found, kernel is not None, kernel)
+
+
+def _key(tensor: tf.Tensor):
+    return id(tensor.graph), tensor.name
+
+
+class _Reader:
+    """Reads the steps of a graph and of the functions that it calls.
+
+    Args:
+        data: Set of keys of the tensors that hold data.
+        variables: Dict of key to the variable whose value a tensor holds.
+    """
+
+    def __init__(self, data: set, variables: dict):
+        self._data = data
+        self._variables = variables
+        # Inputs of a called function, as they are called outside.
+        self._outside: dict = {}
+
+    def steps(
+        self,
+        operations: Sequence[tf.Operation],
+        owners: Sequence[keras.layers.Layer],
+    ) -> Iterator[Step]:
+        """Yield what depends on the data, in order."""
+        for operation, layer in zip(operations, owners, strict=True):
+            if not any(_key(t) in self._data for t in operation.inputs):
+                continue
+            self._data.update(map(_key, operation.outputs))
+            if is_recurrent(layer):
+                continue
+            if operation.type in CALLS:
+                yield from self._called(operation, layer)
+            elif self._computes(operation):
+                found = arithmetic(operation)
+                weights = self._weights(found)
+                kernel = None if weights is None else self._kernel(weights)
+                yield Step(
+                    layer, operation.type, found, weights is not None, kernel
+                )
+
+    def _computes(self, operation) -> bool:
+        # Shapes and indices are integers.
+        return operation.type not in FREE and any(
+            tensor.dtype.is_floating
+            or tensor.dtype in (tf.variant, tf.resource)
+            for tensor in operation.outputs
+        )
+
+    def _called(self, operation, layer) -> Iterator[Step]:
+        name = operation.get_attr("f").name
+        graph = operation.graph._get_function(name).graph
+        for inner, outer in zip(graph.inputs, operation.inputs, strict=True):
+            self._outside[_key(inner)] = outer
+            if _key(outer) in self._data:
+                self._data.add(_key(inner))
+        operations = graph.get_operations()
+        yield from self.steps(operations, [layer] * len(operations))
+
+    def _weights(self, found: Arithmetic | None) -> tf.Tensor | None:
+        """Return the operand of a product that does not depend on data."""
+        operands = found.operands if found else ()
+        return next((t for t in operands if _key(t) not in self._data), None)
+
+    def _kernel(self, weights: tf.Tensor) -> keras.Variable | None:
+        found = [
+            variable
+            for variable in self._origins(weights)
+            if math.prod(variable.shape) == math.prod(weights.shape)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def _origins(self, tensor) -> list[keras.Variable]:
+        """List the variables that a tensor is computed from."""
+        found, waiting = {}, [tensor]
+        while waiting:
+            tensor = waiting.pop()
+            key = _key(tensor)
+            if key not in found:
+                found[key] = tensor
+                outside = self._outside.get(key)
+                waiting.extend(
+                    tensor.op.inputs if outside is None else [outside]
+                )
+        return [self._variables[k] for k in found if k in self._variables]

@@ -1,0 +1,143 @@
+"""The weights of a layer: how many, of what kind, and how many bytes."""
+
+import math
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.layers.masked import masked_kernels
+from cb.variables import read
+
+# Of the index of a nonzero, and of where a row begins.
+INDEX_BYTES = 4
+
+
+class Weights(NamedTuple):
+    """Numbers of weights.
+
+    Attributes:
+        kernels: Integer, entries of kernels, embeddings and the like.
+        nonzero: Integer, those of them that are active.
+        biases: Integer.
+        normalization: Integer, scales and offsets of normalizations.
+        statistics: Integer, moving averages and other constants.
+        dense_bytes: Integer, everything as it is.
+        csr_bytes: Integer, kernels with zeros as compressed sparse rows.
+        bitmask_bytes: Integer, kernels with zeros as their nonzeros and one
+            bit an entry.
+    """
+
+    kernels: int = 0
+    nonzero: int = 0
+    biases: int = 0
+    normalization: int = 0
+    statistics: int = 0
+    dense_bytes: int = 0
+    csr_bytes: int = 0
+    bitmask_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        """All parameters; not the statistics, which are not trained."""
+        return self.kernels + self.biases + self.normalization
+
+    @property
+    def total_nonzero(self) -> int:
+        """All parameters but the zeros of kernels."""
+        return self.total - self.kernels + self.nonzero
+
+
+def add(parts: Iterable[Weights]) -> Weights:
+    """Return the sum of several `Weights`."""
+    columns = zip(Weights(), *parts, strict=True)
+    return Weights(*(sum(column) for column in columns))
+
+
+def active_counts(model: keras.Model) -> dict[int, int]:
+    """Return how many entries of each floating variable count.
+
+    Args:
+        model: Built Keras model.
+
+    Returns:
+        Dict of the `id` of a variable to an integer: what its mask has; of
+        variables without a mask what is not zero. One that is zero
+        throughout has not been pruned but not been trained, and counts.
+        Masks themselves are left out.
+    """
+    kernels = masked_kernels(model)
+    counts = {
+        id(kernel.weight): int(np.count_nonzero(read(kernel.mask)))
+        for kernel in kernels
+    }
+    masks = {id(kernel.mask) for kernel in kernels}
+    for variable in model.weights:
+        if id(variable) in masks:
+            continue
+        size = math.prod(variable.shape)
+        # A model that only has shapes holds no values.
+        if id(variable) not in counts and variable._value is not None:
+            nonzero = int(np.count_nonzero(read(variable)))
+            counts[id(variable)] = nonzero or size
+        counts.setdefault(id(variable), size)
+    return counts
+
+
+def layer_weights(
+    layer: keras.layers.Layer, counts: Mapping[int, int]
+) -> Weights:
+    """Count the weights that a layer itself has, not those in it.
+
+    Args:
+        layer: Built Keras layer.
+        counts: Dict of the `id` of a variable to the entries that count.
+
+    Returns:
+        `Weights`.
+    """
+    normalizes = "Normalization" in type(layer).__name__
+    parts = []
+    for variable in layer._trainable_variables:
+        if normalizes:
+            parts.append(_dense(variable, "normalization"))
+        elif variable.name.endswith("bias"):
+            parts.append(_dense(variable, "biases"))
+        else:
+            parts.append(_kernel(variable, counts[id(variable)]))
+    for variable in layer._non_trainable_variables:
+        if id(variable) in counts:
+            parts.append(_dense(variable, "statistics"))
+    return add(parts)
+
+
+def _dense(variable, kind: str) -> Weights:
+    size = math.prod(variable.shape)
+    bytes_ = size * _item_bytes(variable)
+    return Weights(
+        dense_bytes=bytes_, csr_bytes=bytes_, bitmask_bytes=bytes_
+    )._replace(**{kind: size})
+
+
+def _kernel(variable, nonzero: int) -> Weights:
+    size = math.prod(variable.shape)
+    item = _item_bytes(variable)
+    dense = csr = bitmask = size * item
+    if nonzero < size:
+        rows = variable.shape[-1]
+        csr = nonzero * (item + INDEX_BYTES) + (rows + 1) * INDEX_BYTES
+        bitmask = nonzero * item + -(-size // 8)
+    return Weights(
+        size,
+        nonzero,
+        dense_bytes=dense,
+        csr_bytes=csr,
+        bitmask_bytes=bitmask,
+    )
+
+
+def _item_bytes(variable) -> int:
+    return tf.as_dtype(variable.dtype).size

@@ -1,0 +1,109 @@
+"""Where fully connected networks stop learning MNIST, and their conflicts.
+
+    python -m experiments.fnn_depth_width DATA_DIR [RUN_DIR]
+
+Trains 36 networks of depth and width 10 to 100 for two epochs, each a run
+folder of its own, and measures the bundles of 512 training examples at the
+last block. The same command goes on where it stopped; networks that are done
+are only read. Half an hour on one core.
+
+Source: Peer et al., 2021 (https://arxiv.org/abs/2011.02956), figure 1, where a
+line separates 176 networks that learn from those with conflicts.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from cb.config import Config
+from cb.runs.directory import RunDirectory
+from cb.runs.metrics_csv import CONFLICTS_HEADER
+from cb.runs.metrics_csv import EVALUATION_HEADER
+from cb.runs.metrics_csv import LongCsv
+from flags.quiet import quiet_stderr
+
+SIDES = (10, 25, 40, 60, 80, 100)
+NUM_SAMPLES = 512
+
+
+def config(data_dir, run, depth, width):
+    """Return the configuration of one network."""
+    return Config(
+        dataset="mnist",
+        data_dir=data_dir,
+        validation_fraction=0.0,
+        model=f"fnn(blocks={depth}, width={width})",
+        sparsity=0.0,
+        reallocation="static",
+        optimizer="adam",
+        learning_rate=1e-3,
+        learning_rate_schedule="constant",
+        batch_size=64,
+        epochs=2,
+        run_dir=str(run.path),
+    )
+
+
+def results(run):
+    """Return accuracy and entropy of a run, or `None` if not all is there."""
+    if run.read_summary() is None or not run.conflicts_file.exists():
+        return None
+    (accuracy, *_) = (
+        row["value"]
+        for row in LongCsv(run.evaluation_file, EVALUATION_HEADER).read()
+        if (row["checkpoint"], row["name"]) == ("last", "accuracy")
+    )
+    (entropy, *_) = (
+        row["value"]
+        for row in LongCsv(run.conflicts_file, CONFLICTS_HEADER).read()
+        if (row["checkpoint"], row["name"]) == ("last", "entropy")
+    )
+    return float(accuracy), float(entropy)
+
+
+def train_and_measure(chosen):
+    """Train a network, or go on with it, and measure its bundles."""
+    import keras
+
+    from cb.conflicts import evaluate_conflicts
+    from cb.training import train
+
+    keras.backend.clear_session()
+    train(chosen, {})
+    evaluate_conflicts(chosen.run_dir, "last", num_samples=NUM_SAMPLES)
+
+
+def network(data_dir, folder, depth, width):
+    """Train and measure one network, if need be, and return its results."""
+    run = RunDirectory(str(folder / f"depth_{depth}_width_{width}"))
+    found = results(run)
+    if found is None:
+        # Every network is traced anew, of which TensorFlow warns.
+        with quiet_stderr(), open(folder / "log.txt", "a") as log:
+            with contextlib.redirect_stdout(log):
+                train_and_measure(config(data_dir, run, depth, width))
+        found = results(run)
+    return found
+
+
+def main():
+    """Print one line for each network."""
+    data_dir, run_dir = (sys.argv[1:] + ["runs/fnn_depth_width"])[:2]
+    folder = pathlib.Path(run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    print("| depth | width | test accuracy | entropy of the last block |")
+    print("|---|---|---|---|")
+    for depth in SIDES:
+        for width in SIDES:
+            accuracy, entropy = network(data_dir, folder, depth, width)
+            print(
+                f"| {depth} | {width} | {accuracy:.4f} | {entropy:.4f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -45,6 +45,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.launch",
     "cb.lesions",
     "cb.summary",
     "cb.training",

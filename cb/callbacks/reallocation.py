@@ -21,7 +21,6 @@ from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 from cb.variables import read
 
-
 # New masks and the algorithm's state with them, each by name.
 Decision = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 

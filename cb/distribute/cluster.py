@@ -1,11 +1,11 @@
 """Which machines train together, and which of them this is."""
 
+import dataclasses
 import json
 import os
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -19,7 +19,8 @@ SOURCES = (
 )
 
 
-class Cluster(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Cluster:
     """The workers of a training.
 
     Attributes:

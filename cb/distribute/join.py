@@ -1,12 +1,12 @@
 """Joins this process to the other workers of a training."""
 
 import contextlib
+import dataclasses
 import os
 import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
@@ -25,7 +25,8 @@ HEARTBEAT_SECONDS = 10
 PROBE_SECONDS = 2.0
 
 
-class Workers(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Workers:
     """How a process finds the other workers.
 
     Attributes:

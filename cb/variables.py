@@ -104,6 +104,18 @@ def write_replicas(
         copy.assign(values[(index * len(copies) + number) % len(values)])
 
 
+def scatter(variable: keras.Variable, places, values) -> None:
+    """Assign some elements of a variable, on all replicas, in place.
+
+    Args:
+        variable: Keras variable.
+        places: Integer tensor `(n, rank)`, where the elements are.
+        values: Tensor `(n,)`, cast to the variable's type.
+    """
+    for copy in _copies(variable):
+        copy.scatter_nd_update(places, tf.cast(values, copy.dtype))
+
+
 def average_replicas(variables: Sequence[keras.Variable]) -> None:
     """Give every replica the mean of a variable, where they differ.
 

@@ -49,6 +49,7 @@ ROOTS = (
     "cb.lesions",
     "cb.summary",
     "cb.training",
+    "cb.tuning",
 )
 
 

@@ -22,6 +22,7 @@ from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.schedules import Horizon
 from cb.variables import read
+from cb.variables import scatter
 
 # Whether an algorithm has events at all does not depend on the length.
 ANY = Horizon(total_steps=10**6, steps_per_epoch=10**3)
@@ -61,7 +62,11 @@ class Kernels:
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
         self.read_masks()
-        self._write = tf.function(self._write_all)
+        self._write_all = tf.function(self._write_whole)
+        self._write_backward = tf.function(self._write_sets)
+        self._scatter = tf.function(
+            self._scatter_changes, input_signature=self._changes()
+        )
 
     def read_masks(self) -> None:
         """Take over masks that something else has assigned."""
@@ -122,24 +127,40 @@ class Kernels:
             fresh: Boolean, whether every active weight keeps its value, also
                 where it was inactive.
         """
-        masks = masks or self._masks
-        self._masks = {k.key: np.asarray(masks[k.key]) for k in self.kernels}
-        values, backward = values or {}, backward or {}
-        self._write(
-            [
-                tf.constant(
-                    cells.spread(
-                        self._masks[k.key], k.tile, tuple(k.mask.shape)
-                    )
-                )
-                for k in self.kernels
-            ],
-            [
-                tf.constant(values[k.key]) if k.key in values else None
-                for k in self.kernels
-            ],
-            [tf.constant(backward[k.key]) for k in self.kernels if backward],
-            fresh,
+        if masks is None or fresh:
+            self._masks = masks or self._masks
+            whole = [self._spread(k, self._masks) for k in self.kernels]
+            self._write_all(whole, fresh)
+        else:
+            self._write_changes(masks, values or {})
+        if backward:
+            sets = [tf.constant(backward[k.key]) for k in self.kernels]
+            self._write_backward(sets)
+
+    def _write_changes(self, masks: Masks, values) -> None:
+        """Write what differs from the masks before, which is little."""
+        places, states, weights = [], [], []
+        for kernel in self.kernels:
+            changed = masks[kernel.key] ^ self._masks[kernel.key]
+            changed = cells.spread(
+                changed, kernel.tile, tuple(kernel.mask.shape)
+            )
+            place = np.unravel_index(np.flatnonzero(changed), changed.shape)
+            state = self._spread(kernel, masks)[place]
+            weight = np.zeros(state.size, np.float32)
+            if kernel.key in values:
+                kernel.weight.assign(values[kernel.key])
+                weight[state] = values[kernel.key][place][state]
+            places.append(np.stack(place, -1).astype(np.int32))
+            states.append(state)
+            weights.append(weight)
+        if any(state.size for state in states):
+            self._scatter(places, states, weights)
+        self._masks = dict(masks)
+
+    def _spread(self, kernel: MaskedKernel, masks: Masks) -> np.ndarray:
+        return cells.spread(
+            masks[kernel.key], kernel.tile, tuple(kernel.mask.shape)
         )
 
     def begin(self, penalties: Mapping[str, Penalty], backward: bool) -> None:
@@ -215,27 +236,57 @@ class Kernels:
             self._backward.append(variable)
         return self._backward[number]
 
-    def _write_all(self, masks, values, backward, fresh):
-        for number, kernel in enumerate(self.kernels):
-            mask = masks[number]
+    def _changes(self):
+        ranks = [len(kernel.mask.shape) for kernel in self.kernels]
+        return [
+            [tf.TensorSpec((None, rank), tf.int32) for rank in ranks],
+            [tf.TensorSpec((None,), tf.bool) for _ in ranks],
+            [tf.TensorSpec((None,), tf.float32) for _ in ranks],
+        ]
+
+    def _scatter_changes(self, places, states, weights):
+        algorithm = self._algorithm
+        for kernel, owned, place, state, weight in zip(
+            self.kernels, self._slots, places, states, weights, strict=True
+        ):
+            if algorithm.zero_inactive:
+                scatter(kernel.weight, place, weight)
+            for slot in [] if algorithm.straight_through else owned:
+                initial = slot.initial
+                if initial is not None:
+                    initial = tf.fill(tf.shape(weight), initial)
+                else:
+                    initial = weight
+                scatter(slot.variable, place, initial)
+            scatter(kernel.mask, place, state)
+
+    def _write_whole(self, masks, fresh):
+        algorithm = self._algorithm
+        for kernel, owned, mask in zip(
+            self.kernels, self._slots, masks, strict=True
+        ):
             kept = mask
             if not fresh:
                 kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
-            if values[number] is not None:
-                _assign(kernel.weight, mask, values[number], 0.0)
-            elif self._algorithm.zero_inactive:
+            if algorithm.zero_inactive:
                 _assign(kernel.weight, kept, kernel.weight, 0.0)
-            if self._algorithm.straight_through:
-                kept = backward[number] if backward else None
-            for slot in self._slots[number] if kept is not None else ():
-                initial = slot.initial
-                if initial is None:
-                    initial = kernel.weight
-                _assign(slot.variable, kept, slot.variable, initial)
-            if self._backward and backward:
-                variable = self._backward[number]
-                variable.assign(tf.cast(backward[number], variable.dtype))
+            if not algorithm.straight_through:
+                self._reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
+
+    def _write_sets(self, sets):
+        for kernel, owned, variable, backward in zip(
+            self.kernels, self._slots, self._backward, sets, strict=True
+        ):
+            self._reset(kernel, owned, backward)
+            variable.assign(tf.cast(backward, variable.dtype))
+
+    def _reset(self, kernel, owned, kept):
+        for slot in owned:
+            initial = slot.initial
+            if initial is None:
+                initial = kernel.weight
+            _assign(slot.variable, kept, slot.variable, initial)
 
 
 def _assign(variable, where, value, otherwise):

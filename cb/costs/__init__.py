@@ -1,9 +1,21 @@
-"""What a model costs: parameters, arithmetic, storage."""
+"""What a model costs: parameters, arithmetic, storage, time."""
 
+from cb.costs.latency import Latency
+from cb.costs.latency import latency
+from cb.costs.latency import model_latency
 from cb.costs.model_costs import Costs
 from cb.costs.model_costs import Counter
 from cb.costs.model_costs import LayerCosts
 from cb.costs.model_costs import costs
 from cb.costs.weights import Weights
 
-__all__ = ["Costs", "Counter", "LayerCosts", "Weights", "costs"]
+__all__ = [
+    "Costs",
+    "Counter",
+    "Latency",
+    "LayerCosts",
+    "Weights",
+    "costs",
+    "latency",
+    "model_latency",
+]

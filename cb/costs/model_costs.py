@@ -209,9 +209,7 @@ def _layer_costs(
 ) -> LayerCosts:
     steps = [step for step in traced.steps if step.layer is layer]
     calls = [call for call in traced.calls if call.layer is layer]
-    own = weights.layer_weights(layer, counts)
-    if density is not None:
-        own = own._replace(nonzero=int(density * own.kernels))
+    own = weights.layer_weights(layer, counts, density)
     counted = conventions.count(
         convention, _work(layer, steps, calls, traced.batch, counts, density)
     )

@@ -22,6 +22,7 @@ class Weights(NamedTuple):
     Attributes:
         kernels: Integer, entries of kernels, embeddings and the like.
         nonzero: Integer, those of them that are active.
+        sparse: Integer, entries of the kernels that have zeros.
         biases: Integer.
         normalization: Integer, scales and offsets of normalizations.
         statistics: Integer, moving averages and other constants.
@@ -33,6 +34,7 @@ class Weights(NamedTuple):
 
     kernels: int = 0
     nonzero: int = 0
+    sparse: int = 0
     biases: int = 0
     normalization: int = 0
     statistics: int = 0
@@ -88,13 +90,16 @@ def active_counts(model: keras.Model) -> dict[int, int]:
 
 
 def layer_weights(
-    layer: keras.layers.Layer, counts: Mapping[int, int]
+    layer: keras.layers.Layer,
+    counts: Mapping[int, int],
+    density: float | None = None,
 ) -> Weights:
     """Count the weights that a layer itself has, not those in it.
 
     Args:
         layer: Built Keras layer.
         counts: Dict of the `id` of a variable to the entries that count.
+        density: Float, part of every kernel to count instead, or `None`.
 
     Returns:
         `Weights`.
@@ -107,7 +112,10 @@ def layer_weights(
         elif variable.name.endswith("bias"):
             parts.append(_dense(variable, "biases"))
         else:
-            parts.append(_kernel(variable, counts[id(variable)]))
+            nonzero = counts[id(variable)]
+            if density is not None:
+                nonzero = int(density * math.prod(variable.shape))
+            parts.append(_kernel(variable, nonzero))
     for variable in layer._non_trainable_variables:
         if id(variable) in counts:
             parts.append(_dense(variable, "statistics"))
@@ -133,6 +141,7 @@ def _kernel(variable, nonzero: int) -> Weights:
     return Weights(
         size,
         nonzero,
+        size if nonzero < size else 0,
         dense_bytes=dense,
         csr_bytes=csr,
         bitmask_bytes=bitmask,

@@ -20,6 +20,7 @@ from cb.layers.masked_recurrent import MaskedLSTMCell
 from cb.layers.masked_recurrent import MaskedRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNNCell
+from cb.layers.neural_ode import NeuralODE
 from cb.layers.replacement import replace_batch_normalization
 from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
@@ -45,6 +46,7 @@ __all__ = [
     "MaskedSeparableConv2D",
     "MaskedSimpleRNN",
     "MaskedSimpleRNNCell",
+    "NeuralODE",
     "TiedConv2D",
     "TiedDense",
     "replace_batch_normalization",

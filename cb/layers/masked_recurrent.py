@@ -103,6 +103,10 @@ class MaskedRNN(_MaskedRecurrent, keras.layers.RNN):
     Takes the arguments of `keras.layers.RNN`.
     """
 
+    # Named, since Keras makes a config only of arguments with names.
+    def __init__(self, cell, **kwargs):
+        super().__init__(cell, **kwargs)
+
 
 @keras.saving.register_keras_serializable("cb")
 class MaskedSimpleRNN(_MaskedRecurrent, keras.layers.SimpleRNN):

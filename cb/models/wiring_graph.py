@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from cb.layers import NeuralODE
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
@@ -13,7 +14,6 @@ BLOCKS = (32, 192, 192, 192, 192)
 OUTPUTS = 100
 EDGES = 32_000
 STEPS = 5
-GRAPHS = ("discrete", "static")
 # What the source calls the 41,458 parameters leaves out the affine part of
 # the instance normalizations.
 KEPT_DENSE = ("downsample_*", "node_filters*", "logits")
@@ -21,7 +21,7 @@ KEPT_DENSE = ("downsample_*", "node_filters*", "logits")
 
 def edge_count(graph):
     """Return how many weights could be edges: what sparsity refers to."""
-    if graph == "discrete":
+    if graph != "static":
         return NODES * NODES
     return sum(
         size * later for size, later in zip(BLOCKS, _later(), strict=True)
@@ -64,6 +64,8 @@ def wiring_graph(input_shape, num_classes, graph="discrete"):
 
     - `"discrete"`: five times, the state of all nodes is rectified, filtered,
       sent along the edges and normalized; filters and edges are shared.
+    - `"continuous"`: the same block is the rate at which the state changes
+      from time 0 to 1. Needs `pip install 'cb[ode]'`.
     - `"static"`: the nodes are in five blocks in topological order; a block
       is normalized, rectified, filtered and sent to all later nodes. Only
       edges that lead forward exist, so none of the budget is lost on others.
@@ -77,17 +79,17 @@ def wiring_graph(input_shape, num_classes, graph="discrete"):
     Args:
         input_shape: Tuple `(height, width, channels)`, at least 17x17.
         num_classes: Integer, number of logits.
-        graph: `"discrete"` or `"static"`.
+        graph: `"discrete"`, `"continuous"` or `"static"`.
 
     Returns:
         A Keras model; with 32,000 edges, 41,458 parameters on CIFAR-10 and
         1,600 of normalizations.
     """
-    if graph not in GRAPHS:
-        raise unknown("graph", graph, GRAPHS)
+    if graph not in FORMS:
+        raise unknown("graph", graph, tuple(FORMS))
     inputs = blocks.image_input(input_shape, "wiring_graph", smallest=17)
     x = _downsample(inputs)
-    x = _discrete(x) if graph == "discrete" else _static(x)
+    x = FORMS[graph](x)
     return blocks.finish(
         inputs, _head(x, num_classes), "wiring_graph", KEPT_DENSE
     )
@@ -123,15 +125,44 @@ def _downsample(x):
     return blocks.norm(x, "downsample_norm_2")
 
 
+@keras.saving.register_keras_serializable(package="cb")
+class NodeFilters(keras.layers.DepthwiseConv2D):
+    """A filter a node; of a class of its own, since it is never sparse.
+
+    A name among those kept dense would not do inside another layer, of which
+    all is made sparse or nothing.
+    """
+
+
+def _block(filters):
+    """Make the block that the state of all nodes goes through again."""
+    return (
+        keras.layers.ReLU(name="relu"),
+        filters,
+        _edges(NODES, "edges"),
+        _instance_norm("norm"),
+    )
+
+
+def _all_nodes(x):
+    return ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, NODES - BLOCKS[0])))
+
+
 def _discrete(x):
-    relu = keras.layers.ReLU(name="relu")
-    filters = _node_filters("node_filters")
-    edges = _edges(NODES, "edges")
-    norm = _instance_norm("norm")
-    x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, NODES - BLOCKS[0])))
+    block = _block(_node_filters("node_filters"))
+    x = _all_nodes(x)
     for _ in range(STEPS):
-        x = norm(edges(filters(relu(x))))
+        for layer in block:
+            x = layer(x)
     return x[..., -OUTPUTS:]
+
+
+def _continuous(x):
+    filters = NodeFilters.from_config(
+        _node_filters("node_filters").get_config()
+    )
+    solution = NeuralODE(_block(filters), name="solution")(_all_nodes(x))
+    return solution[..., -OUTPUTS:]
 
 
 def _static(x):
@@ -190,3 +221,6 @@ def _edges(outputs, name):
 
 def _instance_norm(name):
     return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, name=name)
+
+
+FORMS = {"continuous": _continuous, "discrete": _discrete, "static": _static}

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+# How many scores are looked at to guess where selection has to look.
+SAMPLE = 8192
+
 
 def keep_top(
     scores: np.ndarray, count: int, where: np.ndarray | None = None
@@ -24,30 +27,76 @@ def keep_top(
     Raises:
         ValueError: If `count` is out of range or a score is NaN.
     """
-    flat = scores.reshape(-1)
-    positions = None if where is None else np.flatnonzero(where)
-    eligible = flat if positions is None else flat[positions]
-    if not 0 <= count <= eligible.size:
+    eligible = scores.size if where is None else int(np.count_nonzero(where))
+    if not 0 <= count <= eligible:
         raise ValueError(
-            f"Argument `count` must be in [0, {eligible.size}], the number of "
+            f"Argument `count` must be in [0, {eligible}], the number of "
             f"eligible positions. Received: count={count}"
         )
-    chosen = np.zeros(flat.size, bool)
-    top = _top_positions(eligible, count)
-    chosen[top if positions is None else positions[top]] = True
-    return chosen.reshape(scores.shape)
-
-
-def _top_positions(scores: np.ndarray, count: int) -> np.ndarray:
     if count == 0:
-        return np.empty(0, np.intp)
-    top = np.partition(scores, scores.size - count)[-count:]
-    # NaN sorts above everything, so any is among the top.
-    if np.isnan(top).any():
+        return np.zeros(scores.shape, bool)
+    lowest = _highest(count, scores, where, eligible)
+    chosen = scores >= lowest
+    if where is not None:
+        chosen &= where
+    surplus = int(np.count_nonzero(chosen)) - count
+    if surplus:
+        ties = np.flatnonzero(chosen & (scores == lowest))
+        chosen.reshape(-1)[ties[ties.size - surplus :]] = False
+    return chosen
+
+
+def _highest(count, scores, where, eligible):
+    """Return the score that is number `count` from the top, from 1.
+
+    A sample brackets it, so that selection, which is slow and slower still
+    among equal scores, is left with few.
+    """
+    if (
+        np.isnan(scores.max())
+        and np.isnan(scores if where is None else scores[where]).any()
+    ):
         raise ValueError("Argument `scores` must not hold NaN.")
-    above = np.flatnonzero(scores > top[0])
-    ties = np.flatnonzero(scores == top[0])[: count - above.size]
-    return np.concatenate([above, ties])
+    if scores.size > 4 * SAMPLE:
+        low, high = _bracket(count / eligible, scores, where)
+        above, inside = scores > high, scores >= low
+        if where is not None:
+            above &= where
+            inside &= where
+        left = count - int(np.count_nonzero(above))
+        inside ^= above
+        if 0 < left <= int(np.count_nonzero(inside)):
+            if low == high:
+                return low
+            return _partitioned(scores[inside], left)
+    if where is None:
+        return _partitioned(scores.reshape(-1).copy(), count)
+    return _partitioned(scores[where], count)
+
+
+def _partitioned(scores, count):
+    scores.partition(scores.size - count)
+    return scores[scores.size - count]
+
+
+def _bracket(fraction, scores, where):
+    """Return scores below and above that which has a fraction above it."""
+    # Multiples of the golden ratio are spread evenly over any shape.
+    places = np.arange(SAMPLE) * 0.6180339887498949 % 1.0 * scores.size
+    places = places.astype(np.intp)
+    sample = scores.reshape(-1)[places]
+    if where is not None:
+        sample = sample[where.reshape(-1)[places]]
+    if not sample.size:
+        return np.inf, -np.inf
+    sample = np.sort(sample)
+    middle = (1.0 - fraction) * sample.size
+    margin = 4.0 * np.sqrt(middle * fraction) + 4.0
+    last = sample.size - 1
+    first, final = np.clip([middle - margin, middle + margin], -1, last + 1)
+    low = sample[int(first)] if first >= 0 else -np.inf
+    high = sample[int(final)] if final <= last else np.inf
+    return low, high
 
 
 def keep_top_across(
@@ -80,14 +129,16 @@ def keep_top_across(
         for key, values in scores.items()
     }
     left = count - sum(int(np.count_nonzero(mask)) for mask in chosen.values())
-    rest = {key: np.flatnonzero(where[key] & ~chosen[key]) for key in scores}
-    eligible = [scores[key].reshape(-1)[rest[key]] for key in scores]
-    top = keep_top(np.concatenate(eligible), left)
+    rest = {key: where[key] & ~chosen[key] for key in scores}
+    top = keep_top(
+        np.concatenate([values.reshape(-1) for values in scores.values()]),
+        left,
+        np.concatenate([mask.reshape(-1) for mask in rest.values()]),
+    )
     first = 0
-    for key, positions in rest.items():
-        picked = top[first : first + positions.size]
-        chosen[key].reshape(-1)[positions[picked]] = True
-        first += positions.size
+    for mask in chosen.values():
+        mask |= top[first : first + mask.size].reshape(mask.shape)
+        first += mask.size
     return chosen
 
 
@@ -104,13 +155,41 @@ def choose(
     Returns:
         Boolean array of the shape of `where` with `count` true entries.
     """
-    chosen = np.zeros(where.size, bool)
-    if count:
-        positions = np.flatnonzero(where)
-        chosen[
-            random.choice(positions, count, replace=False, shuffle=False)
-        ] = True
-    return chosen.reshape(where.shape)
+    chosen = np.zeros(where.shape, bool)
+    chosen.reshape(-1)[choose_positions(where, count, random)] = True
+    return chosen
+
+
+def choose_positions(
+    where: np.ndarray, count: int, random: np.random.Generator
+) -> np.ndarray:
+    """Choose exactly `count` of the positions `where`, uniformly.
+
+    Where a few of many are to be chosen, their number decides the cost.
+
+    Args:
+        where: Boolean array, the positions that may be chosen.
+        count: Integer, how many to choose.
+        random: NumPy generator.
+
+    Returns:
+        Integer array `(count,)` of distinct flat positions.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    flat = where.reshape(-1)
+    if 8 * count > flat.size or 2 * np.count_nonzero(flat) < flat.size:
+        positions = np.flatnonzero(flat)
+        return random.choice(positions, count, replace=False, shuffle=False)
+    # Draws that may not be chosen, or were before, are drawn again.
+    found = np.empty(0, np.int64)
+    while found.size < count:
+        draws = random.integers(flat.size, size=2 * (count - found.size) + 8)
+        draws = np.concatenate([found, draws[flat[draws]]])
+        _, first = np.unique(draws, return_index=True)
+        found = draws[np.sort(first)[:count]]
+    return found
 
 
 def count(mask: np.ndarray) -> int:

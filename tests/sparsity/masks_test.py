@@ -26,6 +26,36 @@ def test_keep_top_equals_a_stable_sort(dtype, levels):
         np.testing.assert_array_equal(chosen, stable_top(scores, count, where))
 
 
+# Large enough to be bracketed by a sample first; with few levels the count
+# falls among ties, with infinities most of what is eligible is at an end.
+@pytest.mark.parametrize("levels", [0, 3, 1000])
+@pytest.mark.parametrize("density", [0.01, 0.5, 1.0])
+@pytest.mark.parametrize("lowest", [0.0, 0.8])
+def test_keep_top_of_many_equals_a_stable_sort(levels, density, lowest):
+    random = np.random.default_rng(levels)
+    scores = random.normal(size=(250, 200)).astype(np.float32)
+    if levels:
+        scores = np.round(scores * levels / 3)
+    scores[random.random(scores.shape) < lowest] = -np.inf
+    where = random.random(scores.shape) < density
+    order = np.argsort(-scores.reshape(-1), kind="stable")
+    order = order[where.reshape(-1)[order]]
+    for count in (1, order.size // 40, order.size // 2, order.size):
+        expected = np.zeros(scores.size, bool)
+        expected[order[:count]] = True
+        chosen = masks.keep_top(scores, count, where)
+        np.testing.assert_array_equal(chosen.reshape(-1), expected)
+
+
+def test_keep_top_of_many_refuses_nan_only_where_it_may_choose():
+    scores = np.arange(40000, dtype=np.float32)
+    scores[7] = np.nan
+    where = np.arange(40000) > 7
+    assert masks.keep_top(scores, 3, where).sum() == 3
+    with pytest.raises(ValueError, match="must not hold NaN"):
+        masks.keep_top(scores, 3)
+
+
 def test_keep_top_gives_ties_to_the_lower_index():
     chosen = masks.keep_top(np.array([[1.0, 2.0, 1.0], [1.0, 2.0, 0.0]]), 4)
     np.testing.assert_array_equal(

@@ -75,14 +75,17 @@ class DeepRewiring(Reallocation):
         return Period(1, 0, horizon.steps(self.stop, "stop"))
 
     def init(self, layers):
-        signs = {}
+        # This acts after every step, so it looks at active positions only.
+        state = {}
         for key, layer in layers.items():
-            sign = np.sign(layer.weights).astype(np.int8)
+            positions = np.flatnonzero(layer.mask)
+            sign = np.sign(layer.weights.reshape(-1)[positions])
             if self.sign == "fixed":
                 # A weight of exactly zero must have a sign too.
                 sign[sign == 0] = 1
-            signs[f"sign/{key}"] = np.where(layer.mask, sign, np.int8(0))
-        return signs
+            state[f"position/{key}"] = positions
+            state[f"sign/{key}"] = sign.astype(np.int8)
+        return state
 
     def penalties(self, layers):
         if not self.absolute:
@@ -98,81 +101,70 @@ class DeepRewiring(Reallocation):
         return math.sqrt(2.0 * self.eta * temperature)
 
     def perturb(self, layers, state, *, event, seed):
-        del state
-        deviation = self.deviation(event)
+        deviation = np.float32(self.deviation(event))
         if not deviation:
             return layers
-        return {
-            key: layer
-            if layer.mask.all()
-            else layer._replace(
-                weights=_with_noise(
-                    layer, deviation, seeds.generator(seed, "noise", key)
-                )
-            )
-            for key, layer in layers.items()
-        }
+        noisy = {}
+        for key, layer in layers.items():
+            positions = state[f"position/{key}"]
+            if positions.size < layer.mask.size:
+                random = seeds.generator(seed, "noise", key)
+                noise = random.standard_normal(positions.size, np.float32)
+                weights = layer.weights.copy()
+                weights.reshape(-1)[positions] += deviation * noise
+                layer = layer._replace(weights=weights)
+            noisy[key] = layer
+        return noisy
 
     def update(self, layers, state, *, event, seed):
         del event
-        new_masks, new_state = {}, {}
+        new_masks, new_state = {}, dict(state)
         for key, layer in layers.items():
-            sign = state[f"sign/{key}"]
-            mask = layer.mask
-            if not mask.all():
+            new_masks[key] = layer.mask
+            if state[f"position/{key}"].size < layer.mask.size:
                 random = seeds.generator(seed, "grow", key)
-                mask, sign = self._rewire(layer, sign, random)
-            new_masks[key], new_state[f"sign/{key}"] = mask, sign
+                new_masks[key] = self._rewire(key, layer, new_state, random)
         return new_masks, new_state
 
     def values(self, layers, masks, state, *, seed):
-        del seed
+        del masks, seed
         values = {}
         for key, layer in layers.items():
-            weights = layer.weights
-            if not layer.mask.all():
-                wrong = _changed(layer, state[f"sign/{key}"], masks[key])
-                weights = weights.copy()
-                weights.reshape(-1)[wrong] = 0.0
-                weights[masks[key] & ~layer.mask] = 0.0
-            values[key] = weights
+            values[key] = layer.weights
+            positions, sign = state[f"position/{key}"], state[f"sign/{key}"]
+            # Those that had to stay where they are; grown ones are zero.
+            wrong = positions[_changed(layer, positions, sign)]
+            if wrong.size and positions.size < layer.mask.size:
+                values[key] = layer.weights.copy()
+                values[key].reshape(-1)[wrong] = 0.0
         return values
 
-    def _rewire(self, layer, sign, random):
-        mask = layer.mask
-        changed = _changed(layer, sign, mask)
-        dropped = np.zeros(mask.shape, bool)
-        dropped.reshape(-1)[changed] = True
-        number = changed.size
-        room = mask.size - masks.count(mask)
+    def _rewire(self, key, layer, state, random):
+        """Return the new mask, and put what belongs to it into `state`."""
+        positions = state[f"position/{key}"].copy()
+        sign = state[f"sign/{key}"].copy()
+        changed = _changed(layer, positions, sign)
+        room = layer.mask.size - positions.size
         # Where there is too little room, the last ones stay where they are,
         # with their sign, and start at zero again.
-        if number > room:
-            dropped = masks.choose(dropped, room, random)
-            number = room
-        grown = masks.choose(~mask, number, random)
-        sign = sign.copy()
+        if changed.size > room:
+            changed = random.choice(changed, room, replace=False, shuffle=False)
+        grown = masks.choose_positions(~layer.mask, changed.size, random)
+        mask = layer.mask.copy()
+        mask.reshape(-1)[positions[changed]] = False
+        mask.reshape(-1)[grown] = True
         if self.sign == "adopted":
-            undecided = mask & (sign == 0)
-            sign[undecided] = np.sign(layer.weights[undecided])
-        sign[dropped] = 0
-        drawn = np.int8(0)
-        if self.sign == "fixed":
-            drawn = random.choice(np.array([-1, 1], np.int8), number)
-        sign[grown] = drawn
-        return (mask & ~dropped) | grown, sign
+            undecided = np.flatnonzero(sign == 0)
+            weights = layer.weights.reshape(-1)[positions[undecided]]
+            sign[undecided] = np.sign(weights)
+            sign[changed] = 0
+        else:
+            sign[changed] = random.choice([-1, 1], changed.size)
+        positions[changed] = grown
+        state[f"position/{key}"], state[f"sign/{key}"] = positions, sign
+        return mask
 
 
-def _changed(layer, sign, mask) -> np.ndarray:
-    """Return the flat positions within `mask` of weights of another sign."""
-    # This runs after every step, so only active positions are looked at.
-    active = np.flatnonzero(mask)
-    product = layer.weights.reshape(-1)[active] * sign.reshape(-1)[active]
-    return active[product < 0]
-
-
-def _with_noise(layer, deviation, random) -> np.ndarray:
-    weights = layer.weights.copy()
-    noise = random.standard_normal(masks.count(layer.mask), np.float32)
-    weights[layer.mask] += np.float32(deviation) * noise
-    return weights
+def _changed(layer, positions, sign) -> np.ndarray:
+    """Return which of the active weights have another sign than theirs."""
+    return np.flatnonzero(layer.weights.reshape(-1)[positions] * sign < 0)

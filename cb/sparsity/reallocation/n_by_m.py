@@ -1,6 +1,7 @@
 """N of every M weights, by a sparse-refined straight-through (SR-STE)."""
 
 import dataclasses
+import itertools
 from typing import ClassVar
 
 import numpy as np
@@ -87,13 +88,21 @@ def top_of_groups(scores: np.ndarray, n: int, m: int, axis: int) -> np.ndarray:
     Returns:
         Boolean array of the shape of `scores`. Ties go to the lower index.
     """
-    rows = np.moveaxis(scores, axis, -1)
-    length = rows.shape[-1]
-    padding = [(0, 0)] * (rows.ndim - 1) + [(0, -length % m)]
-    groups = np.pad(rows, padding, constant_values=-np.inf)
-    groups = groups.reshape(*rows.shape[:-1], -1, m)
-    order = np.argsort(-groups, axis=-1, kind="stable")[..., :n]
-    chosen = np.zeros(groups.shape, bool)
-    np.put_along_axis(chosen, order, True, axis=-1)
-    chosen = chosen.reshape(*rows.shape[:-1], -1)[..., :length]
-    return np.ascontiguousarray(np.moveaxis(chosen, -1, axis))
+    axis %= scores.ndim
+    shape = scores.shape
+    padding = [(0, 0)] * scores.ndim
+    padding[axis] = (0, -shape[axis] % m)
+    groups = scores
+    if padding[axis][1]:
+        groups = np.pad(scores, padding, constant_values=-np.inf)
+    groups = groups.reshape(*shape[:axis], -1, m, *shape[axis + 1 :])
+    members = [groups.take(index, axis + 1) for index in range(m)]
+    ranks = [np.zeros(members[0].shape, np.int32) for _ in range(m)]
+    # This runs after every step; groups are too small to be worth sorting.
+    for first, second in itertools.combinations(range(m), 2):
+        wins = members[first] >= members[second]
+        ranks[second] += wins
+        ranks[first] += ~wins
+    chosen = np.stack([rank < n for rank in ranks], axis + 1)
+    chosen = chosen.reshape(*shape[:axis], -1, *shape[axis + 1 :])
+    return chosen.take(range(shape[axis]), axis) if padding[axis][1] else chosen

@@ -33,6 +33,12 @@ def step(algorithm, layers, state, number):
     return noisy, masks, new_state, values
 
 
+def signs_of(state, size):
+    signs = np.zeros(size)
+    signs[state["position/a"]] = state["sign/a"]
+    return signs
+
+
 @pytest.mark.parametrize("sign", ["fixed", "adopted"])
 @pytest.mark.parametrize("density", [0.05, 0.5, 0.97])
 def test_equals_the_simulator_over_many_steps(sign, density):
@@ -66,7 +72,7 @@ def test_equals_the_simulator_over_many_steps(sign, density):
             if signs[i] == 0:
                 signs[i] = np.sign(weights[i])
         signs[list(gone)] = 0
-        drawn = state["sign/a"]
+        drawn = signs_of(state, mask.size)
         if sign == "adopted":
             assert not drawn[list(grown)].any()
         else:
@@ -96,9 +102,12 @@ def test_the_deviation_of_the_noise():
         4.472e-4, rel=1e-4
     )
     now = layer(size=100000)
-    noisy = algorithm.perturb({"a": now}, {}, event=event(algorithm), seed=0)[
-        "a"
-    ]
+    noisy = algorithm.perturb(
+        {"a": now},
+        algorithm.init({"a": now}),
+        event=event(algorithm),
+        seed=0,
+    )["a"]
     noise = (noisy.weights - now.weights)[now.mask]
     assert noise.std() == pytest.approx(4.472e-4, rel=0.02)
 
@@ -115,8 +124,9 @@ def test_the_temperature_follows_the_epochs():
 def test_noise_differs_from_step_to_step_and_layer_to_layer():
     algorithm = reallocation.build("deep_rewiring")
     layers = {"a": layer(), "b": layer()}
+    state = algorithm.init(layers)
     draws = [
-        algorithm.perturb(layers, {}, event=event(algorithm), seed=seed)[key]
+        algorithm.perturb(layers, state, event=event(algorithm), seed=seed)[key]
         for seed in (1, 2)
         for key in layers
     ]

@@ -1,0 +1,1 @@
+"""Sweeps: spaces to search, oracles, experiments and their results."""

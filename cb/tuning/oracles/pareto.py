@@ -1,0 +1,256 @@
+"""A search for the whole front of several objectives."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.trial import TrialStatus
+
+from cb.errors import InputError
+from cb.registry import unknown
+from cb.sparsity.seeds import fold
+from cb.tuning import pareto
+from cb.tuning.oracles import REGISTRY
+from cb.tuning.sampling import SAMPLERS
+from cb.tuning.sampling import TPE
+from cb.tuning.sampling import Sampling
+
+
+@REGISTRY.register("pareto")
+class ParetoOracle(keras_tuner.Oracle):
+    """Searches for the points that no other point is better than.
+
+    Optuna's multi-objective samplers choose what to try. `get_best_trials`
+    returns the Pareto front first, then the layers behind it. What is tried
+    next depends on `seed` and on the trials so far alone, so that a search
+    killed and reloaded goes on as it would have.
+
+    Args:
+        objective: List of names or of `keras_tuner.Objective`, or only one.
+        max_trials: Integer, at most so many points are tried.
+        sampler: `"tpe"`, a tree-structured Parzen estimator that learns from
+            every trial, or `"nsga2"`, a genetic algorithm that needs several
+            times `population` trials.
+        startup: Integer, how many trials of `"tpe"` are random.
+        population: Integer, the size of a generation of `"nsga2"`.
+        constraints: Dict of metric to the largest value allowed, such as
+            `{"inference_flops": 1e6}`. Points beyond it are told to the
+            sampler by how far they are, and are behind all others.
+        hyperparameters: As in `keras_tuner.Oracle`.
+        seed: Integer, decides the search.
+        allow_new_entries: As this and those that follow are in
+            `keras_tuner.Oracle`.
+        tune_new_entries: See there.
+        max_retries_per_trial: See there.
+        max_consecutive_failed_trials: See there.
+
+    Raises:
+        InputError: If an argument is wrong.
+
+    Reference:
+
+    - [Ozaki et al., 2022](https://doi.org/10.1613/jair.1.13188)
+    - [Deb et al., 2002](https://doi.org/10.1109/4235.996017)
+    """
+
+    def __init__(
+        self,
+        objective=None,
+        max_trials=None,
+        sampler=TPE,
+        startup=10,
+        population=20,
+        constraints=None,
+        hyperparameters=None,
+        seed=None,
+        allow_new_entries=True,
+        tune_new_entries=True,
+        max_retries_per_trial=0,
+        max_consecutive_failed_trials=3,
+    ):
+        if sampler not in SAMPLERS:
+            raise unknown("sampler of oracle `pareto`", sampler, SAMPLERS)
+        if not isinstance(constraints or {}, Mapping):
+            raise InputError(
+                "Argument `constraints` must be a dict of metric to the "
+                "largest value allowed. "
+                f"Received: constraints={constraints!r}"
+            )
+        super().__init__(
+            objective=objective,
+            max_trials=max_trials,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            allow_new_entries=allow_new_entries,
+            tune_new_entries=tune_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        self.sampler = sampler
+        self.startup = startup
+        self.population = population
+        self.constraints = dict(constraints or {})
+        self._notes: dict[str, dict[str, Any]] = {}
+        self._handles: dict[str, Any] = {}
+        self._sampling: Sampling | None = None
+
+    def populate_space(self, trial_id):
+        """Ask the sampler for a point that was not tried before.
+
+        Args:
+            trial_id: String.
+
+        Returns:
+            Dict with `"status"` and `"values"`.
+        """
+        sampling, space = self._current(), self.hyperparameters.space
+        for attempt in range(self._max_collisions):
+            seed = fold(self.seed, trial_id, attempt)
+            handle, values = sampling.ask(space, seed)
+            if not self._duplicate(values):
+                self._handles[trial_id] = handle
+                self._notes[trial_id] = sampling.note(handle)
+                return {"status": TrialStatus.RUNNING, "values": values}
+            sampling.tell(handle, None, {})
+        values = self._random_values()
+        if values is None:
+            return {"status": TrialStatus.STOPPED, "values": None}
+        return {"status": TrialStatus.RUNNING, "values": values}
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial):
+        """Record a trial and tell the sampler of it.
+
+        Args:
+            trial: `keras_tuner.engine.trial.Trial`.
+        """
+        sampling = self._current()
+        super().end_trial(trial)
+        trial = self.trials[trial.trial_id]
+        if trial.trial_id not in self.end_order:
+            return
+        handle = self._handles.pop(trial.trial_id, None)
+        if handle is None:
+            self._add(sampling, trial)
+        else:
+            sampling.tell(handle, self._values(trial), self._excess(trial))
+
+    def score_trial(self, trial):
+        """Score a trial by the layer it lies in among those completed.
+
+        Args:
+            trial: `keras_tuner.engine.trial.Trial`.
+        """
+        others = [other for other in self._completed() if other is not trial]
+        trial.score = float(self._layers([*others, trial])[-1])
+        trial.best_step = 0
+
+    def get_best_trials(self, num_trials=1):
+        """Return the best trials, layer by layer.
+
+        Args:
+            num_trials: Integer.
+
+        Returns:
+            List of trials, the Pareto front first; within a layer those with
+            distant neighbours first.
+        """
+        trials = self._completed()
+        if not trials:
+            return []
+        numbers = self._layers(trials)
+        distances = np.zeros(len(trials))
+        points = np.array([self._minimized(trial) for trial in trials])
+        for number in np.unique(numbers):
+            chosen = numbers == number
+            distances[chosen] = pareto.crowding(points[chosen])
+        order = np.lexsort((-distances, numbers))
+        return [trials[position] for position in order[:num_trials]]
+
+    def get_state(self):
+        """Return what `set_state` needs; JSON can hold it."""
+        return {**super().get_state(), "notes": self._notes}
+
+    def set_state(self, state):
+        """Go on from a state.
+
+        Args:
+            state: Dict, of `get_state`.
+        """
+        super().set_state(state)
+        self._notes = state["notes"]
+        self._sampling = None
+        self._handles = {}
+
+    def _completed(self) -> list:
+        return [
+            trial
+            for trial in self.trials.values()
+            if trial.status == TrialStatus.COMPLETED
+        ]
+
+    def _objectives(self) -> list:
+        return getattr(self.objective, "objectives", [self.objective])
+
+    def _values(self, trial) -> list[float] | None:
+        if trial.status != TrialStatus.COMPLETED:
+            return None
+        return [
+            float(trial.metrics.get_best_value(objective.name))
+            for objective in self._objectives()
+        ]
+
+    def _minimized(self, trial) -> list[float]:
+        return [
+            -value if objective.direction == "max" else value
+            for objective in self._objectives()
+            for value in [trial.metrics.get_best_value(objective.name)]
+        ]
+
+    def _layers(self, trials) -> np.ndarray:
+        """Number the layers; whoever breaks a constraint is behind."""
+        points = np.array([self._minimized(trial) for trial in trials])
+        excess = np.array(
+            [
+                sum(max(part, 0.0) for part in self._excess(trial).values())
+                for trial in trials
+            ]
+        )
+        numbers = np.zeros(len(trials), int)
+        good = excess == 0.0
+        numbers[good] = pareto.layers(points[good])
+        behind = 1 + numbers[good].max(initial=-1)
+        if not good.all():
+            numbers[~good] = behind + pareto.layers(excess[~good, None])
+        return numbers
+
+    def _excess(self, trial) -> dict[str, float]:
+        """Return how far each bound is exceeded, as a part of it."""
+        return {
+            name: float(trial.metrics.get_best_value(name)) / bound - 1.0
+            for name, bound in self.constraints.items()
+            if trial.metrics.exists(name)
+        }
+
+    def _current(self) -> Sampling:
+        """Return the sampler, which knows all trials of this search."""
+        if self._sampling is None:
+            self._sampling = Sampling(
+                self.sampler,
+                [one.direction == "max" for one in self._objectives()],
+                self.startup,
+                self.population,
+            )
+            for trial_id in self.end_order:
+                self._add(self._sampling, self.trials[trial_id])
+        return self._sampling
+
+    def _add(self, sampling: Sampling, trial) -> None:
+        sampling.add(
+            self.hyperparameters.space,
+            trial.hyperparameters.values,
+            self._values(trial),
+            self._excess(trial),
+            self._notes.get(trial.trial_id, {}),
+        )

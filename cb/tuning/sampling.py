@@ -1,0 +1,201 @@
+"""Optuna's samplers on the search spaces of keras-tuner."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import keras_tuner
+import optuna
+from keras_tuner.engine import hyperparameters as kinds
+from optuna import distributions
+from optuna.trial import TrialState
+
+NSGA2, TPE = "nsga2", "tpe"
+SAMPLERS = (NSGA2, TPE)
+
+
+class Sampling:
+    """Points that are asked for and told of, for several objectives.
+
+    What is asked for depends on what was told, and on the seed of the
+    question, alone.
+
+    Args:
+        sampler: String, one of `SAMPLERS`.
+        maximized: Sequence of booleans, one an objective: whether larger is
+            better.
+        startup: Integer, how many points of `"tpe"` are random.
+        population: Integer, the size of a generation of `"nsga2"`.
+    """
+
+    def __init__(
+        self,
+        sampler: str,
+        maximized: Sequence[bool],
+        startup: int,
+        population: int,
+    ):
+        self._sampler = sampler
+        self._startup = startup
+        self._population = population
+        with _quiet():
+            self._study = optuna.create_study(
+                directions=[
+                    "maximize" if larger else "minimize" for larger in maximized
+                ],
+                sampler=self._seeded(0),
+            )
+
+    def ask(self, space: Sequence, seed: int):
+        """Choose a point.
+
+        Args:
+            space: Sequence of the hyperparameters of keras-tuner, each after
+                those that its conditions name.
+            seed: Integer, decides the point, given what was told before.
+
+        Returns:
+            Tuple of a handle for `tell` and a dict of name to value.
+        """
+        self._study.sampler = self._seeded(seed)
+        handle = self._study.ask()
+        point = keras_tuner.HyperParameters()
+        for one in space:
+            point.merge([one])
+            if point.is_active(one):
+                point.values[one.name] = _suggested(handle, one)
+        return handle, point.values
+
+    def note(self, handle) -> dict[str, Any]:
+        """Return what `add` wants to know of a point; JSON can hold it."""
+        known = self._study.get_trials(deepcopy=False)[handle.number]
+        return {
+            "params": dict(known.params),
+            "attributes": dict(known.system_attrs),
+        }
+
+    def tell(
+        self,
+        handle,
+        objectives: Sequence[float] | None,
+        violations: Mapping[str, float],
+    ) -> None:
+        """Say what became of a point.
+
+        Args:
+            handle: What `ask` returned.
+            objectives: Sequence of floats, or `None` if it failed.
+            violations: Dict of constraint to float, positive if broken.
+        """
+        for name, value in violations.items():
+            handle.set_constraint(name, value)
+        if objectives is None:
+            self._study.tell(handle, state=TrialState.FAIL)
+        else:
+            self._study.tell(handle, list(objectives))
+
+    def add(
+        self,
+        space: Sequence,
+        values: Mapping[str, Any],
+        objectives: Sequence[float] | None,
+        violations: Mapping[str, float],
+        note: Mapping[str, Any],
+    ) -> None:
+        """Say what became of a point that was not asked for here.
+
+        Args:
+            space: As of `ask`.
+            values: Dict of name to value.
+            objectives: As of `tell`.
+            violations: As of `tell`.
+            note: Dict of `note` where it was asked for, else empty.
+        """
+        active = [one for one in space if one.name in values]
+        failed = objectives is None
+        computed = {one.name: _written(one, values) for one in active}
+        self._study.add_trial(
+            optuna.create_trial(
+                state=TrialState.FAIL if failed else TrialState.COMPLETE,
+                values=objectives,
+                # Not computed again where known: the last bit may differ.
+                params=note.get("params", computed),
+                distributions={one.name: _distribution(one) for one in active},
+                system_attrs=note.get("attributes", {}),
+                constraints=dict(violations),
+            )
+        )
+
+    def _seeded(self, seed: int) -> optuna.samplers.BaseSampler:
+        if self._sampler == NSGA2:
+            return optuna.samplers.NSGAIISampler(
+                population_size=self._population, seed=seed % 2**32
+            )
+        return optuna.samplers.TPESampler(
+            n_startup_trials=self._startup, seed=seed % 2**32
+        )
+
+
+def _is_scale(one) -> bool:
+    """Tell whether Optuna has the very range of a hyperparameter."""
+    if isinstance(one, kinds.Int):
+        return one.sampling == "linear" or (
+            one.sampling == "log" and one.step is None
+        )
+    if isinstance(one, kinds.Float):
+        return one.sampling in ("linear", "log") and one.step is None
+    return False
+
+
+def _distribution(one) -> distributions.BaseDistribution:
+    if isinstance(one, kinds.Choice | kinds.Boolean | kinds.Fixed):
+        return distributions.CategoricalDistribution(_choices(one))
+    if not _is_scale(one):
+        # Through its cumulative probability, any range is the same.
+        return distributions.FloatDistribution(0.0, math.nextafter(1.0, 0.0))
+    log = one.sampling == "log"
+    if isinstance(one, kinds.Int):
+        return distributions.IntDistribution(
+            one.min_value, one.max_value, log=log, step=one.step or 1
+        )
+    return distributions.FloatDistribution(
+        one.min_value, one.max_value, log=log
+    )
+
+
+def _choices(one) -> list:
+    return [one.value] if isinstance(one, kinds.Fixed) else list(one.values)
+
+
+def _suggested(handle: optuna.Trial, one) -> Any:
+    range_: Any = _distribution(one)
+    if isinstance(range_, distributions.CategoricalDistribution):
+        return handle.suggest_categorical(one.name, range_.choices)
+    if isinstance(range_, distributions.IntDistribution):
+        return handle.suggest_int(
+            one.name, range_.low, range_.high, step=range_.step, log=range_.log
+        )
+    value = handle.suggest_float(
+        one.name, range_.low, range_.high, log=range_.log
+    )
+    return value if _is_scale(one) else one.prob_to_value(value)
+
+
+def _written(one, values: Mapping[str, Any]) -> Any:
+    """Return the value as Optuna has it."""
+    value = values[one.name]
+    as_it_is = isinstance(one, kinds.Choice | kinds.Boolean | kinds.Fixed)
+    return value if as_it_is or _is_scale(one) else one.value_to_prob(value)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

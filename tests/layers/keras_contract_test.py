@@ -1,0 +1,120 @@
+"""Keras's own check of a layer, on every layer of ours."""
+
+import keras
+import pytest
+from keras.src.testing import test_case
+
+from cb import layers
+
+IMAGE = (2, 6, 6, 2)
+# Class name: arguments, input shape, output shape.
+CASES = {
+    "GhostBatchNormalization": ({"virtual_batch_size": 1}, (2, 5), (2, 5)),
+    "MaskedConv1D": (
+        {"filters": 5, "kernel_size": 3},
+        (2, 6, 2),
+        (2, 4, 5),
+    ),
+    "MaskedConv2D": (
+        {"filters": 4, "kernel_size": 3, "padding": "same"},
+        IMAGE,
+        (2, 6, 6, 4),
+    ),
+    "MaskedConv2DTranspose": (
+        {"filters": 4, "kernel_size": 3, "strides": 2},
+        (2, 4, 4, 2),
+        (2, 9, 9, 4),
+    ),
+    "MaskedConv3D": (
+        {"filters": 3, "kernel_size": 2},
+        (2, 4, 4, 4, 2),
+        (2, 3, 3, 3, 3),
+    ),
+    "MaskedDense": ({"units": 5, "activation": "relu"}, (2, 4), (2, 5)),
+    "MaskedDepthwiseConv2D": (
+        {"kernel_size": 3, "depth_multiplier": 2},
+        IMAGE,
+        (2, 4, 4, 4),
+    ),
+    "MaskedEinsumDense": (
+        {"equation": "abc,cd->abd", "output_shape": (3, 5)},
+        (2, 3, 4),
+        (2, 3, 5),
+    ),
+    "MaskedGRU": ({"units": 4}, (2, 5, 3), (2, 4)),
+    "MaskedGroupQueryAttention": (
+        {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
+        {"query_shape": (2, 5, 4), "value_shape": (2, 3, 4)},
+        (2, 5, 4),
+    ),
+    "MaskedLSTM": (
+        {"units": 4, "return_sequences": True},
+        (2, 5, 3),
+        (2, 5, 4),
+    ),
+    "MaskedMultiHeadAttention": (
+        {"num_heads": 2, "key_dim": 3},
+        {"query_shape": (2, 5, 4), "value_shape": (2, 3, 4)},
+        (2, 5, 4),
+    ),
+    "MaskedRNN": (
+        {"cell": layers.MaskedGRUCell(4)},
+        (2, 5, 3),
+        (2, 4),
+    ),
+    "MaskedSeparableConv1D": (
+        {"filters": 5, "kernel_size": 3},
+        (2, 6, 2),
+        (2, 4, 5),
+    ),
+    "MaskedSeparableConv2D": (
+        {"filters": 5, "kernel_size": 3},
+        IMAGE,
+        (2, 4, 4, 5),
+    ),
+    "MaskedSimpleRNN": ({"units": 4}, (2, 5, 3), (2, 4)),
+    "NeuralODE": (
+        {"derivative": [keras.layers.Dense(3)]},
+        (2, 3),
+        (2, 3),
+    ),
+    "TiedConv2D": (
+        {"filters": 4, "kernel_size": 3, "sparsity": 0.5},
+        IMAGE,
+        (2, 4, 4, 4),
+    ),
+    "TiedDense": ({"units": 5, "sparsity": 0.5}, (2, 4), (2, 5)),
+}
+# The base of all; cells are checked inside their recurrent layers.
+NO_LAYERS = {
+    "Masked",
+    "MaskedGRUCell",
+    "MaskedLSTMCell",
+    "MaskedSimpleRNNCell",
+    "replace_batch_normalization",
+}
+
+
+def test_every_layer_has_a_case():
+    assert set(CASES) == set(layers.__all__) - NO_LAYERS
+
+
+# Keras's check trains on a generator and does not say that it is in order.
+@pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_layer_passes_the_check_of_keras(name):
+    arguments, inputs, outputs = CASES[name]
+    dense = getattr(keras.layers, name.removeprefix("Masked"), None)
+    case = test_case.TestCase()
+    case.setUp()
+    case.run_layer_test(
+        getattr(layers, name),
+        init_kwargs=arguments,
+        input_shape=inputs,
+        expected_output_shape=outputs,
+        supports_masking=dense and dense(**arguments).supports_masking,
+        # Keras makes no training data for several inputs.
+        run_training_check=not isinstance(inputs, dict),
+        # A differential equation adds up the errors of half precision.
+        run_mixed_precision_check=name != "NeuralODE",
+    )

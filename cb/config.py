@@ -290,6 +290,9 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         kinds = (hint,)
     if list[str] in kinds and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
+    if name == "sparsity" and isinstance(value, dict):
+        # A map from a file, as it is written on the command line.
+        value = ",".join(f"{key}={part}" for key, part in value.items())
     if str in kinds and float in kinds and isinstance(value, str):
         # A time or a number that came from the command line as text.
         with contextlib.suppress(ValueError, SyntaxError):

@@ -39,6 +39,16 @@ def test_a_complete_configuration_reads_back_as_itself(tmp_path):
     assert layered(str(file), {}, [])[0] == config
 
 
+def test_a_file_may_hold_sparsities_as_a_map(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("sparsity: {conv: 0.5, 'block_*': 0.98}")
+    config, _ = layered(str(file), {}, [])
+    assert config.sparsity == "conv=0.5,block_*=0.98"
+    file.write_text("sparsity: {conv: 1.5}")
+    with pytest.raises(InputError, match="must be a number in"):
+        layered(str(file), {}, [])
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

@@ -123,6 +123,20 @@ class Period(NamedTuple):
                 return following
         return self.end if self.includes_end and step < self.end else None
 
+    def count(self, until: int) -> int:
+        """Count the due steps up to a step, that one included."""
+        total = 0
+        for first, last, every in self._pieces():
+            last = min(last, until)
+            if last >= first:
+                below = (first - 1 - self.offset) // every
+                total += (last - self.offset) // every - below
+        grid = self._replace(includes_end=False)
+        off_grid = grid.due(self.end - 1, self.end) is None
+        if self.includes_end and off_grid and 0 < self.end <= until:
+            total += 1
+        return total
+
     def number(self, due: int) -> int:
         """Count the points of the grid before a due step.
 

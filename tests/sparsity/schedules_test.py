@@ -83,6 +83,8 @@ def test_next_agrees_with_due(every, start, end):
     for step in range(60):
         later = [t for t in range(step + 1, 80) if period.due(t - 1, t)]
         assert period.next(step) == (later[0] if later else None)
+        earlier = [t for t in range(step + 1) if period.due(t - 1, t)]
+        assert period.count(step) == len(earlier)
 
 
 # Mask updates of total 1000 steps, every 100, up to 0.75, step 0 excluded.
@@ -156,6 +158,7 @@ def test_grids(period, expected):
     for step in range(200):
         later = [due for due in expected if due > step]
         assert period.next(step) == (later[0] if later else None)
+        assert period.count(step) == len(expected) - len(later)
 
 
 def test_numbers_count_the_events_of_a_grid():

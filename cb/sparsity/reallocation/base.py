@@ -62,6 +62,21 @@ class Penalty(NamedTuple):
     inactive: float = 0.0
 
 
+class Passes(NamedTuple):
+    """Arithmetic, in forward passes of the model.
+
+    A training step is three: forward, gradients of the activations and
+    gradients of the weights.
+
+    Attributes:
+        sparse: Float, forward passes with the active weights.
+        dense: Float, forward passes with all weights.
+    """
+
+    sparse: float = 0.0
+    dense: float = 0.0
+
+
 Layers = Mapping[str, Connections]
 Masks = dict[str, np.ndarray]
 State = dict[str, np.ndarray]
@@ -112,6 +127,36 @@ class Reallocation:
             InputError: If a time cannot be resolved.
         """
         raise NotImplementedError
+
+    def start_passes(self) -> Passes:
+        """Return what choosing the first masks costs, for each example."""
+        if not (self.at_start and self.needs_gradients):
+            return Passes()
+        # The product with the Hessian differentiates three passes again.
+        number = 9 if self.needs_curvature else 3
+        return Passes(dense=number * self.num_batches)
+
+    def step_passes(self) -> Passes:
+        """Return what a training step costs, for each example."""
+        if self.straight_through:
+            return Passes(sparse=2, dense=1)
+        return Passes(sparse=3)
+
+    def event_passes(self) -> Passes:
+        """Return what an event costs beyond the step, for each example."""
+        if self.needs_gradients:
+            return Passes(2 * self.num_batches, self.num_batches)
+        return Passes()
+
+    def mean_density(self, density: float, horizon: Horizon) -> float:
+        """Return the density of a layer on average over a training.
+
+        Args:
+            density: Float in (0, 1], that at the end.
+            horizon: `Horizon`, the length of the training.
+        """
+        del horizon
+        return density
 
     def init(self, layers: Layers) -> State:
         """Return the state before the first event.

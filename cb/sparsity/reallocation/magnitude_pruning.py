@@ -12,6 +12,7 @@ from cb.errors import InputError
 from cb.registry import unknown
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 from cb.sparsity.reallocation.drop_and_grow import interval
 from cb.sparsity.schedules import Period
@@ -138,6 +139,24 @@ class MagnitudePruning(Periodic):
         start, every = (float(str(time)[:-2]) for time in times)
         total = start + (self.iterations - 1) * every + self.post_epochs
         return math.ceil(total) - self.published
+
+    def mean_density(self, density, horizon):
+        period, total = self.period(horizon), horizon.total_steps
+        current, since, area = 1.0 - self.initial_sparsity, 0, 0.0
+        due = period.next(0)
+        while due is not None and due < total:
+            area += current * (due - since)
+            event = Event(due, 0, period, horizon)
+            current, since = self._density_after(event, density), due
+            due = period.next(due)
+        return (area + current * (total - since)) / total
+
+    def _density_after(self, event, density: float) -> float:
+        if callable(self.schedule):
+            _, sparsity = self.schedule(event.step)
+            return 1.0 - float(sparsity)
+        initial = 1.0 - self.initial_sparsity
+        return self._density(self._progress(event), initial, density)
 
     def init(self, layers):
         return {

@@ -9,6 +9,7 @@ from cb.errors import InputError
 from cb.sparsity import masks
 from cb.sparsity import schedules
 from cb.sparsity.reallocation import REGISTRY
+from cb.sparsity.reallocation.base import Passes
 from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 from cb.sparsity.schedules import Time
@@ -55,6 +56,9 @@ class TopKast(Periodic):
                 "Argument `penalty` must be zero or more. "
                 f"Received: penalty={self.penalty!r}"
             )
+
+    def step_passes(self):
+        return Passes(sparse=3, dense=self.explored)
 
     def init(self, layers):
         return {f"backward/{key}": layer.mask for key, layer in layers.items()}

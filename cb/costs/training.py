@@ -1,0 +1,153 @@
+"""What a training costs, by what its algorithm declares."""
+
+import dataclasses
+from typing import Any
+
+from cb.costs.model_costs import Costs
+from cb.costs.model_costs import LayerCosts
+from cb.errors import InputError
+from cb.sparsity.reallocation.base import Passes
+from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.schedules import Horizon
+
+DENSE_STEP = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingCosts:
+    """The floating-point operations of a training.
+
+    Attributes:
+        step: Float, operations of an example in a step, on average.
+        event: Float, operations of an example in an event, beyond the step.
+        start: Float, operations of an example to choose the first masks.
+        dense_step: Float, operations of an example in a dense step.
+        steps: Integer.
+        events: Integer.
+        batch_size: Integer, examples in a step.
+        probe_size: Integer, examples in an event.
+    """
+
+    step: float
+    event: float
+    start: float
+    dense_step: float
+    steps: int
+    events: int
+    batch_size: int
+    probe_size: int
+
+    @property
+    def total(self) -> float:
+        """Operations of the whole training."""
+        beyond = self.events * self.event + self.start
+        return self.steps * self.batch_size * self.step + (
+            self.probe_size * beyond
+        )
+
+    @property
+    def dense_total(self) -> float:
+        """Operations of as many dense steps."""
+        return self.steps * self.batch_size * self.dense_step
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it, as JSON can hold it."""
+        return {
+            **dataclasses.asdict(self),
+            "total": self.total,
+            "dense_total": self.dense_total,
+        }
+
+
+def training_costs(
+    costs: Costs,
+    algorithm: Reallocation,
+    horizon: Horizon,
+    batch_size: int,
+    probe_size: int | None = None,
+) -> TrainingCosts:
+    """Count the operations of a training with a reallocation algorithm.
+
+    Events are those that happen, up to the end of the algorithm's period,
+    and come on top of the steps. What moves between layers is not foreseen:
+    the masks are taken to be those of `costs`.
+
+    Args:
+        costs: `Costs` of the model as it is in the end.
+        algorithm: A reallocation algorithm.
+        horizon: `Horizon` with the number of steps.
+        batch_size: Integer, examples in a step.
+        probe_size: Integer, examples that an event looks at. Defaults to
+            `batch_size`.
+
+    Returns:
+        `TrainingCosts`.
+
+    Raises:
+        InputError: If the number of steps is not known.
+
+    Reference:
+
+    - [Evci et al., 2020, appendix H](https://arxiv.org/abs/1911.11134)
+    """
+    steps = horizon.total_steps
+    if steps is None:
+        raise InputError(
+            "Argument `horizon` must have the number of steps. "
+            f"Received: {horizon}"
+        )
+    period = algorithm.period(horizon)
+    beyond = algorithm.event_passes() if period else Passes()
+    mean = sum(_mean_flops(layer, algorithm, horizon) for layer in costs.layers)
+    return TrainingCosts(
+        step=_flops(algorithm.step_passes(), mean, costs),
+        event=_flops(beyond, costs.flops, costs),
+        start=_flops(algorithm.start_passes(), costs.flops, costs),
+        dense_step=DENSE_STEP * costs.dense_flops,
+        steps=steps,
+        events=period.count(steps) if period else 0,
+        batch_size=batch_size,
+        probe_size=probe_size or batch_size,
+    )
+
+
+def published_step(costs: Costs, algorithm: Reallocation, every: int) -> float:
+    """Return the operations of an example in a step, as published.
+
+    After every `every` steps there is one that only makes dense gradients,
+    for the whole of a training.
+
+    Args:
+        costs: `Costs`.
+        algorithm: A reallocation algorithm.
+        every: Integer, steps between events.
+
+    Returns:
+        Float.
+
+    Reference:
+
+    - [Evci et al., 2020, appendix H](https://arxiv.org/abs/1911.11134)
+    """
+    step = _flops(algorithm.step_passes(), costs.flops, costs)
+    event = _flops(algorithm.event_passes(), costs.flops, costs)
+    if not event:
+        return step
+    return (every * step + event) / (every + 1)
+
+
+def _flops(passes: Passes, sparse: float, costs: Costs) -> float:
+    return passes.sparse * sparse + passes.dense * costs.dense_flops
+
+
+def _mean_flops(
+    layer: LayerCosts, algorithm: Reallocation, horizon: Horizon
+) -> float:
+    """Return the operations of a layer with its mean number of weights."""
+    weights = layer.weights
+    if not weights.sparse:
+        return layer.flops
+    density = weights.nonzero / weights.kernels
+    inactive = 1.0 - algorithm.mean_density(density, horizon)
+    saved = layer.dense_flops - layer.flops
+    return layer.dense_flops - saved * inactive / (1.0 - density)

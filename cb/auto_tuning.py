@@ -84,6 +84,7 @@ def _tune(start: Start, sources: dict[str, str]) -> dict[str, Any]:
             trainer.fit,
             evaluate=trainer.evaluate,
             directory=run.path,
+            strategy=strategy,
             **common,
             **settings,
         )

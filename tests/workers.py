@@ -7,9 +7,13 @@ of its own that can be killed, with a runtime of its own.
 import contextlib
 import multiprocessing
 import os
+import subprocess
 import sys
 
+import numpy as np
+
 from cb.launch import free_ports
+from tests.commands import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["cb.training", "flags.command"])
@@ -40,6 +44,10 @@ class Worker:
         self.output.close()
         self.process.join(PATIENCE_SECONDS)
         return self.process.exitcode, printed
+
+    def send(self, number):
+        """Send a signal."""
+        os.kill(self.process.pid, number)
 
     def kill(self):
         """End the process as a failing machine does."""
@@ -93,6 +101,39 @@ def alone(flags, folder, target=None):
 def finish(workers):
     """Wait for all; return their exit codes and what they printed."""
     return list(zip(*[worker.finish() for worker in workers], strict=True))
+
+
+def pass_steps(worker, number):
+    """Wait until a training has printed so many steps."""
+    while number:
+        line = worker.output.readline()
+        assert line, "the training has ended"
+        number -= " step " in line
+
+
+def arrays(run, name="last"):
+    """Return what a checkpoint holds, as bytes."""
+    with np.load(run / "checkpoints" / f"{name}.npz") as file:
+        return {key: file[key].tobytes() for key in file.files}
+
+
+def launch(number, flags, folder):
+    """Start a local cluster as a user does."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "cb.launch",
+            f"--num_workers={number}",
+            str(ROOT / "train.py"),
+            *flags,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def redirect(folder, writer):

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from cb.bundles.attempts import Attempt
 from cb.bundles.attempts import check_restart
 from cb.bundles.shrink import random_blocks
 from cb.callbacks.auto_tune import AutoTune
+from cb.distribute import exchange
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
 from cb.registry import unknown
@@ -49,6 +51,7 @@ def auto_tune(
     warm: bool = False,
     controls: Sequence[str] = (),
     seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None,
     **kwargs,
 ) -> Tuning:
     """Train an architecture, removing blocks until the last has no conflict.
@@ -74,6 +77,8 @@ def auto_tune(
         controls: Any of `"full"` (train the first architecture to its end)
             and `"random"` (train with as many randomly removed blocks).
         seed: Integer, of the checks and of the random control.
+        strategy: That of the models, where several workers call this
+            together; the chief alone reads and writes the folder.
         **kwargs: Other arguments of `AutoTune`, such as `rule`, `checks`,
             `when`, `tolerance`, `num_samples`, but for `log_dir` and `path`.
 
@@ -104,7 +109,8 @@ def auto_tune(
     - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
     """
     check_controls(controls)
-    store = _Store(directory, tuple(blocks))
+    strategy = strategy or tf.distribute.get_strategy()
+    store = _Store(directory, tuple(blocks), strategy)
     attempts = store.attempts
     model = store.load(builder) if attempts else None
 
@@ -234,18 +240,27 @@ class _Clock(keras.callbacks.Callback):
 class _Store:
     """Attempts and weights in a folder, or in memory only."""
 
-    def __init__(self, directory, blocks):
-        self.attempts: list[Attempt] = []
-        self._folder = pathlib.Path(directory) if directory else None
-        if self._folder and self._file.exists():
-            values = json.loads(self._file.read_text(encoding="utf-8"))
-            self.attempts = [Attempt.from_dict(value) for value in values]
-            if self.attempts[0].blocks != blocks:
-                raise InputError(
-                    f"Folder {str(self._folder)!r} holds attempts that began "
-                    f"with blocks {self.attempts[0].blocks}. "
-                    f"Received: blocks={blocks}"
-                )
+    def __init__(self, directory, blocks, strategy):
+        self._folder = None
+        if directory and exchange.is_chief(strategy):
+            self._folder = pathlib.Path(directory)
+        self._strategy = strategy
+        self.attempts = exchange.from_chief(
+            strategy, lambda: self._read_attempts(blocks)
+        )
+
+    def _read_attempts(self, blocks) -> list[Attempt]:
+        if not (self._folder and self._file.exists()):
+            return []
+        values = json.loads(self._file.read_text(encoding="utf-8"))
+        attempts = [Attempt.from_dict(value) for value in values]
+        if attempts[0].blocks != blocks:
+            raise InputError(
+                f"Folder {str(self._folder)!r} holds attempts that began "
+                f"with blocks {attempts[0].blocks}. "
+                f"Received: blocks={blocks}"
+            )
+        return attempts
 
     def final(self) -> Attempt:
         """Return the last attempt that is not a control."""
@@ -269,7 +284,12 @@ class _Store:
         """Build the model of the final attempt again, with its weights."""
         final = self.final()
         model = builder(final.blocks)
-        model.load_weights(self._weights(self.attempts.index(final)))
+
+        def weights():
+            model.load_weights(self._weights(self.attempts.index(final)))
+            return model.get_weights()
+
+        model.set_weights(exchange.from_chief(self._strategy, weights))
         return model
 
     def add(self, attempt: Attempt, model: keras.Model) -> None:

@@ -2,7 +2,8 @@
 
 With --all_conflict_layers or --conflicting_samples_size also measure at
 which layers training examples of several classes share a bundle; with
---lesion score a checkpoint without some of its blocks.
+--lesion score a checkpoint without some of its blocks; with --profile say
+what the model costs.
 """
 
 from absl import flags as absl_flags
@@ -23,6 +24,7 @@ def main():
         from cb.evaluation import evaluate_run
         from cb.evaluation import evaluate_saved_model
         from cb.lesions import evaluate_lesion
+        from cb.profiling import evaluate_profile
     if values.saved_model:
         evaluate_saved_model(
             values.saved_model,
@@ -36,6 +38,8 @@ def main():
         conflicts["study"] = values.lesion
     elif conflicts:
         evaluate, default = evaluate_conflicts, "all"
+    elif values.profile:
+        evaluate, default = evaluate_profile, "last"
     else:
         evaluate, default = evaluate_run, "last"
     evaluate(

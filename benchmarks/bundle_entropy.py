@@ -1,6 +1,6 @@
 """Time the bundle entropy against the published loop.
 
-    python benchmarks/bundle_entropy.py
+    python -m benchmarks.bundle_entropy
 
 The direct loop compares every example with the first of every bundle, as
 the published code does: one eager comparison of the whole matrix for each

@@ -1,6 +1,6 @@
 """Time one check of all layers against an epoch of the 50-layer VGG.
 
-    python benchmarks/bundle_monitor.py
+    python -m benchmarks.bundle_monitor
 
 The epoch of CIFAR-10 is extrapolated from 20 training steps of 64 images;
 the check takes 512 images. The first check also traces the model.

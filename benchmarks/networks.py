@@ -55,9 +55,20 @@ def wide_resnet(keras, depth=28, width=2):
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
+def recurrent(keras, kind, units=128):
+    """Build a recurrent layer that reads 28x28 images row by row."""
+    layers = keras.layers
+    return keras.Sequential(
+        [layers.Input((28, 28)), getattr(layers, kind)(units), layers.Dense(10)]
+    )
+
+
 NETWORKS = {
     "mlp_784_300_100": (lambda keras: perceptron(keras, (300, 100)), 128),
     "small_cnn": (small_cnn, 128),
     "wide_resnet_28_2": (wide_resnet, 32),
     "mlp_1024_wide": (lambda keras: perceptron(keras, (1024,) * 3), 128),
+    "lstm_128": (lambda keras: recurrent(keras, "LSTM"), 128),
+    "gru_128": (lambda keras: recurrent(keras, "GRU"), 128),
+    "simple_rnn_128": (lambda keras: recurrent(keras, "SimpleRNN"), 128),
 }

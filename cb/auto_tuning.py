@@ -15,6 +15,7 @@ from cb.callbacks.restarts import auto_tune
 from cb.callbacks.restarts import check_controls
 from cb.config import Config
 from cb.conflicts import training_sample
+from cb.conflicts import training_step
 from cb.conversion import Report
 from cb.distribute import exchange
 from cb.distribute.agreement import require_equal
@@ -46,12 +47,12 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         InputError: If the configuration cannot be run; nothing is written.
         RunError: If no attempt can follow the ones made.
     """
-    with started_on_all(config) as start:
-        return _tune(start, sources)
+    with started_on_all(config, sources) as start:
+        return _tune(start)
 
 
-def _tune(start: Start, sources: dict[str, str]) -> dict[str, Any]:
-    config, strategy, run, _ = start
+def _tune(start: Start) -> dict[str, Any]:
+    config, sources, strategy, run, _ = start
     started = time.monotonic()
     settings = dataclasses.asdict(REGISTRY.build(config.auto_tune))
     check_controls(settings["controls"])
@@ -61,15 +62,14 @@ def _tune(start: Start, sources: dict[str, str]) -> dict[str, Any]:
         print(f"Finished already, nothing to do: {run.path}")
         print_tuning(summary)
         return summary
-    trainer = _Trainer(start, sources)
+    trainer = _Trainer(start)
     source = trainer.data.source
     require_equal(strategy, {"data": source.digest()})
-    sample = training_sample(config, source, settings["num_samples"])
+    sample = training_sample(config, trainer.data, settings["num_samples"])
     common = {
         "data": sample,
-        "batch_size": config.update_batch,
         "blocks": blocks,
-        "learning_rate": compilation.peak_learning_rate(config),
+        **training_step(config),
         "num_classes": source.num_classes,
         "seed": config.seed,
     }
@@ -98,10 +98,11 @@ def _tune(start: Start, sources: dict[str, str]) -> dict[str, Any]:
 class _Trainer:
     """Builds, trains and scores the model of each attempt."""
 
-    def __init__(self, start, sources):
-        config, self._scope, self._run, self._stop_requested = start
+    def __init__(self, start):
+        config, self._sources, self._scope, self._run, self._stop_requested = (
+            start
+        )
         self._config = config
-        self._sources = sources
         self._model_spec = config.model
         self.data = experiment.build_data(
             config, self._scope.num_replicas_in_sync
@@ -207,12 +208,18 @@ def known_summary(run: RunDirectory, config: Config) -> dict[str, Any] | None:
 def summarize(
     config: Config, run: RunDirectory, attempts: list[Attempt]
 ) -> dict[str, Any]:
-    """Return what is worth knowing of all attempts."""
+    """Return what is worth knowing of all attempts.
+
+    The first architecture is that of the control that trained it to its end,
+    if there is one.
+    """
     kinds = [attempt.kind for attempt in attempts]
     final = len(kinds) - 1 - kinds[::-1].index("tune")
+    before = kinds.index("full") if "full" in kinds else 0
     return {
         "epochs": config.epochs,
         "attempts": [dataclasses.asdict(attempt) for attempt in attempts],
+        "first_attempt": before,
         "final_attempt": final,
         "test": attempts[final].results,
         "run_dir": str(run.path),
@@ -227,9 +234,35 @@ def print_tuning(summary: dict[str, Any]) -> None:
         milliseconds = "unknown" if step is None else f"{1e3 * step:.2f} ms"
         print(
             f"attempt {number} ({attempt['kind']}): blocks "
-            f"{tuple(attempt['blocks'])}  {attempt['outcome']}  variables "
-            f"{attempt['parameters']:,}  step {milliseconds}  test accuracy "
+            f"{tuple(attempt['blocks'])}  {attempt['outcome']}  parameters "
+            f"{attempt['parameters']:,}  FLOPs {attempt['flops']:,}  step "
+            f"{milliseconds}  test accuracy "
             f"{attempt['results']['accuracy']:.4f}"
         )
+    _print_saved(summary)
     path, final = summary["run_dir"], summary["final_attempt"]
     print(f"final run    {path}/attempt_{final}, {summary['seconds']} s in all")
+
+
+def _print_saved(summary: dict[str, Any]) -> None:
+    places = summary["first_attempt"], summary["final_attempt"]
+    if places[0] == places[1]:
+        print("no block was removed")
+        return
+    before, after = (summary["attempts"][place] for place in places)
+    names = {
+        "parameters": "parameters",
+        "flops": "FLOPs",
+        "step_seconds": "time of a step",
+    }
+    ratios = [
+        f"{text} {after[name] / before[name]:.3g}"
+        for name, text in names.items()
+        if after[name] and before[name]
+    ]
+    scores = [attempt["results"]["accuracy"] for attempt in (before, after)]
+    print(
+        f"attempt {places[1]} of attempt {places[0]}: "
+        + "  ".join(ratios)
+        + f"  test accuracy {scores[0]:.4f} -> {scores[1]:.4f}"
+    )

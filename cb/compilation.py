@@ -10,6 +10,8 @@ from cb.errors import InputError
 from cb.optimization import batches
 from cb.optimization import learning_rates
 from cb.optimization import optimizers
+from cb.optimization import regime_optimizer
+from cb.optimization import regimes
 from cb.optimization.clipping import GlobalClipping
 from cb.optimization.large_batch import PerUpdate
 from cb.optimization.large_batch import Warmup
@@ -54,19 +56,33 @@ def build_targets(config: Config, num_classes: int):
         num_classes: Integer.
 
     Returns:
-        Tuple of a function `(features, labels, seed)` and one of
-        `(features, labels)`, both to features and targets; `None` twice
-        where labels are the targets.
+        Tuple of a function `(features, labels, seed)` to features, targets
+        and, for multiplicative noise, weights of the examples; and one of
+        `(features, labels)` to features and targets. `None` where features
+        and labels are left as they are.
     """
-    if not _has_soft_targets(config):
-        return None, None
     smoothed = functools.partial(batches.smooth_labels, num_classes=num_classes)
 
-    def training(features, labels, seed):
+    def soft(features, labels, seed):
         targets = smoothed(labels, smoothing=config.label_smoothing)
         return batches.mixup(features, targets, config.mixup, seed)
 
-    return training, lambda features, labels: (features, smoothed(labels))
+    def noisy(features, labels, seed):
+        if _has_soft_targets(config):
+            features, labels = soft(features, labels, seed)
+        weights = batches.multiplicative_noise(
+            tf.shape(features)[0],
+            config.multiplicative_noise,
+            tf.random.fold_in(seed, 1),
+        )
+        return features, labels, weights
+
+    def exact(features, labels):
+        return features, smoothed(labels)
+
+    if not _has_soft_targets(config):
+        return (noisy if config.multiplicative_noise else None), None
+    return (noisy if config.multiplicative_noise else soft), exact
 
 
 def compile_model(
@@ -113,44 +129,87 @@ def build_optimizer(
             f"Received: gradient_accumulation={accumulation}, with "
             f"{replicas} replicas"
         )
-    spec = parse_spec(config.optimizer)
-    if config.global_clipnorm is not None:
-        spec.kwargs["global_clipnorm"] = config.global_clipnorm
-    optimizer = optimizers.build(
-        spec,
-        learning_rate=_learning_rate(config, horizon),
-        gradient_accumulation_steps=accumulation if accumulation > 1 else None,
-    )
-    inner = getattr(optimizer, "optimizer", optimizer)
-    whole = isinstance(inner, GlobalClipping)
-    if inner.global_clipnorm and replicas > 1 and not whole:
-        raise InputError(
-            "Argument `global_clipnorm` needs `published_sgd` or `radam` with "
-            "several replicas: the optimizers of Keras clip the gradient of "
-            f"each by itself. Received: optimizer={config.optimizer!r}, with "
-            f"{replicas} replicas"
-        )
+    optimizer = _rule(config, horizon)
+    for part in getattr(optimizer, "optimizers", [optimizer]):
+        inner = getattr(part, "optimizer", part)
+        whole = isinstance(inner, GlobalClipping)
+        if inner.global_clipnorm and replicas > 1 and not whole:
+            raise InputError(
+                "Argument `global_clipnorm` needs `published_sgd` or `radam` "
+                "with several replicas: the optimizers of Keras clip the "
+                "gradient of each by itself. Received: "
+                f"optimizer={config.optimizer!r}, with {replicas} replicas"
+            )
     if config.dtype == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 
-def _learning_rate(config: Config, horizon: Horizon):
-    peak = peak_learning_rate(config)
-    schedule = learning_rates.build(
-        config.learning_rate_schedule,
-        learning_rate=peak,
-        horizon=horizon,
+def _rule(config: Config, horizon: Horizon) -> keras.optimizers.Optimizer:
+    """Make the optimizer of the regime, or else that of the run."""
+    accumulation = config.gradient_accumulation
+    steps = accumulation if accumulation > 1 else None
+    learning_rate = _learning_rate(config, horizon)
+    regime = _regime(config)
+    if regime is not None and "optimizer" in regime.at(0):
+        return regime_optimizer.build(
+            regime,
+            _updates_per_epoch(config, horizon),
+            learning_rate,
+            config.momentum_reset,
+            gradient_accumulation_steps=steps,
+            global_clipnorm=config.global_clipnorm,
+        )
+    if config.momentum_reset != "renewal":
+        raise InputError(
+            "Argument `momentum_reset` needs a regime that names its "
+            f"optimizer. Received: momentum_reset={config.momentum_reset!r}"
+        )
+    if steps and callable(learning_rate):
+        # Keras asks for the learning rate of a batch.
+        learning_rate = PerUpdate(learning_rate, accumulation)
+    spec = parse_spec(config.optimizer)
+    if config.global_clipnorm is not None:
+        spec.kwargs["global_clipnorm"] = config.global_clipnorm
+    return optimizers.build(
+        spec, learning_rate=learning_rate, gradient_accumulation_steps=steps
     )
+
+
+def _regime(config: Config) -> regimes.Regime | None:
+    """Return the regime of the run as long as the run."""
+    if config.regime == "none":
+        return None
+    return regimes.from_yaml(config.regime).stretched(stretch(config))
+
+
+def _updates_per_epoch(config: Config, horizon: Horizon) -> int:
+    # An epoch of the horizon is as long as the training is stretched.
+    return horizon.steps("1ep", "regime") // stretch(config)
+
+
+def _learning_rate(config: Config, horizon: Horizon):
+    """Return the learning rate as a function of the updates done."""
+    peak = peak_learning_rate(config)
+    regime = _regime(config)
+    if regime is not None and len(regime.values("learning_rate")) > 1:
+        schedule = regime_optimizer.schedule(
+            regime.starting_at(peak),
+            "learning_rate",
+            _updates_per_epoch(config, horizon),
+        )
+    else:
+        schedule = learning_rates.build(
+            config.learning_rate_schedule,
+            learning_rate=peak,
+            horizon=horizon,
+        )
     if config.warmup_epochs:
         steps = horizon.steps(f"{config.warmup_epochs}ep", "warmup_epochs")
         # A scaled learning rate is approached from the one it was.
         larger = peak > config.learning_rate
         initial = config.learning_rate if larger else 0.0
         schedule = Warmup(schedule, steps, initial)
-    if config.gradient_accumulation > 1 and callable(schedule):
-        # Keras asks for the learning rate of a batch.
-        schedule = PerUpdate(schedule, config.gradient_accumulation)
     return schedule
 
 

@@ -14,19 +14,24 @@ from typing import Any
 import yaml
 
 from cb.errors import InputError
-from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.sparsity import schedule_file
+from cb.sparsity.amount import as_text
 from cb.sparsity.amount import parse_sparsity
 from cb.sparsity.schedules import Time
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+# Where a value comes from that nobody has asked for.
+DERIVED = ("default", "regime")
 
 # Where a run lives and how it is watched; two runs that differ in nothing
 # else are the same run.
 NOT_IDENTITY = (
     "checkpoint_every",
     "data_dir",
+    "data_workers",
     "job_idx",
     "name",
     "print_every",
@@ -54,8 +59,10 @@ SPECS = (
 
 AT_LEAST_1 = (
     "batch_size",
+    "data_workers",
     "epochs",
     "gradient_accumulation",
+    "limit_examples",
     "print_every",
     "reference_batch_size",
 )
@@ -63,8 +70,11 @@ AT_LEAST_0 = (
     "checkpoint_every",
     "initial_epoch",
     "mixup",
+    "multiplicative_noise",
     "seed",
+    "validation_examples",
     "warmup_epochs",
+    "weight_distance",
 )
 
 
@@ -82,11 +92,16 @@ class Config:
     dataset: str = "digits"
     data_dir: str | None = None
     validation_fraction: float = 0.1
-    augmentation: str = "none"
+    validation_examples: int | None = None
+    fold: str | None = None
+    limit_examples: int | None = None
+    augmentation: str = "auto"
+    data_workers: int | None = None
     model: str = "mlp"
     normalization: str = "batch"
     sparsity: float | str = "0.9"
     distribution: str = "erk"
+    rounding: str = "total"
     granularity: str = "weight"
     include: list[str] | None = None
     exclude: list[str] | None = None
@@ -96,6 +111,8 @@ class Config:
     optimizer: str = "sgd(momentum=0.9, nesterov=True)"
     learning_rate: float = 0.1
     learning_rate_schedule: str = "cosine"
+    regime: str = "none"
+    momentum_reset: str = "renewal"
     learning_rate_scaling: str = "none"
     reference_batch_size: int | None = None
     regime_adaptation: bool = False
@@ -104,6 +121,7 @@ class Config:
     gradient_accumulation: int = 1
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    multiplicative_noise: float = 0.0
     batch_size: int = 50
     epochs: int = 30
     seed: int = 0
@@ -121,6 +139,7 @@ class Config:
     save_every: Time = "1ep"
     print_every: int = 100
     evaluate_train: bool = False
+    weight_distance: int = 0
     auto_tune: str = "none"
 
     def __post_init__(self):
@@ -148,10 +167,9 @@ class Config:
         smooth = 0.0 <= self.label_smoothing <= 1.0
         _check(self, "label_smoothing", smooth, "in [0, 1]")
         for name in AT_LEAST_1:
-            good = getattr(self, name) is None or getattr(self, name) >= 1
-            _check(self, name, good, "at least 1")
+            _check(self, name, _at_least(1, getattr(self, name)), "at least 1")
         for name in AT_LEAST_0:
-            _check(self, name, getattr(self, name) >= 0, "at least 0")
+            _check(self, name, _at_least(0, getattr(self, name)), "at least 0")
         if self.initial_epoch >= self.epochs:
             raise InputError(
                 "Argument `initial_epoch` must be less than `epochs`. "
@@ -194,14 +212,20 @@ class Config:
 
 
 def layered(
-    file: str | None, flags: Mapping[str, Any], settings: list[str]
+    file: str | None,
+    flags: Mapping[str, Any],
+    settings: list[str],
+    schedule: str | None = None,
 ) -> tuple[Config, dict[str, str]]:
     """Lay defaults, a file, flags and `--set` on top of each other.
 
     Args:
-        file: Path of a YAML or JSON file, or `None`.
+        file: Path of a YAML or JSON file, or `None`. What a run's
+            `config.json` says nobody asked for, is still that.
         flags: Dict of field to value, those given explicitly.
         settings: List of `"field=value"` or `"field.keyword=value"`.
+        schedule: Path of a schedule file, which decides what a file of
+            fields would and says more of the algorithm than its spec.
 
     Returns:
         Tuple of the `Config` and a dict that says where each value came
@@ -214,16 +238,44 @@ def layered(
     values: dict[str, Any] = {}
     sources = dict.fromkeys(fields, "default")
     if file is not None:
-        for key, value in read_file(file).items():
+        content, theirs = _read(file)
+        for key, value in content.items():
             values[key] = value
-            sources[key] = f"file {file}"
+            derived = theirs.get(key) in DERIVED
+            sources[key] = theirs[key] if derived else f"file {file}"
     for key, value in flags.items():
         values[key] = value
         sources[key] = "flag"
     for setting in settings:
         path = _apply(setting, values, fields)
         sources[path] = "set"
+    if schedule is not None:
+        _schedule(schedule, values, sources)
     return Config(**values), sources
+
+
+def _schedule(file: str, values: dict, sources: dict[str, str]) -> None:
+    given = {
+        name for name, source in sources.items() if source in ("flag", "set")
+    }
+    decided = schedule_file.settings(
+        schedule_file.parse(_read_text("schedule_file", file)),
+        values["learning_rate"] if "learning_rate" in given else None,
+        values.get("reallocation", Config.reallocation),
+    )
+    for name, value in decided.items():
+        if name == "reallocation" or name not in given:
+            values[name] = value
+            sources[name] = f"schedule file {file}"
+
+
+def _read_text(argument: str, file: str) -> str:
+    try:
+        return pathlib.Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"Argument `{argument}` cannot be read: {error}"
+        ) from error
 
 
 def read_file(file: str) -> dict[str, Any]:
@@ -238,15 +290,37 @@ def read_file(file: str) -> dict[str, Any]:
     Raises:
         InputError: If the file cannot be read or holds an unknown name.
     """
+    return _read(file)[0]
+
+
+def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
+    """Tell whether the user gave a field a value, or a keyword of it.
+
+    Args:
+        field: String.
+        sources: Dict of field, or `field.keyword`, to where it came from.
+    """
+    return any(
+        source not in DERIVED
+        for path, source in sources.items()
+        if path.partition(".")[0] == field
+    )
+
+
+def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the fields of a file, and where a run says they came from."""
+    sources: dict[str, str] = {}
+    text = _read_text("config", file)
     try:
         # Every JSON file is a YAML file.
-        content = yaml.safe_load(pathlib.Path(file).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"Argument `config` cannot be read: {reason}"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        sources = dict(content.get("sources") or {})
         content = content["config"]
     if not isinstance(content, dict):
         raise InputError(
@@ -257,7 +331,7 @@ def read_file(file: str) -> dict[str, Any]:
     for key in content:
         if key not in known:
             raise unknown(f"name in {file!r}", key, known)
-    return content
+    return content, sources
 
 
 def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
@@ -278,7 +352,7 @@ def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
         if field not in SPECS:
             raise unknown("part with keywords in `set`", field, SPECS)
         spec = parse_spec(values.get(field, getattr(Config, field)))
-        value = str(Spec(spec.name, spec.args, {**spec.kwargs, keyword: value}))
+        value = str(spec.changed(keyword, value))
     values[field] = value
     return path
 
@@ -291,8 +365,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     if list[str] in kinds and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if name == "sparsity" and isinstance(value, dict):
-        # A map from a file, as it is written on the command line.
-        value = ",".join(f"{key}={part}" for key, part in value.items())
+        value = as_text(value)
     if str in kinds and float in kinds and isinstance(value, str):
         # A time or a number that came from the command line as text.
         with contextlib.suppress(ValueError, SyntaxError):
@@ -317,6 +390,10 @@ def _check(config: Config, name: str, good: bool, expected: str) -> None:
         raise InputError(
             f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
         )
+
+
+def _at_least(least: float, value: float | None) -> bool:
+    return value is None or value >= least
 
 
 def default_run_dir(config: Config) -> str:

@@ -1,6 +1,8 @@
 """Bundles at the layers of a run's checkpoints, after the training."""
 
+import csv
 import shutil
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,16 +11,16 @@ from cb import compilation
 from cb.bundles.history import integral
 from cb.callbacks.bundle_monitor import summarise
 from cb.config import Config
-from cb.datasets.pipeline import unit_scaled
-from cb.datasets.source import Source
-from cb.datasets.source import hold_out
 from cb.errors import InputError
 from cb.evaluation import conclude
 from cb.evaluation import open_run
 from cb.evaluation import scored
+from cb.inputs import Data
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
+from cb.plots.conflicts import draw_entropies
+from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import CONFLICTS_HEADER
 from cb.runs.metrics_csv import LongCsv
 
@@ -33,6 +35,7 @@ def evaluate_conflicts(
     strategy: str = "auto",
     all_layers: bool = False,
     num_samples: int = NUM_SAMPLES,
+    published_columns: bool = False,
 ) -> dict[str, float]:
     """Score checkpoints of a run and measure the bundles of its layers.
 
@@ -49,6 +52,8 @@ def evaluate_conflicts(
         all_layers: Boolean, whether to measure all layers and not the last
             only.
         num_samples: Integer, how many training examples.
+        published_columns: Boolean, whether to write the results once more as
+            the source does.
 
     Returns:
         Dict of layer to the mean of its entropy over the checkpoints.
@@ -60,7 +65,7 @@ def evaluate_conflicts(
     """
     opened = open_run(run_dir, checkpoint, data_dir, strategy)
     config, classes = opened.config, opened.data.source.num_classes
-    x, labels = training_sample(config, opened.data.source, num_samples)
+    x, labels = training_sample(config, opened.data, num_samples)
     recorder = Recorder(opened.model, "all" if all_layers else "last")
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
@@ -71,12 +76,11 @@ def evaluate_conflicts(
             recorder.measure(
                 x,
                 labels,
-                compilation.peak_learning_rate(config),
-                config.update_batch,
                 num_classes=classes,
+                **training_step(config),
             )
         )
-    conclude(opened.run, checkpoint, results)
+    scores = conclude(opened.run, checkpoint, results)
     integrals = dict(
         zip(
             [measured.layer for measured in checks[-1]],
@@ -90,16 +94,25 @@ def evaluate_conflicts(
     )
     folder = opened.run.tensorboard / f"conflicts_{checkpoint}"
     write_summaries(folder, [r.step for r in results], checks, classes)
+    draw_entropies(
+        entropies(checks),
+        names,
+        list(integrals),
+        float(np.log(classes)),
+        opened.run.conflicts_file.with_suffix(".png"),
+    )
     print_conflicts(checks, integrals, num_samples)
+    if published_columns:
+        write_published(opened.run, scores, checks[-1], integrals)
     return integrals
 
 
-def training_sample(config: Config, source: Source, num_samples: int):
+def training_sample(config: Config, data: Data, num_samples: int):
     """Draw training examples with the run's seed, without augmentation.
 
     Args:
         config: `Config`.
-        source: `Source` of the data.
+        data: `Data` of the run.
         num_samples: Integer.
 
     Returns:
@@ -108,17 +121,32 @@ def training_sample(config: Config, source: Source, num_samples: int):
     Raises:
         InputError: If there are fewer examples.
     """
-    examples, _ = hold_out(
-        source.train, config.validation_fraction, config.seed
-    )
+    examples = data.examples
     if not 1 <= num_samples <= len(examples):
         raise InputError(
             "Argument `conflicting_samples_size` must be positive and at most "
             f"{len(examples)}, the number of training examples. "
             f"Received: conflicting_samples_size={num_samples}"
         )
-    features, labels = sample(tuple(examples), num_samples, config.seed)
-    return unit_scaled(features), labels
+    everywhere = (np.arange(len(examples)), examples.labels)
+    positions, labels = sample(everywhere, num_samples, config.seed)
+    return data.sample(positions).numpy(), labels
+
+
+def training_step(config: Config) -> dict[str, Any]:
+    """Return the step that bundles are those of, as arguments.
+
+    Args:
+        config: `Config`.
+
+    Returns:
+        Dict of the highest learning rate of the schedule and the examples
+        of an update.
+    """
+    return {
+        "learning_rate": compilation.peak_learning_rate(config),
+        "batch_size": config.update_batch,
+    }
 
 
 def entropies(checks: list[list[Measurement]]) -> np.ndarray:
@@ -159,6 +187,36 @@ def long_form(
         (selection, layer, "integral", value)
         for layer, value in integrals.items()
     ]
+
+
+def write_published(
+    run: RunDirectory,
+    scores: dict[str, float],
+    measured: list[Measurement],
+    integrals: dict[str, float],
+) -> None:
+    """Write the two files of the source, under its names and columns.
+
+    Args:
+        run: `RunDirectory`.
+        scores: Dict of metric to its mean.
+        measured: List of `Measurement` of the last checkpoint.
+        integrals: Dict of layer to mean entropy.
+    """
+    rows = [(item.bundles, integrals[item.layer]) for item in measured]
+    tables: dict[str, list[tuple]] = {
+        "test.csv": [
+            ("num_bundle", "bundle_entropy", "test_loss", "test_accuracy"),
+            (*rows[-1], scores["loss"], scores["accuracy"]),
+        ],
+        # The source writes no header here.
+        "conflicting_layers.csv": list(rows),
+    }
+    run.published.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        path = run.published / name
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
 
 
 def write_summaries(

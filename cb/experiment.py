@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from cb import compilation
 from cb import conversion
 from cb import datasets
 from cb import distribute
+from cb import inputs
 from cb import models
 from cb.bundles import settings
 from cb.callbacks.checkpointing import AverageStatistics
@@ -19,15 +19,16 @@ from cb.callbacks.pictures import Pictures
 from cb.callbacks.progress import PlainProgress
 from cb.callbacks.progress import StopWhenNotFinite
 from cb.callbacks.reallocation import Reallocation
+from cb.callbacks.regime import FollowRegime
 from cb.callbacks.run_logger import RunLogger
+from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
 from cb.conversion import Report
-from cb.datasets import augmentation
-from cb.datasets.pipeline import TrainingBatches
-from cb.datasets.pipeline import evaluation_batches
+from cb.datasets import recipes
 from cb.datasets.source import Source
-from cb.datasets.source import hold_out
 from cb.errors import InputError
+from cb.inputs import Data as Data
+from cb.inputs import build_data as build_data
 from cb.layers import granularity
 from cb.layers import normalization
 from cb.layers import regularizers
@@ -41,11 +42,14 @@ from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 
+# Steps between the events in the metrics, of algorithms that always act.
+LOGGED_EVERY = 100
+
 # What writes out the defaults of a part, by the field that names it.
 COMPLETE: dict[str, Callable[..., Any]] = {
-    "augmentation": augmentation.complete,
+    "augmentation": recipes.complete,
     "auto_tune": settings.REGISTRY.complete,
-    "dataset": datasets.REGISTRY.complete,
+    "dataset": datasets.complete,
     "distribution": distributions.REGISTRY.complete,
     "granularity": granularity.REGISTRY.complete,
     "learning_rate_schedule": learning_rates.REGISTRY.complete,
@@ -65,76 +69,15 @@ def completed(config: Config) -> Config:
     Raises:
         InputError: If a name or a keyword in a spec is unknown.
     """
+    config = inputs.without_mixup(config)
     specs: dict[str, Any] = {
         field: str(complete(getattr(config, field)))
         for field, complete in COMPLETE.items()
     }
+    algorithm = reallocation.build(specs["reallocation"])
+    if (epochs := algorithm.total_epochs()) is not None:
+        specs["epochs"] = epochs
     return dataclasses.replace(config, **specs)
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """The examples of a run, and the batches made of them."""
-
-    source: Source
-    batches: TrainingBatches
-    train: tf.data.Dataset
-    validation: tf.data.Dataset | None
-    test: tf.data.Dataset
-    epochs: int
-    stretch: int
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """The optimizer steps of an epoch."""
-        return self.batches.steps_per_epoch // self.batches.accumulation
-
-    def horizon(self) -> Horizon:
-        """Return the length of the training, in updates.
-
-        An epoch in a schedule's times lasts as long as the regime is
-        stretched.
-        """
-        updates = self.updates_per_epoch
-        return Horizon(self.epochs * updates, self.stretch * updates)
-
-
-def build_data(config: Config, replicas: int) -> Data:
-    """Load the data set and cut it into parts and batches."""
-    if config.batch_size % replicas:
-        raise InputError(
-            f"Argument `batch_size` is global and must be divisible by the "
-            f"{replicas} replicas. Received: batch_size={config.batch_size}"
-        )
-    source = datasets.load(config.dataset, config.data_dir)
-    train, validation = hold_out(
-        source.train, config.validation_fraction, config.seed
-    )
-    targets, score_targets = compilation.build_targets(
-        config, source.num_classes
-    )
-    batches = TrainingBatches(
-        train,
-        config.batch_size,
-        config.seed,
-        config.augmentation,
-        config.gradient_accumulation,
-        targets,
-    )
-
-    def evaluation(examples):
-        batches = evaluation_batches(examples, config.batch_size, replicas)
-        return batches.map(score_targets) if score_targets else batches
-
-    return Data(
-        source,
-        batches,
-        train=evaluation(train),
-        validation=validation and evaluation(validation),
-        test=evaluation(source.test),
-        epochs=compilation.epochs(config),
-        stretch=compilation.stretch(config),
-    )
 
 
 def build_model(
@@ -166,6 +109,7 @@ def build_model(
         model=model,
         sparsity=config.sparsity,
         distribution=config.distribution,
+        rounding=config.rounding,
         include=config.include,
         exclude=config.exclude,
         granularity=config.granularity,
@@ -208,6 +152,7 @@ class Callbacks:
     def in_order(self) -> list[keras.callbacks.Callback]:
         """Return all: what changes the state, what writes, what saves."""
         return [
+            FollowRegime(),
             *self.movers.values(),
             AverageStatistics(),
             StopWhenNotFinite(),
@@ -228,28 +173,32 @@ def build_callbacks(
         updates,
         config.identity(),
         data.train if config.evaluate_train else None,
+        data.source.input_shape,
     )
     pictures = Pictures(logger, data.batches.probe)
 
     def on_event(step, changes):
-        logger.log_event(step, changes)
-        logger.log(step, movers["reallocation"].metrics())
-        pictures.note(step, changes)
+        mover = movers["reallocation"]
+        # Of what happens after every step, a sample will do.
+        if not mover.algorithm.every_step or step % LOGGED_EVERY == 0:
+            logger.log_event(step, changes, mover.metrics())
+            pictures.note(step, changes)
 
     movers = {}
     if _has_masks(config):
         movers["reallocation"] = _build_mover(config, data, on_event)
+    distances = _build_distances(config, logger)
     real = Horizon(data.epochs * updates, updates)
     save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         CheckpointFolder(run.checkpoints, run.writes),
-        movers,
+        {**movers, **distances},
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,
         save_every=save_every * config.gradient_accumulation,
         checkpoint_every=config.checkpoint_every,
     )
-    others: list[keras.callbacks.Callback] = [pictures]
+    others: list[keras.callbacks.Callback] = [pictures, *distances.values()]
     if not interactive:
         others.append(
             PlainProgress(
@@ -274,6 +223,24 @@ def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
     )
     mover.algorithm.period(horizon)  # Refuses bad times before the start.
     return mover
+
+
+def _build_distances(
+    config: Config, logger: RunLogger
+) -> dict[str, WeightDistance]:
+    if not config.weight_distance:
+        return {}
+
+    def on_record(step, distances):
+        total, *layers = distances.items()
+        # What plateau a distance belongs to must be known at its step.
+        pairs = {"learning_rate": distance.learning_rates[-1]}
+        pairs["weight_distance"] = total[1]
+        pairs |= {f"weight_distance/{name}": far for name, far in layers}
+        logger.log(step, pairs)
+
+    distance = WeightDistance(config.weight_distance, on_record)
+    return {"weight_distance": distance}
 
 
 def fit(

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from cb import compilation
 from cb.bundles import lesion
 from cb.bundles.lesion import Draw
 from cb.bundles.lesion import Lesion
 from cb.conflicts import NUM_SAMPLES
 from cb.conflicts import training_sample
+from cb.conflicts import training_step
 from cb.errors import InputError
 from cb.evaluation import ALL
 from cb.evaluation import LAST_FIVE
@@ -17,9 +17,10 @@ from cb.evaluation import open_run
 from cb.evaluation import score
 from cb.metrics.recorder import BRANCHES
 from cb.metrics.recorder import Recorder
-from cb.models.lesion import block_names
+from cb.models.lesion import additions
 from cb.models.lesion import drop_blocks
 from cb.models.lesion import droppable
+from cb.plots.conflicts import draw_lesion
 from cb.runs.metrics_csv import LESION_HEADER
 from cb.runs.metrics_csv import LongCsv
 
@@ -85,6 +86,10 @@ def evaluate_lesion(
             f"| {np.mean(scores):.4f} | {np.std(scores):.4f} |",
             flush=True,
         )
+    figure = opened.run.lesion_file.with_suffix(".png")
+    draw_lesion([(d.among, d.blocks, a) for d, a in results], figure)
+    print(f"scores  {opened.run.lesion_file}")
+    print(f"figure  {figure}")
     return results
 
 
@@ -99,16 +104,13 @@ def block_entropies(opened: OpenedRun, num_samples: int) -> dict[int, float]:
         Dict of the number of a block to its entropy.
     """
     model, config, source = opened.model, opened.config, opened.data.source
-    x, labels = training_sample(config, source, num_samples)
-    residual = any(
-        layer.name == f"{block_names(model)[0]}_add" for layer in model.layers
-    )
-    measured = Recorder(model, BRANCHES if residual else "all").measure(
+    x, labels = training_sample(config, opened.data, num_samples)
+    layers = BRANCHES if additions(model) else "all"
+    measured = Recorder(model, layers).measure(
         x,
         labels,
-        compilation.peak_learning_rate(config),
-        config.update_batch,
         num_classes=source.num_classes,
+        **training_step(config),
     )
     entropies = {item.layer: item.entropy for item in measured}
     return {k: entropies[f"block_{k}"] for k in droppable(model)}

@@ -32,6 +32,35 @@ class Spec:
         values += [f"{key}={value!r}" for key, value in self.kwargs.items()]
         return f"{self.name}({', '.join(values)})" if values else self.name
 
+    def changed(self, path: str, value: Any) -> "Spec":
+        """Return the spec with another value of one keyword.
+
+        Args:
+            path: String, the keyword, or `"keyword.2"` for one place of the
+                sequence that it has.
+            value: A literal.
+
+        Returns:
+            A `Spec`.
+
+        Raises:
+            InputError: If the keyword has no such place.
+        """
+        keyword, _, place = path.partition(".")
+        if place:
+            known = self.kwargs.get(keyword)
+            places = len(known) if isinstance(known, tuple | list) else 0
+            if not (place.isdecimal() and int(place) < places):
+                raise InputError(
+                    f"Keyword `{keyword}` must have a value in place {place}, "
+                    f"from 0 on. Received: {self}"
+                )
+            items = list(self.kwargs[keyword])
+            items[int(place)] = value
+            value = tuple(items)
+        kwargs = {**self.kwargs, keyword: value}
+        return Spec(self.name, self.args, kwargs)
+
 
 def parse_spec(text: str | Spec) -> Spec:
     """Read `name` or `name(key=literal, ...)`.

@@ -87,6 +87,25 @@ def print_start(
     sys.stdout.flush()
 
 
+def cost_lines(summary: dict[str, Any]) -> list[str]:
+    """Return what the summary tells of costs, of inference and training."""
+    if "costs" not in summary:
+        return []
+    costs, training = summary["costs"], summary["training"]
+    lines = [
+        f"inference  {costs['macs']:,} MACs of {costs['dense_macs']:,}, "
+        f"{costs['flops']:,} FLOPs of {costs['dense_flops']:,}",
+        f"training   {training['total']:.3e} FLOPs of "
+        f"{training['dense_total']:.3e}",
+        f"storage    {costs['dense_bytes']:,} bytes, CSR "
+        f"{costs['csr_bytes']:,}, bitmask {costs['bitmask_bytes']:,}, "
+        f"SavedModel {costs['export_bytes']:,}",
+    ]
+    for name, kinds in costs["unknown"].items():
+        lines.append(f"not counted: {', '.join(kinds)} in {name}")
+    return lines
+
+
 def print_summary(summary: dict[str, Any]) -> None:
     """Print the closing summary."""
     row = "{:<24} {:>18} {:>10} {:>8} {:>8}"
@@ -109,6 +128,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         parameters = f"density {density:.4f}, {parameters}"
         parameters += f" of {summary['parameters_dense']:,}"
     print(parameters)
+    for line in cost_lines(summary):
+        print(line)
     scores = "  ".join(
         f"{name} {value:.4f}" for name, value in summary["test"].items()
     )

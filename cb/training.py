@@ -17,6 +17,7 @@ import cb
 from cb import compilation
 from cb import distribute
 from cb import experiment
+from cb import recipes
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
@@ -25,6 +26,7 @@ from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conversion import Report
+from cb.costs.files import file_bytes
 from cb.distribute import exchange
 from cb.distribute.agreement import require_equal
 from cb.distribute.faults import StopRequest
@@ -33,8 +35,10 @@ from cb.distribute.join import Workers
 from cb.evaluation import record
 from cb.export import save
 from cb.layers.masked import masked_kernels
-from cb.runs.checkpoint import CheckpointFolder
+from cb.run_costs import recorded
+from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
+from cb.runs.source import read_arrays
 from cb.runs.worker_log import logged
 from cb.summary import print_start
 from cb.summary import print_summary
@@ -62,8 +66,8 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         InputError: If the configuration cannot be run; nothing is written.
         RunError: If the training cannot go on.
     """
-    with started_on_all(config) as start:
-        return _train(start, sources)
+    with started_on_all(config, sources) as start:
+        return _train(start)
 
 
 class Start(NamedTuple):
@@ -71,23 +75,26 @@ class Start(NamedTuple):
 
     Attributes:
         config: `Config`, complete.
+        sources: Dict of field to where its value came from.
         strategy: `tf.distribute.Strategy`.
         run: `RunDirectory`, which the chief alone writes to.
         stop_requested: `StopRequest`.
     """
 
     config: Config
+    sources: dict[str, str]
     strategy: tf.distribute.Strategy
     run: RunDirectory
     stop_requested: StopRequest
 
 
 @contextlib.contextmanager
-def started_on_all(config: Config) -> Iterator[Start]:
+def started_on_all(config: Config, sources: dict[str, str]) -> Iterator[Start]:
     """Join the workers, make sure that they agree, and log what is printed.
 
     Args:
         config: `Config`.
+        sources: Dict of field to where its value came from.
 
     Yields:
         A `Start`.
@@ -96,6 +103,7 @@ def started_on_all(config: Config) -> Iterator[Start]:
         InputError: If the configuration is wrong or workers disagree.
         WorkerLost: If a worker goes while the others need it.
     """
+    config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
     strategy = distribute.build(
@@ -114,13 +122,13 @@ def started_on_all(config: Config) -> Iterator[Start]:
         StopRequest(strategy) as stop_requested,
     ):
         require_equal(strategy, {**VERSIONS, **config.identity()})
-        yield Start(config, strategy, run, stop_requested)
+        yield Start(config, sources, strategy, run, stop_requested)
         # No worker leaves while another still needs it.
         exchange.total(strategy, np.zeros(1, np.int32))
 
 
-def _train(start: Start, sources: dict[str, str]) -> dict[str, Any]:
-    config, strategy, run, _ = start
+def _train(start: Start) -> dict[str, Any]:
+    config, sources, strategy, run, _ = start
     started = time.monotonic()
     summary = exchange.from_chief(
         strategy, lambda: run.read_summary() if run.check(config) else None
@@ -205,7 +213,14 @@ def complete(
         record(run, "last", "test", scores)
         if run.writes:
             save(model, str(run.export))
+        found, training = run_costs(config, model, data)
+        record(run, "last", "costs", recorded(found))
         summary = summarize(config, model, reports, scores, run)
+        summary["costs"] = {
+            **found.as_dict(),
+            "export_bytes": file_bytes(run.export) if run.writes else 0,
+        }
+        summary["training"] = training.as_dict()
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     return summary
@@ -259,14 +274,9 @@ def initialize(model: keras.Model, text: str) -> None:
     Raises:
         InputError: If there is no such checkpoint, or it does not fit.
     """
-    path, _, name = text.partition(":")
-
-    def load():
-        source = RunDirectory(path)
-        source.read_config()
-        return CheckpointFolder(source.checkpoints).load(name or "last").arrays
-
-    arrays = exchange.from_chief(model.distribute_strategy, load)
+    arrays = exchange.from_chief(
+        model.distribute_strategy, lambda: read_arrays(text)
+    )
     variables = model_variables(model)
     dense = not any(key.endswith("/mask") for key in arrays)
     if dense:
@@ -278,4 +288,5 @@ def initialize(model: keras.Model, text: str) -> None:
         }
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
+    path, _, name = text.partition(":")
     print(f"Starting from the {what} of {path} ({name or 'last'})")

@@ -18,7 +18,10 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
+
 from cb.config import Config
+from cb.plots import style
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import CONFLICTS_HEADER
 from cb.runs.metrics_csv import EVALUATION_HEADER
@@ -89,20 +92,68 @@ def network(data_dir, folder, depth, width):
     return found
 
 
+def draw(table, file):
+    """Draw accuracy and entropy over width and depth.
+
+    Args:
+        table: Array `(depths, widths, 2)` of accuracies and entropies.
+        file: Path of the PNG file.
+    """
+    with style.drawing(file, columns=2, size=(9.6, 4.4)) as both:
+        for axes, values, title, unit, largest in (
+            (both[0], 100 * table[..., 0], "Test accuracy", "percent", 100.0),
+            (
+                both[1],
+                table[..., 1],
+                "Bundle entropy, last block",
+                "nats",
+                np.log(10),
+            ),
+        ):
+            image = axes.imshow(
+                values,
+                style.COLORMAP,
+                vmin=0.0,
+                vmax=largest,
+                origin="lower",
+                aspect="auto",
+            )
+            axes.grid(False)
+            axes.set_title(title)
+            axes.set_xticks(range(len(SIDES)), SIDES)
+            axes.set_yticks(range(len(SIDES)), SIDES)
+            axes.set_xlabel("width")
+            axes.set_ylabel("depth")
+            axes.figure.colorbar(image, label=unit)
+            for (row, column), value in np.ndenumerate(values):
+                axes.text(
+                    column,
+                    row,
+                    f"{value:.2g}" if value < 10 else f"{value:.1f}",
+                    color="white" if value < 0.6 * largest else "black",
+                    horizontalalignment="center",
+                    verticalalignment="center",
+                )
+
+
 def main():
-    """Print one line for each network."""
+    """Print one line for each network and draw them all."""
     data_dir, run_dir = (sys.argv[1:] + ["runs/fnn_depth_width"])[:2]
     folder = pathlib.Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     print("| depth | width | test accuracy | entropy of the last block |")
     print("|---|---|---|---|")
-    for depth in SIDES:
-        for width in SIDES:
+    table = np.empty((len(SIDES), len(SIDES), 2))
+    for row, depth in enumerate(SIDES):
+        for column, width in enumerate(SIDES):
             accuracy, entropy = network(data_dir, folder, depth, width)
+            table[row, column] = accuracy, entropy
             print(
                 f"| {depth} | {width} | {accuracy:.4f} | {entropy:.4f} |",
                 flush=True,
             )
+    draw(table, folder / "depth_width.png")
+    print(folder / "depth_width.png")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The command line: one file per concern, read once, at the edge."""
 
+from typing import Any
+
 from absl import flags
 
 from cb.config import Config
@@ -16,10 +18,20 @@ def experiment() -> tuple[Config, dict[str, str]]:
     Raises:
         InputError: If a value is wrong.
     """
+    return layered(*layers())
+
+
+def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
+    """Return the layers of a configuration that the flags give.
+
+    Returns:
+        Tuple of a file or `None`, a dict of flag to value, a list of
+        settings and a schedule file or `None`, as of `cb.config.layered`.
+    """
     values = flags.FLAGS
     given = {
         name: values[name].value
         for name in Config.__dataclass_fields__
         if values[name].present
     }
-    return layered(values.config, given, values.set or [])
+    return values.config, given, values.set or [], values.schedule_file

@@ -8,7 +8,8 @@ from cb.registry import registered_names
 flags.DEFINE_string(
     "dataset",
     Config.dataset,
-    f"Data set, one of {sorted(registered_names('cb.datasets'))}.",
+    f"Data set, one of {sorted(registered_names('cb.datasets'))}, or the name "
+    "of one of TensorFlow Datasets.",
 )
 flags.DEFINE_string(
     "data_dir",
@@ -20,9 +21,33 @@ flags.DEFINE_float(
     Config.validation_fraction,
     "Part of the training examples of every class held out for validation.",
 )
+flags.DEFINE_integer(
+    "validation_examples",
+    Config.validation_examples,
+    "How many training examples are held out instead, of every class as many "
+    "as its share.",
+)
+flags.DEFINE_string(
+    "fold",
+    Config.fold,
+    "Fold held out instead, such as 2/5 for the second of five; the folds are "
+    "the same for every seed.",
+)
+flags.DEFINE_integer(
+    "limit_examples",
+    Config.limit_examples,
+    "Use at most so many examples of the training and of the test part.",
+)
 flags.DEFINE_string(
     "augmentation",
     Config.augmentation,
     "Augmentations joined by |, such as 'pad_crop(padding=4)|flip', of "
-    f"{sorted(registered_names('cb.datasets.augmentation'))}.",
+    f"{sorted([*registered_names('cb.datasets.augmentation'), 'mixup'])}; or "
+    "auto (the model's recipe if it fits the data, else the data set's), "
+    "model, \"published('SOURCE')\", \"corrected('SOURCE')\" or none.",
+)
+flags.DEFINE_integer(
+    "data_workers",
+    Config.data_workers,
+    "Threads that prepare batches; by default as many as are of use.",
 )

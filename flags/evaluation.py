@@ -29,12 +29,24 @@ flags.DEFINE_integer(
     "How many training examples to measure bundles with, 64 by default; of "
     "the last layer without --all_conflict_layers.",
 )
+flags.DEFINE_bool(
+    "published_columns",
+    None,
+    "Also write test.csv and conflicting_layers.csv with the columns of the "
+    "published code, into the folder published/ of the run.",
+)
 flags.DEFINE_string(
     "lesion",
     None,
     "Score a checkpoint without some of its blocks: 'lesion', or for example "
     "\"lesion(blocks=2, draws=10, among='conflicting')\". Of conflicting, "
     "non-conflicting and any blocks, drop random ones.",
+)
+flags.DEFINE_bool(
+    "profile",
+    False,
+    "Also print what the model costs: parameters, operations, storage and "
+    "the time of one example.",
 )
 flags.DEFINE_integer(
     "attempt",
@@ -53,6 +65,7 @@ flags.DEFINE_integer(
 CONFLICTS = {
     "all_conflict_layers": "all_layers",
     "conflicting_samples_size": "num_samples",
+    "published_columns": "published_columns",
 }
 
 
@@ -67,10 +80,14 @@ def check() -> None:
         raise InputError(
             "Conflicting layers and lesions are those of a `--run_dir`."
         )
-    if values.lesion and values.all_conflict_layers is not None:
+    if values.profile and (values.saved_model or values.lesion or conflicts()):
         raise InputError(
-            "Expected `--lesion` or `--all_conflict_layers`, not both."
+            "Argument `profile` needs a `--run_dir`, and neither lesions nor "
+            "conflicting layers are measured with it."
         )
+    for name in ("all_conflict_layers", "published_columns"):
+        if values.lesion and values[name].value is not None:
+            raise InputError(f"Expected `--lesion` or `--{name}`, not both.")
 
 
 def conflicts() -> dict[str, Any]:

@@ -32,6 +32,12 @@ flags.DEFINE_string(
     f"{sorted(registered_names('cb.sparsity.distributions'))}.",
 )
 flags.DEFINE_string(
+    "rounding",
+    Config.rounding,
+    "How connections are counted: total (exact to one in all), or down, "
+    "nearest or up in every layer, as published runs had it.",
+)
+flags.DEFINE_string(
     "granularity",
     Config.granularity,
     "What a mask entry stands for: weight, row, slice, filter, "

@@ -19,6 +19,22 @@ flags.DEFINE_string(
     f"{sorted(registered_names('cb.optimization.learning_rates'))}.",
 )
 flags.DEFINE_string(
+    "regime",
+    Config.regime,
+    "What the optimizer is set to from which epoch on: none, model (how the "
+    "model's source trained it, with its epochs, batch size, clipping, label "
+    "smoothing and sparsity) or a YAML file such as '{0: {optimizer: sgd, "
+    "learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0001}, 10: "
+    "{learning_rate: 0.01}}', or such text itself. --optimizer, "
+    "--learning_rate and --learning_rate_schedule win over it where given.",
+)
+flags.DEFINE_string(
+    "momentum_reset",
+    Config.momentum_reset,
+    "When a regime sets velocities to zero: renewal (where it names an "
+    "optimizer) or epoch (at every one, as the published code did).",
+)
+flags.DEFINE_string(
     "learning_rate_scaling",
     Config.learning_rate_scaling,
     "What the learning rate is multiplied by: none, or sqrt or linear in the "
@@ -62,6 +78,13 @@ flags.DEFINE_float(
     Config.mixup,
     "Mix training examples in pairs by shares from Beta(mixup, mixup); 0 for "
     "none.",
+)
+flags.DEFINE_float(
+    "multiplicative_noise",
+    Config.multiplicative_noise,
+    "Multiply the loss of every training example by a number drawn around 1 "
+    "with this standard deviation, in place of a larger learning rate; its "
+    "square should grow with the batch.",
 )
 flags.DEFINE_integer(
     "batch_size", Config.batch_size, "Examples in a batch, of all replicas."

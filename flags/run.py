@@ -26,6 +26,12 @@ flags.DEFINE_multi_string(
     "Sets one value, of a spec too: --set=reallocation.every=50. Repeatable.",
 )
 flags.DEFINE_string(
+    "schedule_file",
+    None,
+    "YAML file of dynamic sparse reparameterization: learning rate, period "
+    "and temperature by first epoch. What flags say explicitly wins.",
+)
+flags.DEFINE_string(
     "initialize_from",
     Config.initialize_from,
     "RUN[:initial|best|last|N]: start from the weights and masks of a run.",
@@ -52,4 +58,10 @@ flags.DEFINE_bool(
     "evaluate_train",
     Config.evaluate_train,
     "Score the training examples, without augmentation, after every epoch.",
+)
+flags.DEFINE_integer(
+    "weight_distance",
+    Config.weight_distance,
+    "How often the distance of the weights from the initial ones is measured "
+    "while the step grows tenfold, such as 20; 0 for never.",
 )

@@ -77,6 +77,7 @@ def test_every_attempt_is_kept_and_the_final_one_is_a_run(tuned):
     assert not (folder / "run" / "attempt_0" / "summary.json").exists()
     assert "attempt 0 (tune): blocks (8,)  conflict" in output
     assert "attempt_1, " in output
+    assert "attempt 1 of attempt 0: parameters 0." in output
 
 
 def test_the_same_command_does_nothing_and_another_is_refused(tuned):
@@ -181,6 +182,18 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, flags, message):
 def test_blocks_to_start_from_are_those_of_the_model(model, blocks):
     config = Config(model=model, auto_tune="auto_tune")
     assert blocks_of(experiment.completed(config)) == blocks
+
+
+def test_a_users_model_is_tuned_if_it_takes_blocks(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import cb\n"
+        "@cb.models.REGISTRY.register('mine_with_blocks')\n"
+        "def mine(input_shape, num_classes, blocks=(6, 2)):\n"
+        "    'Build nothing.'\n"
+    )
+    config = Config(model=str(file), auto_tune="auto_tune")
+    assert blocks_of(experiment.completed(config)) == (6, 2)
 
 
 def test_a_lesioned_model_is_refused():

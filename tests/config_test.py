@@ -8,6 +8,7 @@ from cb.config import Config
 from cb.config import default_run_dir
 from cb.config import layered
 from cb.errors import InputError
+from cb.registry import parse_spec
 
 
 def test_explicit_flags_win_over_the_file_and_set_over_both(tmp_path):
@@ -112,3 +113,32 @@ def test_the_folder_follows_what_makes_a_run_and_nothing_else():
         assert default_run_dir(other) != default_run_dir(config)
     named = default_run_dir(Config(name="first", job_idx=3))
     assert named == f"runs/first_3_{config.short_hash()}"
+
+
+def test_a_schedule_file_decides_unless_a_flag_says_otherwise(tmp_path):
+    file = tmp_path / "schedule.yaml"
+    file.write_text(
+        "lr_schedule: [{0: 0.2}, {3: 0.1}]\n"
+        "rewire_period_schedule: [{0: 10}, {2: 20}]\n"
+    )
+    given = {"reallocation": "set(drop_fraction=0.1)"}
+    config, sources = layered(None, given, [], str(file))
+    assert config.learning_rate == 0.2
+    assert parse_spec(config.learning_rate_schedule).kwargs == {
+        "factors": {0: 1.0, 3: 0.5}
+    }
+    assert parse_spec(config.reallocation).kwargs == {
+        "drop_fraction": 0.1,
+        "every": {0: 10, 2: 20},
+    }
+    assert sources["learning_rate"] == f"schedule file {file}"
+    given = {"learning_rate_schedule": "cosine"}
+    config, sources = layered(None, given, ["learning_rate=0.3"], str(file))
+    assert config.learning_rate_schedule == "cosine"
+    assert config.learning_rate == 0.3
+    assert sources["learning_rate"] == "set"
+
+
+def test_a_schedule_file_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="`schedule_file` cannot be read"):
+        layered(None, {}, [], "no/file.yaml")

@@ -9,8 +9,10 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from cb import datasets
+from cb.config import Config
 from cb.conflicts import evaluate_conflicts
 from cb.conflicts import training_sample
+from cb.conflicts import training_step
 from cb.errors import InputError
 from cb.evaluation import evaluate_run
 from cb.evaluation import open_run
@@ -105,8 +107,8 @@ def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
     path = str(make_run(tmp_path / "run", 1).path)
     opened = open_run(path, "last", None, "none")
     source = opened.data.source
-    x, labels = training_sample(opened.config, source, 40)
-    again, _ = training_sample(opened.config, source, 40)
+    x, labels = training_sample(opened.config, opened.data, 40)
+    again, _ = training_sample(opened.config, opened.data, 40)
     np.testing.assert_array_equal(x, again)
     train = source.train
     known = {
@@ -120,6 +122,50 @@ def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
         for row, label in zip(np.asarray(x), labels.tolist(), strict=True)
     }
     assert drawn <= known
+
+
+def test_the_columns_of_the_source_are_written_on_request(tmp_path):
+    directory = make_run(tmp_path / "run", 2)
+    path = str(directory.path)
+    integrals = evaluate_conflicts(path, all_layers=True)
+    assert not directory.published.exists()
+    evaluate_conflicts(path, all_layers=True, published_columns=True)
+    with open(directory.published / "test.csv") as file:
+        header, row = csv.reader(file)
+    assert header == [
+        "num_bundle",
+        "bundle_entropy",
+        "test_loss",
+        "test_accuracy",
+    ]
+    bundles = values(rows(directory.conflicts_file), "bundles", "block_3")
+    means = {
+        row["name"]: float(row["value"])
+        for row in rows(directory.evaluation_file)
+        if row["checkpoint"] == "last5"
+    }
+    assert [float(value) for value in row] == [
+        bundles["2"],
+        integrals["block_3"],
+        means["loss"],
+        means["accuracy"],
+    ]
+    with open(directory.published / "conflicting_layers.csv") as file:
+        table = [[float(value) for value in row] for row in csv.reader(file)]
+    assert [row[1] for row in table] == list(integrals.values())
+    assert table[-1][0] == bundles["2"]
+
+
+def test_a_larger_batch_and_its_learning_rate_are_those_of_an_update():
+    config = Config(
+        batch_size=32,
+        gradient_accumulation=4,
+        learning_rate=0.1,
+        learning_rate_scaling="linear",
+        reference_batch_size=64,
+        learning_rate_schedule="cosine",
+    )
+    assert training_step(config) == {"learning_rate": 0.2, "batch_size": 128}
 
 
 def test_activations_that_are_not_finite_are_no_absence_of_conflict(tmp_path):
@@ -163,6 +209,8 @@ def test_the_command_measures_the_last_layer_or_all(tmp_path):
     assert {row["layer"] for row in added} == {"block_1", "block_2", "block_3"}
     events = EventAccumulator(str(directory.tensorboard / "conflicts_all"))
     events.Reload()
+    picture = directory.conflicts_file.with_suffix(".png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
     # Written anew by the second command.
     shown = events.Tensors("bundles/block_3/entropy")
     assert [event.step for event in shown] == [0, 28]

@@ -24,7 +24,12 @@ def test_every_flag_is_a_field_or_names_a_configuration():
         if module.startswith("flags.")
         for flag in found
     }
-    assert ours == {*Config.__dataclass_fields__, "config", "set"}
+    assert ours == {
+        *Config.__dataclass_fields__,
+        "config",
+        "schedule_file",
+        "set",
+    }
 
 
 def test_requirements_and_the_package_have_the_same_bounds():

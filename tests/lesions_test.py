@@ -82,6 +82,8 @@ def test_the_command_prints_a_table(tmp_path):
     assert header == "step,among,blocks,draw,dropped,name,value"
     assert whole.startswith(f"{28 * BROKEN},none,0,0,,accuracy,")
     assert len(rows) == 2
+    picture = directory.lesion_file.with_suffix(".png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,12 @@ def test_names_are_read_without_importing_the_modules():
 def test_a_module_with_its_own_registry_is_not_scanned_for_another():
     assert "flip" not in registered_names("cb.datasets")
     assert "flip" in registered_names("cb.datasets.augmentation")
+
+
+def test_a_changed_spec_has_another_value_of_one_keyword():
+    spec = parse_spec("resnet(stages=(2, 3), width=1)")
+    assert str(spec.changed("width", 2)) == "resnet(stages=(2, 3), width=2)"
+    assert spec.changed("stages.1", 4).kwargs["stages"] == (2, 4)
+    for path in ("stages.2", "width.0", "stages.x"):
+        with pytest.raises(InputError, match="must have a value in place"):
+            spec.changed(path, 1)

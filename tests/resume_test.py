@@ -18,7 +18,13 @@ FLAGS = [
     "--epochs=12",
     "--save_every=3",
     "--print_every=1",
+    "--weight_distance=20",
 ]
+REGIME = (
+    "--regime={0: {optimizer: sgd, learning_rate: 0.1, momentum: 0.9},"
+    " 4: {optimizer: sgd, learning_rate: 0.02},"
+    " 7: {optimizer: adam, learning_rate: 0.005}}"
+)
 
 
 def arrays(folder, name):
@@ -42,7 +48,7 @@ def kill_after_steps(process, steps):
     "kills, extra",
     [
         (10, ["--strategy=none"]),
-        (10, ["--strategy=mirrored(devices=2)"]),
+        (10, ["--strategy=mirrored(devices=2)", REGIME]),
         (3, ["--gradient_accumulation=2", "--batch_size=64", "--mixup=0.4"]),
     ],
     ids=["one", "mirrored", "accumulated"],

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -51,6 +52,34 @@ def test_summary_says_what_was_asked_and_what_was_kept(finished):
     assert summary["parameters"] == summary["active_weights"] + biases
     assert f"{summary['test']['accuracy']:.4f}" in output
     assert str(run_dir.name) in output
+
+
+def test_summary_says_what_inference_and_training_cost(finished):
+    _, run_dir, output = finished
+    summary = json.loads((run_dir / "summary.json").read_text())
+    active, biases = summary["active_weights"], 16 + 16 + 10
+    weights = 64 * 16 + 16 * 16 + 16 * 10
+    costs, training = summary["costs"], summary["training"]
+    assert (costs["macs"], costs["dense_macs"]) == (active, weights)
+    # Rectifiers of two hidden layers.
+    flops = 2 * active + biases + 32
+    dense = 2 * weights + biases + 32
+    assert (costs["flops"], costs["dense_flops"]) == (flops, dense)
+    # 1,294 examples make 25 steps of 50 in each of four epochs; every tenth
+    # step is followed by an event.
+    assert (training["steps"], training["events"]) == (100, 10)
+    assert training["total"] == 50 * (
+        100 * 3 * flops + 10 * (2 * flops + dense)
+    )
+    size = sum(f.stat().st_size for f in (run_dir / "export").rglob("*.*"))
+    assert costs["export_bytes"] == size
+    assert f"{active:,} MACs of {weights:,}" in output
+    table = rows(run_dir / "evaluation.csv")
+    macs = [row["value"] for row in table if row["name"] == "macs"]
+    assert macs == [f"{active}.0"]
+    table = rows(run_dir / "metrics.csv")
+    values = [row["value"] for row in table if row["name"] == "flops"]
+    assert values == [f"{flops}.0"] * 4
 
 
 def test_metrics_are_long_and_hold_no_clock(finished):
@@ -283,6 +312,23 @@ def test_evaluate_repeats_the_score_of_training(finished, flags):
     scores = {row["name"]: float(row["value"]) for row in added}
     assert scores == pytest.approx(summary["test"], abs=1e-6)
     assert {row["checkpoint"] for row in added} == {"last"}
+
+
+def test_evaluate_profiles_a_run(finished):
+    folder, run_dir, _ = finished
+    summary = json.loads((run_dir / "summary.json").read_text())
+    code, output, errors = run(
+        "evaluate.py", f"--run_dir={run_dir}", "--profile", folder=folder
+    )
+    assert code == 0, errors
+    active = summary["active_weights"]
+    block = rf" params: {active + 42}\n flops: {active}\n nanoseconds: [\d,]+\n"
+    assert re.search(block, output)
+    top1 = 100 * summary["test"]["accuracy"]
+    assert f"Summary Epoch: 0/4;\tval.top1 : {top1:.3f}\t" in output
+    assert "NOT COUNTED" not in output
+    last = rows(run_dir / "evaluation.csv")[-1]
+    assert (last["checkpoint"], last["split"]) == ("last", "costs")
 
 
 def test_evaluate_scores_a_saved_model_without_its_run(finished):

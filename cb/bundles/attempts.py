@@ -20,7 +20,8 @@ class Attempt:
         next_blocks: Blocks of the next attempt, or `None`.
         entropies: Bundle entropy by layer at the last check.
         checks: Integer, how many checks there were.
-        parameters: Integer, number of weights.
+        parameters: Integer, number of weights, zeros of kernels aside.
+        flops: Integer, floating-point operations for one example.
         steps: Integer, optimizer steps.
         seconds: Float, of the whole attempt.
         step_seconds: Float, median of a training step, or `None`.
@@ -35,6 +36,7 @@ class Attempt:
     entropies: dict[str, float]
     checks: int
     parameters: int
+    flops: int
     steps: int
     seconds: float
     step_seconds: float | None

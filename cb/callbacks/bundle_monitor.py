@@ -18,9 +18,14 @@ from cb.errors import InputError
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
+from cb.registry import unknown
 from cb.runs.metrics_csv import CONFLICTS_HEADER
+from cb.sparsity.schedules import DueSteps
 from cb.sparsity.schedules import Period
 from cb.variables import read
+
+# What the optimizer may be asked for.
+RATES = ("current", "highest")
 
 
 class BundleMonitor(keras.callbacks.Callback):
@@ -37,7 +42,11 @@ class BundleMonitor(keras.callbacks.Callback):
         every: String such as `"1ep"`, a number of epochs, or an integer
             number of optimizer steps.
         num_samples: Integer, how many examples.
-        learning_rate: Float. Defaults to the optimizer's at each check.
+        learning_rate: Float, of the training step; or `"highest"`, the
+            highest that the optimizer has had at the start and the checks;
+            or `"current"`, the one it has at the check. The default is the
+            highest: the papers train with a constant one, and where a
+            schedule ends at zero, no step could tell any examples apart.
         amplitude: `"layer"` for the kernels that the activations meet next,
             or `"model"` for all trainable weights, as published.
         epsilon: Float, added to probabilities under the logarithm; `0` for
@@ -79,7 +88,7 @@ class BundleMonitor(keras.callbacks.Callback):
         layers="all",
         every="1ep",
         num_samples=512,
-        learning_rate=None,
+        learning_rate="highest",
         amplitude="layer",
         epsilon=PUBLISHED_EPSILON,
         memory=2**28,
@@ -89,7 +98,10 @@ class BundleMonitor(keras.callbacks.Callback):
         path=None,
     ):
         super().__init__()
-        check_step(1.0 if learning_rate is None else learning_rate, batch_size)
+        named = learning_rate in RATES
+        if isinstance(learning_rate, str) and not named:
+            raise unknown("learning rate", learning_rate, RATES)
+        check_step(1.0 if named else learning_rate, batch_size)
         self.batch_size = batch_size
         self.layers = layers
         self.every = every
@@ -105,6 +117,7 @@ class BundleMonitor(keras.callbacks.Callback):
         self._x, self._labels = sample(data, num_samples, seed)
         self._epochs, self._period = _times(every)
         self._writer = None
+        self._highest = 0.0
 
     def integral(self) -> dict[str, float]:
         """Return the mean entropy over the checks so far, by layer."""
@@ -120,11 +133,13 @@ class BundleMonitor(keras.callbacks.Callback):
             "layers": np.array(self._names(), str),
             "counts": self._table("bundles").astype(np.int64),
             "entropies": self._table("entropy"),
+            "highest_learning_rate": np.array(self._highest),
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from saved checks."""
         layers = state["layers"].tolist()
+        self._highest = float(state["highest_learning_rate"])
         self.steps = state["steps"].tolist()
         self.measurements = [
             [Measurement(*item) for item in zip(layers, *row, strict=True)]
@@ -141,18 +156,22 @@ class BundleMonitor(keras.callbacks.Callback):
         )
         # Mistakes show before the first step.
         self._recorder.names(self._x)
-        self._read_step()
+        self._steps = DueSteps(
+            self._period, lambda: int(read(self.model.optimizer.iterations))
+        )
+        self._read_rate()
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch would make Keras wait for the step.
-        self._unread += self.model.steps_per_execution
-        if self._next is not None and self._unread > self._next - self._step:
-            self._catch_up()
+        if self._steps.crossed():
+            self.check()
+        self._steps.begin_batches(self.model.steps_per_execution)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._catch_up()
+        if self._steps.catch_up():
+            self.check()
         if self._epochs is not None and (epoch + 1) % self._epochs == 0:
             self.check()
         if logs is not None and self.measurements:
@@ -166,9 +185,10 @@ class BundleMonitor(keras.callbacks.Callback):
     def check(self) -> list[Measurement]:
         """Measure now, note and write the result, and return it."""
         optimizer = inner(self.model.optimizer)
-        learning_rate = self.learning_rate
-        if learning_rate is None:
-            learning_rate = float(read(optimizer.learning_rate))
+        learning_rate = self._read_rate()
+        if self.learning_rate != "current":
+            # A warm-up that has not begun says nothing of the network.
+            check_step(learning_rate, self.batch_size)
         # The statistics of a worker are its own between two epochs, and what
         # is measured may decide what becomes of the training.
         measured = exchange.from_chief(
@@ -188,16 +208,11 @@ class BundleMonitor(keras.callbacks.Callback):
             self._write()
         return measured
 
-    def _read_step(self):
-        self._step = int(read(self.model.optimizer.iterations))
-        self._unread = 0
-        self._next = self._period and self._period.next(self._step)
-
-    def _catch_up(self):
-        previous = self._step
-        self._read_step()
-        if self._period and self._period.due(previous, self._step):
-            self.check()
+    def _read_rate(self) -> float:
+        current = float(read(inner(self.model.optimizer).learning_rate))
+        self._highest = max(self._highest, current)
+        rates = {"current": current, "highest": self._highest}
+        return rates.get(self.learning_rate, self.learning_rate)
 
     def _names(self) -> list[str]:
         return [m.layer for m in self.measurements[-1]] if self.steps else []

@@ -53,6 +53,8 @@ class Kernels:
                 model.optimizer.build(model.trainable_variables)
         self._model = model
         self._algorithm = algorithm
+        # Reading a spec takes longer than some layers take for a step.
+        self._tiles = {kernel.key: kernel.tile for kernel in self.kernels}
         self._slots = slots(model.optimizer, weights)
         self._momentum = None
         if algorithm.needs_momentum:
@@ -62,16 +64,20 @@ class Kernels:
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
         self.read_masks()
+        # Where all weights train, none has left the optimizer's sight.
+        self._resets = (
+            algorithm.reset_momentum and not algorithm.straight_through
+        )
+        self._drifts = algorithm.zero_inactive and not (
+            self._resets or algorithm.straight_through
+        )
         self._write_all = tf.function(self._write_whole)
         self._write_backward = tf.function(self._write_sets)
-        self._scatter = tf.function(
-            self._scatter_changes, input_signature=self._changes()
-        )
 
     def read_masks(self) -> None:
         """Take over masks that something else has assigned."""
         self._masks = {
-            k.key: cells.first_of_cells(read(k.mask) != 0, k.tile)
+            k.key: cells.first_of_cells(read(k.mask) != 0, self._tiles[k.key])
             for k in self.kernels
         }
 
@@ -92,14 +98,13 @@ class Kernels:
         )
         layers = {}
         for kernel, *rest in columns:
+            tile = self._tiles[kernel.key]
             weights = np.asarray(read(kernel.weight), np.float32)
             layers[kernel.key] = Connections(
-                cells.cell_scores(weights, kernel.tile),
+                cells.cell_scores(weights, tile),
                 self._masks[kernel.key],
                 *[
-                    None
-                    if array is None
-                    else cells.cell_scores(array, kernel.tile)
+                    None if array is None else cells.cell_scores(array, tile)
                     for array in rest
                 ],
             )
@@ -129,7 +134,10 @@ class Kernels:
         """
         if masks is None or fresh:
             self._masks = masks or self._masks
-            whole = [self._spread(k, self._masks) for k in self.kernels]
+            whole = [
+                self._spread(kernel, self._masks[kernel.key])
+                for kernel in self.kernels
+            ]
             self._write_all(whole, fresh)
         else:
             self._write_changes(masks, values or {})
@@ -139,29 +147,42 @@ class Kernels:
 
     def _write_changes(self, masks: Masks, values) -> None:
         """Write what differs from the masks before, which is little."""
-        places, states, weights = [], [], []
-        for kernel in self.kernels:
-            changed = masks[kernel.key] ^ self._masks[kernel.key]
-            changed = cells.spread(
-                changed, kernel.tile, tuple(kernel.mask.shape)
-            )
-            place = np.unravel_index(np.flatnonzero(changed), changed.shape)
-            state = self._spread(kernel, masks)[place]
-            weight = np.zeros(state.size, np.float32)
+        for kernel, owned in zip(self.kernels, self._slots, strict=True):
             if kernel.key in values:
                 kernel.weight.assign(values[kernel.key])
-                weight[state] = values[kernel.key][place][state]
-            places.append(np.stack(place, -1).astype(np.int32))
-            states.append(state)
-            weights.append(weight)
-        if any(state.size for state in states):
-            self._scatter(places, states, weights)
+            if self._drifts:
+                active = tf.not_equal(kernel.mask, 0)
+                _assign(kernel.weight, active, kernel.weight, 0.0)
+            changed = masks[kernel.key] ^ self._masks[kernel.key]
+            if changed.any():
+                place = np.nonzero(self._spread(kernel, changed))
+                self._scatter(kernel, owned, place, masks, values)
         self._masks = dict(masks)
 
-    def _spread(self, kernel: MaskedKernel, masks: Masks) -> np.ndarray:
-        return cells.spread(
-            masks[kernel.key], kernel.tile, tuple(kernel.mask.shape)
-        )
+    def _scatter(self, kernel, owned, place, masks, values) -> None:
+        """Write what belongs to some weights of a kernel."""
+        active = self._spread(kernel, masks[kernel.key])[place]
+        weights = np.zeros(active.size, np.float32)
+        if kernel.key in values:
+            weights[active] = values[kernel.key][place][active]
+        indices = tf.constant(np.stack(place, -1), tf.int32)
+        if self._algorithm.zero_inactive:
+            scatter(kernel.weight, indices, weights)
+        for slot in owned if self._resets else ():
+            initial = slot.initial
+            if initial is not None:
+                initial = np.full(active.size, initial, np.float32)
+            scatter(
+                slot.variable,
+                indices,
+                weights if initial is None else initial,
+            )
+        scatter(kernel.mask, indices, active)
+
+    def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
+        """Return what the mask of cells says of every weight."""
+        tile = self._tiles[kernel.key]
+        return cells.spread(cell_mask, tile, tuple(kernel.mask.shape))
 
     def begin(self, penalties: Mapping[str, Penalty], backward: bool) -> None:
         """Put the algorithm's rules into the training step.
@@ -212,7 +233,7 @@ class Kernels:
         name = type(self._algorithm).__name__
         for kernel in self.kernels:
             granularity = kernel.layer.granularity
-            coarse = math.prod(kernel.tile) > 1
+            coarse = math.prod(self._tiles[kernel.key]) > 1
             grouped = cells.pattern(granularity) is not None
             if (coarse and not self._algorithm.sees_cells) or (
                 grouped and self._algorithm.period(ANY) is not None
@@ -236,30 +257,6 @@ class Kernels:
             self._backward.append(variable)
         return self._backward[number]
 
-    def _changes(self):
-        ranks = [len(kernel.mask.shape) for kernel in self.kernels]
-        return [
-            [tf.TensorSpec((None, rank), tf.int32) for rank in ranks],
-            [tf.TensorSpec((None,), tf.bool) for _ in ranks],
-            [tf.TensorSpec((None,), tf.float32) for _ in ranks],
-        ]
-
-    def _scatter_changes(self, places, states, weights):
-        algorithm = self._algorithm
-        for kernel, owned, place, state, weight in zip(
-            self.kernels, self._slots, places, states, weights, strict=True
-        ):
-            if algorithm.zero_inactive:
-                scatter(kernel.weight, place, weight)
-            for slot in [] if algorithm.straight_through else owned:
-                initial = slot.initial
-                if initial is not None:
-                    initial = tf.fill(tf.shape(weight), initial)
-                else:
-                    initial = weight
-                scatter(slot.variable, place, initial)
-            scatter(kernel.mask, place, state)
-
     def _write_whole(self, masks, fresh):
         algorithm = self._algorithm
         for kernel, owned, mask in zip(
@@ -270,7 +267,7 @@ class Kernels:
                 kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
             if algorithm.zero_inactive:
                 _assign(kernel.weight, kept, kernel.weight, 0.0)
-            if not algorithm.straight_through:
+            if self._resets:
                 self._reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
@@ -312,8 +309,10 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
     before = kernel.weight.regularizer or (lambda weight: 0.0)
 
     def regularizer(weight):
-        weight = ops.convert_to_tensor(weight)
-        mask = ops.cast(kernel.mask, weight.dtype)
+        others = ops.cast(before(weight), "float32")
+        # Sums in float16 are coarse, and Keras adds them to a float32 loss.
+        weight = ops.cast(weight, "float32")
+        mask = ops.cast(kernel.mask, "float32")
         trains = 1.0 - mask
         masks = kernel.layer.backward_masks
         if kernel.weight_name in masks:
@@ -321,6 +320,6 @@ def _penalized(kernel: MaskedKernel, penalty: Penalty):
         factors = penalty.active * mask + penalty.inactive * trains
         for_all = 0.5 * ops.sum(factors * ops.square(weight))
         absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
-        return before(weight) + for_all + absolute
+        return others + for_all + absolute
 
     return regularizer

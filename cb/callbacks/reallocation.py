@@ -7,16 +7,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.gradients import NoisyGradients
+from cb.callbacks.gradients import RunningGradients
 from cb.callbacks.kernels import Kernels
 from cb.callbacks.probe import Batches
 from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import inner
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import write_all
 from cb.distribute import exchange
 from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
+from cb.runs.source import read_arrays
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
+from cb.sparsity.schedules import DueSteps
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 from cb.variables import read
@@ -100,6 +106,9 @@ class Reallocation(keras.callbacks.Callback):
         self._state: dict[str, np.ndarray] | None = None
         self._resolved = False
         self._compiled: list = [None, None]
+        self._source: dict[str, np.ndarray] = {}
+        if self.algorithm.copy_mask_from is not None:
+            self._source = read_arrays(self.algorithm.copy_mask_from)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the algorithm's state, to be saved with a checkpoint."""
@@ -125,40 +134,51 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
         )
+        if self._noise is not None:
+            self._noise.begin()
         self._period, self._resolved = None, False
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
             return
         # The length is known only now: `fit` may begin in a later epoch.
+        self._check_epochs()
         self._length = self._horizon(epoch)
         self._period = self.algorithm.period(self._length)
         self._resolved = True
-        self._read_step()
+        self._steps = DueSteps(
+            self._period, lambda: int(read(self.model.optimizer.iterations))
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch is where Keras hands logs to callbacks, which
-        # makes it wait for the step; its beginning costs nothing. Reading
-        # the step costs as much as small layers do, so it is read only when
-        # enough batches are done for an event to be due.
-        if self._next is not None and self._unread >= self._next - self._step:
-            self._catch_up()
-        self._unread += self.model.steps_per_execution
+        # makes it wait for the step; its beginning costs nothing.
+        self._act(self._steps.crossed())
+        if self._running is not None:
+            self._arm(self._running)
+        if self._noise is not None:
+            self._set_noise(self._noise)
+        self._steps.begin_batches(self.model.steps_per_execution)
 
     def on_test_begin(self, logs=None):
         # What is validated is what is saved.
         if self._resolved:
-            self._catch_up()
+            self._act(self._steps.catch_up())
 
     def on_epoch_end(self, epoch, logs=None):
-        self._catch_up()
+        self._act(self._steps.catch_up())
 
     def on_train_end(self, logs=None):
         self._kernels.end()
+        if self._noise is not None:
+            self._noise.end()
         self._resolved = False
 
     def _needs_data(self) -> bool:
-        return self.algorithm.needs_gradients or self.algorithm.needs_curvature
+        algorithm = self.algorithm
+        return algorithm.gradients == "probe" and (
+            algorithm.needs_gradients or algorithm.needs_curvature
+        )
 
     def _check(self):
         name = type(self.algorithm).__name__
@@ -167,11 +187,31 @@ class Reallocation(keras.callbacks.Callback):
                 f"Algorithm {name} needs gradients. Pass `dataset`, from "
                 "which probe batches are taken."
             )
-        if self.algorithm.every_step and self.model.steps_per_execution > 1:
+        running = self.algorithm.gradients == "running"
+        if self.model.steps_per_execution > 1 and (
+            running or self.algorithm.every_step
+        ):
+            what = "looks into single steps" if running else "acts after every"
             raise InputError(
-                f"Algorithm {name} acts after every step. Compile the model "
-                "with `steps_per_execution=1`. Received: "
+                f"Algorithm {name} {what} step. Compile the model with "
+                "`steps_per_execution=1`. Received: "
                 f"steps_per_execution={self.model.steps_per_execution}"
+            )
+        accumulation = inner(self.model.optimizer).gradient_accumulation_steps
+        if running and accumulation:
+            raise InputError(
+                f"Algorithm {name} takes gradients from one batch with "
+                "gradients='running'. Compile the model without gradient "
+                "accumulation, or use gradients='probe'. Received: "
+                f"gradient_accumulation_steps={accumulation}"
+            )
+
+    def _check_epochs(self):
+        epochs, wanted = self.params["epochs"], self.algorithm.total_epochs()
+        if self.total_steps is None and wanted not in (None, epochs):
+            raise InputError(
+                "Arguments `iterations` and `post_epochs` need a training of "
+                f"{wanted} epochs. Received: epochs={epochs}"
             )
 
     def _prepare(self):
@@ -182,7 +222,17 @@ class Reallocation(keras.callbacks.Callback):
         ):
             self._compiled = compiled
             self._kernels = Kernels(self.model, self.algorithm)
-            self._probe = None
+            self._probe = self._running = self._noise = None
+            if self.algorithm.gradients == "running":
+                self._running = RunningGradients(
+                    self.model,
+                    self._kernels.kernels,
+                    self.algorithm.skip_update,
+                )
+            if self.algorithm.noise_on_gradients:
+                self._noise = NoisyGradients(
+                    self.model, self._kernels.kernels, self.seed
+                )
             if self._needs_data():
                 self._probe = ProbeGradients(
                     self.model, self._kernels.kernels, self._batches
@@ -191,6 +241,8 @@ class Reallocation(keras.callbacks.Callback):
 
     def _start(self):
         """Make the state, and the masks of an algorithm that chooses them."""
+        if self._source:
+            self._copy_source()
         self._state = self.algorithm.init(self._kernels.layers())
         if not self.algorithm.at_start:
             return None
@@ -207,6 +259,25 @@ class Reallocation(keras.callbacks.Callback):
         """Let one worker decide for all: masks must never differ."""
         return exchange.from_chief(self.model.distribute_strategy, decide)
 
+    def _copy_source(self):
+        """Take over masks, and initial weights, of another run."""
+        variables = model_variables(self.model)
+        masks = {
+            key: variable
+            for key, variable in variables.items()
+            if key.endswith("mask")
+        }
+        write_all(masks, self._source)
+        if self.algorithm.initial_weights:
+            path, _, _ = self.algorithm.copy_mask_from.partition(":")
+            weights = {
+                key: variable
+                for key, variable in variables.items()
+                if key not in masks and "seed" not in key
+            }
+            write_all(weights, read_arrays(path, "initial"))
+        self._kernels.read_masks()
+
     def _horizon(self, epoch: int) -> Horizon:
         optimizer = inner(self.model.optimizer)
         accumulation = optimizer.gradient_accumulation_steps or 1
@@ -219,21 +290,31 @@ class Reallocation(keras.callbacks.Callback):
             steps = steps or batches / accumulation
         return Horizon(total, steps)
 
-    def _read_step(self):
-        self._step = int(read(self.model.optimizer.iterations))
-        self._unread = 0
-        self._next = self._period and self._period.next(self._step)
-
-    def _catch_up(self):
-        previous = self._step
-        self._read_step()
-        if self._period is None:
+    def _arm(self, running: RunningGradients):
+        """Take the gradients of the next step if an event is due after it."""
+        if not self._steps.within(1):
             return
-        if due := self._period.due(previous, self._step):
+        # Steps that overflowed did not count, so there may be more to go.
+        self._act(self._steps.catch_up())
+        if self._steps.next == self._steps.step + 1:
+            running.arm()
+
+    def _set_noise(self, noise: NoisyGradients):
+        step, deviation = self._steps.step + 1, 0.0
+        if self._steps.next == step:
+            number = self._period.number(step)
+            event = Event(step, number, self._period, self._length)
+            deviation = self.algorithm.gradient_noise(event)
+        noise.set_deviation(deviation)
+
+    def _act(self, due: int | None):
+        if due is not None:
             number = self._period.number(due)
             self._reallocate(Event(due, number, self._period, self._length))
 
     def _gather(self, number: int) -> dict[str, Connections]:
+        if self._running is not None:
+            return self._kernels.layers(self._running.read())
         if self._probe is None:
             return self._kernels.layers()
         count = self.algorithm.num_batches

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -17,9 +18,11 @@ from cb.bundles.attempts import Attempt
 from cb.bundles.attempts import check_restart
 from cb.bundles.shrink import random_blocks
 from cb.callbacks.auto_tune import AutoTune
+from cb.costs import costs
 from cb.distribute import exchange
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
+from cb.metrics.samples import sample
 from cb.registry import unknown
 from cb.variables import read
 
@@ -75,7 +78,8 @@ def auto_tune(
             complete attempt.
         warm: Boolean, start again with the weights of the surviving blocks.
         controls: Any of `"full"` (train the first architecture to its end)
-            and `"random"` (train with as many randomly removed blocks).
+            and `"random"` (train with as many randomly removed blocks), if
+            blocks were removed.
         seed: Integer, of the checks and of the random control.
         strategy: That of the models, where several workers call this
             together; the chief alone reads and writes the folder.
@@ -113,13 +117,23 @@ def auto_tune(
     store = _Store(directory, tuple(blocks), strategy)
     attempts = store.attempts
     model = store.load(builder) if attempts else None
+    example, _ = sample(data, 1, seed)
+    shape = keras.tree.map_structure(lambda array: array.shape[1:], example)
 
     def run(kind, blocks, callback, previous=None):
         model = builder(blocks)
         if previous is not None:
             transfer(previous, model, attempts[-1].kept)
-        attempt = _attempt(
-            kind, blocks, model, callback, train, evaluate, len(attempts)
+        outcome = _train(model, callback, train, len(attempts))
+        spent = costs(model, input_shape=shape)
+        results = evaluate(model) if evaluate else {}
+        attempt = Attempt(
+            kind=kind,
+            blocks=blocks,
+            parameters=spent.parameters,
+            flops=spent.flops,
+            results={name: float(value) for name, value in results.items()},
+            **outcome,
         )
         store.add(attempt, model)
         return model
@@ -135,7 +149,9 @@ def auto_tune(
     number = sum(store.final().blocks)
     start = attempts[0].blocks
     for kind in controls:
-        if kind not in [attempt.kind for attempt in attempts]:
+        known = [attempt.kind for attempt in attempts]
+        # Where nothing was removed, a control would be the same again.
+        if kind not in known and number < sum(start):
             chosen = (
                 start if kind == "full" else random_blocks(start, number, seed)
             )
@@ -190,28 +206,28 @@ def _own_variables(layer):
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
-def _attempt(kind, blocks, model, callback, train, evaluate, number):
+def _train(model, callback, train, number) -> dict[str, Any]:
+    """Train once and return what an `Attempt` says of it."""
     clock = _Clock()
     callbacks = [clock] if callback is None else [callback, clock]
     start = time.perf_counter()
     train(model, callbacks, number)
     seconds = time.perf_counter() - start
     checks = callback.measurements if callback else []
-    results = evaluate(model) if evaluate else {}
-    return Attempt(
-        kind=kind,
-        blocks=blocks,
-        outcome=(callback and callback.outcome) or "finished",
-        kept=callback and callback.kept and tuple(callback.kept),
-        next_blocks=callback and callback.next_blocks,
-        entropies={m.layer: m.entropy for m in checks[-1]} if checks else {},
-        checks=len(checks),
-        parameters=model.count_params(),
-        steps=int(read(model.optimizer.iterations)),
-        seconds=seconds,
-        step_seconds=clock.step_seconds(),
-        results={name: float(value) for name, value in results.items()},
-    )
+    return {
+        "outcome": (callback and callback.outcome) or "finished",
+        "kept": callback and callback.kept and tuple(callback.kept),
+        "next_blocks": callback and callback.next_blocks,
+        "entropies": {m.layer: m.entropy for m in checks[-1]} if checks else {},
+        "checks": len(checks),
+        "steps": int(read(model.optimizer.iterations)),
+        "seconds": seconds,
+        "step_seconds": clock.step_seconds(),
+    }
+
+
+def _state(model) -> list[keras.Variable]:
+    return [*model.variables, *model.optimizer.variables]
 
 
 class _Clock(keras.callbacks.Callback):
@@ -284,12 +300,17 @@ class _Store:
         """Build the model of the final attempt again, with its weights."""
         final = self.final()
         model = builder(final.blocks)
+        # Its slots are among the weights that were kept.
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
 
         def weights():
             model.load_weights(self._weights(self.attempts.index(final)))
-            return model.get_weights()
+            return [read(variable) for variable in _state(model)]
 
-        model.set_weights(exchange.from_chief(self._strategy, weights))
+        values = exchange.from_chief(self._strategy, weights)
+        for variable, value in zip(_state(model), values, strict=True):
+            variable.assign(value)
         return model
 
     def add(self, attempt: Attempt, model: keras.Model) -> None:

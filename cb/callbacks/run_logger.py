@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from cb.callbacks.reallocation import Change
+from cb.costs import Counter
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
@@ -31,6 +32,8 @@ class RunLogger(keras.callbacks.Callback):
         hyperparameters: Dict of name to value, for TensorBoard's HParams.
         train_evaluation: `tf.data.Dataset` of the training examples without
             augmentation, to be scored after every epoch, or `None`.
+        input_shape: Tuple, shape of one example, to count what the model
+            costs.
     """
 
     def __init__(
@@ -39,12 +42,15 @@ class RunLogger(keras.callbacks.Callback):
         steps_per_epoch: int,
         hyperparameters: dict,
         train_evaluation: tf.data.Dataset | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
     ):
         super().__init__()
         self.csv = LongCsv(run.metrics_file, METRICS_HEADER, run.writes)
         self.steps_per_epoch = steps_per_epoch
         self.hyperparameters = hyperparameters
         self.train_evaluation = train_evaluation
+        self.input_shape = input_shape
+        self._counter: Counter | None = None
         self._folder = run.tensorboard
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
@@ -83,14 +89,25 @@ class RunLogger(keras.callbacks.Callback):
             )
         return self._writers[part]
 
-    def log_event(self, step: int, changes: list[Change]) -> None:
-        """Write what a reallocation event changed, layer by layer."""
-        pairs = {}
+    def log_event(
+        self, step: int, changes: list[Change], metrics: dict[str, float]
+    ) -> None:
+        """Write what a reallocation event changed, layer by layer.
+
+        Args:
+            step: Integer, the step that made it due.
+            changes: List of `Change`.
+            metrics: Dict of name to number, what the algorithm says itself.
+        """
+        pairs = dict(metrics)
         for kernel, before, after in changes:
             dropped = float(np.count_nonzero(before & ~after))
             grown = float(np.count_nonzero(after & ~before))
             pairs[f"dropped/{kernel.name}"] = dropped
             pairs[f"grown/{kernel.name}"] = grown
+            # The end of an epoch writes densities of its own.
+            if step % self.steps_per_epoch:
+                pairs[f"density/{kernel.name}"] = float(after.mean())
         self.log(step, pairs)
 
     def on_train_begin(self, logs=None):
@@ -123,7 +140,7 @@ class RunLogger(keras.callbacks.Callback):
         training["learning_rate"] = float(
             read(self.model.optimizer.learning_rate)
         )
-        self.log(step, training | self._densities())
+        self.log(step, training | self._densities() | self._costs())
         if validation:
             self.log(step, validation, VALIDATION)
         if self.train_evaluation is not None:
@@ -150,6 +167,12 @@ class RunLogger(keras.callbacks.Callback):
             total = sum(active.values()) / sum(sizes.values())
             densities["density"] = total
         return densities
+
+    def _costs(self) -> dict[str, float]:
+        if self._counter is None:
+            self._counter = Counter(self.model, self.input_shape)
+        costs = self._counter.costs()
+        return {"macs": costs.macs, "flops": costs.flops}
 
     def _evaluate_train(self, step: int):
         values = self.model.evaluate(

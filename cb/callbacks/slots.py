@@ -56,7 +56,10 @@ def slots(
             does not belong to one weight each.
     """
     optimizer = inner(optimizer)
-    name = type(optimizer).__name__
+    if hasattr(optimizer, "optimizers"):
+        parts = [slots(part, weights) for part in optimizer.optimizers]
+        return [sum(found, []) for found in zip(*parts, strict=True)]
+    name = type(getattr(optimizer, "optimizer", optimizer)).__name__
     if name in REFUSED:
         raise InputError(
             f"Optimizer {name} cannot train masked layers: its update mixes "

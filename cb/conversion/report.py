@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from cb.text import table
+
 
 class Row(NamedTuple):
     """One kernel or one layer left as it was.
@@ -50,16 +52,7 @@ class Report:
             ("layer", "class", "weights", "active", "sparsity"),
             *(_cells(row) for row in [*self.rows, total]),
         ]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(
-                text.rjust(width) if column in (2, 3) else text.ljust(width)
-                for column, (text, width) in enumerate(
-                    zip(line, widths, strict=True)
-                )
-            ).rstrip()
-            for line in lines
-        )
+        return table(lines, numbers=(2, 3))
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:

@@ -25,8 +25,8 @@ def score(parameters: float, operations: float) -> float:
 def published_score(costs: Costs, bits: int = 32) -> float:
     """Score as the authors of Discovering Neural Wirings did.
 
-    Nonzero weights of kernels and two operations each time one is used;
-    normalizations and where the nonzeros are do not count.
+    Biases, nonzero weights of kernels and two operations each time one is
+    used; normalizations and where the nonzeros are do not count.
 
     Args:
         costs: `Costs` by the convention `"dnw"`.
@@ -42,7 +42,13 @@ def published_score(costs: Costs, bits: int = 32) -> float:
     """
     _check(costs, "dnw")
     share = bits / WORD_BITS
-    return score(costs.weights.nonzero * share, costs.macs * (1.0 + share))
+    words = profiled_parameters(costs) * share
+    return score(words, costs.macs * (1.0 + share))
+
+
+def profiled_parameters(costs: Costs) -> int:
+    """Return the nonzero weights of kernels and the biases."""
+    return costs.weights.nonzero + costs.weights.biases
 
 
 def organisers_score(costs: Costs, bits: int = 32) -> float:

@@ -3,6 +3,7 @@
 import dataclasses
 import fnmatch
 import math
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,8 @@ import keras
 from cb.costs import conventions
 from cb.costs import weights
 from cb.costs.conventions import Work
-from cb.costs.report import table
+from cb.costs.report import describe
 from cb.costs.trace import Step
-from cb.costs.trace import Trace
 from cb.costs.trace import trace
 from cb.costs.weights import Weights
 from cb.errors import InputError
@@ -109,7 +109,7 @@ class Costs:
         }
 
     def __str__(self) -> str:
-        return table(self)
+        return describe(self)
 
 
 def costs(
@@ -159,7 +159,13 @@ class Counter:
 
     def __init__(self, model: keras.Model, input_shape: Any = None):
         self._model = model
-        self._trace = trace(model, input_shape)
+        traced = trace(model, input_shape)
+        self._batch = traced.batch
+        self._steps = _by_layer(traced.steps)
+        self._calls = _by_layer(traced.calls)
+        self._multiplied = {
+            id(step.kernel) for step in traced.steps if step.kernel is not None
+        }
 
     def costs(
         self,
@@ -172,12 +178,31 @@ class Counter:
         layers = named_layers(self._model)
         given = _given(densities or {}, [name for name, _ in layers])
         rows = [
-            _layer_costs(
-                name, layer, self._trace, counts, given.get(name), convention
-            )
+            self._layer(name, layer, counts, given.get(name), convention)
             for name, layer in layers
         ]
         return Costs(convention, tuple(filter(_costs_something, rows)))
+
+    def _layer(self, name, layer, counts, density, convention) -> LayerCosts:
+        steps = self._steps.get(id(layer), [])
+        calls = self._calls.get(id(layer), [])
+        work = _work(layer, steps, calls, self._batch, counts, density)
+        unknown = {step.kind for step in steps if step.arithmetic is None}
+        return LayerCosts(
+            name,
+            type(layer).__name__,
+            weights.layer_weights(layer, counts, self._multiplied, density),
+            *conventions.count(convention, work),
+            unknown=tuple(sorted(unknown)),
+        )
+
+
+def _by_layer(found: Iterable) -> dict[int, list]:
+    """Group steps or calls by the `id` of their layer."""
+    groups: dict[int, list] = {}
+    for item in found:
+        groups.setdefault(id(item.layer), []).append(item)
+    return groups
 
 
 def _costs_something(row: LayerCosts) -> bool:
@@ -197,30 +222,6 @@ def _given(densities, names) -> dict[str, float]:
         for name in matching:
             found.setdefault(name, density)
     return found
-
-
-def _layer_costs(
-    name: str,
-    layer: keras.layers.Layer,
-    traced: Trace,
-    counts: Mapping[int, int],
-    density: float | None,
-    convention: str,
-) -> LayerCosts:
-    steps = [step for step in traced.steps if step.layer is layer]
-    calls = [call for call in traced.calls if call.layer is layer]
-    own = weights.layer_weights(layer, counts, density)
-    counted = conventions.count(
-        convention, _work(layer, steps, calls, traced.batch, counts, density)
-    )
-    unknown = {step.kind for step in steps if step.arithmetic is None}
-    return LayerCosts(
-        name,
-        type(layer).__name__,
-        own,
-        *counted,
-        unknown=tuple(sorted(unknown)),
-    )
 
 
 def _work(layer, steps, calls, batch, counts, density) -> Work:

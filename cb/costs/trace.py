@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from cb.costs.operations import FREE
+from cb.costs.operations import PRODUCTS
 from cb.costs.operations import Arithmetic
 from cb.costs.operations import arithmetic
 from cb.costs.recurrent import cell_arithmetic
@@ -24,6 +25,8 @@ from cb.layers.masked import masked_kernels
 from cb.layers.masked import ordered_layers
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+# Wider integers are indices.
+_WEIGHT_TYPES = ("bfloat16", "float16", "float32", "float64", "int8", "uint8")
 
 
 class Step(NamedTuple):
@@ -115,7 +118,7 @@ def trace(model: keras.Model, input_shape: Any = None) -> Trace:
             for tensor, variable in zip(
                 function.inputs[number:], variables, strict=False
             )
-            if id(variable) not in masks and "float" in variable.dtype
+            if id(variable) not in masks and variable.dtype in _WEIGHT_TYPES
         },
     )
     operations = function.graph.get_operations()
@@ -266,8 +269,11 @@ class _Reader:
                 )
 
     def _computes(self, operation) -> bool:
-        # Shapes and indices are integers.
-        return operation.type not in FREE and any(
+        if operation.type in FREE:
+            return False
+        # Shapes and indices are integers; so are products of quantized
+        # weights.
+        return operation.type in PRODUCTS or any(
             tensor.dtype.is_floating
             or tensor.dtype in (tf.variant, tf.resource)
             for tensor in operation.outputs

@@ -65,6 +65,7 @@ def training_costs(
     horizon: Horizon,
     batch_size: int,
     probe_size: int | None = None,
+    first_step: int = 0,
 ) -> TrainingCosts:
     """Count the operations of a training with a reallocation algorithm.
 
@@ -79,6 +80,7 @@ def training_costs(
         batch_size: Integer, examples in a step.
         probe_size: Integer, examples that an event looks at. Defaults to
             `batch_size`.
+        first_step: Integer, steps of the horizon that are left out.
 
     Returns:
         `TrainingCosts`.
@@ -104,8 +106,8 @@ def training_costs(
         event=_flops(beyond, costs.flops, costs),
         start=_flops(algorithm.start_passes(), costs.flops, costs),
         dense_step=DENSE_STEP * costs.dense_flops,
-        steps=steps,
-        events=period.count(steps) if period else 0,
+        steps=steps - first_step,
+        events=period.count(steps) - period.count(first_step) if period else 0,
         batch_size=batch_size,
         probe_size=probe_size or batch_size,
     )

@@ -1,6 +1,7 @@
 """The weights of a layer: how many, of what kind, and how many bytes."""
 
 import math
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -92,6 +93,7 @@ def active_counts(model: keras.Model) -> dict[int, int]:
 def layer_weights(
     layer: keras.layers.Layer,
     counts: Mapping[int, int],
+    multiplied: Collection[int],
     density: float | None = None,
 ) -> Weights:
     """Count the weights that a layer itself has, not those in it.
@@ -99,6 +101,8 @@ def layer_weights(
     Args:
         layer: Built Keras layer.
         counts: Dict of the `id` of a variable to the entries that count.
+        multiplied: Collection of the `id` of the variables that data is
+            multiplied by as a whole, which are kernels, trained or not.
         density: Float, part of every kernel to count instead, or `None`.
 
     Returns:
@@ -106,19 +110,25 @@ def layer_weights(
     """
     normalizes = "Normalization" in type(layer).__name__
     parts = []
-    for variable in layer._trainable_variables:
-        if normalizes:
+    trained = {id(variable) for variable in layer._trainable_variables}
+    for variable in [
+        *layer._trainable_variables,
+        *layer._non_trainable_variables,
+    ]:
+        if id(variable) not in counts:
+            continue
+        kernel = id(variable) in multiplied
+        if not kernel and id(variable) not in trained:
+            parts.append(_dense(variable, "statistics"))
+        elif not kernel and normalizes:
             parts.append(_dense(variable, "normalization"))
-        elif variable.name.endswith("bias"):
+        elif not kernel and variable.name.endswith("bias"):
             parts.append(_dense(variable, "biases"))
         else:
             nonzero = counts[id(variable)]
             if density is not None:
                 nonzero = int(density * math.prod(variable.shape))
             parts.append(_kernel(variable, nonzero))
-    for variable in layer._non_trainable_variables:
-        if id(variable) in counts:
-            parts.append(_dense(variable, "statistics"))
     return add(parts)
 
 

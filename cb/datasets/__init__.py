@@ -1,6 +1,9 @@
 """The data sets, one file per family, registered by name."""
 
 from cb.registry import Registry
+from cb.registry import Spec
+from cb.registry import parse_spec
+from cb.registry import unknown
 
 REGISTRY = Registry("data set", __name__, given=("data_dir",))
 
@@ -20,4 +23,33 @@ def load(spec, data_dir=None):
     Raises:
         InputError: If the name is unknown, or the data are not there.
     """
-    return REGISTRY.build(spec, data_dir=data_dir)
+    return REGISTRY.build(_known(parse_spec(spec)), data_dir=data_dir)
+
+
+def complete(spec) -> Spec:
+    """Return the spec with every default written out.
+
+    A name of TensorFlow Datasets that is none of ours becomes
+    `tfds(name=...)`.
+
+    Args:
+        spec: Spec string or `Spec`.
+
+    Returns:
+        A `Spec`.
+
+    Raises:
+        InputError: If the name or a keyword is unknown.
+    """
+    return REGISTRY.complete(_known(parse_spec(spec)))
+
+
+def _known(spec: Spec) -> Spec:
+    if spec.name in names():
+        return spec
+    from cb.datasets import tfds_loading  # TFDS takes seconds to import.
+
+    if spec.name in tfds_loading.known():
+        return Spec("tfds", (spec.name, *spec.args), spec.kwargs)
+    known = names()
+    raise unknown("data set (none of TFDS either)", spec.name, known)

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from cb.datasets import augmentation
+from cb.datasets import storage
+from cb.datasets.augmentation import Chain
+from cb.datasets.augmentation.randomness import uniform
 from cb.datasets.source import Examples
 from cb.errors import InputError
 from cb.sparsity.seeds import fold
@@ -23,12 +25,15 @@ class TrainingBatches:
         examples: `Examples`.
         batch_size: Integer, global.
         seed: Integer.
-        augment: Spec of augmentations, for images.
+        augment: `Chain` of augmentations, or its spec.
         accumulation: Integer, batches in an update of the weights. Every
             epoch has whole updates.
-        targets: Function `(features, labels, seed)` that returns features
-            and targets, or `None` to leave the labels; `seed` is an integer
-            tensor `(2,)` of its own for every batch.
+        targets: Function `(features, labels, seed)` that returns features,
+            targets and perhaps weights of the examples, or `None` to leave
+            the labels; `seed` is an integer tensor `(2,)` of its own for
+            every batch.
+        workers: Integer, threads that prepare batches; `None` for as many as
+            are of use. The batches are the same.
 
     Raises:
         InputError: If there are fewer examples than a batch holds, or
@@ -40,9 +45,10 @@ class TrainingBatches:
         examples: Examples,
         batch_size: int,
         seed: int,
-        augment: str = "none",
+        augment: str | Chain = "none",
         accumulation: int = 1,
         targets: Callable | None = None,
+        workers: int | None = None,
     ):
         update = batch_size * accumulation
         if update > len(examples):
@@ -58,15 +64,12 @@ class TrainingBatches:
         self._targets = targets
         self._seed = seed
         self.size = len(examples)
-        self._features = tf.constant(examples.features)
         self._labels = tf.constant(examples.labels)
-        self._augment = augmentation.build(augment)
-        if augment != "none" and examples.features.ndim != 4:
-            raise InputError(
-                "Argument `augmentation` needs images. Received: "
-                f"augmentation={augment!r} for examples of shape "
-                f"{examples.features.shape[1:]}"
-            )
+        self._workers = workers
+        self._augment = augmentation.build(augment).fitted(examples.features)
+        # Refuses what the features cannot take, before the first batch.
+        self._augment.output_shape(examples.features.shape[1:])
+        self._read = storage.reader(examples.features)
         self.seconds_waited = 0.0
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
@@ -81,12 +84,8 @@ class TrainingBatches:
             `(batch_size, ...)` and int32 `(batch_size,)`.
         """
         steps = tf.data.Dataset.range(first_step, last_step)
-        batches = steps.map(
-            self._batch,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        ).prefetch(tf.data.AUTOTUNE)
-        return self._timed(batches)
+        batches = _mapped(steps, self._batch, self._workers)
+        return self._timed(batches.prefetch(tf.data.AUTOTUNE))
 
     def probe(self, number: int):
         """Return batch `number` of an order of its own.
@@ -97,7 +96,7 @@ class TrainingBatches:
         Returns:
             Tuple of features and labels, as those of `dataset`.
         """
-        return self._probe_batch(tf.constant(number, tf.int64))
+        return self._probe_batch(tf.constant(number, tf.int64))[:2]
 
     @tf.function
     def _probe_batch(self, number):
@@ -119,11 +118,10 @@ class TrainingBatches:
             max_index=self.size - 1,
         )
 
-        def random(name):
-            return augmentation.uniform(self._seed, epoch, examples, name)
+        def draw(name, positions):
+            return uniform(self._seed, epoch, positions, name)
 
-        features = unit_scaled(tf.gather(self._features, examples))
-        features = self._augment(features, random)
+        features = self._read(examples, self._augment, draw)
         labels = tf.gather(self._labels, examples)
         if self._targets is None:
             return features, labels
@@ -154,7 +152,11 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    examples: Examples, batch_size: int, replicas: int = 1
+    examples: Examples,
+    batch_size: int,
+    replicas: int = 1,
+    chain: Chain | None = None,
+    workers: int | None = None,
 ) -> tf.data.Dataset:
     """Return every example once, in order, no remainder dropped.
 
@@ -162,6 +164,8 @@ def evaluation_batches(
         examples: `Examples`.
         batch_size: Integer, the most that a batch may hold.
         replicas: Integer, replicas that share each batch.
+        chain: `Chain` for evaluation; by default pixels are only scaled.
+        workers: As of `TrainingBatches`.
 
     Returns:
         A `tf.data.Dataset` of `(features, labels)`.
@@ -171,16 +175,27 @@ def evaluation_batches(
     # examples, whose mean loss is not a number.
     while 0 < len(examples) % size < replicas:
         size -= 1
-    dataset = tf.data.Dataset.from_tensor_slices(tuple(examples))
-    return (
-        dataset.batch(size)
-        .map(lambda features, labels: (unit_scaled(features), labels))
-        .prefetch(tf.data.AUTOTUNE)
+    read = storage.reader(examples.features)
+    chain = chain or augmentation.build(augmentation.NONE)
+    chain.output_shape(examples.features.shape[1:])
+    labels = tf.constant(examples.labels)
+
+    def batch(positions):
+        return read(positions, chain, None), tf.gather(labels, positions)
+
+    positions = tf.data.Dataset.range(len(examples)).batch(size)
+    return _mapped(positions, batch, workers).prefetch(tf.data.AUTOTUNE)
+
+
+def _mapped(dataset, function, workers: int | None) -> tf.data.Dataset:
+    """Map in parallel, in order, with a number of threads if one is given."""
+    dataset = dataset.map(
+        function,
+        num_parallel_calls=workers or tf.data.AUTOTUNE,
+        deterministic=True,
     )
-
-
-def unit_scaled(features):
-    """Map uint8 pixels to float32 in [0, 1]; leave floats as they are."""
-    if features.dtype == np.uint8:
-        return tf.cast(features, tf.float32) / 255.0
-    return features
+    if workers is None:
+        return dataset
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = workers
+    return dataset.with_options(options)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +16,12 @@ class Examples(NamedTuple):
     """Features and labels of the same length.
 
     Attributes:
-        features: Array `(examples, ...)`, uint8 images or float32.
+        features: Array `(examples, ...)`, uint8 images or float32; or
+            images on disk, as `cb.datasets.storage.Encoded`.
         labels: int32 array `(examples,)`, in `[0, num_classes)`.
     """
 
-    features: np.ndarray
+    features: Any
     labels: np.ndarray
 
     def take(self, positions: np.ndarray) -> "Examples":
@@ -32,66 +35,88 @@ class Examples(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set in memory.
+    """A data set.
 
     Args:
         name: String.
         train: `Examples` for training and validation.
         test: `Examples` never used for choosing anything.
         num_classes: Integer.
+        class_names: Tuple of strings, or `None`.
+        recipes: How sources prepared the examples, by the name of the
+            source; a mapping to `cb.datasets.recipes.Recipe`.
+        ordered: Boolean, whether examples are in the order of time, so that
+            what is held out must be the last.
+        input_shape: Shape of one example as a model sees it, if it is not
+            that of the features.
+
+    Raises:
+        InputError: If a part is empty or a label is out of range.
     """
 
     name: str
     train: Examples
     test: Examples
     num_classes: int
+    class_names: tuple[str, ...] | None = None
+    recipes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ordered: bool = False
+    input_shape: tuple[int | None, ...] = ()
+
+    def __post_init__(self):
+        for part, examples in (("training", self.train), ("test", self.test)):
+            if not len(examples):
+                raise InputError(
+                    f"Data set {self.name!r} has no example in its {part} part."
+                )
+            wrong = (examples.labels < 0) | (
+                examples.labels >= self.num_classes
+            )
+            if wrong.any():
+                place = int(np.argmax(wrong))
+                raise InputError(
+                    f"The labels of data set {self.name!r} must be in "
+                    f"[0, {self.num_classes}). Received: "
+                    f"{examples.labels[place]} at example {place} of the "
+                    f"{part} part"
+                )
+        if not self.input_shape:
+            object.__setattr__(self, "input_shape", self.features_shape)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
-        return self.train.features.shape[1:]
+    def features_shape(self) -> tuple[int | None, ...]:
+        """Shape of one example as stored; `None` where examples differ."""
+        return tuple(self.train.features.shape[1:])
 
     def digest(self) -> str:
-        """Return hexadecimal digits that differ for other examples."""
+        """Return hexadecimal digits that differ for other examples.
+
+        Of images on disk the labels count, not the pixels.
+        """
         hashed = hashlib.blake2b(self.name.encode("utf-8"), digest_size=8)
         for array in (*self.train, *self.test):
             hashed.update(str(array.shape).encode("utf-8"))
-            hashed.update(np.ascontiguousarray(array).view(np.uint8).data)
+            if isinstance(array, np.ndarray):
+                hashed.update(np.ascontiguousarray(array).view(np.uint8).data)
         return hashed.hexdigest()
 
+    def limited(self, number: int | None) -> "Source":
+        """Return at most `number` examples of each part, always the same.
 
-def hold_out(
-    examples: Examples, fraction: float, seed: int
-) -> tuple[Examples, Examples | None]:
-    """Split off a stratified validation part.
-
-    Args:
-        examples: `Examples`.
-        fraction: Float in [0, 1), the part held out of every class.
-        seed: Integer, decides which.
-
-    Returns:
-        Tuple of the rest and the part held out, `None` if `fraction` is 0.
-        Both keep the order of the data.
-
-    Raises:
-        InputError: If nothing is left on a side.
-    """
-    if fraction == 0.0:
-        return examples, None
-    held = np.zeros(len(examples), bool)
-    for label in np.unique(examples.labels):
-        positions = np.flatnonzero(examples.labels == label)
-        number = round(fraction * positions.size)
-        random = generator(seed, "validation", int(label))
-        held[random.permutation(positions)[:number]] = True
-    if not held.any() or held.all():
-        raise InputError(
-            "Argument `validation_fraction` must leave examples on both "
-            f"sides of {len(examples)}. "
-            f"Received: validation_fraction={fraction}"
+        Args:
+            number: Integer, or `None` for all.
+        """
+        if number is None:
+            return self
+        return dataclasses.replace(
+            self,
+            train=_limited(self.train, number),
+            test=_limited(self.test, number),
         )
-    return (
-        examples.take(np.flatnonzero(~held)),
-        examples.take(np.flatnonzero(held)),
-    )
+
+
+def _limited(examples: Examples, number: int) -> Examples:
+    if number >= len(examples):
+        return examples
+    order = generator("limit_examples").permutation(len(examples))
+    return examples.take(np.sort(order[:number]))

@@ -2,47 +2,51 @@
 
 import re
 
+import keras
 import tensorflow as tf
 
 from cb.metrics.taps import Call
 from cb.metrics.taps import Point
-from cb.metrics.taps import output_points
+from cb.metrics.taps import tensor_points
 
-NORM = re.compile(r"(block_\d+)_norm_2")
+# The zoo names layers so: what adds, and the convolutions of the branch.
+ADDITION = re.compile(r"(block_\d+)(_add)?")
+CONVOLUTION = re.compile(r"(block_\d+)_conv_\d+")
 EPSILON = 1e-6
 
 
 def branch_points(calls: list[Call]) -> list[Point]:
     """Return the branches of residual blocks before the addition.
 
-    Each is scaled by what its two normalizations amplify gradients with:
-    one over the standard deviations of both convolutions, taken over all
-    their outputs at once. So the activations depend on which examples come
+    Each is scaled by what its normalizations amplify gradients with: one
+    over the standard deviations of its convolutions, taken over all their
+    outputs at once. So the activations depend on which examples come
     together.
 
     Args:
-        calls: List of `Call` of one trace of a `bundle_resnet`.
+        calls: List of `Call` of one trace.
 
     Returns:
         List of `Point`, named after the blocks, in their order.
     """
-    outputs = {call.layer.name: call.outputs[0] for call in calls}
-    blocks = [
-        match[1]
-        for match in map(NORM.fullmatch, outputs)
-        if match and f"{match[1]}_add" in outputs
+    branches = [
+        (match[1], call.inputs[0])
+        for call in calls
+        if isinstance(call.layer, keras.layers.Add)
+        and (match := ADDITION.fullmatch(call.layer.name))
     ]
-    branches = output_points(calls, [f"{block}_norm_2" for block in blocks])
     return [
-        Point(block, _unnormalized(outputs, block, point), point.consumers)
-        for block, point in zip(blocks, branches, strict=True)
+        point._replace(activations=_unnormalized(point, calls))
+        for point in tensor_points(branches, calls)
     ]
 
 
-def _unnormalized(outputs, block: str, point: Point) -> tf.Tensor:
+def _unnormalized(point: Point, calls: list[Call]) -> tf.Tensor:
     branch = tf.cast(point.activations, tf.float32)
-    for number in (2, 1):
-        convolved = tf.cast(outputs[f"{block}_conv_{number}"], tf.float32)
-        variance = tf.math.reduce_variance(convolved)
-        branch = branch * tf.math.rsqrt(variance + EPSILON)
+    for call in calls:
+        match = CONVOLUTION.fullmatch(call.layer.name)
+        if match and match[1] == point.name:
+            convolved = tf.cast(call.outputs[0], tf.float32)
+            variance = tf.math.reduce_variance(convolved)
+            branch = branch * tf.math.rsqrt(variance + EPSILON)
     return branch

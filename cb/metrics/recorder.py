@@ -54,8 +54,8 @@ class Recorder:
         layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
             or a list of them. `"all"` means the blocks of a model of the
             zoo, and for other models whatever layers with kernels take as
-            inputs, but for the data. `"branches"` is what the blocks of a
-            `bundle_resnet` add to their shortcuts, see
+            inputs, but for the data. `"branches"` is what residual blocks
+            of the zoo add to their shortcuts, see
             `cb.metrics.branches.branch_points`; these depend on each other,
             so that all examples are measured together.
         amplitude: `"layer"` for the kernels that the activations meet next,

@@ -119,8 +119,23 @@ def output_points(calls: list[Call], layers: Iterable[str]) -> list[Point]:
         for call in calls
         if call.layer.name in layers and call.outputs
     ]
+    return tensor_points(chosen, calls)
+
+
+def tensor_points(
+    named_tensors: Iterable[tuple[str, tf.Tensor]], calls: list[Call]
+) -> list[Point]:
+    """Return the points of some tensors of a trace.
+
+    Args:
+        named_tensors: Tuples of a name and a symbolic tensor.
+        calls: List of `Call` of the trace.
+
+    Returns:
+        List of `Point` in the same order.
+    """
     kernel_calls = [call for call in calls if has_kernels(call.layer)]
-    return _points(chosen, kernel_calls)
+    return _points(named_tensors, kernel_calls)
 
 
 def _points(named_tensors, kernel_calls: list[Call]) -> list[Point]:

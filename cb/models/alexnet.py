@@ -25,7 +25,7 @@ from cb.models.keskar import NORMALIZE
         train_transform=(
             "resize(256)",
             "random_crop(size=224)",
-            "random_flip",
+            "flip",
             NORMALIZE,
         ),
         eval_transform=("resize(256)", "center_crop(224)", NORMALIZE),

@@ -13,9 +13,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 NORMALIZE = f"normalize(mean={IMAGENET_MEAN}, std={IMAGENET_STD})"
 CIFAR_TRANSFORMS: dict[str, Any] = {
     "train_transform": (
-        "pad(size=4, value=127)",
-        "random_crop(size=32)",
-        "random_flip",
+        "pad_crop(4, mode='constant', value=127)",
+        "flip",
         NORMALIZE,
     ),
     "eval_transform": (NORMALIZE,),
@@ -32,8 +31,7 @@ CIFAR_TRANSFORMS: dict[str, Any] = {
         clip_norm=5.0,
         # The source also mirrors digits, which changes what they are.
         train_transform=(
-            "pad(size=2)",
-            "random_crop(size=28)",
+            "pad_crop(2, mode='constant')",
             "normalize(mean=0.5, std=0.5)",
         ),
         eval_transform=("normalize(mean=0.5, std=0.5)",),

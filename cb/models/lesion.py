@@ -19,11 +19,28 @@ def block_names(model: keras.Model) -> list[str]:
     return names
 
 
+def additions(model: keras.Model) -> dict[int, str]:
+    """Find the layers that add branches of residual blocks to shortcuts.
+
+    Args:
+        model: Functional Keras model.
+
+    Returns:
+        Dict of the number of a block, from 1, to the name of a layer.
+    """
+    return {
+        int(part[1]): layer.name
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Add)
+        and (part := PART.fullmatch(layer.name))
+    }
+
+
 def droppable(model: keras.Model) -> list[int]:
     """List the numbers, from 1, of the blocks that can be left out.
 
-    These are residual blocks, and others whose output has the shape of
-    their input.
+    These are residual blocks, and others with weights whose output has the
+    shape of their input.
 
     Args:
         model: Functional Keras model.
@@ -31,30 +48,30 @@ def droppable(model: keras.Model) -> list[int]:
     Returns:
         List of integers, empty if the model has no numbered blocks.
     """
-    known = {layer.name for layer in model.layers}
-    inputs: dict[int, keras.KerasTensor] = {}
+    parts: dict[int, list[keras.layers.Layer]] = {}
     for layer in model.layers:
-        part = PART.fullmatch(layer.name)
-        if part:
-            inputs.setdefault(int(part[1]), layer.input)
+        if part := PART.fullmatch(layer.name):
+            parts.setdefault(int(part[1]), []).append(layer)
+    residual = additions(model)
     return [
         number
         for number, name in enumerate(block_names(model), start=1)
-        if f"{name}_add" in known
-        or inputs[number].shape == model.get_layer(name).output.shape
+        if number in residual
+        or any(layer.weights for layer in parts[number])
+        and parts[number][0].input.shape == model.get_layer(name).output.shape
     ]
 
 
 def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
     """Leave out blocks; nothing of them is computed any more.
 
-    What is left of a residual block is the ReLU of its shortcut, and of
-    another block its input.
+    What is left of a residual block is its shortcut, and what follows the
+    addition; of another block its input.
 
     Args:
         model: Functional Keras model with layers named `block_1`,
-            `block_1_...` and so on, as `fnn`, `bundle_vgg` and
-            `bundle_resnet` have them.
+            `block_1_...` and so on, as `fnn`, `bundle_vgg`, `bundle_resnet`
+            and most residual models of the zoo have them.
         numbers: Integers, the blocks to leave out, from 1.
 
     Returns:
@@ -69,16 +86,16 @@ def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
             "Argument `lesion` must number blocks that can be left out, "
             f"{possible}. Received: lesion={tuple(numbers)}"
         )
-    known = {layer.name for layer in model.layers}
-    names = {f"block_{number}" for number in numbers}
-    additions = {f"{name}_add" for name in names} & known
-    plain = {name for name in names if f"{name}_add" not in known}
+    residual = additions(model)
+    added = {residual[number] for number in numbers if number in residual}
+    plain = set(numbers) - set(residual)
 
     def call(layer, *args, **kwargs):
-        if layer.name in additions:
-            return args[0][1]
+        if layer.name in added:
+            _, shortcut = args[0]
+            return shortcut
         part = PART.fullmatch(layer.name)
-        if part and f"block_{part[1]}" in plain:
+        if part and int(part[1]) in plain:
             return args[0]
         return layer(*args, **kwargs)
 

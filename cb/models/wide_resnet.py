@@ -7,6 +7,11 @@ from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 
+# Of bytes.
+NORMALIZE = (
+    "normalize(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), scale=255)"
+)
+
 
 @REGISTRY.register("wide_resnet")
 @recipes.trained_by(
@@ -22,14 +27,11 @@ from cb.models import recipes
         epochs=200,
         batch_size=100,
         train_transform=(
-            "pad(size=4, mode='reflect')",
-            "random_crop(size=32)",
-            "random_flip",
-            "normalize(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7))",
+            "pad_crop(4)",
+            "flip",
+            NORMALIZE,
         ),
-        eval_transform=(
-            "normalize(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7))",
-        ),
+        eval_transform=(NORMALIZE,),
     )
 )
 def wide_resnet(input_shape, num_classes, depth=28, width=2):

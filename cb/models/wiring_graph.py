@@ -42,9 +42,8 @@ def _recipe(graph="discrete"):
         epochs=160,
         batch_size=512,
         train_transform=(
-            "pad(size=4)",
-            "random_crop(size=32)",
-            "random_flip",
+            "pad_crop(4, mode='constant')",
+            "flip",
             "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))",
         ),
         eval_transform=(

@@ -1,5 +1,7 @@
 """Learning-rate schedules by name, made of Keras's own."""
 
+from collections.abc import Mapping
+
 import keras
 
 from cb.errors import InputError
@@ -107,6 +109,35 @@ def step(
     return keras.optimizers.schedules.PiecewiseConstantDecay(
         [boundary - 1 for boundary in boundaries],
         [learning_rate * factor**n for n in range(len(boundaries) + 1)],
+    )
+
+
+@REGISTRY.register("piecewise")
+def piecewise(
+    learning_rate: float, horizon: Horizon, factors: Mapping[int, float]
+):
+    """Multiply the learning rate by the factor of an epoch and those after.
+
+    Args:
+        learning_rate: Float.
+        horizon: `Horizon`, the length of the training.
+        factors: Dict of first epoch, ascending, to float. Before the first
+            epoch its factor holds too.
+
+    Returns:
+        A Keras learning-rate schedule.
+    """
+    epochs = list(factors) if isinstance(factors, Mapping) else []
+    if not epochs or epochs != sorted(epochs):
+        raise InputError(
+            "Argument `factors` must be a dict of epochs, ascending, to "
+            f"numbers. Received: factors={factors!r}"
+        )
+    boundaries = [horizon.steps(f"{epoch}ep", "factors") for epoch in epochs]
+    # Keras applies a value up to and including its boundary.
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [boundary - 1 for boundary in boundaries[1:]],
+        [learning_rate * factors[epoch] for epoch in epochs],
     )
 
 

@@ -104,8 +104,9 @@ class Lookahead(keras.optimizers.Optimizer):
             with keras.name_scope(self.name):
                 self.build(list(trainable_variables))
         before = tf.identity(ops.convert_to_tensor(self.iterations))
-        # Weights may have been loaded since this was built.
-        self._update_all(_begin, ops.equal(before, 0))
+        # Weights may have been loaded since this was built. The count of the
+        # optimizer may begin with later epochs; the one here is of its own.
+        self._update_all(_begin, ops.equal(self._iterations, 0))
         self.optimizer.apply(grads, trainable_variables)
         after = ops.convert_to_tensor(self.iterations)
         due = ops.logical_and(
@@ -113,6 +114,7 @@ class Lookahead(keras.optimizers.Optimizer):
             ops.equal(after % self.sync_period, 0),
         )
         self._update_all(self._synchronize, due)
+        self._iterations.assign_add(1)
 
     def scale_loss(self, loss):
         return self.optimizer.scale_loss(loss)

@@ -112,7 +112,7 @@ class PublishedSGD(GlobalClipping):
         if self.built:
             return
         super().build(variables)
-        self.velocities = self.add_optimizer_variables(variables, "velocity")
+        self.momentums = self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
@@ -120,7 +120,7 @@ class PublishedSGD(GlobalClipping):
         if self.weight_decay is not None and self._use_weight_decay(variable):
             decay = ops.cast(self._at_step(self.weight_decay), dtype)
             gradient = gradient + decay * ops.cast(variable, dtype)
-        velocity = self.velocities[self._get_variable_index(variable)]
+        velocity = self.momentums[self._get_variable_index(variable)]
         momentum = ops.cast(self._at_step(self.momentum), dtype)
         kept = ops.where(self._is_reset(), ops.zeros_like(momentum), momentum)
         new = kept * velocity + gradient

@@ -1,74 +1,89 @@
 """The optimizer that a regime describes."""
 
+from typing import Any
+
 import keras
 
 from cb.errors import InputError
-from cb.optimization.published_sgd import PublishedSGD
+from cb.optimization import optimizers
+from cb.optimization.large_batch import PerUpdate
 from cb.optimization.regimes import Regime
+from cb.optimization.succession import Later
+from cb.optimization.succession import Succession
+from cb.registry import Spec
+from cb.registry import parse_spec
+from cb.registry import unknown
 
 MOMENTUM_RESETS = ("renewal", "epoch")
+# What `sgd` is in the code of the sources.
+PUBLISHED = "published_sgd"
 
 
 def build(
     regime: Regime,
-    steps_per_epoch: int,
+    updates_per_epoch: int,
+    learning_rate=None,
     momentum_reset: str = "renewal",
-    **options,
-) -> PublishedSGD:
+    gradient_accumulation_steps: int | None = None,
+    global_clipnorm: float | None = None,
+) -> keras.optimizers.Optimizer:
     """Make the optimizer that follows a regime.
 
-    Its settings are functions of its step count, so nothing has to be called
-    at epochs and a resumed training goes on as it would have.
+    Its settings are functions of its step count, so a resumed training goes
+    on as it would have. `sgd` in a regime is `published_sgd`.
 
     Args:
-        regime: `Regime` whose optimizers are all `"sgd"`.
-        steps_per_epoch: Integer, batches in an epoch.
+        regime: `Regime` that names optimizers.
+        updates_per_epoch: Integer.
+        learning_rate: Float or Keras schedule of the updates; that of the
+            regime by default.
         momentum_reset: `"renewal"`, velocities are set to zero where the
             regime makes its optimizer anew; `"epoch"`, at every epoch, which
             is what the published code does with these regimes.
-        **options: Other arguments of `PublishedSGD`.
+        gradient_accumulation_steps: Integer, batches in an update.
+        global_clipnorm: Float, the largest norm of the whole gradient.
 
     Returns:
-        A `PublishedSGD`.
+        A Keras optimizer; a `Succession` if the regime has several rules.
 
     Raises:
-        InputError: If another optimizer is named, or `momentum_reset` is
-            wrong. Train the segments of such a regime one after the other.
+        InputError: If an optimizer cannot do what the regime says.
     """
-    others = {name for _, name in regime.values("optimizer")} - {"sgd"}
-    if others:
-        raise InputError(
-            "One optimizer can follow a regime only if all are 'sgd'. "
-            f"Received: {sorted(others)}"
-        )
-    if len(regime.values("nesterov", False)) > 1:
-        raise InputError(
-            "Setting `nesterov` of a regime must not change. "
-            f"Received: {regime.values('nesterov', False)}"
-        )
-    return PublishedSGD(
-        schedule(regime, "learning_rate", steps_per_epoch),
-        momentum=schedule(regime, "momentum", steps_per_epoch),
-        nesterov=regime.values("nesterov", False)[0][1],
-        weight_decay=schedule(regime, "weight_decay", steps_per_epoch),
-        momentum_reset=_resets(
-            regime,
-            steps_per_epoch,
-            momentum_reset,
-            options.get("gradient_accumulation_steps") or 1,
-        ),
-        **options,
-    )
+    if momentum_reset not in MOMENTUM_RESETS:
+        raise unknown("momentum reset", momentum_reset, MOMENTUM_RESETS)
+    if learning_rate is None:
+        learning_rate = schedule(regime, "learning_rate", updates_per_epoch)
+    made, starts = [], []
+    for epoch, segment in regime.segments():
+        start = epoch * updates_per_epoch
+        spec, given = _rule(segment, updates_per_epoch, momentum_reset)
+        given["learning_rate"] = learning_rate
+        if start and callable(learning_rate):
+            given["learning_rate"] = Later(learning_rate, start)
+        if gradient_accumulation_steps:
+            # Keras asks for the settings of a batch.
+            given = {
+                key: PerUpdate(value, gradient_accumulation_steps)
+                if callable(value)
+                else value
+                for key, value in given.items()
+            }
+        given["gradient_accumulation_steps"] = gradient_accumulation_steps
+        if global_clipnorm is not None:
+            given["global_clipnorm"] = global_clipnorm
+        made.append(optimizers.build(spec, **given))
+        starts.append(start)
+    return made[0] if len(made) == 1 else Succession(made, starts)
 
 
-def schedule(regime: Regime, key: str, steps_per_epoch: int):
-    """Return a setting of a regime as a function of the step.
+def schedule(regime: Regime, key: str, updates_per_epoch: int):
+    """Return a setting of a regime as a function of the updates done.
 
     Args:
         regime: `Regime`.
         key: `"learning_rate"`, `"momentum"` or `"weight_decay"`; a setting
             that the regime does not give is zero.
-        steps_per_epoch: Integer, batches in an epoch.
+        updates_per_epoch: Integer.
 
     Returns:
         A Keras schedule, or a float where nothing changes.
@@ -78,25 +93,49 @@ def schedule(regime: Regime, key: str, steps_per_epoch: int):
         return float(found[0][1])
     # Keras applies a value up to and including its boundary.
     return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [epoch * steps_per_epoch - 1 for epoch, _ in found[1:]],
+        [epoch * updates_per_epoch - 1 for epoch, _ in found[1:]],
         [float(value) for _, value in found],
     )
 
 
-def _resets(regime, steps_per_epoch, momentum_reset, accumulation):
-    """Return when velocities are set to zero, counted in updates."""
-    if momentum_reset not in MOMENTUM_RESETS:
+def _rule(
+    segment: Regime, updates_per_epoch: int, momentum_reset: str
+) -> tuple[Spec, dict[str, Any]]:
+    """Return which optimizer a segment has, and what it is given."""
+    spec = parse_spec(segment.at(0)["optimizer"])
+    if spec.name in ("sgd", PUBLISHED):
+        spec = Spec(PUBLISHED, spec.args, spec.kwargs)
+        settings = _of_published(segment, updates_per_epoch, momentum_reset)
+    elif momentum_reset == "epoch":
         raise InputError(
-            f"Argument `momentum_reset` must be one of {MOMENTUM_RESETS}. "
-            f"Received: momentum_reset={momentum_reset!r}"
+            "Argument `momentum_reset` must be 'renewal' for a regime of "
+            f"optimizer {spec.name!r}. Received: momentum_reset='epoch'"
         )
-    if steps_per_epoch % accumulation:
+    else:
+        settings = {
+            key: _constant(segment, key, spec.name)
+            for key in ("momentum", "nesterov", "weight_decay")
+            if segment.values(key) != [(0, None)]
+        }
+    # What the optimizer is given in its own words wins.
+    return spec, {k: v for k, v in settings.items() if k not in spec.kwargs}
+
+
+def _of_published(segment: Regime, updates_per_epoch: int, reset: str):
+    renewals = tuple(e * updates_per_epoch for e in segment.renewals())
+    return {
+        "momentum": schedule(segment, "momentum", updates_per_epoch),
+        "nesterov": _constant(segment, "nesterov", PUBLISHED) or False,
+        "weight_decay": schedule(segment, "weight_decay", updates_per_epoch),
+        "momentum_reset": updates_per_epoch if reset == "epoch" else renewals,
+    }
+
+
+def _constant(segment: Regime, key: str, name: str):
+    found = segment.values(key)
+    if len(found) > 1:
         raise InputError(
-            "Argument `gradient_accumulation_steps` must divide the "
-            f"{steps_per_epoch} batches of an epoch. "
-            f"Received: gradient_accumulation_steps={accumulation}"
+            f"Setting `{key}` of a regime must not change under optimizer "
+            f"{name!r}. Received: {found}"
         )
-    updates = steps_per_epoch // accumulation
-    if momentum_reset == "epoch":
-        return updates
-    return tuple(epoch * updates for epoch in regime.renewals()) or None
+    return found[0][1]

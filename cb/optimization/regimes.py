@@ -1,63 +1,19 @@
 """Regimes: what the optimizer is set to from which epoch on."""
 
+import contextlib
 import dataclasses
+import math
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
+
+import yaml
 
 from cb.errors import InputError
 from cb.registry import unknown
 
 KEYS = ("optimizer", "learning_rate", "momentum", "nesterov", "weight_decay")
 NUMBERS = ("learning_rate", "momentum", "weight_decay")
-START = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4}
-
-# As published; the learning rates belong to the reference batch.
-PUBLISHED: dict[str, dict[int, dict[str, Any]]] = {
-    "resnet44": {
-        0: {**START, "learning_rate": 0.1},
-        81: {"learning_rate": 0.01},
-        122: {"optimizer": "sgd", "learning_rate": 0.001},
-        164: {"learning_rate": 1e-4},
-    },
-    "wresnet16_4": {
-        0: {**START, "learning_rate": 0.1},
-        60: {"learning_rate": 0.02},
-        120: {"learning_rate": 0.004},
-        140: {"learning_rate": 1e-4},
-    },
-    "imagenet_resnet": {
-        0: {**START, "learning_rate": 0.1},
-        30: {"learning_rate": 0.01},
-        60: {"learning_rate": 0.001},
-        90: {"learning_rate": 1e-4},
-    },
-    "f1": {
-        0: {**START, "learning_rate": 0.1},
-        10: {"learning_rate": 0.01},
-        20: {"learning_rate": 0.001},
-        30: {"learning_rate": 1e-4},
-    },
-    # Published without momentum, and with a learning rate that rises.
-    "c1": {
-        0: {
-            "optimizer": "sgd",
-            "learning_rate": 0.001,
-            "momentum": 0.0,
-            "weight_decay": 5e-4,
-        },
-        60: {"learning_rate": 0.01},
-        120: {"learning_rate": 0.001},
-        180: {"learning_rate": 1e-4},
-    },
-    "alexnet": {
-        0: {**START, "learning_rate": 0.01, "weight_decay": 5e-4},
-        10: {"learning_rate": 0.005},
-        15: {"learning_rate": 0.001, "weight_decay": 0.0},
-        20: {"learning_rate": 5e-4},
-        25: {"learning_rate": 1e-4},
-    },
-}
-PUBLISHED["c3"] = PUBLISHED["c1"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +21,8 @@ class Regime:
     """Settings of an optimizer by epoch; they hold until they are changed.
 
     Naming an optimizer, even the same one, means a new one: its state is
-    lost and its settings are kept.
+    lost and its settings are kept. A regime that names none is about the
+    optimizer of the run.
 
     Args:
         phases: Tuple of pairs of an epoch, ascending from 0, and a dict with
@@ -87,12 +44,25 @@ class Regime:
         for epoch, settings in self.phases:
             for key, value in settings.items():
                 _check(epoch, key, value)
-        for key in ("optimizer", "learning_rate"):
-            if key not in self.phases[0][1]:
-                raise InputError(
-                    f"A regime must give `{key}` at epoch 0. "
-                    f"Received: {dict(self.phases[0][1])}"
-                )
+        if not self.phases[0][1].get("learning_rate"):
+            raise InputError(
+                "A regime must give a positive `learning_rate` at epoch 0. "
+                f"Received: {dict(self.phases[0][1])}"
+            )
+        others = {key for _, settings in self.phases for key in settings}
+        others.discard("learning_rate")
+        if others and "optimizer" not in self.phases[0][1]:
+            raise InputError(
+                "A regime must give `optimizer` at epoch 0, or nothing but "
+                f"learning rates. Received: {sorted(others)}"
+            )
+
+    def __str__(self) -> str:
+        """Write the regime as YAML on one line, which `from_yaml` reads."""
+        phases = {epoch: dict(changes) for epoch, changes in self.phases}
+        return yaml.safe_dump(
+            phases, default_flow_style=True, sort_keys=False, width=10**9
+        ).strip()
 
     def at(self, epoch: int) -> dict[str, Any]:
         """Return all settings that hold in an epoch, counted from 0."""
@@ -117,6 +87,16 @@ class Regime:
             )
         )
 
+    def starting_at(self, learning_rate: float) -> "Regime":
+        """Return the regime scaled to a first learning rate."""
+        first = self.phases[0][1]["learning_rate"]
+        if learning_rate == first:
+            return self
+        (start, settings), *later = self.scaled(learning_rate / first).phases
+        # Not off by a rounding, so that doing this again changes nothing.
+        settings = {**settings, "learning_rate": learning_rate}
+        return Regime(((start, settings), *later))
+
     def values(self, key: str, default=None) -> list[tuple[int, Any]]:
         """Return `(epoch, value)` wherever a setting changes, from 0 on."""
         found: list[tuple[int, Any]] = []
@@ -134,17 +114,41 @@ class Regime:
             if epoch and "optimizer" in changes
         ]
 
+    def without(self, *keys: str, start: int = 0) -> "Regime":
+        """Return the regime without some settings, from an epoch on."""
+        phases = []
+        for epoch, changes in self.phases:
+            dropped = keys if epoch >= start else ()
+            kept = {k: v for k, v in changes.items() if k not in dropped}
+            if kept or not epoch:
+                phases.append((epoch, kept))
+        return Regime(tuple(phases))
 
-def names() -> list[str]:
-    """Return the names of the published regimes."""
-    return sorted(PUBLISHED)
+    def segments(self) -> list[tuple[int, "Regime"]]:
+        """Cut the regime where another optimizer takes over.
 
-
-def published(name: str) -> Regime:
-    """Return a published regime by the name of its model."""
-    if name not in PUBLISHED:
-        raise unknown("regime", name, PUBLISHED)
-    return from_dict(PUBLISHED[name])
+        Returns:
+            List of pairs of an epoch and a `Regime` from there on, in which
+            epochs are counted from it.
+        """
+        starts = [epoch for epoch, _ in self.values("optimizer")]
+        ends = [*starts[1:], math.inf]
+        return [
+            (
+                start,
+                Regime(
+                    (
+                        (0, self.at(start)),
+                        *[
+                            (epoch - start, changes)
+                            for epoch, changes in self.phases
+                            if start < epoch < end
+                        ],
+                    )
+                ),
+            )
+            for start, end in zip(starts, ends, strict=True)
+        ]
 
 
 def from_yaml(text: str) -> Regime:
@@ -161,13 +165,12 @@ def from_yaml(text: str) -> Regime:
     Raises:
         InputError: If the text is no YAML or no regime.
     """
-    import yaml
-
     try:
-        return from_dict(yaml.safe_load(text))
+        phases = yaml.safe_load(text)
     except yaml.YAMLError as error:
         place = " ".join(str(error).split())
         raise InputError(f"The regime is not YAML: {place}") from error
+    return from_dict(phases)
 
 
 def from_dict(phases: Mapping[int, Mapping[str, Any]]) -> Regime:
@@ -183,7 +186,46 @@ def from_dict(phases: Mapping[int, Mapping[str, Any]]) -> Regime:
             "A regime must map epochs to settings, such as "
             f"{{0: {{'learning_rate': 0.1}}}}. Received: {phases!r}"
         )
-    return Regime(tuple(sorted(phases.items(), key=lambda phase: phase[0])))
+    return Regime(
+        tuple((epoch, _numbers(phases[epoch])) for epoch in sorted(phases))
+    )
+
+
+def from_function(
+    settings: Callable[[int], Mapping[str, Any]], epochs: int
+) -> Regime:
+    """Make a regime of a function.
+
+    Args:
+        settings: Function from an epoch to all settings that hold in it.
+        epochs: Integer, epochs to ask for; the last settings stay.
+
+    Returns:
+        A `Regime`; its optimizer is made anew only where it changes.
+    """
+    phases: dict[int, dict[str, Any]] = {}
+    before: Mapping[str, Any] = {}
+    for epoch in range(epochs):
+        now = settings(epoch)
+        changes = {
+            key: value
+            for key, value in now.items()
+            if key not in before or before[key] != value
+        }
+        if changes:
+            phases[epoch] = changes
+        before = now
+    return from_dict(phases)
+
+
+def _numbers(settings):
+    """Read `1e-4`, which YAML takes for a string."""
+    settings = dict(settings)
+    for key in set(NUMBERS) & set(settings):
+        if isinstance(settings[key], str):
+            with contextlib.suppress(ValueError):
+                settings[key] = float(settings[key])
+    return settings
 
 
 def _check(epoch, key, value) -> None:

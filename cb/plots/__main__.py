@@ -35,6 +35,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default="epoch",
         help="horizontal axis of the curves",
     )
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="draw nothing; print the epochs of one run as CSV, in the "
+        "columns of the published large-batch code",
+    )
     return parser.parse_args(arguments)
 
 
@@ -43,9 +49,18 @@ def main(arguments: list[str]) -> None:
     given = parse(arguments)
     # Drawing takes a second to import; `--help` and typos need it not.
     from cb.plots import report
+    from cb.plots import source_table
     from cb.plots.reading import read_runs
 
     runs = read_runs(given.runs)
+    if given.table:
+        if len(runs) > 1 or "loss" not in runs[0].series:
+            raise InputError(
+                "Argument `--table` needs one run with an epoch that is "
+                f"complete. Received: {given.runs}"
+            )
+        source_table.write(runs[0], sys.stdout)
+        return
     try:
         print(report.write(runs, pathlib.Path(given.output), given.x))
     except OSError as error:

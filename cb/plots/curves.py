@@ -164,8 +164,7 @@ def fit_distance(run: Run) -> tuple[LogFit, slice]:
     """
     steps, _, distances = run.series[DISTANCE]
     rates = run.series["learning_rate"]
-    known = np.searchsorted(rates.steps, steps)
-    plateau = first_plateau(rates.values[np.minimum(known, len(rates[0]) - 1)])
+    plateau = first_plateau(np.interp(steps, rates.steps, rates.values))
     return log_fit(steps[plateau], distances[plateau]), plateau
 
 

@@ -34,6 +34,7 @@ class RunDirectory:
         self.conflicts_file = self.path / "conflicting_layers.csv"
         self.lesion_file = self.path / "lesion.csv"
         self.summary_file = self.path / "summary.json"
+        self.published = self.path / "published"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.export = self.path / "export"

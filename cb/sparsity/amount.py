@@ -30,6 +30,13 @@ def parse_sparsity(value: Sparsity) -> float | dict[str, float]:
     return _fraction(value)
 
 
+def as_text(value: Sparsity) -> str:
+    """Write a sparsity as it stands on the command line."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={part}" for key, part in value.items())
+    return str(value)
+
+
 def _fraction(value) -> float:
     try:
         number = float(value)

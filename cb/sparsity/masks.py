@@ -27,6 +27,7 @@ def keep_top(
     Raises:
         ValueError: If `count` is out of range or a score is NaN.
     """
+    scores = np.ascontiguousarray(scores)
     eligible = scores.size if where is None else int(np.count_nonzero(where))
     if not 0 <= count <= eligible:
         raise ValueError(
@@ -59,16 +60,20 @@ def _highest(count, scores, where, eligible):
         raise ValueError("Argument `scores` must not hold NaN.")
     if scores.size > 4 * SAMPLE:
         low, high = _bracket(count / eligible, scores, where)
-        above, inside = scores > high, scores >= low
+        above, between = scores > high, scores > low
         if where is not None:
             above &= where
-            inside &= where
+            between &= where
+        between ^= above
         left = count - int(np.count_nonzero(above))
-        inside ^= above
-        if 0 < left <= int(np.count_nonzero(inside)):
-            if low == high:
-                return low
-            return _partitioned(scores[inside], left)
+        number = int(np.count_nonzero(between))
+        if 0 < left <= number:
+            return _partitioned(scores[between], left)
+        equal = scores == low
+        if where is not None:
+            equal &= where
+        if 0 < left <= number + int(np.count_nonzero(equal)):
+            return low
     if where is None:
         return _partitioned(scores.reshape(-1).copy(), count)
     return _partitioned(scores[where], count)
@@ -179,16 +184,21 @@ def choose_positions(
         ValueError: If there are fewer.
     """
     flat = where.reshape(-1)
-    if 8 * count > flat.size or 2 * np.count_nonzero(flat) < flat.size:
+    eligible = int(np.count_nonzero(flat))
+    if 8 * count > flat.size or 2 * eligible < flat.size:
         positions = np.flatnonzero(flat)
         return random.choice(positions, count, replace=False, shuffle=False)
     # Draws that may not be chosen, or were before, are drawn again.
     found = np.empty(0, np.int64)
+    turn = np.empty(flat.size, np.int64)
     while found.size < count:
-        draws = random.integers(flat.size, size=2 * (count - found.size) + 8)
+        wanted = 1.2 * (count - found.size) * flat.size / eligible
+        draws = random.integers(flat.size, size=int(wanted) + 8)
         draws = np.concatenate([found, draws[flat[draws]]])
-        _, first = np.unique(draws, return_index=True)
-        found = draws[np.sort(first)[:count]]
+        turns = np.arange(draws.size)
+        # Backwards, so that the first draw of a position is what is left.
+        turn[draws[::-1]] = turns[::-1]
+        found = draws[turn[draws] == turns][:count]
     return found
 
 

@@ -6,6 +6,10 @@ from typing import NamedTuple
 import yaml
 
 from cb.errors import InputError
+from cb.registry import Spec
+from cb.registry import accepted
+from cb.registry import parse_spec
+from cb.sparsity.reallocation import REGISTRY
 
 KEYS = {
     "lr_schedule": "learning_rate",
@@ -68,6 +72,48 @@ def parse(text: str) -> ScheduleFile:
             )
         values["period"][epoch] = int(period)
     return ScheduleFile(**values)
+
+
+def settings(
+    schedule: ScheduleFile, learning_rate: float | None, reallocation: str
+) -> dict[str, Any]:
+    """Return the fields of a configuration that a schedule file decides.
+
+    Args:
+        schedule: A `ScheduleFile`.
+        learning_rate: Float, the highest learning rate, or `None` for the
+            one in the file.
+        reallocation: Spec of the algorithm. What it says itself holds.
+
+    Returns:
+        Dict of field name to value. Of period and temperature, what the
+        algorithm knows is used.
+
+    Raises:
+        InputError: If the algorithm is unknown or no learning rate is more
+            than zero.
+    """
+    spec = parse_spec(reallocation)
+    known = accepted(REGISTRY.get(spec.name))
+    for keyword, values in (
+        ("every", schedule.period),
+        ("temperature", schedule.temperature),
+    ):
+        if values and keyword in known:
+            spec.kwargs.setdefault(keyword, values)
+    fields: dict[str, Any] = {"reallocation": str(spec)}
+    if schedule.learning_rate:
+        highest = max(schedule.learning_rate.values())
+        if highest == 0.0:
+            raise InputError(
+                "A schedule file must have a learning rate above zero. "
+                f"Received: {schedule.learning_rate}"
+            )
+        factors = {e: v / highest for e, v in schedule.learning_rate.items()}
+        rates = Spec("piecewise", (), {"factors": factors})
+        fields["learning_rate_schedule"] = str(rates)
+        fields["learning_rate"] = learning_rate or highest
+    return fields
 
 
 def _entries(key: str, items: Any) -> dict[int, Any]:

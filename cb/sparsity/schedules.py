@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -156,6 +157,55 @@ class Period(NamedTuple):
             (max(first, self.start, 1), min(limit, self.end), every)
             for (first, every), limit in zip(spans, limits, strict=True)
         ]
+
+
+class DueSteps:
+    """Follows a counter of steps and tells which of them become due.
+
+    Reading the counter of an optimizer costs as much as small layers do, so
+    it is read only when enough batches are done for a step to be due. A
+    batch may make no step, or several batches one; never the reverse.
+
+    Args:
+        period: `Period`, or `None` if no step is ever due.
+        read: Callable without arguments that returns the steps done so far.
+
+    Attributes:
+        step: Integer, what was read last.
+        next: Integer, the first due step after it, or `None`.
+    """
+
+    def __init__(self, period: Period | None, read: Callable[[], int]):
+        self._period = period
+        self._read = read
+        self._start()
+
+    def begin_batches(self, number: int = 1) -> None:
+        """Note that `number` batches are about to be trained on."""
+        self._unread += number
+
+    def within(self, batches: int) -> bool:
+        """Tell whether a step may be due after so many batches from here."""
+        if self.next is None:
+            return False
+        return self._unread + batches >= self.next - self.step
+
+    def crossed(self) -> int | None:
+        """Return the latest step that has become due, or `None`."""
+        return self.catch_up() if self.within(0) else None
+
+    def catch_up(self) -> int | None:
+        """Return the same, after reading the counter in any case."""
+        previous = self.step
+        self._start()
+        if self._period is None:
+            return None
+        return self._period.due(previous, self.step)
+
+    def _start(self) -> None:
+        self.step = self._read()
+        self.next = self._period and self._period.next(self.step)
+        self._unread = 0
 
 
 def piecewise(values: Mapping[int, float] | float, epoch: int) -> float:

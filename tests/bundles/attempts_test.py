@@ -19,6 +19,7 @@ def attempt(**kwargs):
         "entropies": {"block_1": 0.5},
         "checks": 1,
         "parameters": 10,
+        "flops": 20,
         "steps": 4,
         "seconds": 1.0,
         "step_seconds": None,

@@ -36,7 +36,7 @@ def builder(dead=(), seed=0, learning_rate=0.01):
                 layer.kernel.assign(np.zeros(layer.kernel.shape))
                 layer.bias.assign(np.full(8, -1.0))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(learning_rate), loss)
+        model.compile(keras.optimizers.SGD(learning_rate, 0.1), loss)
         return model
 
     return build
@@ -148,6 +148,8 @@ def test_restarts_end_with_an_architecture_that_trains():
     assert last.results == {"a": 0.5}
     assert (first.steps, last.steps) == (4, 12)
     assert first.parameters - last.parameters == 3 * 72
+    # Multiplications and additions of the kernels, and the biases.
+    assert first.flops - last.flops >= 3 * (2 * 64 + 8)
     assert first.seconds > 0 and last.step_seconds > 0
     assert tuning.model.count_params() == last.parameters
 
@@ -263,6 +265,11 @@ def test_controls_are_trained_at_the_end_and_kept(tmp_path):
     assert tuning.model.count_params() == tuning.attempts[1].parameters
     again = tune(builder({"block_3"}), (4,), **arguments)
     assert again.attempts == tuning.attempts
+
+
+def test_nothing_removed_needs_no_control():
+    tuning = tune(builder(), (2,), controls=("full", "random"))
+    assert [attempt.kind for attempt in tuning.attempts] == ["tune"]
 
 
 def test_unknown_controls_are_refused():

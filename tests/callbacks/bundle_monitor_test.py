@@ -79,18 +79,44 @@ def test_training_goes_on_as_without_it():
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_learning_rate_is_the_current_one_unless_given():
+def test_the_learning_rate_is_the_highest_so_far_unless_given():
     # With steps of no size all examples end up in one bundle.
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [4], [0.1, 0.0]
     )
     model = compiled()
     model.compile(keras.optimizers.SGD(schedule), model.loss)
-    current, fixed = monitor(), monitor(learning_rate=0.1)
-    model.fit(*data(), 16, 2, verbose=0, callbacks=[current, fixed])
-    assert current.measurements[1][0].bundles == 1
-    assert current.measurements[0][0].bundles > 1
-    assert fixed.measurements[1][0].bundles > 1
+    rates = ("highest", 0.1, "current")
+    monitors = [monitor(learning_rate=rate) for rate in rates]
+    default = monitor()
+    model.fit(*data(), 16, 2, verbose=0, callbacks=[default, *monitors])
+    highest, fixed, current = (one.measurements for one in monitors)
+    assert default.measurements == highest == fixed
+    assert current[0] == fixed[0]
+    assert fixed[1][0].bundles > 1
+    assert current[1][0].bundles == 1
+
+
+def test_a_learning_rate_that_was_always_zero_is_refused():
+    model = compiled()
+    model.optimizer.learning_rate = 0.0
+    with pytest.raises(InputError, match="`learning_rate` must be positive"):
+        fit(model, monitor())
+
+
+def test_the_highest_learning_rate_outlives_a_restart():
+    first, second = monitor(), monitor()
+    fit(compiled(), first)
+    second.set_state(first.get_state())
+    model = compiled()
+    model.optimizer.learning_rate = 1e-9
+    fit(model, second)
+    lost = monitor()
+    model = compiled()
+    model.optimizer.learning_rate = 1e-9
+    fit(model, lost)
+    assert second.measurements[-1][0].bundles > 1
+    assert lost.measurements[-1][0].bundles == 1
 
 
 def test_the_file_has_one_number_a_row(tmp_path):

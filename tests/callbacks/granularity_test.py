@@ -39,7 +39,11 @@ def trained(granularity, algorithm):
 
 @pytest.mark.parametrize(
     "algorithm",
-    [f"{name}(every=4, drop_fraction=0.9)" for name in ("set", "rigl")],
+    [
+        "set(every=4, drop_fraction=0.9)",
+        "rigl(every=4, drop_fraction=0.9)",
+        "dynamic_sparse(every=4, regrow='within', threshold=0.1)",
+    ],
 )
 def test_slices_stay_whole_and_their_number_exact(algorithm):
     model, before = trained("slice", algorithm)

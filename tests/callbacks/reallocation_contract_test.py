@@ -86,6 +86,26 @@ def test_counts_and_zeros_after_training(
 
 
 @pytest.mark.parametrize("name", reallocation.names())
+def test_low_precision_keeps_counts_and_zeros(
+    name, build_model, batches, compile_model
+):
+    model = compile_model(build_model(dtype="float16"), sgd())
+    kernels = masked_kernels(model)
+    start = sum(np.count_nonzero(read(kernel.mask)) for kernel in kernels)
+    callback = callback_for(name, batches)
+    fit(model, batches(5), callback, last=1)
+    masks = [read(kernel.mask) != 0 for kernel in kernels]
+    if callback.algorithm.keeps_count:
+        assert sum(mask.sum() for mask in masks) == start
+    for kernel, mask in zip(kernels, masks, strict=True):
+        weights = read(kernel.weight)
+        assert weights.dtype == np.float16
+        assert np.isfinite(weights).all()
+        if callback.algorithm.zero_inactive:
+            assert not weights[~mask].any()
+
+
+@pytest.mark.parametrize("name", reallocation.names())
 def test_a_resumed_training_has_the_same_bits(
     name, build_model, batches, compile_model
 ):

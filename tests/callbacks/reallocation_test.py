@@ -6,14 +6,12 @@ from typing import ClassVar
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import cb
 from cb.callbacks.slots import slots
 from cb.layers.masked import masked_kernels
 from cb.sparsity import masks as mask_verbs
 from cb.sparsity import seeds
-from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.schedules import Period
 from cb.variables import read
@@ -223,6 +221,37 @@ def test_dropped_and_grown_weights_and_slots_are_zero(
     assert min(checked) > 0.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Sevens(Shuffler):
+    """Lets what grows start at seven."""
+
+    def values(self, layers, masks, state, *, seed):
+        return {
+            key: np.where(masks[key] & ~layer.mask, 7.0, layer.weights)
+            for key, layer in layers.items()
+        }
+
+
+def test_grown_weights_start_with_the_values_of_the_algorithm(
+    strategy, build_model, batches, compile_model
+):
+    with strategy.scope():
+        model = compile_model(build_model(), sgd())
+    checked = []
+
+    def check(step, changes):
+        for change in changes:
+            weights = read(change.kernel.weight)
+            grown = change.after & ~change.before
+            assert np.all(weights[grown] == 7.0)
+            assert not weights[~change.after].any()
+            checked.append(weights[change.before & change.after])
+
+    fit(model, batches(4), Sevens(), on_event=check)
+    assert len(checked) == 4
+    assert np.abs(np.concatenate(checked)).max() > 0.0
+
+
 @pytest.mark.parametrize(
     "dtype", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
 )
@@ -283,165 +312,6 @@ def test_a_layer_of_one_weight_and_a_full_layer(batches, compile_model):
 
 
 @dataclasses.dataclass(frozen=True)
-class Through(Recorder):
-    """Trains all weights and keeps what they become."""
-
-    straight_through: ClassVar[bool] = True
-    zero_inactive: ClassVar[bool] = False
-
-
-@dataclasses.dataclass(frozen=True)
-class ThroughZero(Recorder):
-    """Gives the optimizer all gradients, but keeps inactive weights zero."""
-
-    straight_through: ClassVar[bool] = True
-    needs_momentum: ClassVar[bool] = True
-
-    def update(self, layers, state, *, event, seed):
-        self.seen.append([layer.momentum for layer in layers.values()])
-        return super().update(layers, state, event=event, seed=seed)
-
-
-@dataclasses.dataclass(frozen=True)
-class Half(Through):
-    """Trains active weights and the first row of the inactive ones."""
-
-    def init(self, layers):
-        rows = {key: layer.mask.copy() for key, layer in layers.items()}
-        for row in rows.values():
-            row[0] = True
-        return rows
-
-    def backward(self, state):
-        return dict(state)
-
-
-def dense_step(model, batch, rate):
-    """Step all raw kernels down the gradient of the effective ones."""
-    plain = cb.strip(model)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    kernels = [layer.kernel for layer in plain.layers if layer.weights]
-    with tf.GradientTape() as tape:
-        value = loss(batch[1], plain(batch[0]))
-    gradients = tape.gradient(value, [kernel.value for kernel in kernels])
-    return [
-        read(k.weight) - rate * g.numpy()
-        for k, g in zip(masked_kernels(model), gradients, strict=True)
-    ]
-
-
-def test_straight_through_training_moves_all_weights(
-    build_model, batches, compile_model
-):
-    model = compile_model(build_model(), keras.optimizers.SGD(0.1))
-    expected = dense_step(model, next(iter(batches(1))), 0.1)
-    fit(model, batches(1), Through())
-    for kernel, values in zip(masked_kernels(model), expected, strict=True):
-        np.testing.assert_allclose(
-            read(kernel.weight), values, rtol=1e-5, atol=1e-7
-        )
-
-
-def test_only_the_backward_set_trains(build_model, batches, compile_model):
-    model = compile_model(build_model(), keras.optimizers.SGD(0.1))
-    start = [read(kernel.weight) for kernel in masked_kernels(model)]
-    expected = dense_step(model, next(iter(batches(1))), 0.1)
-    fit(model, batches(1), Half())
-    for kernel, old, values in zip(
-        masked_kernels(model), start, expected, strict=True
-    ):
-        trains = read(kernel.mask) != 0
-        trains[0] = True
-        np.testing.assert_allclose(
-            read(kernel.weight),
-            np.where(trains, values, old),
-            rtol=1e-5,
-            atol=1e-7,
-        )
-        np.testing.assert_array_equal(
-            read(kernel.weight)[~trains], old[~trains]
-        )
-
-
-def test_momentum_is_dense_while_weights_are_zero(
-    strategy, build_model, batches, compile_model
-):
-    with strategy.scope():
-        model = compile_model(build_model(), sgd())
-    expected = dense_step(model, next(iter(batches(1))), 1.0)
-    kernels = masked_kernels(model)
-    start = [read(k.weight) for k in kernels]
-    algorithm = ThroughZero(every=1)
-    fit(model, batches(1), algorithm)
-    momentum = algorithm.seen[1]
-    for kernel, seen, values, old in zip(
-        kernels, momentum, expected, start, strict=True
-    ):
-        inactive = read(kernel.mask) == 0
-        assert not read(kernel.weight)[inactive].any()
-        assert read(kernel.weight)[~inactive].all()
-        # The velocity of Keras holds the learning rate.
-        np.testing.assert_allclose(
-            seen, 0.1 * (values - old), rtol=1e-4, atol=1e-7
-        )
-
-
-def test_the_training_step_is_as_before_afterwards(
-    build_model, batches, compile_model
-):
-    model = compile_model(build_model(), keras.optimizers.SGD(0.1))
-    fit(model, batches(1), Half())
-    before = [read(kernel.weight) for kernel in masked_kernels(model)]
-    model.fit(batches(1), verbose=0, shuffle=False)
-    for kernel, old in zip(masked_kernels(model), before, strict=True):
-        inactive = read(kernel.mask) == 0
-        np.testing.assert_array_equal(
-            read(kernel.weight)[inactive], old[inactive]
-        )
-        assert (read(kernel.weight)[~inactive] != old[~inactive]).any()
-
-
-def test_constraints_are_kept_and_given_back(
-    build_model, batches, compile_model
-):
-    model = compile_model(build_model(), sgd())
-    constraint = keras.constraints.MaxNorm(0.01)
-    kernel = masked_kernels(model)[0]
-    kernel.weight.constraint = constraint
-    fit(model, batches(1), ThroughZero())
-    assert kernel.weight.constraint is constraint
-    norms = np.linalg.norm(read(kernel.weight), axis=0)
-    assert np.all(norms < 0.01 + 1e-6)
-    assert norms.max() > 0.009
-
-
-@dataclasses.dataclass(frozen=True)
-class Penalized(Through):
-    """Pulls on active and inactive weights."""
-
-    def penalties(self, layers):
-        return dict.fromkeys(layers, Penalty(0.25, 0.5, 2.0))
-
-
-def test_penalties_are_added_to_the_gradient(
-    strategy, build_model, batches, compile_model
-):
-    with strategy.scope():
-        model = compile_model(build_model(), keras.optimizers.SGD(0.1))
-    expected = dense_step(model, next(iter(batches(1))), 0.1)
-    start = [read(kernel.weight) for kernel in masked_kernels(model)]
-    fit(model, batches(1), Penalized())
-    for kernel, old, values in zip(
-        masked_kernels(model), start, expected, strict=True
-    ):
-        active = read(kernel.mask) != 0
-        pull = np.where(active, 0.5 * old + 0.25 * np.sign(old), 2.0 * old)
-        np.testing.assert_allclose(
-            read(kernel.weight), values - 0.1 * pull, rtol=1e-4, atol=1e-6
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class Everywhere(Recorder):
     """Acts after every step."""
 
@@ -453,7 +323,6 @@ class Everywhere(Recorder):
     [
         ("rigl", {}, "needs gradients"),
         (Everywhere(), {"steps_per_execution": 2}, "after every step"),
-        (ThroughZero(), {}, "keeps no momentum"),
     ],
 )
 def test_misuse_is_refused(
@@ -462,15 +331,6 @@ def test_misuse_is_refused(
     model = compile_model(build_model(), keras.optimizers.SGD(), **compiled)
     with pytest.raises(ValueError, match=message):
         fit(model, batches(), algorithm)
-
-
-def test_averages_of_inactive_weights_are_refused(
-    build_model, batches, compile_model
-):
-    optimizer = keras.optimizers.SGD(momentum=0.9, use_ema=True)
-    model = compile_model(build_model(), optimizer)
-    with pytest.raises(ValueError, match="use_ema=True"):
-        fit(model, batches(), ThroughZero())
 
 
 def test_a_dense_model_is_refused(build_model, batches, compile_model):

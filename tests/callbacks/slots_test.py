@@ -9,6 +9,7 @@ from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
 from cb.layers.masked import masked_kernels
+from cb.optimization.published_sgd import PublishedSGD
 from cb.variables import read
 
 SGD = keras.optimizers.SGD
@@ -36,6 +37,7 @@ OPTIMIZERS = {
     "adagrad": lambda: keras.optimizers.Adagrad(0.1),
     "ftrl": lambda: keras.optimizers.Ftrl(0.1),
     "schedule_free": lambda: keras.optimizers.ScheduleFreeAdamW(0.1),
+    "published": lambda: PublishedSGD(0.1),
     "scaled": lambda: keras.optimizers.LossScaleOptimizer(
         SGD(0.1, momentum=0.9, clipnorm=0.1), initial_scale=8.0
     ),
@@ -160,7 +162,8 @@ def test_an_optimizer_with_shared_state_is_refused_by_name(build_model):
 
 
 @pytest.mark.parametrize(
-    "name", ["momentum", "nesterov", "adam", "adamax", "lion", "decay"]
+    "name",
+    ["momentum", "nesterov", "adam", "adamax", "lion", "decay", "published"],
 )
 def test_momentum_ranks_as_the_smoothed_gradient(
     name, build_model, compile_model

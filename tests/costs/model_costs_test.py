@@ -228,13 +228,24 @@ def test_what_is_not_known_is_named():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16"])
 def test_counts_do_not_depend_on_the_type(dtype):
-    parts = [layers.Conv2D(3, 2, dtype=dtype), layers.Dense(2, dtype=dtype)]
+    # Few random numbers of a small type are zero, but some are.
+    options = {"dtype": dtype, "kernel_initializer": "ones"}
+    parts = [layers.Conv2D(3, 2, **options), layers.Dense(2, **options)]
     model = sequential(*parts, shape=(4, 4, 1))
     weights = 4 * 3 + 3 * 2
     found = costs(model)
     assert found.macs == 9 * 4 * 3 + 9 * 3 * 2
     item = 4 if dtype == "mixed_float16" else 2
     assert found.weights.dense_bytes == item * (weights + 5)
+
+
+def test_quantized_and_frozen_kernels():
+    layer = layers.Dense(4, kernel_initializer="ones")
+    model = sequential(layer, layers.Dense(2, trainable=False), shape=(3,))
+    layer.quantize("int8")
+    found = costs(model)
+    assert found.macs == found.weights.kernels == 12 + 8
+    assert found.weights.biases == 6
 
 
 def test_models_of_any_size_need_a_shape():

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from cb import datasets
-from cb.datasets.augmentation import uniform
+from cb.datasets.augmentation.randomness import uniform
 from cb.datasets.pipeline import TrainingBatches
 from cb.datasets.pipeline import evaluation_batches
 from cb.datasets.source import Examples
-from cb.datasets.source import hold_out
+from cb.datasets.splits import hold_out
 from cb.errors import InputError
 
 

@@ -84,6 +84,7 @@ def test_a_block_of_several_layers_goes_as_a_whole(images):
         ("fnn(blocks=4, width=5)", (6,), [2, 3, 4]),
         ("bundle_vgg(blocks=(2, 2, 1, 0))", (16, 16, 3), [1, 2, 4]),
         ("bundle_resnet(blocks=(1, 2, 0, 0))", (16, 16, 3), [1, 2, 3]),
+        ("wide_resnet(depth=10, width=0.25)", (8, 8, 3), [1, 2, 3]),
         ("mlp(units=(8, 8))", (6,), []),
     ],
 )
@@ -92,6 +93,17 @@ def test_what_changes_the_shape_without_a_shortcut_stays(spec, shape, possible):
     assert droppable(model) == possible
     with pytest.raises(InputError, match="blocks that can be left out"):
         drop_blocks(model, [0])
+
+
+def test_a_block_that_ends_in_its_addition_leaves_the_shortcut(images):
+    model = models.build("wide_resnet(depth=16, width=0.5)", (16, 16, 3), 4)
+    lesioned = drop_blocks(model, [1, 2])
+    names = ["block_1_shortcut", "block_3_norm_1"]
+    found, expected = (outputs_of(m, names, images) for m in (lesioned, model))
+    np.testing.assert_array_equal(found[0], expected[0])
+    layer = model.get_layer("block_3_norm_1")
+    np.testing.assert_array_equal(found[1], layer(expected[0]))
+    assert "block_1_conv_1" not in layer_names(lesioned)
 
 
 def test_predictions_go_on_from_the_blocks_that_stay(model, images):

@@ -28,6 +28,10 @@ def at(spec, step):
         ("linear(final=0.25, end='5ep')", {50: 0.1, 90: 0.1}),
         ("step", {0: 0.4, 49: 0.4, 50: 0.04, 74: 0.04, 75: 0.004}),
         ("step(at=('3ep',), factor=0.5)", {29: 0.4, 30: 0.2}),
+        (
+            "piecewise(factors={0: 0.0, 1: 1.0, 6: 0.2})",
+            {0: 0.0, 9: 0.0, 10: 0.4, 59: 0.4, 60: 0.08, 99: 0.08},
+        ),
         ("exponential(rate=0.5)", {0: 0.4, 10: 0.2, 15: 0.2 / math.sqrt(2)}),
         ("exponential(rate=0.5, staircase=True)", {19: 0.2, 20: 0.1}),
     ],
@@ -38,7 +42,13 @@ def test_follows_its_formula(spec, expected):
 
 
 @pytest.mark.parametrize(
-    "spec", ["step(at=(0.75, 0.5))", "cosine(warmup=60, end=0.5)"]
+    "spec",
+    [
+        "step(at=(0.75, 0.5))",
+        "cosine(warmup=60, end=0.5)",
+        "piecewise(factors={6: 0.1, 0: 1.0})",
+        "piecewise(factors={})",
+    ],
 )
 def test_refuses_times_in_the_wrong_order(spec):
     with pytest.raises(InputError, match="Argument"):

@@ -223,6 +223,24 @@ def test_lookahead_counts_updates_under_accumulation():
         np.testing.assert_allclose(weight, [expected], rtol=1e-6)
 
 
+def test_lookahead_begins_in_later_epochs_too():
+    first = train(Lookahead("sgd", 2, 0.5, learning_rate=0.1), 3)
+    later = Lookahead("sgd", 2, 0.5, learning_rate=0.1)
+    later.build(weights := variables())
+    # As a training does that starts with a later epoch.
+    later.optimizer.iterations.assign(100)
+    train(later, 3, weights)
+    for one, other in zip(first, weights, strict=True):
+        np.testing.assert_allclose(one, other)
+
+
+def test_lookahead_of_what_moves_inactive_weights_is_refused():
+    optimizer = Lookahead(keras.optimizers.Muon(0.1))
+    optimizer.build(weights := variables())
+    with pytest.raises(InputError, match="Optimizer Muon cannot train masked"):
+        slots(optimizer, weights[:1])
+
+
 def test_lookahead_begins_from_weights_loaded_after_build():
     optimizer = Lookahead(keras.optimizers.SGD(0.1), 1, 0.5)
     weight = keras.Variable([1.0])

@@ -32,7 +32,10 @@ def distance_rows():
     for step in (1, 2, 4, 8, 16, 32, 64, 128, 192):
         reached = min(step, DROP * UPDATES - 1)
         distance = INTERCEPT + SLOPE * np.log(reached)
-        yield step, -(-step // UPDATES), "weight_distance", distance
+        epoch = -(-step // UPDATES)
+        yield step, epoch, "weight_distance", distance
+        yield step, epoch, "weight_distance/stem", distance / 2
+        yield step, epoch, "weight_distance/logits", distance / 4
 
 
 @pytest.fixture

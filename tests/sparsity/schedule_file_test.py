@@ -3,8 +3,11 @@
 import pytest
 
 from cb.errors import InputError
+from cb.optimization import learning_rates
+from cb.registry import parse_spec
 from cb.sparsity import schedule_file
 from cb.sparsity import schedules
+from cb.sparsity.schedules import Horizon
 
 WIDE = """
 lr_schedule:
@@ -24,6 +27,9 @@ DeepR_temperature_schedule:
   - 140: 1.0e-15
 """
 
+PERIOD = {0: 100, 25: 200, 80: 400, 140: 800}
+TEMPERATURE = {0: 1e-5, 25: 1e-8, 80: 1e-12, 140: 1e-15}
+
 
 # Epoch 100 has learning rate .02, period 400 and temperature 1e-12.
 def test_the_worked_example():
@@ -33,9 +39,53 @@ def test_the_worked_example():
         400,
         1e-12,
     ]
-    assert parsed.period == {0: 100, 25: 200, 80: 400, 140: 800}
+    assert parsed.period == PERIOD
     # Without a dot, YAML takes this for a string.
     assert parsed.temperature[25] == 1e-8
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("static", {}),
+        ("set(drop_fraction=0.138)", {"every": PERIOD}),
+        ("set(every=50)", {"every": 50}),
+        ("deep_rewiring", {"temperature": TEMPERATURE}),
+    ],
+)
+def test_an_algorithm_is_told_what_it_knows(spec, expected):
+    parsed = schedule_file.parse(WIDE)
+    fields = schedule_file.settings(parsed, None, spec)
+    told = parse_spec(fields["reallocation"]).kwargs
+    assert {key: told[key] for key in expected} == expected
+    assert set(told) == set(expected) | set(parse_spec(spec).kwargs)
+
+
+@pytest.mark.parametrize(("given", "highest"), [(None, 0.1), (0.5, 0.5)])
+def test_the_learning_rates_become_a_schedule(given, highest):
+    parsed = schedule_file.parse(WIDE)
+    fields = schedule_file.settings(parsed, given, "static")
+    assert fields["learning_rate"] == highest
+    schedule = learning_rates.build(
+        fields["learning_rate_schedule"],
+        learning_rate=highest,
+        horizon=Horizon(2000, 10),
+    )
+    seen = [float(schedule(10 * epoch)) for epoch in (0, 59, 60, 120, 160)]
+    expected = [0.1, 0.1, 0.02, 0.004, 0.0008]
+    assert seen == pytest.approx([10 * highest * v for v in expected])
+
+
+def test_a_training_without_learning_rates_keeps_its_own():
+    parsed = schedule_file.parse("rewire_period_schedule: [{0: 100}]")
+    fields = schedule_file.settings(parsed, None, "set")
+    assert set(fields) == {"reallocation"}
+
+
+def test_learning_rates_of_nothing_are_refused():
+    parsed = schedule_file.parse("lr_schedule: [{0: 0.0}]")
+    with pytest.raises(InputError, match="above zero"):
+        schedule_file.settings(parsed, None, "set")
 
 
 def test_a_schedule_may_be_missing():

@@ -161,6 +161,44 @@ def test_grids(period, expected):
         assert period.count(step) == len(expected) - len(later)
 
 
+@pytest.mark.parametrize("batches", [1, 3])
+@pytest.mark.parametrize("slow", [False, True])
+def test_due_steps_are_told_once_and_read_seldom(batches, slow):
+    """Batches may make fewer steps than there are, as on overflow."""
+    done, reads, told = [0], [], []
+
+    def read():
+        reads.append(done[0])
+        return done[0]
+
+    steps = schedules.DueSteps(Period(10, 1, 100), read)
+    for number in range(0, 150, batches):
+        asked_at = done[0]
+        if (due := steps.crossed()) is not None:
+            told.append((due, done[0]))
+        steps.begin_batches(batches)
+        done[0] += 0 if slow and number % 4 == 1 else batches
+    expected = range(10, min(asked_at, 100) + 1, 10)
+    assert [due for due, _ in told] == list(expected)
+    assert all(0 <= step - due < batches for due, step in told)
+    assert len(reads) < 70
+
+
+def test_nothing_is_due_without_a_period():
+    steps = schedules.DueSteps(None, lambda: 7)
+    steps.begin_batches(1000)
+    assert steps.crossed() is None
+    assert steps.catch_up() is None
+    assert not steps.within(1)
+
+
+def test_within_looks_ahead_of_the_batches_begun():
+    steps = schedules.DueSteps(Period(5, 1, 100), lambda: 2)
+    assert [steps.within(n) for n in (0, 2, 3)] == [False, False, True]
+    steps.begin_batches(2)
+    assert [steps.within(n) for n in (0, 1)] == [False, True]
+
+
 def test_numbers_count_the_events_of_a_grid():
     period = Period(10, 15, 42, offset=15, includes_end=True)
     assert [period.number(due) for due in due_steps(period)] == [0, 1, 2, 3]

@@ -116,6 +116,34 @@ class Reallocation:
 
     # How many batches the gradients of one event are averaged over.
     num_batches: int = 1
+    # Whether they are those of a batch of their own, `"probe"`, or of the
+    # step that makes an event due, `"running"`, and whether the optimizer
+    # then leaves that step out.
+    gradients: str = "probe"
+    skip_update: bool = False
+    # Whether the optimizer forgets what it knew of a moved connection.
+    reset_momentum: bool = True
+    # The run whose masks training starts from, and whether with its weights.
+    copy_mask_from: str | None = None
+    initial_weights: bool = False
+
+    def total_epochs(self) -> int | None:
+        """Return the epochs of training that it asks for, if it does."""
+        return None
+
+    @property
+    def noise_on_gradients(self) -> bool:
+        """Whether `gradient_noise` is ever more than zero."""
+        return False
+
+    def gradient_noise(self, event: Event) -> float:
+        """Return the deviation of noise on the gradients of active weights.
+
+        Args:
+            event: `Event`, that of the step that the gradients are for.
+        """
+        del event
+        return 0.0
 
     def period(self, horizon: Horizon) -> Period | None:
         """Return when events are due in a training, `None` for never.

@@ -57,7 +57,7 @@ class ConstantFanIn(DropAndGrow):
             mask = layer.mask.reshape(-1, layer.mask.shape[-1])
             neurons = mask.shape[1]
             fan_in = _fan_in(int(state[f"count/{key}"]), neurons, mask)
-            noise = random.random(mask.shape)
+            noise = random.random(mask.shape, np.float32)
             chosen = _fill(mask, noise, noise, np.ones(neurons, bool), fan_in)
             new_masks[key] = chosen.reshape(layer.mask.shape)
             new_state[f"explored/{key}"] = new_masks[key]
@@ -109,16 +109,21 @@ def _fill(first, first_scores, scores, neurons, fan_in) -> np.ndarray:
 
     Args:
         first: Boolean array `(inputs, neurons)`.
-        first_scores: Float array that ranks the positions of `first`.
-        scores: Float array that ranks the others.
+        first_scores: Float array that ranks the positions of `first`, not
+            negative.
+        scores: Float array that ranks the others, not negative.
         neurons: Boolean array `(neurons,)`, the columns to fill.
         fan_in: Integer.
 
     Returns:
         Boolean array `(inputs, neurons)`. Ties go to the lower index.
     """
-    ranked = np.where(first, first_scores, scores)
-    order = np.lexsort((-ranked, ~first), axis=0)[:fan_in]
-    chosen = np.zeros(first.shape, bool)
-    np.put_along_axis(chosen, order, True, axis=0)
-    return chosen & neurons
+    rows = first.shape[0]
+    # One integer orders all: what is first, the bits of a float that is not
+    # negative, which are ordered as it is, and the lower index.
+    bits = np.where(first, first_scores, scores).T.astype(np.float32, order="C")
+    keys = bits.view(np.uint32).astype(np.uint64) << np.uint64(31)
+    keys |= first.T.astype(np.uint64) << np.uint64(63)
+    keys |= np.arange(rows, 0, -1, dtype=np.uint64)
+    lowest = np.partition(keys, rows - fan_in, axis=1)[:, rows - fan_in]
+    return np.ascontiguousarray((keys >= lowest[:, None]).T) & neurons

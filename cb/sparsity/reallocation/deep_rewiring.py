@@ -19,6 +19,7 @@ from cb.sparsity.schedules import Period
 from cb.sparsity.schedules import Time
 
 SIGNS = ("fixed", "adopted")
+NOISE = ("weights", "gradients")
 
 
 @REGISTRY.register("deep_rewiring")
@@ -37,11 +38,17 @@ class DeepRewiring(Reallocation):
         absolute: Float, factor of the sum of absolute weights in the loss.
         sign: `"fixed"` draws the sign of a new connection, which it then
             never changes; `"adopted"` takes the first that it comes to have.
+        noise: `"weights"`, added after the step, or `"gradients"`, added
+            before it and so multiplied by the learning rate and smoothed by
+            momentum, as in the code of the second reference.
+        reset_momentum: Boolean, whether the optimizer starts anew with
+            connections that move.
         stop: Time after which noise and rewiring cease.
 
     Reference:
 
     - [Bellec et al., 2018](https://arxiv.org/abs/1711.05136)
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
 
     every_step: ClassVar[bool] = True
@@ -50,11 +57,15 @@ class DeepRewiring(Reallocation):
     temperature: float | Mapping[int, float] = 1e-5
     absolute: float = 1e-4
     sign: str = "fixed"
+    noise: str = "weights"
+    reset_momentum: bool = True
     stop: Time = 1.0
 
     def __post_init__(self):
         if self.sign not in SIGNS:
             raise unknown("sign rule of `deep_rewiring`", self.sign, SIGNS)
+        if self.noise not in NOISE:
+            raise unknown("noise of `deep_rewiring`", self.noise, NOISE)
         temperatures = self.temperature
         if not isinstance(temperatures, Mapping):
             temperatures = {0: temperatures}
@@ -100,9 +111,16 @@ class DeepRewiring(Reallocation):
             temperature = schedules.piecewise(temperature, epoch)
         return math.sqrt(2.0 * self.eta * temperature)
 
+    @property
+    def noise_on_gradients(self):
+        return self.noise == "gradients"
+
+    def gradient_noise(self, event):
+        return self.deviation(event) if self.noise_on_gradients else 0.0
+
     def perturb(self, layers, state, *, event, seed):
         deviation = np.float32(self.deviation(event))
-        if not deviation:
+        if not deviation or self.noise_on_gradients:
             return layers
         noisy = {}
         for key, layer in layers.items():

@@ -28,11 +28,17 @@ class Periodic(Reallocation):
             steps, such as `{0: 100, 25: 200}`.
         start: Time before which nothing happens.
         end: Time after which nothing happens.
+        reset_momentum: Boolean, whether the optimizer starts anew with
+            connections that move. If not, as published for `set` and
+            `dynamic_sparse`, dropped weights drift unseen until the next
+            event, and grown ones start with what momentum is left. Where
+            all weights train, nothing is ever reset.
     """
 
     every: Time | Mapping[int, int] = 100
     start: Time = 0
     end: Time = 0.75
+    reset_momentum: bool = True
 
     def __post_init__(self):
         # Everything but the lengths can be checked before they are known.

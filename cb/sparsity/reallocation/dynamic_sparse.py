@@ -12,12 +12,10 @@ from cb.sparsity import masks
 from cb.sparsity import schedules
 from cb.sparsity import seeds
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 
 PRUNE = ("threshold", "fraction")
 REGROW = ("across", "within")
-GRANULARITIES = ("weight", "slice")
 SMALLEST_THRESHOLD = 1e-8
 
 
@@ -29,7 +27,9 @@ class DynamicSparse(Periodic):
     The threshold is halved when an event prunes more than 1.1 times the
     wanted number and doubled below 0.9 times. Connections regrow at random,
     not where they were just pruned, so many in a layer as it has a part in
-    the survivors; their total never changes.
+    the survivors; their total never changes. Where an entry of a mask stands
+    for a cell of weights, cells are pruned by their mean absolute weight and
+    numbers count cells.
 
     Args:
         pruned: Number of connections to prune per event; a float in (0, 1)
@@ -40,9 +40,6 @@ class DynamicSparse(Periodic):
         fraction: Float in [0, 1], of a layer's active connections.
         regrow: `"across"` layers, or `"within"`: as many as were pruned.
         minimum: Integer, connections that a layer keeps, its largest.
-        granularity: `"weight"`, or `"slice"`: the spatial slice of a
-            convolution for a pair of channels is pruned and grown as one, by
-            its mean absolute weight. Numbers then count slices.
         published: Boolean, whether `"fraction"` prunes one connection more.
         every: Time between events.
         start: Time before which nothing happens.
@@ -59,7 +56,6 @@ class DynamicSparse(Periodic):
     fraction: float = 0.1
     regrow: str = "across"
     minimum: int = 1
-    granularity: str = "weight"
     published: bool = False
 
     def __post_init__(self):
@@ -67,7 +63,6 @@ class DynamicSparse(Periodic):
         for what, value, known in (
             ("pruning rule", self.prune, PRUNE),
             ("regrowth", self.regrow, REGROW),
-            ("granularity", self.granularity, GRANULARITIES),
         ):
             if value not in known:
                 raise unknown(what, value, known)
@@ -79,9 +74,12 @@ class DynamicSparse(Periodic):
                     f"Received: {name}={getattr(self, name)!r}"
                 )
 
+    @property
+    def sees_cells(self):
+        return True
+
     def init(self, layers):
-        for key, layer in layers.items():
-            _check_slices(key, self._cells(layer))
+        del layers
         return {"threshold": np.float64(self.threshold)}
 
     def metrics(self, state):
@@ -89,45 +87,33 @@ class DynamicSparse(Periodic):
 
     def update(self, layers, state, *, event, seed):
         del event
-        cells = {key: self._cells(layer) for key, layer in layers.items()}
-        scores = {
-            key: np.abs(cell.weights).mean(axis=0)
-            for key, cell in cells.items()
-        }
-        active = {key: cell.mask[0] for key, cell in cells.items()}
+        scores = {key: np.abs(layer.weights) for key, layer in layers.items()}
+        active = {key: layer.mask for key, layer in layers.items()}
         kept = self._kept(scores, active, float(state["threshold"]))
         grown = self._grown(active, kept, seed)
-        new = {
-            key: np.broadcast_to(
-                kept[key] | grown[key], cells[key].mask.shape
-            ).reshape(layer.mask.shape)
-            for key, layer in layers.items()
+        return {key: kept[key] | grown[key] for key in layers}, {
+            "threshold": self._controlled(scores, active, kept, state)
         }
-        return new, {"threshold": self._controlled(scores, active, kept, state)}
-
-    def _cells(self, layer: Connections) -> Connections:
-        """View a layer as `(weights of a cell, cells)`."""
-        rows = 1
-        if self.granularity == "slice" and layer.mask.ndim > 2:
-            rows = math.prod(layer.mask.shape[:-2])
-        return Connections(
-            layer.weights.reshape(rows, -1), layer.mask.reshape(rows, -1)
-        )
 
     def _kept(self, scores, active, threshold):
-        room = {key: np.count_nonzero(~mask) for key, mask in active.items()}
+        room = {
+            key: mask.size - masks.count(mask) for key, mask in active.items()
+        }
         kept = {}
         for key, mask in active.items():
             number = masks.count(mask)
+            least = min(self.minimum, number)
+            if self.regrow == "within":
+                least = max(least, number - room[key])
             if self.prune == "threshold":
-                left = masks.count(mask & (scores[key] >= threshold))
+                kept[key] = mask & (scores[key] >= threshold)
+                left = masks.count(kept[key])
             else:
                 drop = round(self.fraction * number, 9) + self.published
                 left = number - math.floor(drop)
-            left = max(left, min(self.minimum, number))
-            if self.regrow == "within":
-                left = max(left, number - room[key])
-            kept[key] = masks.keep_top(scores[key], left, mask)
+            if key not in kept or left < least:
+                left = max(left, least)
+                kept[key] = masks.keep_top(scores[key], left, mask)
         total = sum(masks.count(mask) for mask in active.values())
         survivors = sum(masks.count(mask) for mask in kept.values())
         excess = total - survivors - sum(room.values())
@@ -146,7 +132,7 @@ class DynamicSparse(Periodic):
             numbers = distributions.apportion(
                 survivors,
                 sum(gone.values()),
-                {key: np.count_nonzero(~mask) for key, mask in active.items()},
+                {k: m.size - masks.count(m) for k, m in active.items()},
             )
         return {
             key: masks.choose(
@@ -163,7 +149,8 @@ class DynamicSparse(Periodic):
             wanted *= total
         threshold = next_threshold(float(state["threshold"]), number, wanted)
         largest = max(
-            scores[key][mask].max(initial=0.0) for key, mask in active.items()
+            (scores[key] * mask).max(initial=0.0)
+            for key, mask in active.items()
         )
         return np.float64(
             max(min(threshold, float(largest)), SMALLEST_THRESHOLD)
@@ -177,12 +164,3 @@ def next_threshold(threshold: float, pruned: int, wanted: float) -> float:
     if pruned < 0.9 * wanted:
         return threshold * 2.0
     return threshold
-
-
-def _check_slices(key: str, cells: Connections) -> None:
-    if (cells.mask != cells.mask[0]).any():
-        raise InputError(
-            "Argument `granularity` must be 'weight' unless the masks are "
-            f"made of whole slices. Received: granularity='slice', and layer "
-            f"{key!r} has slices that are partly active"
-        )

@@ -50,6 +50,9 @@ class MagnitudePruning(Periodic):
         iterations: Integer, prune that many times from `start` on, every
             `every`; `end` is then not used.
         post_epochs: Integer, epochs of training after the last iteration.
+            With it, `start` and `every` count epochs and training takes as
+            many as that makes: `train.py` sets them, another `fit` is
+            refused that has not got them.
         published: Boolean, whether each iteration prunes one connection too
             many and training ends an epoch early, as in the experiments of
             the second reference.
@@ -72,7 +75,7 @@ class MagnitudePruning(Periodic):
     scope: str = "layer"
     minimum: int = 1
     iterations: int | None = None
-    post_epochs: int = 0
+    post_epochs: int | None = None
     published: bool = False
 
     def __post_init__(self):
@@ -97,6 +100,23 @@ class MagnitudePruning(Periodic):
             raise InputError(
                 "Argument `iterations` must be a positive integer. "
                 f"Received: iterations={self.iterations!r}"
+            )
+        self._check_post_epochs()
+
+    def _check_post_epochs(self):
+        if self.post_epochs is None:
+            return
+        counted = all(
+            time == 0 or str(time).endswith("ep")
+            for time in (self.start, self.every)
+        )
+        if self.iterations is None or not counted or self.post_epochs < 0:
+            raise InputError(
+                "Argument `post_epochs` must be zero or more, and needs "
+                "`iterations`, and `start` and `every` in epochs such as "
+                f"'2ep'. Received: post_epochs={self.post_epochs!r}, "
+                f"iterations={self.iterations!r}, start={self.start!r}, "
+                f"every={self.every!r}"
             )
 
     def period(self, horizon):
@@ -125,18 +145,12 @@ class MagnitudePruning(Periodic):
         return Period(every, start, end, includes_end=True)
 
     def total_epochs(self) -> int | None:
-        """Return the epochs that `iterations` and `post_epochs` ask for.
-
-        Returns:
-            Integer; `None` without `iterations` or with times that do not
-            count epochs.
-        """
-        times = (self.start, self.every)
-        if self.iterations is None or not all(
-            isinstance(time, str) for time in times
-        ):
+        if self.iterations is None or self.post_epochs is None:
             return None
-        start, every = (float(str(time)[:-2]) for time in times)
+        start, every = (
+            float(str(time).removesuffix("ep"))
+            for time in (self.start, self.every)
+        )
         total = start + (self.iterations - 1) * every + self.post_epochs
         return math.ceil(total) - self.published
 

@@ -65,11 +65,13 @@ class SparseMomentum(Periodic):
         kept = {
             key: self._kept(layer, fraction) for key, layer in layers.items()
         }
-        numbers = self._numbers(layers, kept)
+        magnitudes = {
+            key: np.abs(layer.momentum) for key, layer in layers.items()
+        }
+        numbers = self._numbers(layers, kept, magnitudes)
         return {
-            key: kept[key]
-            | masks.keep_top(np.abs(layer.momentum), numbers[key], ~kept[key])
-            for key, layer in layers.items()
+            key: mask | masks.keep_top(magnitudes[key], numbers[key], ~mask)
+            for key, mask in kept.items()
         }, state
 
     def _kept(self, layer, fraction):
@@ -78,7 +80,7 @@ class SparseMomentum(Periodic):
         left = max(left, min(self.minimum, active))
         return masks.keep_top(np.abs(layer.weights), left, layer.mask)
 
-    def _numbers(self, layers, kept) -> dict[str, int]:
+    def _numbers(self, layers, kept, magnitudes) -> dict[str, int]:
         """Return how many connections grow in each layer."""
         left = {key: masks.count(mask) for key, mask in kept.items()}
         gone = {
@@ -87,8 +89,9 @@ class SparseMomentum(Periodic):
         if not self.redistribute:
             return gone
         weights = {
-            key: float(np.abs(layer.momentum[kept[key]]).mean(dtype=float))
-            for key, layer in layers.items()
+            key: float(np.sum(magnitudes[key][kept[key]], dtype=float))
+            / left[key]
+            for key in layers
         }
         room = {key: mask.size - left[key] for key, mask in kept.items()}
         return distributions.apportion(weights, sum(gone.values()), room)

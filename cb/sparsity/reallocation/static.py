@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from cb.errors import InputError
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Reallocation
 
@@ -9,7 +10,29 @@ from cb.sparsity.reallocation.base import Reallocation
 @REGISTRY.register("static")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Static(Reallocation):
-    """Keeps the mask as it is: the control of every comparison."""
+    """Keeps the mask as it is: the control of every comparison.
+
+    Args:
+        copy_mask_from: String `RUN[:initial|best|last|N]`, the folder of a
+            run of the same model; training starts with the masks of that
+            checkpoint, `last` by default.
+        initial_weights: Boolean, whether it also starts with the weights
+            that the other run started with.
+
+    Reference:
+
+    - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
+    """
+
+    copy_mask_from: str | None = None
+    initial_weights: bool = False
+
+    def __post_init__(self):
+        if self.initial_weights and self.copy_mask_from is None:
+            raise InputError(
+                "Argument `initial_weights` needs `copy_mask_from`. Received: "
+                "initial_weights=True"
+            )
 
     @property
     def sees_cells(self):

@@ -12,6 +12,8 @@ GIVEN = (
     "tune_new_entries",
     "max_retries_per_trial",
     "max_consecutive_failed_trials",
+    "max_epochs",
+    "constraints",
 )
 
 REGISTRY = Registry(

@@ -162,8 +162,10 @@ class ParetoOracle(keras_tuner.Oracle):
         numbers = self._layers(trials)
         distances = np.zeros(len(trials))
         points = np.array([self._minimized(trial) for trial in trials])
+        # What was not allowed may lack a value.
+        known = np.isfinite(points).all(axis=1)
         for number in np.unique(numbers):
-            chosen = numbers == number
+            chosen = (numbers == number) & known
             distances[chosen] = pareto.crowding(points[chosen])
         order = np.lexsort((-distances, numbers))
         return [trials[position] for position in order[:num_trials]]

@@ -142,6 +142,24 @@ def test_full_layers_and_single_weights_stay(algorithm):
     assert last["one"].all()
 
 
+@pytest.mark.parametrize("algorithm", declared(keeps_count=True))
+def test_a_model_without_inactive_weights_stays_full(algorithm):
+    full = {key: np.ones(shape, bool) for key, shape in SHAPES.items()}
+    layers = connections(algorithm, full, 0)
+    state, masks = algorithm.init(layers), full
+    if algorithm.at_start:
+        masks, state = algorithm.initial_masks(layers, state, seed=7)
+    seen = [masks, *(new for _, new, _, _ in run(algorithm, masks, state))]
+    assert all(mask.all() for masks in seen for mask in masks.values())
+
+
+def test_events_follow_every_step_only_where_that_is_declared(algorithm):
+    defaults = type(algorithm)()
+    period = defaults.period(HORIZON)
+    steps = [period.next(step) for step in range(50)] if period else [None]
+    assert (steps == list(range(1, 51))) == algorithm.every_step
+
+
 def test_the_same_seed_gives_the_same_masks(algorithm):
     ends = []
     for _ in range(2):

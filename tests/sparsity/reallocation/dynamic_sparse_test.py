@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.layers import granularity
 from cb.sparsity import distributions
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
@@ -207,54 +208,54 @@ def test_a_layer_keeps_its_largest():
     assert set(np.flatnonzero(masks["a"][:3])) == {1, 2}
 
 
-def test_slices_live_and_die_as_one():
+def test_cells_are_pruned_by_their_mean_magnitude():
+    """The spatial slices of a convolution, of granularity 2 as published."""
     random = np.random.default_rng(0)
     cells = random.random((6, 8)) < 0.5
-    mask = np.broadcast_to(cells, (3, 3, 6, 8)).copy()
+    kernel = (random.normal(size=(3, 3, 6, 8)) * cells).astype(np.float32)
+    tile = granularity.tile("slice", kernel.shape, spatial=2)
     layers = {
         "conv": Connections(
-            (random.normal(size=mask.shape) * mask).astype(np.float32), mask
+            granularity.cell_scores(kernel, tile), cells[None, None]
         ),
         "dense": random_layers(1, densities=(0.4,))["0"],
     }
-    algorithm = reallocation.build(
-        "dynamic_sparse(granularity='slice', threshold=0.7, pruned=10)"
-    )
+    algorithm = reallocation.build("dynamic_sparse(threshold=0.7, pruned=10)")
     masks, _ = algorithm.update(
         layers, algorithm.init(layers), event=event(), seed=0
     )
-    flat = masks["conv"].reshape(9, -1)
-    assert (flat == flat[0]).all()
-    mean = np.abs(layers["conv"].weights).mean(axis=(0, 1))
+    mean = np.abs(kernel).mean(axis=(0, 1))
     stays = masks["conv"][0, 0] & cells
     np.testing.assert_array_equal(stays, cells & (mean >= 0.7))
     before = cells.sum() + layers["dense"].mask.sum()
-    assert flat[0].sum() + masks["dense"].sum() == before
+    assert masks["conv"].sum() + masks["dense"].sum() == before
 
 
-def test_slices_of_other_masks_are_refused():
-    layers = {
-        "a": Connections(np.ones((2, 2, 3, 3)), np.zeros((2, 2, 3, 3), bool))
-    }
-    layers["a"].mask[0, 0, 1, 1] = True
-    algorithm = reallocation.build("dynamic_sparse(granularity='slice')")
-    with pytest.raises(InputError, match="'a' has slices"):
-        algorithm.init(layers)
-
-
-# 200 epochs of 500 steps, stopped at 190.
-def test_the_published_number_of_events():
+# CIFAR-10 with batches of 100, ImageNet with 256, MNIST with 100.
+@pytest.mark.parametrize(
+    ("periods", "stop", "epochs", "steps", "events"),
+    [
+        ({0: 100, 25: 200, 80: 400, 140: 800}, 190, 200, 500, 367),
+        ({0: 1000, 25: 2000, 50: 4000, 75: 8000}, 95, 100, 5005, 232),
+        ({0: 100, 25: 200, 50: 400, 75: 800}, 90, 100, 600, 273),
+    ],
+)
+def test_the_published_number_of_events(periods, stop, epochs, steps, events):
     algorithm = reallocation.build(
-        "dynamic_sparse(every={0: 100, 25: 200, 80: 400, 140: 800}, "
-        "end='190ep')"
+        f"dynamic_sparse(every={periods}, end='{stop}ep')"
     )
-    period = algorithm.period(Horizon(100_000, 500))
+    period = algorithm.period(Horizon(epochs * steps, steps))
     due = []
     while (step := period.next(due[-1] if due else 0)) is not None:
         due.append(step)
-    assert len(due) == 367
-    assert due[0] == 100
-    assert due[-1] < 190 * 500
+    assert len(due) == events
+    assert due[0] == periods[0]
+    # Those of an epoch follow the period of that epoch.
+    assert all(
+        step % periods[max(e for e in periods if e <= step // steps)] == 0
+        for step in due
+    )
+    assert due[-1] < stop * steps
 
 
 @pytest.mark.parametrize(

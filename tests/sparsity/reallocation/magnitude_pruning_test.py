@@ -1,7 +1,7 @@
 """Gradual pruning: exact counts at every event and at the end."""
 
-import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -66,17 +66,41 @@ def test_the_published_sequence():
     ]  # fmt: skip
 
 
-def test_the_published_exponential_total_of_a_wide_residual_network():
+@pytest.mark.parametrize(
+    ("schedule", "sparsity", "total"),
+    [
+        ("exponential", 0.9, 145_044),
+        ("cubic", 0.9, 144_997),
+        ("cubic", 0.8, 290_159),
+    ],
+)
+def test_the_published_totals_of_a_wide_residual_network(
+    schedule, sparsity, total
+):
     shapes = [16 * 32] + [32 * 32] * 7 + [32 * 64] + [64 * 64] * 7
     shapes += [64 * 128] + [128 * 128] * 7
     algorithm = reallocation.build(
-        "magnitude_pruning(sparsity=0.9, schedule='exponential', "
+        f"magnitude_pruning(sparsity={sparsity}, schedule={schedule!r}, "
         "iterations=20, every='2ep', start='1ep', published=True)"
     )
     layers = {str(i): dense(9 * n, seed=i) for i, n in enumerate(shapes)}
     assert sum(layer.mask.size for layer in layers.values()) == 1_451_520
     *_, (_, last) = counts(algorithm, layers, Horizon(5000, 100))
-    assert sum(last) == 145_044
+    assert sum(last) == total
+
+
+# LeNet-300-100 at 0.99, where the last layer is pruned to 0.9 only.
+@pytest.mark.parametrize(
+    ("size", "sparsity", "last"),
+    [(235_200, 0.99033937, 2271), (30_000, 0.99033937, 289), (1000, 0.9, 98)],
+)
+def test_the_published_numbers_of_a_perceptron(size, sparsity, last):
+    algorithm = reallocation.build(
+        f"magnitude_pruning(sparsity={sparsity}, schedule='exponential', "
+        "iterations=10, every='2ep', start='1ep', published=True)"
+    )
+    *_, (_, numbers) = counts(algorithm, {"a": dense(size)}, Horizon(5000, 100))
+    assert numbers == [last]
 
 
 def test_exact_iterations_follow_the_formula():
@@ -210,26 +234,29 @@ def test_global_pruning_keeps_the_minimum_of_every_layer():
     assert last == [5, 105]
 
 
-@dataclasses.dataclass
-class ToolkitSchedule:
-    """Speaks as the schedules of the TensorFlow toolkit do."""
-
-    begin_step: int = 50
-    end_step: int = 240
-    frequency: int = 100
-
-    def __call__(self, step):
-        done = min(max((step - 50) / 190, 0.0), 1.0)
-        return True, np.float32(0.9 * done)
+@pytest.fixture(scope="module")
+def toolkit():
+    """Return the schedules of the TensorFlow toolkit."""
+    with warnings.catch_warnings():
+        # It asks for its version of TensorFlow in a deprecated way.
+        warnings.simplefilter("ignore")
+        import tensorflow_model_optimization
+    return tensorflow_model_optimization.sparsity.keras
 
 
-def test_a_schedule_of_the_toolkit_reaches_its_end():
-    algorithm = reallocation.get("magnitude_pruning")(
-        schedule=ToolkitSchedule()
-    )
+def test_a_schedule_of_the_toolkit_reaches_its_end(toolkit):
+    schedule = toolkit.PolynomialDecay(0.0, 0.9, 50, 240, 1, frequency=100)
+    algorithm = reallocation.get("magnitude_pruning")(schedule=schedule)
     seen = counts(algorithm, {"a": dense(1000)})
     assert [step for step, _ in seen] == [50, 150, 240]
     assert [number for _, (number,) in seen] == [1000, 526, 100]
+
+
+def test_a_constant_schedule_of_the_toolkit_is_exact(toolkit):
+    schedule = toolkit.ConstantSparsity(0.7, 120, 200, frequency=40)
+    algorithm = reallocation.get("magnitude_pruning")(schedule=schedule)
+    seen = counts(algorithm, {"a": dense(10)})
+    assert seen == [(120, [3]), (160, [3]), (200, [3])]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +267,11 @@ def test_a_schedule_of_the_toolkit_reaches_its_end():
         ("magnitude_pruning(schedule='cube')", "Did you mean 'cubic'"),
         ("magnitude_pruning(scope='model')", "Received: 'model'"),
         ("magnitude_pruning(iterations=0)", "iterations=0"),
+        ("magnitude_pruning(post_epochs=2)", "needs `iterations`"),
+        (
+            "magnitude_pruning(iterations=2, post_epochs=2)",
+            "in epochs such as '2ep'.*every=100",
+        ),
     ],
 )
 def test_bad_hyperparameters_are_refused(spec, message):

@@ -1,7 +1,6 @@
-"""An algorithm in a file of its own, outside the package."""
+"""The algorithm of CONTRIBUTING.md, in a file outside the package."""
 
 import importlib.util
-import textwrap
 
 import numpy as np
 
@@ -9,39 +8,19 @@ from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.schedules import Period
-
-SOURCE = '''
-"""Drops the largest weights."""
-
-import dataclasses
-
-import numpy as np
-
-from cb.sparsity import masks
-from cb.sparsity import reallocation
-from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
+from tests.commands import ROOT
 
 
-@reallocation.REGISTRY.register("largest")
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Largest(DropAndGrow):
-    """Drops the largest weights, grows at random."""
-
-    def _keep(self, layer, number):
-        active = masks.count(layer.mask)
-        number = min(number, layer.mask.size - active)
-        score = -np.abs(layer.weights)
-        return masks.keep_top(score, active - number, where=layer.mask)
-
-    def _grow(self, layer, kept, random):
-        number = masks.count(layer.mask) - masks.count(kept)
-        return masks.choose(~layer.mask, number, random)
-'''
+def worked_example():
+    """Return the file that CONTRIBUTING.md shows."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Adding an algorithm\n")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
 
 
 def test_importing_the_file_is_enough(tmp_path, monkeypatch):
     path = tmp_path / "largest.py"
-    path.write_text(textwrap.dedent(SOURCE), encoding="utf-8")
+    path.write_text(worked_example(), encoding="utf-8")
     monkeypatch.setattr(
         reallocation.REGISTRY, "_parts", dict(reallocation.REGISTRY._parts)
     )

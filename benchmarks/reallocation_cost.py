@@ -1,0 +1,184 @@
+"""What every algorithm costs: per step, per event, and as models grow.
+
+python benchmarks/reallocation_cost.py
+python benchmarks/reallocation_cost.py --networks=mlp_784_300_100 \
+    --algorithms=set,rigl
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import dataclasses  # noqa: E402
+import itertools  # noqa: E402
+import statistics  # noqa: E402
+import time  # noqa: E402
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from absl import app  # noqa: E402
+from absl import flags  # noqa: E402
+from masked_step import batches  # noqa: E402
+from networks import NETWORKS  # noqa: E402
+
+import cb  # noqa: E402
+from cb.sparsity import reallocation  # noqa: E402
+from cb.sparsity.reallocation.base import Connections  # noqa: E402
+from cb.sparsity.reallocation.base import Event  # noqa: E402
+from cb.sparsity.schedules import Horizon  # noqa: E402
+
+NETWORK_NAMES = flags.DEFINE_list(
+    "networks", ["mlp_784_300_100", "wide_resnet_28_2"], "Networks."
+)
+ALGORITHMS = flags.DEFINE_list("algorithms", None, "Specs; all by default.")
+SECONDS = flags.DEFINE_float("seconds", 3.0, "Training of every algorithm.")
+LARGEST = flags.DEFINE_integer("largest", 10**7, "Weights of the largest.")
+
+EVERY, DEFAULT_EVERY = 3, 100
+RUNNING = "rigl(gradients='running')"
+TOTAL = 10**6
+
+
+class Clock(keras.callbacks.Callback):
+    """Times from step to step, with all that comes between two."""
+
+    def on_train_begin(self, logs=None):
+        self.starts = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.starts.append(time.perf_counter())
+
+    def gaps(self):
+        """Return the seconds of every step but the first, which compiles."""
+        return [b - a for a, b in itertools.pairwise(self.starts)][1:]
+
+
+def compiled(model):
+    """Compile a model as all of them are."""
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    return model
+
+
+def trained(model, dataset, steps, callbacks=()):
+    """Train for a number of steps; return the seconds from step to step."""
+    clock = Clock()
+    model.fit(
+        dataset,
+        steps_per_epoch=steps,
+        verbose=0,
+        shuffle=False,
+        # Last, so that what the others do before a step is in the gap.
+        callbacks=[*callbacks, clock],
+    )
+    return clock.gaps()
+
+
+def often(spec):
+    """Return the algorithm with an event every third step, if it has any."""
+    algorithm = reallocation.build(spec)
+    fields = {field.name for field in dataclasses.fields(algorithm)}
+    changes = {"every": EVERY, "end": 1.0}
+    return dataclasses.replace(
+        algorithm, **{k: v for k, v in changes.items() if k in fields}
+    )
+
+
+def costs(network):
+    """Yield `(spec, step over dense, event in steps, seconds of an event)`.
+
+    Dense and sparse training take turns.
+    """
+    build, size = NETWORKS[network]
+    dense = compiled(build(keras))
+    dataset = batches(dense.input_shape[1:], size)
+    step = statistics.median(trained(dense, dataset, 12))
+    steps = max(int(SECONDS.value / step), 12) // EVERY * EVERY + 2
+    specs = ALGORITHMS.value or sorted([*reallocation.names(), RUNNING])
+    yield "dense", 1.0, 0.0, step
+    for spec in specs:
+        sparse = compiled(cb.sparsify(build(keras), 0.9))
+        mover = cb.callbacks.Reallocation(
+            often(spec), dataset=dataset, total_steps=TOTAL
+        )
+        baseline = trained(dense, dataset, max(steps // 3, 8))
+        gaps = trained(sparse, dataset, steps, [mover])
+        step = statistics.median(baseline)
+        # The first gap, left out, is that of step one.
+        periodic = _is_periodic(mover.algorithm)
+        events = gaps[1::EVERY] if periodic else []
+        plain = [g for n, g in enumerate(gaps) if n % EVERY != 1 or not events]
+        usual = statistics.median(plain)
+        event = statistics.median(events[1:]) - usual if events else 0.0
+        yield spec, usual / step, event / step, event
+
+
+def _is_periodic(algorithm):
+    return not algorithm.every_step and (
+        algorithm.period(Horizon(TOTAL, 100)) is not None
+    )
+
+
+def print_costs(network):
+    """Print the table of one network."""
+    print(f"\n## {network}\n")
+    print("| algorithm | step | event, ms | event, in steps | mean |")
+    print("|---|---|---|---|---|")
+    for spec, step, event, seconds in costs(network):
+        if spec == "dense":
+            print(f"| dense, {1e3 * seconds:.1f} ms | 1.00 | | | 1.00 |")
+            continue
+        shown = f"{1e3 * seconds:.1f} | {event:.2f}" if event else "|"
+        mean = step + event / DEFAULT_EVERY
+        print(f"| {spec} | {step:.2f} | {shown} | {mean:.3f} |", flush=True)
+
+
+def seconds_of_update(spec, weights):
+    """Return the median seconds of a pure update of one square layer."""
+    side = int(weights**0.5)
+    random = np.random.default_rng(0)
+    mask = random.random((side, side), np.float32) < 0.1
+    layer = Connections(
+        random.standard_normal((side, side), np.float32) * mask,
+        mask,
+        random.standard_normal((side, side), np.float32),
+    )
+    algorithm = reallocation.build(spec)
+    state = algorithm.init({"layer": layer})
+    period = algorithm.period(Horizon(10_000, 100))
+    taken = []
+    for number in range(5):
+        start = time.perf_counter()
+        event = Event(100, number, period, Horizon(10_000, 100))
+        algorithm.update({"layer": layer}, state, event=event, seed=number)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def print_growth():
+    """Print how the pure update grows with the weights."""
+    print("\n## The pure update of one layer, ns a weight\n")
+    sizes = [10**n for n in range(5, 9) if 10**n <= LARGEST.value]
+    print("| weights | " + " | ".join(f"{size:.0e}" for size in sizes) + " |")
+    print("|---|" + "---|" * len(sizes))
+    for spec in ("set", "rigl", "deep_rewiring", "dynamic_sparse"):
+        shown = [
+            f"{1e9 * seconds_of_update(spec, size) / size:.1f}"
+            for size in sizes
+        ]
+        print(f"| {spec} | " + " | ".join(shown) + " |", flush=True)
+
+
+def main(arguments):
+    """Print all tables, in Markdown."""
+    del arguments
+    for network in NETWORK_NAMES.value:
+        print_costs(network)
+    print_growth()
+
+
+if __name__ == "__main__":
+    app.run(main)

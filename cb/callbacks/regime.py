@@ -1,0 +1,21 @@
+"""Changes of the optimizer in the course of a training."""
+
+import keras
+
+from cb.optimization.succession import Succession
+
+
+class FollowRegime(keras.callbacks.Callback):
+    """Lets the optimizers of a `Succession` take over from one another."""
+
+    def on_train_begin(self, logs=None):
+        self._take_over()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._take_over()
+
+    def _take_over(self):
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        if isinstance(optimizer, Succession) and optimizer.take_over():
+            self.model.make_train_function(force=True)

@@ -1,0 +1,144 @@
+"""Augmentations of examples, a function of (seed, epoch, example)."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from cb.datasets.augmentation.base import Random
+from cb.datasets.augmentation.base import Transform
+from cb.datasets.augmentation.base import unit_scaled
+from cb.errors import InputError
+from cb.registry import Registry
+from cb.registry import parse_spec
+
+REGISTRY = Registry("augmentation", __name__)
+
+NONE = "none"
+# Two sizes that an image of any size might have.
+SIZES = ((61, 67), (83, 71))
+
+
+class Chain:
+    """Transforms applied one after the other.
+
+    Args:
+        transforms: Sequence of `Transform`.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]):
+        self.transforms = tuple(transforms)
+
+    def __call__(self, features, random: Random | None = None):
+        """Return transformed features.
+
+        Args:
+            features: Tensor `(batch, ...)`, uint8 pixels or float32.
+            random: Function from a name to one number in [0, 1) for every
+                example; needed by what is random.
+
+        Returns:
+            float32 tensor; pixels that nothing else scales are in [0, 1].
+        """
+        for number, transform in enumerate(self.transforms):
+            features = transform(features, _numbered(random, number))
+        return unit_scaled(features)
+
+    def evaluation(self) -> "Chain":
+        """Return what is done to examples that are not trained on."""
+        return Chain(
+            [
+                part
+                for transform in self.transforms
+                for part in transform.evaluation()
+            ]
+        )
+
+    def fitted(self, features) -> "Chain":
+        """Return the chain with everything measured on training features."""
+        return Chain([part.fitted(features) for part in self.transforms])
+
+    def output_shape(self, shape: Sequence[int | None]) -> tuple[int, ...]:
+        """Return the shape of an example that comes out.
+
+        Args:
+            shape: Shape of an example that goes in, `None` where examples
+                differ.
+
+        Raises:
+            InputError: If examples cannot be transformed, or come out in
+                different shapes.
+        """
+        if len(shape) != 3 and any(t.needs_images for t in self.transforms):
+            raise InputError(
+                "Argument `augmentation` needs images. Received: "
+                f"augmentation={str(self)!r} for examples of shape "
+                f"{tuple(shape)}"
+            )
+        found = {
+            self._tried(
+                [
+                    known if known is not None else size[place]
+                    for place, known in enumerate(shape)
+                ]
+            )
+            for size in SIZES
+        }
+        if len(found) > 1:
+            raise InputError(
+                "Argument `augmentation` must bring images that differ in "
+                "size to one, as 'resize(256)|center_crop(224)' does. "
+                f"Received: augmentation={str(self)!r}"
+            )
+        return found.pop()
+
+    def _tried(self, shape):
+        features = tf.zeros([1, *shape], tf.float32)
+        return tuple(self(features, lambda name: tf.zeros([1])).shape[1:])
+
+    def __str__(self) -> str:
+        return "|".join(str(part) for part in self.transforms) or NONE
+
+
+def build(text: "str | Chain") -> Chain:
+    """Build a chain of augmentations such as `"pad_crop(4)|flip"`.
+
+    Args:
+        text: Specs joined by `|`, applied from left to right, or `"none"`.
+
+    Returns:
+        A `Chain`.
+
+    Raises:
+        InputError: If a spec is wrong.
+    """
+    if isinstance(text, Chain):
+        return text
+    if text == NONE:
+        return Chain([])
+    return Chain([REGISTRY.build(part) for part in text.split("|")])
+
+
+def complete(text: str) -> str:
+    """Return the chain with every default written out.
+
+    Args:
+        text: As of `build`.
+
+    Returns:
+        String.
+
+    Raises:
+        InputError: If a spec is wrong.
+    """
+    if text == NONE:
+        return text
+    return "|".join(
+        str(REGISTRY.complete(parse_spec(part))) for part in text.split("|")
+    )
+
+
+def _numbered(random, number):
+    """Give each transform random numbers of its own."""
+    if random is None:
+        return None
+    return lambda name: random(f"{number}/{name}")

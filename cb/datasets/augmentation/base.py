@@ -1,0 +1,94 @@
+"""What an augmentation is."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+from typing import ClassVar
+
+import tensorflow as tf
+
+from cb.errors import InputError
+
+# From a name to one number in [0, 1) for every example of the batch.
+Random = Callable[[str], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Transform:
+    """Something done to the examples of a batch, each by itself.
+
+    A subclass that draws random numbers says in `evaluation` what takes its
+    place where nothing may be random.
+    """
+
+    needs_images: ClassVar[bool] = True
+
+    def __call__(self, features, random: Random):
+        """Return the transformed examples.
+
+        Args:
+            features: Tensor `(batch, ...)`, uint8 pixels or float32, where
+                pixels are in [0, 1] if nothing has scaled them otherwise.
+            random: Function from a name to a float32 tensor `(batch,)` in
+                [0, 1), for this transform alone.
+
+        Returns:
+            Tensor `(batch, ...)`, uint8 or float32.
+        """
+        raise NotImplementedError
+
+    def evaluation(self) -> tuple["Transform", ...]:
+        """Return what is done to examples that are not trained on."""
+        return ()
+
+    def fitted(self, features) -> "Transform":
+        """Return the transform with its constants, if it measures any.
+
+        Args:
+            features: The features of the training part, as stored.
+        """
+        del features
+        return self
+
+    def __str__(self) -> str:
+        fields = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+        }
+        values = ", ".join(f"{key}={value!r}" for key, value in fields.items())
+        # Registered under the name of its class, in snake case.
+        name = "".join(
+            f"_{letter.lower()}" if letter.isupper() else letter
+            for letter in type(self).__name__
+        )[1:]
+        return f"{name}({values})" if values else name
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed(Transform):
+    """A transform without randomness, the same in training and evaluation."""
+
+    def evaluation(self) -> tuple[Transform, ...]:
+        return (self,)
+
+
+def unit_scaled(features):
+    """Map uint8 pixels to float32 in [0, 1]; leave floats as they are."""
+    if features.dtype == tf.uint8:
+        return tf.cast(features, tf.float32) / 255.0
+    return features
+
+
+def check(good: bool, name: str, expected: str, value: Any) -> None:
+    """Raise `InputError` unless a value is good."""
+    if not good:
+        raise InputError(
+            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+        )
+
+
+def check_size(name: str, value: Any, least: int = 1) -> None:
+    """Raise `InputError` unless a value is an integer that is large enough."""
+    expected = f"an integer of at least {least}"
+    good = isinstance(value, int) and not isinstance(value, bool)
+    check(good and value >= least, name, expected, value)

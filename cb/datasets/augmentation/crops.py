@@ -1,0 +1,300 @@
+"""Parts of images: crops at fixed and at random places, and sizes."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from cb.datasets.augmentation import REGISTRY
+from cb.datasets.augmentation.base import Fixed
+from cb.datasets.augmentation.base import Transform
+from cb.datasets.augmentation.base import check
+from cb.datasets.augmentation.base import check_size
+from cb.datasets.augmentation.base import unit_scaled
+from cb.errors import InputError
+
+MODES = ("reflect", "symmetric", "constant")
+ATTEMPTS = 10
+# Evaluation sees the centre of an image that is larger in this ratio.
+MARGIN = 256 / 224
+
+
+@REGISTRY.register("pad_crop")
+@dataclasses.dataclass(frozen=True)
+class PadCrop(Transform):
+    """Pad on every side and crop the old size at a random place.
+
+    Args:
+        padding: Integer, pixels on every side.
+        mode: `"reflect"`, `"symmetric"` or `"constant"`.
+        value: Number in [0, 255], the padding of `"constant"`.
+    """
+
+    padding: int = 4
+    mode: str = "reflect"
+    value: float = 0
+
+    def __post_init__(self):
+        check_size("padding", self.padding)
+        check(self.mode in MODES, "mode", f"one of {list(MODES)}", self.mode)
+        check(0 <= self.value <= 255, "value", "in [0, 255]", self.value)
+
+    def __call__(self, features, random):
+        known = [side for side in features.shape[1:3] if side is not None]
+        if self.mode == "reflect" and self.padding >= min(known, default=2**31):
+            raise InputError(
+                "Argument `padding` must be less than the size of the images, "
+                f"{known}, to reflect. Received: padding={self.padding}"
+            )
+        height, width = _size(features)
+        value = self.value if features.dtype == tf.uint8 else self.value / 255
+        side = [self.padding, self.padding]
+        padded = tf.pad(
+            features,
+            [[0, 0], side, side, [0, 0]],
+            self.mode.upper(),
+            tf.cast(value, features.dtype),
+        )
+        return crop_at_random(padded, height, width, random)
+
+
+@REGISTRY.register("random_crop")
+@dataclasses.dataclass(frozen=True)
+class RandomCrop(Transform):
+    """Crop a square at a random place; in evaluation, the centre.
+
+    Args:
+        size: Integer, pixels.
+    """
+
+    size: int
+
+    def __post_init__(self):
+        check_size("size", self.size)
+
+    def __call__(self, features, random):
+        _check_fits(features, self.size)
+        return crop_at_random(features, self.size, self.size, random)
+
+    def evaluation(self):
+        return (CenterCrop(self.size),)
+
+
+@REGISTRY.register("center_crop")
+@dataclasses.dataclass(frozen=True)
+class CenterCrop(Fixed):
+    """Crop a square in the middle.
+
+    Args:
+        size: Integer, pixels.
+    """
+
+    size: int
+
+    def __post_init__(self):
+        check_size("size", self.size)
+
+    def __call__(self, features, random):
+        _check_fits(features, self.size)
+        shape = tf.shape(features)
+        return tf.image.crop_to_bounding_box(
+            features,
+            (shape[1] - self.size) // 2,
+            (shape[2] - self.size) // 2,
+            self.size,
+            self.size,
+        )
+
+
+@REGISTRY.register("resize")
+@dataclasses.dataclass(frozen=True)
+class Resize(Fixed):
+    """Scale images so that the shorter side has a size, without aliasing.
+
+    Args:
+        size: Integer, pixels.
+    """
+
+    size: int
+
+    def __post_init__(self):
+        check_size("size", self.size)
+
+    def __call__(self, features, random):
+        features = unit_scaled(features)
+        height, width = _size(features)
+        known = not (tf.is_tensor(height) or tf.is_tensor(width))
+        shorter = (min if known else tf.minimum)(height, width)
+        target = self.size * height // shorter
+        across = self.size * width // shorter
+        return tf.image.resize(features, [target, across], antialias=True)
+
+
+@REGISTRY.register("resize_with_pad")
+@dataclasses.dataclass(frozen=True)
+class ResizeWithPad(Fixed):
+    """Scale images to fit into a square, black where they do not fill it.
+
+    Args:
+        size: Integer, pixels.
+    """
+
+    size: int
+
+    def __post_init__(self):
+        check_size("size", self.size)
+
+    def __call__(self, features, random):
+        # What fits already comes out with the same bits.
+        return tf.image.resize_with_pad(
+            unit_scaled(features), self.size, self.size
+        )
+
+
+@REGISTRY.register("zoom_crop")
+@dataclasses.dataclass(frozen=True)
+class ZoomCrop(Transform):
+    """Enlarge images and crop at a random place; evaluation does not enlarge.
+
+    The published code means to pad, but what it calls enlarges. So training
+    sees objects larger than evaluation does.
+
+    Args:
+        zoom: Integer, pixels of the enlarged image.
+        size: Integer, pixels of the crop.
+
+    Reference:
+
+    - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
+    """
+
+    zoom: int = 38
+    size: int = 32
+
+    def __post_init__(self):
+        check_size("size", self.size)
+        check_size("zoom", self.zoom, self.size)
+
+    def __call__(self, features, random):
+        features = ResizeWithPad(self.zoom)(features, random)
+        return crop_at_random(features, self.size, self.size, random)
+
+    def evaluation(self):
+        return (ResizeWithPad(self.size),)
+
+
+@REGISTRY.register("random_resized_crop")
+@dataclasses.dataclass(frozen=True)
+class RandomResizedCrop(Transform):
+    """Crop a random part of the image and scale it; in evaluation, the centre.
+
+    The part has an area between `area` of the image's and an aspect ratio
+    between `ratio`, uniform in its logarithm. Of ten draws the first that
+    lies in the image counts, else a centred crop.
+
+    Args:
+        size: Integer, pixels of the result.
+        area: Tuple of two floats in (0, 1].
+        ratio: Tuple of two floats, width over height.
+
+    Reference:
+
+    - [Szegedy et al., 2015](https://arxiv.org/abs/1409.4842)
+    """
+
+    size: int
+    area: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self):
+        check_size("size", self.size)
+        for name, most in (("area", 1.0), ("ratio", math.inf)):
+            value = getattr(self, name)
+            good = len(value) == 2 and 0.0 < value[0] <= value[1] <= most
+            check(good, name, "two ascending positive numbers", value)
+
+    def __call__(self, features, random):
+        features = unit_scaled(features)
+        shape = tf.shape(features)
+        boxes = self.boxes(
+            tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32), random
+        )
+        return tf.image.crop_and_resize(
+            features, boxes, tf.range(shape[0]), [self.size, self.size]
+        )
+
+    def boxes(self, height, width, random):
+        """Return normalized boxes `(batch, 4)`: top, left, bottom, right."""
+        tall, wide = self._fallback(height, width)
+        zeros = tf.zeros_like(random("top"))
+        tall, wide, found = tall + zeros, wide + zeros, zeros > 0.0
+        for attempt in range(ATTEMPTS):
+            h, w = self._drawn(height, width, random, attempt)
+            fits = (h <= height) & (w <= width)
+            tall = tf.where(fits & ~found, h, tall)
+            wide = tf.where(fits & ~found, w, wide)
+            found |= fits
+        top = tf.where(found, random("top"), 0.5) * (height - tall)
+        left = tf.where(found, random("left"), 0.5) * (width - wide)
+        # The box is given by the centres of its corner pixels.
+        down, across = tf.maximum(height - 1, 1), tf.maximum(width - 1, 1)
+        return tf.stack(
+            [
+                top / down,
+                left / across,
+                (top + tall - 1) / down,
+                (left + wide - 1) / across,
+            ],
+            axis=1,
+        )
+
+    def evaluation(self):
+        return (Resize(round(MARGIN * self.size)), CenterCrop(self.size))
+
+    def _drawn(self, height, width, random, attempt):
+        low, high = self.area
+        area = low + (high - low) * random(f"area/{attempt}")
+        low, high = (math.log(value) for value in self.ratio)
+        aspect = tf.exp(low + (high - low) * random(f"ratio/{attempt}"))
+        area *= height * width
+        return tf.sqrt(area / aspect), tf.sqrt(area * aspect)
+
+    def _fallback(self, height, width):
+        narrow, wide = self.ratio
+        aspect = tf.clip_by_value(width / height, narrow, wide)
+        return tf.minimum(height, width / aspect), tf.minimum(
+            width, height * aspect
+        )
+
+
+def crop_at_random(images, height, width, random):
+    """Crop `height` x `width` pixels of each image at a place of its own."""
+    shape = tf.shape(images)
+    rows = _window(random("row"), shape[1] - height, height)
+    columns = _window(random("column"), shape[2] - width, width)
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns, axis=2, batch_dims=1)
+
+
+def _size(images):
+    """Return height and width, as integers where they are known."""
+    dynamic = tf.shape(images)
+    return [
+        dynamic[axis] if images.shape[axis] is None else images.shape[axis]
+        for axis in (1, 2)
+    ]
+
+
+def _window(random, room, size):
+    places = tf.cast(room + 1, tf.float32)
+    first = tf.cast(tf.floor(random * places), tf.int32)
+    return first[:, None] + tf.range(size)[None, :]
+
+
+def _check_fits(images, size):
+    height, width = images.shape[1:3]
+    if None not in (height, width) and min(height, width) < size:
+        raise InputError(
+            "Argument `size` of a crop must be at most that of the images, "
+            f"{height}x{width}. Received: size={size}"
+        )

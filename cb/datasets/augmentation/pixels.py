@@ -1,0 +1,185 @@
+"""Mirroring, shifting, brightness and scales of pixels and features."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from cb.datasets.augmentation import REGISTRY
+from cb.datasets.augmentation.base import Fixed
+from cb.datasets.augmentation.base import Transform
+from cb.datasets.augmentation.base import check
+from cb.datasets.augmentation.base import unit_scaled
+from cb.errors import InputError
+
+CHUNK = 8192
+FILLS = ("reflect", "constant", "nearest", "wrap")
+
+
+@REGISTRY.register("flip")
+@dataclasses.dataclass(frozen=True)
+class Flip(Transform):
+    """Mirror half of the images left to right."""
+
+    def __call__(self, features, random):
+        mirrored = random("flip")[:, None, None, None] < 0.5
+        return tf.where(mirrored, tf.reverse(features, [2]), features)
+
+
+@REGISTRY.register("translation")
+@dataclasses.dataclass(frozen=True)
+class Translation(Transform):
+    """Shift images by parts of a pixel, up to a fraction of their size.
+
+    Args:
+        fraction: Float in [0, 1], of height and of width.
+        mode: What comes in: `"reflect"` (the edge repeated), `"constant"`
+            (black), `"nearest"` or `"wrap"`.
+    """
+
+    fraction: float = 0.1
+    mode: str = "reflect"
+
+    def __post_init__(self):
+        check(0 <= self.fraction <= 1, "fraction", "in [0, 1]", self.fraction)
+        check(self.mode in FILLS, "mode", f"one of {list(FILLS)}", self.mode)
+
+    def __call__(self, features, random):
+        features = unit_scaled(features)
+        shape = tf.shape(features)
+        size = tf.cast(shape[1:3], tf.float32)
+        down = (2.0 * random("row") - 1.0) * self.fraction * size[0]
+        right = (2.0 * random("column") - 1.0) * self.fraction * size[1]
+        one, zero = tf.ones_like(down), tf.zeros_like(down)
+        matrices = [one, zero, -right, zero, one, -down, zero, zero]
+        shifted = tf.raw_ops.ImageProjectiveTransformV3(
+            images=features,
+            transforms=tf.stack(matrices, axis=1),
+            output_shape=shape[1:3],
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode=self.mode.upper(),
+        )
+        return tf.ensure_shape(shifted, features.shape)
+
+
+@REGISTRY.register("brightness")
+@dataclasses.dataclass(frozen=True)
+class Brightness(Transform):
+    """Add a number to all pixels of an image, without clipping.
+
+    Args:
+        delta: Float, the number is uniform in `[-delta, delta)`.
+    """
+
+    delta: float = 0.25
+
+    def __post_init__(self):
+        check(self.delta >= 0, "delta", "at least 0", self.delta)
+
+    def __call__(self, features, random):
+        added = (2.0 * random("brightness") - 1.0) * self.delta
+        return unit_scaled(features) + added[:, None, None, None]
+
+
+@REGISTRY.register("per_image_standardization")
+@dataclasses.dataclass(frozen=True)
+class PerImageStandardization(Fixed):
+    """Give the pixels of each image mean 0 and deviation 1.
+
+    An image of one colour becomes zero: the deviation counts as at least
+    one over the root of the number of pixels.
+    """
+
+    def __call__(self, features, random):
+        return tf.image.per_image_standardization(unit_scaled(features))
+
+
+@REGISTRY.register("normalize")
+@dataclasses.dataclass(frozen=True)
+class Normalize(Fixed):
+    """Subtract a mean and divide by a deviation.
+
+    Args:
+        mean: Number, or a tuple of one for each channel or feature.
+        std: As `mean`, not zero.
+        scale: Number that `mean` and `std` call 1; 255 where they are
+            given for bytes.
+    """
+
+    needs_images: ClassVar[bool] = False
+
+    mean: float | tuple[float, ...]
+    std: float | tuple[float, ...]
+    scale: float = 1.0
+
+    def __post_init__(self):
+        good = np.isfinite(self.std) & (np.asarray(self.std) > 0)
+        check(bool(np.all(good)), "std", "positive", self.std)
+        check(self.scale > 0, "scale", "positive", self.scale)
+
+    def __call__(self, features, random):
+        for value in (self.mean, self.std):
+            if np.size(value) not in (1, features.shape[-1]):
+                raise InputError(
+                    f"Augmentation `normalize` must have a number for each of "
+                    f"{features.shape[-1]} channels. Received: {value}"
+                )
+        mean, std = (
+            tf.constant(np.asarray(value, np.float64) / self.scale, tf.float32)
+            for value in (self.mean, self.std)
+        )
+        return (unit_scaled(features) - mean) / std
+
+
+@REGISTRY.register("standardize")
+@dataclasses.dataclass(frozen=True)
+class Standardize(Fixed):
+    """Normalize every channel or feature as measured on the training part.
+
+    What is constant there becomes zero.
+    """
+
+    needs_images: ClassVar[bool] = False
+
+    def __call__(self, features, random):
+        # Before it is measured, only shapes are asked for.
+        return unit_scaled(features)
+
+    def fitted(self, features) -> Transform:
+        if not isinstance(features, np.ndarray):
+            raise InputError(
+                "Augmentation `standardize` needs examples in memory. For "
+                "images on disk use 'normalize(mean=..., std=...)'."
+            )
+        mean, std = moments(features)
+        return Normalize(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of every channel or feature.
+
+    Args:
+        features: Array `(examples, ..., channels)`; of uint8, as pixels
+            in [0, 1].
+
+    Returns:
+        Tuple of float64 arrays `(channels,)`; a deviation of 0 becomes 1.
+    """
+    axes = tuple(range(features.ndim - 1))
+    number = math.prod(features.shape[:-1])
+    unit = 255.0 if features.dtype == np.uint8 else 1.0
+    # In pieces: a copy in double precision is many times the data.
+    pieces = range(0, len(features), CHUNK)
+    mean = sum(
+        features[start : start + CHUNK].sum(axis=axes, dtype=np.float64)
+        for start in pieces
+    ) / (number * unit)
+    variance = sum(
+        np.square(features[start : start + CHUNK] / unit - mean).sum(axis=axes)
+        for start in pieces
+    ) / np.float64(number)
+    std = np.sqrt(variance)
+    return mean, np.where(std > 0, std, 1.0)

@@ -1,0 +1,53 @@
+"""A data set of the user's own, in a CSV file."""
+
+from cb.datasets import REGISTRY
+from cb.datasets import recipes
+from cb.datasets.source import Source
+from cb.datasets.splits import check_order
+from cb.datasets.splits import train_test
+from cb.errors import InputError
+
+
+@REGISTRY.register("csv")
+def csv(
+    path, label, columns=None, test=None, test_fraction=0.2, order="random"
+) -> Source:
+    """Load rows of numbers with a class.
+
+    Args:
+        path: String, a file with a header, compressed or not.
+        label: String, name of the column of classes.
+        columns: Names of the columns of features; all others by default.
+        test: String, a file of the same form, for testing.
+        test_fraction: Float in (0, 1), part of every class for testing where
+            there is no such file; always the same rows.
+        order: `"random"`, or `"time"`: the rows are in the order of time, and
+            the last ones are for testing and for validation.
+    """
+    from cb.datasets import tables
+
+    ordered = check_order(order)
+    found, names = tables.examples(tables.read_csv(path), label, columns)
+    if test is None:
+        if not 0.0 < test_fraction < 1.0:
+            raise InputError(
+                "Argument `test_fraction` must be in (0, 1). "
+                f"Received: test_fraction={test_fraction}"
+            )
+        parts = train_test(found, test_fraction, "csv", ordered)
+    else:
+        held, known = tables.examples(tables.read_csv(test), label, columns)
+        if known != names or held.features.shape[1] != found.features.shape[1]:
+            raise InputError(
+                f"File {test!r} must have the classes and the columns of "
+                f"{path!r}, classes {list(names)}. Received: {list(known)}"
+            )
+        parts = (found, held)
+    return Source(
+        "csv",
+        *parts,
+        num_classes=len(names),
+        class_names=names,
+        recipes=recipes.FEATURES,
+        ordered=ordered,
+    )

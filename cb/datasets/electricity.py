@@ -1,0 +1,84 @@
+"""Prices of electricity in New South Wales, which rise or fall."""
+
+from cb.datasets import REGISTRY
+from cb.datasets import recipes
+from cb.datasets.source import Examples
+from cb.datasets.source import Source
+from cb.datasets.splits import check_order
+from cb.datasets.splits import train_test
+
+# `day` is left out: its number is a name. Some copies lack `date` too.
+COLUMNS = (
+    "date",
+    "period",
+    "nswprice",
+    "nswdemand",
+    "vicprice",
+    "vicdemand",
+    "transfer",
+)
+LABEL = "class"
+CLASSES = ("DOWN", "UP")
+TEST_FRACTION = 0.3
+
+
+@REGISTRY.register("electricity")
+def electricity(
+    path=None, columns=None, order="random", data_dir=None
+) -> Source:
+    """Load 45,312 half hours of 1996 to 1998, two classes.
+
+    Args:
+        path: String, a CSV file of them in the order of time; by default
+            they are downloaded from OpenML.
+        columns: Names of the columns of features. By default date, period,
+            nswprice, nswdemand, vicprice, vicdemand and transfer, as far as
+            the file has them.
+        order: `"random"` tests on 30 % of every class, or `"time"` on the
+            last 30 %; either way always the same rows. Neighbours in time
+            are alike, so random rows are easier.
+        data_dir: String, folder of prepared data.
+
+    Reference:
+
+    - [Harries, 1999](https://www.openml.org/d/151)
+    """
+    ordered = check_order(order)
+    whole = _downloaded(data_dir, columns) if path is None else None
+    whole = whole or _read(path, columns)
+    return Source(
+        "electricity",
+        *train_test(whole, TEST_FRACTION, "electricity", ordered),
+        num_classes=len(CLASSES),
+        class_names=CLASSES,
+        recipes=recipes.FEATURES,
+        ordered=ordered,
+    )
+
+
+def _read(path: str, columns) -> Examples:
+    from cb.datasets import tables
+
+    table = tables.read_csv(path)
+    columns = columns or [name for name in COLUMNS if name in table.columns]
+    print(f"Reading {', '.join(columns)} from {path}", flush=True)
+    found, _ = tables.examples(table, LABEL, columns)
+    return found
+
+
+def _downloaded(data_dir: str | None, columns) -> Examples:
+    from cb.datasets import tables
+    from cb.datasets import tfds_loading
+    from cb.datasets.electricity_builder import Electricity
+
+    builder = tfds_loading.prepared(Electricity, data_dir)
+    print(f"Reading electricity from {builder.data_path}", flush=True)
+    whole = builder.as_dataset(
+        split="train", batch_size=-1, shuffle_files=False
+    )
+    table = tables.Table(
+        str(builder.data_path),
+        {name: column.numpy() for name, column in whole.items()},
+    )
+    found, _ = tables.examples(table, LABEL, columns or COLUMNS)
+    return found

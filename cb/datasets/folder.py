@@ -1,0 +1,99 @@
+"""A folder of the user's own, with a folder of images for each class."""
+
+import pathlib
+
+import numpy as np
+
+from cb.datasets import REGISTRY
+from cb.datasets import recipes
+from cb.datasets.source import Examples
+from cb.datasets.source import Source
+from cb.datasets.splits import train_test
+from cb.errors import InputError
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+CHANNELS = (1, 3)
+TRAIN, TEST = "train", ("val", "validation", "test")
+
+
+@REGISTRY.register("folder")
+def folder(path, test_fraction=0.2, channels=3) -> Source:
+    """Load images of any size, which stay on disk.
+
+    Args:
+        path: String, a folder with a folder of images for each class, whose
+            labels follow the sorted names; or with folders `train` and `val`
+            of such, as ImageNet has.
+        test_fraction: Float in (0, 1), part of every class for testing where
+            there is no `val`; always the same images.
+        channels: 1 for grey or 3 for colours.
+    """
+    root = pathlib.Path(path)
+    if not root.is_dir():
+        raise InputError(
+            f"Argument `path` must be a folder. Received: path={str(path)!r}"
+        )
+    if channels not in CHANNELS:
+        raise InputError(
+            f"Argument `channels` must be one of {list(CHANNELS)}. "
+            f"Received: channels={channels!r}"
+        )
+    held = [root / name for name in TEST if (root / name).is_dir()]
+    if (root / TRAIN).is_dir() and held:
+        names = _class_names(root / TRAIN)
+        train = _examples(root / TRAIN, names, channels)
+        parts = (train, _examples(held[0], names, channels))
+    else:
+        names = _class_names(root)
+        whole = _examples(root, names, channels)
+        parts = train_test(whole, test_fraction, "folder")
+    return Source(
+        root.name,
+        *parts,
+        num_classes=len(names),
+        class_names=names,
+        recipes=recipes.LARGE,
+    )
+
+
+def _class_names(root: pathlib.Path) -> tuple[str, ...]:
+    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    if len(names) < 2:
+        raise InputError(
+            f"Folder {str(root)!r} must hold a folder for each of at least two "
+            f"classes. Received: {names}"
+        )
+    return tuple(names)
+
+
+def _examples(root: pathlib.Path, names, channels: int) -> Examples:
+    from cb.datasets.storage import Encoded  # It imports TensorFlow.
+
+    extra = sorted({entry.name for entry in root.iterdir()} - {*names})
+    unknown = [name for name in extra if (root / name).is_dir()]
+    if unknown:
+        raise InputError(
+            f"Folder {str(root)!r} has a class that is not trained on: "
+            f"{unknown[0]!r}. Expected one of {list(names)}."
+        )
+    files: list[pathlib.Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        found = sorted(
+            file
+            for file in (root / name).rglob("*")
+            if file.suffix.lower() in SUFFIXES
+        )
+        if not found:
+            raise InputError(
+                f"Folder {str(root / name)!r} must hold images "
+                f"({', '.join(SUFFIXES)}), and has none."
+            )
+        files += found
+        labels += [label] * len(found)
+
+    def read(numbers):
+        return [files[number].read_bytes() for number in numbers]
+
+    images = Encoded(read, np.arange(len(files)), channels)
+    return Examples(images, np.array(labels, np.int32))

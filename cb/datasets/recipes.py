@@ -1,0 +1,201 @@
+"""How the sources prepared the examples of each data set.
+
+`published` is what their code does; `corrected` is what they must have
+meant. Both are chains of augmentations.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cb.datasets import augmentation
+from cb.datasets.augmentation import Chain
+from cb.datasets.source import Source
+from cb.datasets.storage import Encoded
+from cb.errors import InputError
+from cb.registry import Spec
+from cb.registry import parse_spec
+from cb.registry import unknown
+
+AUTO, MODEL, PUBLISHED, CORRECTED = "auto", "model", "published", "corrected"
+NAMES = (AUTO, MODEL, PUBLISHED, CORRECTED)
+
+
+class Recipe(NamedTuple):
+    """Preparation of a data set's training examples, by one source.
+
+    Attributes:
+        published: Chain, as the code of the source has it.
+        corrected: Chain without the mistakes; `None` if there are none.
+    """
+
+    published: str
+    corrected: str | None = None
+
+
+Recipes = Mapping[str, Recipe]
+
+IMAGENET = "normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))"
+_BYTES = "normalize((125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 255)"
+_WIRINGS = "normalize((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))"
+_PER_IMAGE = "per_image_standardization"
+_SHIFT = "translation(0.1)"
+# A mirrored digit is another sign, or none.
+_SHIFTED = Recipe(f"flip|{_SHIFT}", _SHIFT)
+
+# The first source of each data set is the one that is meant by default.
+CIFAR: Recipes = {
+    "dynamic_sparse": Recipe(f"pad_crop(4)|flip|{_BYTES}"),
+    "big_batch": Recipe(
+        f"pad_crop(4, mode='constant', value=127)|flip|{IMAGENET}"
+    ),
+    "wirings": Recipe(f"pad_crop(4, mode='constant')|flip|{_WIRINGS}"),
+    "autosparse": Recipe(f"flip|{_SHIFT}"),
+    "bundles": Recipe(
+        f"{_PER_IMAGE}|zoom_crop(38, 32)|flip|brightness(0.25)",
+        f"{_PER_IMAGE}|pad_crop(3, mode='constant')|flip|brightness(0.25)",
+    ),
+}
+MNIST: Recipes = {
+    "dynamic_sparse": Recipe("none"),
+    "big_batch": Recipe(
+        "pad_crop(2, mode='constant')|flip|normalize(0.5, 0.5)",
+        "pad_crop(2, mode='constant')|normalize(0.5, 0.5)",
+    ),
+    "autosparse": Recipe("none"),
+    "bundles": Recipe(
+        "zoom_crop(32, 28)|brightness(0.25)",
+        "pad_crop(2, mode='constant')|brightness(0.25)",
+    ),
+}
+SVHN: Recipes = {
+    "autosparse": _SHIFTED,
+    "bundles": Recipe(
+        f"zoom_crop(36, 32)|{_PER_IMAGE}|brightness(0.25)",
+        f"pad_crop(2, mode='constant')|{_PER_IMAGE}|brightness(0.25)",
+    ),
+}
+LARGE: Recipes = {
+    "wirings": Recipe(f"random_resized_crop(224)|flip|{IMAGENET}"),
+    "dynamic_sparse": Recipe(f"random_resized_crop(224)|flip|{IMAGENET}"),
+    "big_batch": Recipe(f"random_resized_crop(224)|flip|{IMAGENET}"),
+    "bundles": Recipe(
+        f"zoom_crop(138, 128)|flip|{_PER_IMAGE}|brightness(0.25)",
+        f"random_resized_crop(128)|flip|{_PER_IMAGE}|brightness(0.25)",
+    ),
+}
+FEATURES: Recipes = {"autosparse": Recipe("none", "standardize")}
+FASHION: Recipes = {
+    "autosparse": Recipe("none"),
+    "dynamic_sparse": Recipe("none"),
+}
+STL10: Recipes = {"big_batch": Recipe(f"pad_crop(12)|flip|{IMAGENET}")}
+
+
+def of_kind(features) -> Recipes:
+    """Return what suits features that no source has used.
+
+    Args:
+        features: As of `cb.datasets.source.Examples`.
+    """
+    if isinstance(features, Encoded):
+        return LARGE
+    return FEATURES if features.ndim == 2 else {}
+
+
+def complete(text: str) -> str:
+    """Check the text of `--augmentation` and write out its defaults.
+
+    Args:
+        text: A chain; or `auto`, `model`, `published` or `corrected`, the
+            last two perhaps with a source as in `published('bundles')`.
+
+    Returns:
+        String.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    return str(_named(text) or augmentation.complete(text))
+
+
+def resolve(
+    text: str, source: Source, model: tuple[str, ...] | None = None
+) -> Chain:
+    """Return the chain that the text of `--augmentation` means.
+
+    `auto` is the model's own recipe where it leaves images as large as they
+    are, or where they differ in size; otherwise the corrected recipe of the
+    data set.
+
+    Args:
+        text: As of `complete`.
+        source: `Source` of the data.
+        model: Transforms of the model's recipe for training, or `None`.
+
+    Returns:
+        A `Chain`, fitted to nothing yet.
+
+    Raises:
+        InputError: If there is no such recipe.
+    """
+    spec = _named(text)
+    if spec is None:
+        return augmentation.build(text)
+    if spec.name == MODEL:
+        if model is None:
+            raise InputError(
+                "Argument `augmentation` can be 'model' only for a model with "
+                "a recipe for its inputs. Received: augmentation='model'"
+            )
+        return augmentation.build("|".join(model))
+    if spec.name == AUTO:
+        own = model and augmentation.build("|".join(model))
+        if own and _fits(own, source.features_shape):
+            return own
+        return augmentation.build(_of(source, CORRECTED, None))
+    return augmentation.build(_of(source, spec.name, *spec.args or (None,)))
+
+
+def _named(text: str) -> Spec | None:
+    """Read the text as the name of a recipe, if it is one."""
+    if "|" in text:
+        return None
+    spec = parse_spec(text)
+    if spec.name not in NAMES:
+        return None
+    takes = 1 if spec.name in (PUBLISHED, CORRECTED) else 0
+    if spec.kwargs or len(spec.args) > takes:
+        raise InputError(
+            "Argument `augmentation` must name a recipe as in "
+            "'published(\"bundles\")'. Received: augmentation="
+            f"{text!r}"
+        )
+    return spec
+
+
+def _fits(chain: Chain, shape) -> bool:
+    try:
+        found = chain.output_shape(shape)
+    except InputError:
+        return False
+    return None in shape or found == tuple(shape)
+
+
+def _of(source: Source, kind: str, name: str | None) -> str:
+    recipes = source.recipes
+    if name is None:
+        if not recipes and kind == PUBLISHED:
+            raise InputError(
+                f"No recipe is published for data set {source.name!r}. "
+                f"Received: augmentation={kind!r}"
+            )
+        recipe = next(iter(recipes.values()), Recipe("none"))
+    elif name in recipes:
+        recipe = recipes[name]
+    else:
+        raise unknown(f"source of a recipe for {source.name}", name, recipes)
+    return recipe.published if kind == PUBLISHED else _corrected(recipe)
+
+
+def _corrected(recipe: Recipe) -> str:
+    return recipe.published if recipe.corrected is None else recipe.corrected

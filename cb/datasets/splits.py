@@ -1,0 +1,171 @@
+"""Which examples are held out, decided by a seed or by time."""
+
+import numpy as np
+
+from cb.datasets.source import Examples
+from cb.errors import InputError
+from cb.sparsity.seeds import generator
+
+
+def hold_out(
+    examples: Examples,
+    fraction: float,
+    seed: int,
+    number: int | None = None,
+    fold: str | None = None,
+    ordered: bool = False,
+) -> tuple[Examples, Examples | None]:
+    """Split off a stratified validation part.
+
+    Args:
+        examples: `Examples`.
+        fraction: Float in [0, 1), the part held out of every class.
+        seed: Integer, decides which. Folds do not depend on it.
+        number: Integer, how many examples are held out instead of
+            `fraction`.
+        fold: Text such as `"2/5"`, the fold held out instead, of so many.
+            The folds are disjoint and make up the whole.
+        ordered: Boolean, whether the last examples are held out, and folds
+            are one after the other, instead of stratified ones.
+
+    Returns:
+        Tuple of the rest and the part held out, `None` if nothing is. Both
+        keep the order of the data.
+
+    Raises:
+        InputError: If nothing is left on a side.
+    """
+    if fold is None and not (fraction if number is None else number):
+        return examples, None
+    if fold is not None:
+        held = _fold(examples.labels, *parse_fold(fold), ordered)
+        asked = f"fold={fold!r}"
+    elif number is not None:
+        held = _numbered(examples.labels, number, seed, ordered)
+        asked = f"validation_examples={number}"
+    else:
+        held = _fraction(examples.labels, fraction, seed, ordered)
+        asked = f"validation_fraction={fraction}"
+    if not held.any() or held.all():
+        raise InputError(
+            f"Argument `{asked.partition('=')[0]}` must leave examples on both "
+            f"sides of {len(examples)}. Received: {asked}"
+        )
+    return (
+        examples.take(np.flatnonzero(~held)),
+        examples.take(np.flatnonzero(held)),
+    )
+
+
+def train_test(
+    examples: Examples, fraction: float, name: str, ordered: bool = False
+) -> tuple[Examples, Examples]:
+    """Split off a test part that is always the same.
+
+    Args:
+        examples: `Examples`.
+        fraction: Float in (0, 1), the part of every class for testing.
+        name: String, of the data set.
+        ordered: Boolean, whether it is the last part instead.
+
+    Returns:
+        Tuple of training and test `Examples`.
+
+    Raises:
+        InputError: If nothing is left on a side.
+    """
+    held = _fraction(examples.labels, fraction, ("test", name), ordered)
+    if not held.any() or held.all():
+        raise InputError(
+            f"Data set {name!r} has too few examples, {len(examples)}, for a "
+            f"test part of {fraction}."
+        )
+    return (
+        examples.take(np.flatnonzero(~held)),
+        examples.take(np.flatnonzero(held)),
+    )
+
+
+def parse_fold(text: str) -> tuple[int, int]:
+    """Read `"2/5"` as the second of five folds.
+
+    Args:
+        text: String.
+
+    Returns:
+        Tuple of the number of the fold, from 1, and how many there are.
+
+    Raises:
+        InputError: If it is anything else.
+    """
+    number, _, folds = str(text).partition("/")
+    if number.isdecimal() and folds.isdecimal():
+        if 1 <= int(number) <= int(folds) and int(folds) >= 2:
+            return int(number), int(folds)
+    raise InputError(
+        "Argument `fold` must be a fold from 1 on and how many there are, at "
+        f"least 2, such as '2/5'. Received: fold={text!r}"
+    )
+
+
+def check_order(order: str) -> bool:
+    """Return whether `order` is `"time"`, or refuse it."""
+    if order not in ("random", "time"):
+        raise InputError(
+            "Argument `order` must be 'random' or 'time'. "
+            f"Received: order={order!r}"
+        )
+    return order == "time"
+
+
+def _fraction(labels, fraction, seed, ordered):
+    if ordered:
+        return _last(len(labels), round(fraction * len(labels)))
+    parts = seed if isinstance(seed, tuple) else (seed, "validation")
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        number = round(fraction * positions.size)
+        random = generator(*parts, int(label))
+        held[random.permutation(positions)[:number]] = True
+    return held
+
+
+def _numbered(labels, number, seed, ordered):
+    """Hold out exactly `number`, of every class as near as can be."""
+    if ordered or number > len(labels):
+        return _last(len(labels), number)
+    classes, counts = np.unique(labels, return_counts=True)
+    shares = number * counts / len(labels)
+    parts = np.floor(shares).astype(int)
+    missing = number - parts.sum()
+    parts[np.argsort(parts - shares, kind="stable")[:missing]] += 1
+    held = np.zeros(len(labels), bool)
+    for label, part in zip(classes, parts, strict=True):
+        positions = np.flatnonzero(labels == label)
+        random = generator(seed, "validation", int(label))
+        held[random.permutation(positions)[:part]] = True
+    return held
+
+
+def _fold(labels, number, folds, ordered):
+    if ordered:
+        size = len(labels)
+        held = np.zeros(size, bool)
+        held[size * (number - 1) // folds : size * number // folds] = True
+        return held
+    dealt = np.empty(len(labels), int)
+    first = 0
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        positions = generator("folds", int(label)).permutation(positions)
+        # Going on where the last class ended keeps the folds equal in size.
+        dealt[positions] = (first + np.arange(positions.size)) % folds
+        first += positions.size
+    return dealt == number - 1
+
+
+def _last(size, number):
+    held = np.zeros(size, bool)
+    held[size - min(number, size) :] = True
+    return held

@@ -1,0 +1,108 @@
+"""Where features are: in memory, or on disk until a batch needs them."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from cb.datasets.augmentation import Chain
+
+Draw = Callable[[str, tf.Tensor], tf.Tensor]
+
+
+class Encoded:
+    """Images of any size on disk, decoded when they are asked for.
+
+    Indexing gives the images at those positions, still on disk, as an array
+    would.
+
+    Args:
+        read: Function from an int64 array of numbers to a list of bytes, one
+            encoded image each.
+        numbers: int64 array, which of the images that `read` knows.
+        channels: Integer, 1 or 3.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[np.ndarray], Sequence[bytes]],
+        numbers: np.ndarray,
+        channels: int = 3,
+    ):
+        self._read = read
+        self._numbers = np.asarray(numbers, np.int64)
+        self._channels = channels
+
+    def __getitem__(self, positions) -> "Encoded":
+        return Encoded(self._read, self._numbers[positions], self._channels)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Number of images, and of what shape; `None` where they differ."""
+        return (len(self), None, None, self._channels)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of a batch."""
+        return len(self.shape)
+
+    def encoded(self, positions: tf.Tensor) -> tf.Tensor:
+        """Return the encoded images at `positions`, strings `(batch,)`."""
+        numbers = tf.gather(self._numbers, positions)
+        contents = tf.numpy_function(
+            lambda wanted: np.array(self._read(wanted), object),
+            [numbers],
+            tf.string,
+        )
+        return tf.ensure_shape(contents, positions.shape)
+
+    def decode(self, content: tf.Tensor) -> tf.Tensor:
+        """Decode one image to uint8 `(height, width, channels)`."""
+        image = tf.io.decode_image(
+            content, self._channels, expand_animations=False
+        )
+        return tf.ensure_shape(image, [None, None, self._channels])
+
+
+def reader(features) -> Callable[[tf.Tensor, Chain, Draw | None], tf.Tensor]:
+    """Return what reads and transforms the features at given positions.
+
+    Args:
+        features: Array, or `Encoded`.
+
+    Returns:
+        Function of an integer tensor `(batch,)`, a `Chain` and a function
+        `(name, positions)` that draws random numbers, to float32 features.
+    """
+    if isinstance(features, Encoded):
+        return lambda *arguments: _read_encoded(features, *arguments)
+    tensor = tf.constant(features)
+
+    def read(positions, chain, draw):
+        random = draw and (lambda name: draw(name, positions))
+        return chain(tf.gather(tensor, positions), random)
+
+    return read
+
+
+def _read_encoded(images: Encoded, positions, chain, draw):
+    """Transform image by image, as they have a size in common only then."""
+    shape = chain.output_shape(images.shape[1:])
+
+    def one(arguments):
+        position, content = arguments
+        here = position[None]
+        random = draw and (lambda name: draw(name, here))
+        return tf.ensure_shape(
+            chain(images.decode(content)[None], random)[0], shape
+        )
+
+    return tf.map_fn(
+        one,
+        (positions, images.encoded(positions)),
+        fn_output_signature=tf.TensorSpec(shape, tf.float32),
+    )

@@ -1,0 +1,22 @@
+"""Any other data set of TensorFlow Datasets."""
+
+from cb.datasets import REGISTRY
+from cb.datasets.source import Source
+
+
+@REGISTRY.register("tfds")
+def tfds(name, train="train", test=None, label=None, data_dir=None) -> Source:
+    """Load images or features with labels, by their name there.
+
+    Args:
+        name: String, such as `"kmnist"` or `"cifar10_corrupted/fog_1"`.
+        train: String, the split to train on.
+        test: String, the split to test on; `test` or `validation` if there is
+            one, else a fifth of every class.
+        label: String, the feature that is the label; by default the first
+            that is a class.
+        data_dir: String, folder of prepared data.
+    """
+    from cb.datasets import tfds_loading
+
+    return tfds_loading.load(name, data_dir, train, test, label)

@@ -1,0 +1,192 @@
+"""A smaller model with the same outputs: dead channels removed."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from cb.conversion import strip
+from cb.export import graph as graphs
+from cb.export.compaction_report import CompactionReport
+from cb.export.compaction_report import Row
+from cb.export.graph import Call
+from cb.export.graph import Graph
+from cb.export.graph import Value
+from cb.export.rule_table import rule
+from cb.export.rules import Rule
+
+
+def compact(
+    model: keras.Model,
+    report: Callable[[CompactionReport], object] | None = None,
+) -> keras.Model:
+    """Make a smaller Keras model with the same outputs.
+
+    Units and channels go if no weight that is not zero leads to an output
+    that is used, or if none leads to them from an input: these are constant,
+    and the constant is folded through activations, batch normalization and
+    pooling into the biases of the layers that follow. What is done is exact
+    but for rounding. At layers that are not known nothing is removed.
+
+    Args:
+        model: Keras model, sparse or not, Sequential or functional. Nested
+            models come out written into one.
+        report: Callable that is given a `CompactionReport`, such as `print`.
+
+    Returns:
+        A functional Keras model of plain layers, with the inputs and outputs
+        of the first, without an optimizer.
+
+    Raises:
+        InputError: If the model is no graph of layers.
+
+    Example:
+
+    >>> model = cb.sparsify(keras.applications.VGG16(), sparsity=0.98)
+    >>> small = cb.export.compact(model, report=print)
+    """
+    plain = strip(model)
+    graph = graphs.trace(plain)
+    rules = {call: rule(call) for call in graph.calls}
+    constants = find_constants(graph, rules)
+    kept = find_kept(graph, rules, constants)
+    small = _rebuilt(graph, rules, constants, kept)
+    if report is not None:
+        report(
+            CompactionReport(
+                [
+                    _row(call, rules[call], constants, kept)
+                    for call in graph.calls
+                ],
+                _parameters(plain),
+                _parameters(small),
+            )
+        )
+    return small
+
+
+def find_constants(
+    graph: Graph, rules: dict[Call, Rule]
+) -> dict[Value, np.ndarray]:
+    """Find the channels that hold one number whatever the inputs are.
+
+    Args:
+        graph: `Graph`.
+        rules: Dict of a call to its rule.
+
+    Returns:
+        Dict of a value to a float array `(channels,)`, NaN where a channel
+        varies.
+    """
+    found = {
+        value: np.full(value.channels, np.nan)
+        for value in keras.tree.flatten(graph.inputs)
+    }
+    for call in graph.calls:
+        outputs = rules[call].constants([found[v] for v in call.sources])
+        found.update(zip(call.results, outputs, strict=True))
+    return found
+
+
+def find_kept(
+    graph: Graph,
+    rules: dict[Call, Rule],
+    constants: dict[Value, np.ndarray],
+) -> dict[Value, np.ndarray]:
+    """Find the channels that have to stay.
+
+    Args:
+        graph: `Graph`.
+        rules: Dict of a call to its rule.
+        constants: As `find_constants` returns them.
+
+    Returns:
+        Dict of a value to a boolean array `(channels,)`.
+    """
+    kept = {v: np.zeros(len(found), bool) for v, found in constants.items()}
+    for value in keras.tree.flatten([graph.inputs, graph.outputs]):
+        kept[value][:] = True
+    _grow(graph, rules, constants, kept)
+    # No layer may be empty. One channel more can ask for others.
+    for value, fewest in _fewest(graph, rules).items():
+        missing = min(fewest, value.channels) - int(kept[value].sum())
+        if missing > 0:
+            extra = np.flatnonzero(~kept[value])[:missing]
+            kept[value] = kept[value].copy()
+            kept[value][extra] = True
+            _grow(graph, rules, constants, kept)
+    return kept
+
+
+def _fewest(graph, rules) -> dict[Value, int]:
+    """Return how many channels every value must have at least."""
+    fewest: dict[Value, int] = {}
+    for call in graph.calls:
+        for value in [*call.sources, *call.results]:
+            fewest[value] = max(fewest.get(value, 1), rules[call].fewest)
+    return fewest
+
+
+def _grow(graph, rules, constants, kept) -> None:
+    """Keep what the rules ask for, until they ask for nothing more."""
+    changed = True
+    while changed:
+        changed = False
+        for call in reversed(graph.calls):
+            values = [*call.sources, *call.results]
+            inputs, outputs = rules[call].keep(
+                [kept[v] for v in call.sources],
+                [kept[v] for v in call.results],
+                [constants[v] for v in call.sources],
+            )
+            for value, new in zip(values, [*inputs, *outputs], strict=True):
+                if (new & ~kept[value]).any():
+                    kept[value] = kept[value] | new
+                    changed = True
+
+
+def _rebuilt(graph, rules, constants, kept) -> keras.Model:
+    def sides(call):
+        return [kept[v] for v in call.sources], [kept[v] for v in call.results]
+
+    def smaller(call):
+        return not all(side.all() for values in sides(call) for side in values)
+
+    def weights(call):
+        inputs = [constants[v] for v in call.sources]
+        return rules[call].weights(*sides(call), inputs)
+
+    def make(call):
+        if not smaller(call):
+            return graphs.clone(call)
+        config = call.operation.get_config()
+        config.update(rules[call].config(*sides(call)))
+        if "bias" in weights(call):
+            config["use_bias"] = True
+        return type(call.operation).from_config(config)
+
+    def fill(call, layer):
+        if not smaller(call):
+            graphs.copy(call, layer)
+            return
+        for name, value in weights(call).items():
+            getattr(layer, name).assign(value)
+
+    return graphs.rebuild(graph, make, fill)
+
+
+def _row(call, rule, constants, kept) -> Row:
+    (result, *_) = call.results
+    held = kept[result] & ~np.isnan(constants[result])
+    return Row(
+        call.name,
+        call.kind,
+        len(kept[result]),
+        int(kept[result].sum()),
+        int(held.sum()),
+        rule.reason,
+    )
+
+
+def _parameters(model) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in model.weights)

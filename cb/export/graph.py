@@ -1,0 +1,246 @@
+"""The calls of a functional model, nested models written out."""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from cb.conversion.clone import copy_variables
+from cb.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor between two calls; equal only to itself.
+
+    Attributes:
+        shape: Tuple of the sizes, `None` where they vary.
+    """
+
+    shape: tuple[int | None, ...]
+
+    @property
+    def channels(self) -> int:
+        """The size of the last axis, 0 if there is none or it varies."""
+        return (self.shape[-1] or 0) if len(self.shape) > 1 else 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One call of an operation.
+
+    Attributes:
+        operation: Keras layer or bare operation.
+        args: Tuple of arguments, with `Value` in place of tensors.
+        kwargs: Dict of arguments, likewise.
+        outputs: Structure of `Value`.
+        shared: Boolean, whether the operation is called elsewhere too.
+    """
+
+    operation: keras.Operation
+    args: tuple
+    kwargs: dict[str, Any]
+    outputs: Any
+    shared: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+        return self.operation.name
+
+    @property
+    def kind(self) -> str:
+        """The class of the operation."""
+        return type(self.operation).__name__
+
+    @property
+    def sources(self) -> list[Value]:
+        """The values that go in."""
+        return _values((self.args, self.kwargs))
+
+    @property
+    def results(self) -> list[Value]:
+        """The values that come out."""
+        return _values(self.outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """What a model computes.
+
+    Attributes:
+        name: String.
+        layers: List of the input layers, in the order of `inputs`.
+        inputs: Structure of `Value`.
+        outputs: Structure of `Value`.
+        calls: List of `Call`, each after those that it needs.
+    """
+
+    name: str
+    layers: list[keras.layers.Layer]
+    inputs: Any
+    outputs: Any
+    calls: list[Call]
+
+
+def trace(model: keras.Model) -> Graph:
+    """List the calls of a model.
+
+    Args:
+        model: Sequential or functional Keras model, built.
+
+    Returns:
+        A `Graph`.
+
+    Raises:
+        InputError: If the model is no graph of layers.
+    """
+    root = _functional(model)
+    if root is None:
+        raise InputError(
+            f"Model {model.name!r} must be Sequential or functional, and "
+            f"built. Received: {type(model).__name__}"
+        )
+    tensors = {id(tensor): Value(tuple(tensor.shape)) for tensor in root.inputs}
+    calls = [*_calls(root, tensors)]
+    numbers: dict[int, int] = {}
+    for call in calls:
+        key = id(call.operation)
+        numbers[key] = numbers.get(key, 0) + 1
+    calls = [
+        dataclasses.replace(call, shared=numbers[id(call.operation)] > 1)
+        for call in calls
+    ]
+
+    def value(tensor):
+        return tensors[id(tensor)]
+
+    return Graph(
+        model.name,
+        [tensor._keras_history.operation for tensor in root.inputs],
+        keras.tree.map_structure(value, root._inputs_struct),
+        keras.tree.map_structure(value, root._outputs_struct),
+        calls,
+    )
+
+
+def _functional(operation):
+    """Return the graph of layers in a model, or `None`."""
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
+    is_graph = isinstance(operation, keras.Model) and hasattr(
+        operation, "_nodes_by_depth"
+    )
+    return operation if is_graph else None
+
+
+def _calls(functional, tensors: dict[int, Value]) -> Iterator[Call]:
+    """Walk through a model, noting the value of every tensor in a dict."""
+    by_depth = functional._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            if node.is_input:
+                continue
+            args, kwargs = node.arguments.fill_in(tensors)
+            inner = _functional(node.operation)
+            if inner is None or kwargs.get("training"):
+                for tensor in node.outputs:
+                    tensors[id(tensor)] = Value(tuple(tensor.shape))
+                outputs = [tensors[id(tensor)] for tensor in node.outputs]
+                yield Call(node.operation, args, kwargs, outputs)
+                continue
+            inside = {
+                id(tensor): value
+                for tensor, value in zip(
+                    inner.inputs, _values((args, kwargs)), strict=True
+                )
+            }
+            yield from _calls(inner, inside)
+            for outer, tensor in zip(node.outputs, inner.outputs, strict=True):
+                tensors[id(outer)] = inside[id(tensor)]
+
+
+def _values(structure) -> list[Value]:
+    return [
+        leaf
+        for leaf in keras.tree.flatten(structure)
+        if isinstance(leaf, Value)
+    ]
+
+
+# Makes the operation that stands for that of a call, without variables yet,
+# and fills its variables once it is built.
+Make = Callable[[Call], keras.Operation]
+Fill = Callable[[Call, keras.Operation], None]
+
+
+def clone(call: Call) -> keras.Operation:
+    """Make an operation from the configuration of a call's."""
+    return type(call.operation).from_config(call.operation.get_config())
+
+
+def copy(call: Call, operation: keras.Operation) -> None:
+    """Give a clone the variables of the operation that it stands for."""
+    if isinstance(operation, keras.layers.Layer):
+        pairs = zip(
+            call.operation._flatten_layers(),
+            operation._flatten_layers(),
+            strict=True,
+        )
+        for old, new in pairs:
+            copy_variables(old, new)
+
+
+def rebuild(graph: Graph, make: Make = clone, fill: Fill = copy):
+    """Build a model that makes the calls of a graph.
+
+    Args:
+        graph: `Graph`.
+        make: Function from a call to its new operation.
+        fill: Function that sets the variables of a new operation.
+
+    Returns:
+        A functional Keras model.
+    """
+    names: set[str] = set()
+    tensors: dict[Value, Any] = {}
+    values = keras.tree.flatten(graph.inputs)
+    for layer, value in zip(graph.layers, values, strict=True):
+        names.add(layer.name)
+        tensors[value] = type(layer).from_config(layer.get_config()).output
+
+    def tensor(leaf):
+        return tensors[leaf] if isinstance(leaf, Value) else leaf
+
+    made: dict[int, keras.Operation] = {}
+    for call in graph.calls:
+        operation = made.get(id(call.operation))
+        new = operation is None
+        if operation is None:
+            operation = made[id(call.operation)] = make(call)
+            _rename(operation, names)
+        outputs = operation(
+            *keras.tree.map_structure(tensor, call.args),
+            **keras.tree.map_structure(tensor, call.kwargs),
+        )
+        results = zip(call.results, keras.tree.flatten(outputs), strict=True)
+        tensors.update(results)
+        if new:
+            fill(call, operation)
+    return keras.Model(
+        keras.tree.map_structure(tensor, graph.inputs),
+        keras.tree.map_structure(tensor, graph.outputs),
+        name=graph.name,
+    )
+
+
+def _rename(operation: keras.Operation, names: set[str]) -> None:
+    """Give an operation a name of its own; nested models may repeat some."""
+    name, number = operation.name, 1
+    while name in names:
+        name = f"{operation.name}_{number}"
+        number += 1
+    operation.name = name
+    names.add(name)

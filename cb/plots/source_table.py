@@ -1,0 +1,69 @@
+"""The numbers of a run in the columns of the published large-batch code."""
+
+import csv
+from typing import Any
+from typing import TextIO
+
+import numpy as np
+
+from cb.plots.curves import DISTANCE
+from cb.plots.reading import Run
+
+COLUMNS = (
+    "epoch",
+    "train_loss",
+    "val_loss",
+    "train_error1",
+    "val_error1",
+    "train_error5",
+    "val_error5",
+    "step_dist_n0",
+)
+NAMES = {"error1": "accuracy", "error5": "top_5_accuracy"}
+
+
+def write(run: Run, file: TextIO) -> None:
+    """Write an epoch a row; what the run has no number for stays empty.
+
+    Errors are percentages. `step_dist_n0` is the distance of the weights of
+    the first layer at the end of the epoch, interpolated in the logarithm of
+    the step between the steps at which it was measured.
+
+    Args:
+        run: `Run`.
+        file: Text file.
+
+    Reference:
+
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+    """
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(run))
+
+
+def _rows(run: Run):
+    ends = run.series["loss"]
+    first = next((n for n in run.series if n.startswith(f"{DISTANCE}/")), None)
+    for step, epoch in zip(ends.steps, ends.epochs, strict=True):
+        row: dict[str, Any] = {"epoch": epoch}
+        for part, prefix in (("train", ""), ("val", "validation/")):
+            row[f"{part}_loss"] = _at(run, f"{prefix}loss", step)
+            for column, name in NAMES.items():
+                accuracy = _at(run, prefix + name, step)
+                if accuracy is not None:
+                    row[f"{part}_{column}"] = 100 - 100 * accuracy
+        if first is not None:
+            steps, _, distances = run.series[first]
+            row["step_dist_n0"] = float(
+                np.interp(np.log(step), np.log(steps), distances)
+            )
+        yield row
+
+
+def _at(run: Run, name: str, step: int) -> float | None:
+    series = run.series.get(name)
+    if series is None:
+        return None
+    found = series.values[series.steps == step]
+    return float(found[0]) if found.size else None

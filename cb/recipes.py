@@ -1,0 +1,111 @@
+"""What a regime or a model's own recipe says, under what the user says."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from cb import models
+from cb.config import Config
+from cb.config import is_explicit
+from cb.errors import InputError
+from cb.models.recipes import Recipe
+from cb.optimization import regimes
+from cb.optimization.regimes import Regime
+from cb.sparsity.amount import as_text
+
+MODEL = "model"
+# Settings that go with the optimizer that a regime names.
+OF_OPTIMIZER = ("optimizer", "momentum", "nesterov", "weight_decay")
+
+
+def applied(
+    config: Config, sources: Mapping[str, str]
+) -> tuple[Config, dict[str, str]]:
+    """Write a regime out, with what the user gave in its place.
+
+    `--learning_rate` scales the learning rates so that the first is the one
+    given, `--learning_rate_schedule` replaces their changes, `--optimizer`
+    the optimizer with its momentum and decay. With the regime of the model
+    come epochs, batch size, label smoothing, clipping and sparsity of its
+    recipe, each unless it is given.
+
+    Args:
+        config: `Config`.
+        sources: Dict of field to where its value came from.
+
+    Returns:
+        Tuple of the `Config`, in which the regime is YAML text that needs no
+        file and no model, and of the sources. What is written out already
+        stays as it is.
+
+    Raises:
+        InputError: If there is no such regime, or it is not one.
+    """
+    if config.regime == "none":
+        return config, dict(sources)
+    regime = _read(config)
+    if is_explicit("learning_rate", sources):
+        regime = regime.starting_at(config.learning_rate)
+    if is_explicit("learning_rate_schedule", sources):
+        regime = regime.without("learning_rate", start=1)
+    if is_explicit("optimizer", sources):
+        regime = regime.without(*OF_OPTIMIZER)
+    told: dict[str, Any] = {
+        **_besides(config),
+        "learning_rate": regime.at(0)["learning_rate"],
+        "learning_rate_schedule": "constant",
+    }
+    told = {k: told[k] for k in told if not is_explicit(k, sources)}
+    return (
+        dataclasses.replace(config, regime=str(regime), **told),
+        {**sources, **dict.fromkeys(told, "regime")},
+    )
+
+
+def _besides(config: Config) -> dict[str, Any]:
+    """Return what the recipe of the model sets besides the regime."""
+    if config.regime.strip() != MODEL:
+        return {}
+    recipe = _recipe(config)
+    told = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "label_smoothing": recipe.label_smoothing,
+        "global_clipnorm": recipe.clip_norm,
+        **recipe.sparsity,
+    }
+    if "sparsity" in told:
+        told["sparsity"] = as_text(told["sparsity"])
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _recipe(config: Config) -> Recipe:
+    recipe = models.recipe(config.model)
+    if recipe is None:
+        raise InputError(
+            "Argument `regime` must be none or a file: the model has no "
+            f"regime of its own. Received: regime='model', "
+            f"model={config.model!r}"
+        )
+    return recipe
+
+
+def _read(config: Config) -> Regime:
+    text = config.regime.strip()
+    if text == MODEL:
+        recipe = _recipe(config)
+        if callable(recipe.regime):
+            epochs = recipe.epochs or config.epochs
+            return regimes.from_function(recipe.regime, epochs)
+        return regimes.from_dict(recipe.regime)
+    if text.startswith("{"):
+        return regimes.from_yaml(text)
+    try:
+        return regimes.from_yaml(pathlib.Path(text).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "Argument `regime` must be none, model, a YAML file or a mapping "
+            "of epochs to settings in braces. "
+            f"Received: regime={config.regime!r}"
+        ) from error

@@ -1,0 +1,80 @@
+"""What is wrong with a sweep, found before its first run."""
+
+from typing import Any
+
+from cb import experiment
+from cb.config import Config
+from cb.errors import InputError
+from cb.tuning.experiments import EXPERIMENTS
+from cb.tuning.objectives import TEST
+from cb.tuning.objectives import VALIDATION
+from cb.tuning.plan import Plan
+
+MODEL = "model."
+
+
+def check(plan: Plan) -> None:
+    """Build what the limits of every parameter ask for.
+
+    Args:
+        plan: `Plan`.
+
+    Raises:
+        InputError: If an objective cannot be had, or a limit of a parameter
+            is refused by the part that it belongs to.
+    """
+    config = configured(plan, plan.space.defaults())
+    _check_objectives(plan, config)
+    completed = experiment.completed(config)
+    source = experiment.build_data(completed, 1).source
+    for parameter in plan.space.parameters:
+        for value in parameter.extremes():
+            values = _reaching(plan, parameter, value)
+            try:
+                changed = experiment.completed(configured(plan, values))
+                if any(
+                    name.startswith(MODEL) for name in parameter.settings(value)
+                ):
+                    experiment.build_model(changed, source)
+            except InputError as error:
+                raise InputError(
+                    f"Parameter `{parameter.name}` of space "
+                    f"{plan.space.name!r} cannot be {value!r}: {error}"
+                ) from error
+
+
+def configured(plan: Plan, values: dict[str, Any]) -> Config:
+    """Return the configuration of a point, on the first of its folds."""
+    chosen = plan.space.settings(values)
+    if plan.folds:
+        chosen["fold"] = plan.folds[0]
+    config, _ = plan.base.config(plan.space.fixed, chosen)
+    return config
+
+
+def _check_objectives(plan: Plan, config: Config) -> None:
+    names = [objective.name for objective in plan.objectives]
+    held_out = plan.folds or config.validation_fraction > 0.0
+    if not held_out and any(name.startswith(VALIDATION) for name in names):
+        raise InputError(
+            "Objectives on validation examples need `--folds` or a "
+            f"`--validation_fraction`. Received: objectives={names}"
+        )
+    chooses = EXPERIMENTS[plan.experiment].oracle is not None
+    if chooses and any(name.startswith(TEST) for name in names):
+        raise InputError(
+            "A search must not choose by test examples. "
+            f"Received: objectives={names}"
+        )
+
+
+def _reaching(plan: Plan, parameter, value) -> dict[str, Any]:
+    """Return values with which a parameter is active and has a value."""
+    wanted = {parameter.name: value}
+    by_name = {one.name: one for one in plan.space.parameters}
+    waiting = [parameter]
+    while waiting:
+        for name, allowed in waiting.pop().when.items():
+            wanted.setdefault(name, allowed[0])
+            waiting.append(by_name[name])
+    return plan.space.completed(wanted)

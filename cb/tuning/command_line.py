@@ -1,0 +1,27 @@
+"""The command that has one run of a sweep again."""
+
+import dataclasses
+import shlex
+
+from cb.config import Config
+
+
+def command_line(config: Config) -> str:
+    """Return the `train.py` command of a configuration.
+
+    Args:
+        config: `Config`.
+
+    Returns:
+        String for a shell: every flag that is not at its default, but for
+        where the run lives.
+    """
+    words = ["python", "train.py"]
+    for field in dataclasses.fields(Config):
+        value = getattr(config, field.name)
+        if field.name in ("run_dir", "name") or value == field.default:
+            continue
+        if isinstance(value, list):
+            value = ",".join(value)
+        words.append(f"--{field.name}={value}")
+    return shlex.join(words)

@@ -1,0 +1,178 @@
+"""The experiments of the paper: which points, on what, scored how."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.tuning import pareto
+from cb.tuning.objectives import INFERENCE
+from cb.tuning.objectives import TEST
+from cb.tuning.objectives import TRAINING
+from cb.tuning.objectives import VALIDATION
+from cb.tuning.results import MEASURED
+from cb.tuning.results import Point
+from cb.tuning.results import Results
+from cb.tuning.results import aggregate
+from cb.tuning.space import Space
+
+FOLDS = tuple(f"{number}/5" for number in range(1, 6))
+REPRODUCED = (
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.925,
+    0.95,
+    0.975,
+    0.99,
+)
+EVALUATED = (0.2, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
+MOST_EVALUATED = 20
+LAYERS_EVALUATED = 2
+ALGORITHM, SPARSITY = "algorithm", "sparsity"
+DENSE, SPARSE = "no_prune", ("set", "rigl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A type of experiment.
+
+    Args:
+        oracle: String, the spec of the oracle; `None` where points are
+            numbered.
+        folds: Tuple of texts, the folds that configurations are run on.
+        split: String, whose error counts: `"val_"` or `"test_"`. Only where
+            nothing is chosen is it that of the test examples.
+        builds_on: Boolean, whether it takes its points from earlier sweeps.
+    """
+
+    oracle: str | None
+    folds: tuple[str, ...] = ()
+    split: str = VALIDATION
+    builds_on: bool = False
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The objectives that the paper has."""
+        return (f"{self.split}error", INFERENCE, TRAINING)
+
+
+SEARCH = "search"
+EXPERIMENTS = {
+    SEARCH: Experiment("pareto"),
+    "optimization": Experiment("pareto", FOLDS),
+    "random_search": Experiment("latin_hypercube", FOLDS[:1]),
+    "reproduction": Experiment(None, split=TEST),
+    "evaluation": Experiment(None, split=TEST, builds_on=True),
+    "optimization_evaluation": Experiment(None, split=TEST, builds_on=True),
+}
+
+
+def points(
+    experiment: str, space: Space, earlier: Sequence[str]
+) -> list[dict[str, Any]]:
+    """List the points of an experiment that has no oracle.
+
+    Args:
+        experiment: String, its type.
+        space: `Space`.
+        earlier: Sequence of folders of sweeps that it builds on.
+
+    Returns:
+        List of dicts of hyperparameter to value, with a `"config_id"`.
+
+    Raises:
+        InputError: If the space has not what the experiment varies, or the
+            sweeps cannot be merged.
+    """
+    if experiment == "reproduction":
+        return [
+            {**point, "config_id": f"reproduction-{number}"}
+            for number, point in enumerate(_variants(space, {}, REPRODUCED))
+        ]
+    found = merged(space, earlier)
+    means = np.array([[p.means[name] for name in MEASURED] for p in found])
+    layers = pareto.layers(means)
+    if experiment == "optimization_evaluation":
+        return [
+            {**found[place].values, "config_id": found[place].config_id}
+            for place in np.flatnonzero(layers < LAYERS_EVALUATED)
+        ]
+    front = [found[place] for place in np.flatnonzero(layers == 0)]
+    front.sort(key=lambda point: point.means["Error"])
+    return [
+        {**variant, "config_id": point.config_id}
+        for point in front[:MOST_EVALUATED]
+        for variant in _variants(space, point.values, EVALUATED)
+    ]
+
+
+def merged(space: Space, folders: Sequence[str]) -> list[Point]:
+    """Average the results of several sweeps.
+
+    Args:
+        space: `Space` that they searched.
+        folders: Sequence of the folders of sweeps.
+
+    Returns:
+        List of `Point`.
+
+    Raises:
+        InputError: If a folder holds no sweep of the space, their folds
+            differ, or nothing is complete.
+    """
+    rows = []
+    for folder in folders:
+        results = Results(pathlib.Path(folder) / "results.csv")
+        missing = {*MEASURED, *space.names} - set(results.columns)
+        if missing:
+            raise InputError(
+                "Argument `from` must name folders of sweeps of space "
+                f"{space.name!r}. Received: {folder!r}, without "
+                f"{sorted(missing)}"
+            )
+        rows += results.read()
+    found = aggregate(rows, MEASURED, space.names)
+    if not found:
+        raise InputError(
+            "Argument `from` must name sweeps with complete trials. "
+            f"Received: {list(folders)}"
+        )
+    return found
+
+
+def _variants(
+    space: Space, values: Mapping[str, Any], sparsities: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Return a configuration dense, and by each algorithm and sparsity."""
+    choices = {
+        parameter.name: parameter.values for parameter in space.parameters
+    }
+    if not {DENSE, *SPARSE} <= set(choices.get(ALGORITHM, ())) or (
+        SPARSITY not in choices
+    ):
+        raise InputError(
+            f"The experiment needs a space with `{SPARSITY}` and a choice "
+            f"`{ALGORITHM}` of {[DENSE, *SPARSE]}, such as 'mnist'. "
+            f"Received: space={space.name!r} with {space.names}"
+        )
+    return [
+        space.completed({**values, ALGORITHM: DENSE}),
+        *[
+            space.completed({**values, ALGORITHM: name, SPARSITY: sparsity})
+            for name in SPARSE
+            for sparsity in sparsities
+        ],
+    ]

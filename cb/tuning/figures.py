@@ -1,0 +1,233 @@
+"""Figures of sweeps, one or several side by side."""
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import numpy as np
+
+from cb.plots import style
+from cb.tuning import pareto
+from cb.tuning.importance import LEAST_POINTS
+from cb.tuning.importance import importances
+from cb.tuning.reading import Sweep
+
+METHODS = ("algorithm", "reallocation")
+SPARSITY = "sparsity"
+BINS, MOST_EXACT = 8, 20
+TEXT = {
+    "Error": "error",
+    "Inference": "FLOPs of inference",
+    "Training": "FLOPs of training",
+}
+
+Drawn = tuple[str, pathlib.Path]
+
+
+def draw_all(sweeps: Sequence[Sweep], folder: pathlib.Path) -> Iterator[Drawn]:
+    """Draw what there is to be drawn of sweeps with the same objectives.
+
+    Args:
+        sweeps: Sequence of `Sweep`, each with complete points.
+        folder: Path, made if it is not there.
+
+    Yields:
+        Tuple of a caption and the path of a PNG file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for one, other in itertools.combinations(sweeps[0].columns, 2):
+        yield draw_front(
+            sweeps, one, other, folder / f"front_{one}_{other}.png"
+        )
+    yield draw_hypervolume(sweeps, folder / "hypervolume.png")
+    for sweep in sweeps:
+        many = len(sweep.points) >= LEAST_POINTS and len(sweep.parameters) > 1
+        name = f"_{sweep.label}" if len(sweeps) > 1 else ""
+        if many:
+            yield draw_importance(sweep, folder / f"importance{name}.png")
+        methods = method_of(sweep) and SPARSITY in sweep.parameters
+        if methods and _scored(sweep):
+            yield draw_sparsity(sweep, folder / f"sparsity{name}.png")
+
+
+def draw_front(
+    sweeps: Sequence[Sweep], one: str, other: str, file: pathlib.Path
+) -> Drawn:
+    """Draw two objectives of all points, and who is on the front of both.
+
+    Args:
+        sweeps: Sequence of `Sweep`.
+        one: String, the column of the vertical axis.
+        other: String, that of the horizontal one.
+        file: Path.
+
+    Returns:
+        Tuple of a caption and the path.
+    """
+    with style.drawing(file) as axes:
+        for sweep, look in zip(sweeps, style.lines(), strict=False):
+            places = [sweep.columns.index(other), sweep.columns.index(one)]
+            pairs = sweep.minimized()[:, places]
+            x, y = np.abs(pairs.T)
+            axes.plot(x, y, ".", color=look["color"], alpha=0.35)
+            chosen = np.flatnonzero(pareto.layers(pairs) == 0)
+            chosen = chosen[np.lexsort((y[chosen], x[chosen]))]
+            axes.plot(
+                x[chosen],
+                y[chosen],
+                marker="o",
+                drawstyle="steps-post",
+                label=f"{sweep.label}: {len(chosen)} on the front",
+                **look,
+            )
+        _scale(axes, "x", [p.means[other] for s in sweeps for p in s.points])
+        _scale(axes, "y", [p.means[one] for s in sweeps for p in s.points])
+        axes.set_xlabel(TEXT.get(other, other))
+        axes.set_ylabel(TEXT.get(one, one))
+        axes.legend()
+    return f"{TEXT.get(one, one)} against {TEXT.get(other, other)}", file
+
+
+def draw_hypervolume(sweeps: Sequence[Sweep], file: pathlib.Path) -> Drawn:
+    """Draw what part of the box of all objectives is covered, over time.
+
+    Args:
+        sweeps: Sequence of `Sweep`.
+        file: Path.
+
+    Returns:
+        Tuple of a caption, with the reference point, and the path.
+    """
+    curves, reference = covered(sweeps)
+    with style.drawing(file) as axes:
+        for sweep, curve, look in zip(
+            sweeps, curves, style.lines(), strict=False
+        ):
+            axes.plot(
+                np.arange(1, len(curve) + 1),
+                curve,
+                drawstyle="steps-post",
+                label=f"{sweep.label}: {curve[-1]:.4f}",
+                **look,
+            )
+        axes.set_xlabel("complete trials")
+        axes.set_ylabel("hypervolume, part of the box")
+        axes.legend(loc="lower right")
+    point = ", ".join(
+        f"{TEXT.get(name, name)} {abs(value):.4g}"
+        for name, value in zip(sweeps[0].columns, reference, strict=True)
+    )
+    return f"Hypervolume; reference point: {point}", file
+
+
+def covered(sweeps: Sequence[Sweep]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the hypervolume of each sweep after each of its points.
+
+    The box lies between the best and the worst value that any of the sweeps
+    has of each objective; the worst are the reference point.
+
+    Args:
+        sweeps: Sequence of `Sweep`.
+
+    Returns:
+        Tuple of a list of arrays `(points,)` in [0, 1], and the reference
+        point, minimized.
+    """
+    everything = np.concatenate([sweep.minimized() for sweep in sweeps])
+    best, worst = everything.min(axis=0), everything.max(axis=0)
+    extent = np.where(worst > best, worst - best, 1.0)
+    ones = [1.0] * len(extent)
+    return [
+        pareto.hypervolumes((sweep.minimized() - best) / extent, ones)
+        for sweep in sweeps
+    ], worst
+
+
+def draw_importance(sweep: Sweep, file: pathlib.Path) -> Drawn:
+    """Draw how much each hyperparameter matters to each objective.
+
+    Args:
+        sweep: `Sweep`.
+        file: Path.
+
+    Returns:
+        Tuple of a caption and the path.
+    """
+    points = [point.values for point in sweep.points]
+    shares = [
+        importances(points, column, sweep.parameters)
+        for column in sweep.minimized().T
+    ]
+    names = sorted(
+        sweep.parameters, key=lambda name: sum(s[name] for s in shares)
+    )
+    height = 0.8 / len(shares)
+    size = (style.SIZE[0], 1.2 + 0.32 * len(names))
+    with style.drawing(file, size=size) as axes:
+        for number, (share, look) in enumerate(
+            zip(shares, style.lines(), strict=False)
+        ):
+            axes.barh(
+                np.arange(len(names)) - number * height,
+                [share[name] for name in names],
+                height,
+                color=look["color"],
+                label=TEXT.get(sweep.columns[number], sweep.columns[number]),
+            )
+        axes.set_yticks(np.arange(len(names)) + height * (1 - len(shares)) / 2)
+        axes.set_yticklabels(names)
+        axes.set_xlabel("importance, part of the whole")
+        axes.legend(loc="lower right")
+    return f"{sweep.label}: what hyperparameters decide", file
+
+
+def method_of(sweep: Sweep) -> str | None:
+    """Return the hyperparameter that is the method, if one is."""
+    return next((name for name in METHODS if name in sweep.parameters), None)
+
+
+def draw_sparsity(sweep: Sweep, file: pathlib.Path) -> Drawn:
+    """Draw accuracy against sparsity for each method, with its spread.
+
+    Args:
+        sweep: `Sweep` with sparsities and methods.
+        file: Path.
+
+    Returns:
+        Tuple of a caption and the path.
+    """
+    with style.drawing(file) as axes:
+        methods = sorted({row[method_of(sweep)] for row in _scored(sweep)})
+        for method, look in zip(methods, style.lines(), strict=False):
+            x, mean, spread = _by_sparsity(sweep, method)
+            axes.errorbar(
+                x, mean, spread, capsize=2, marker="o", label=method, **look
+            )
+        axes.set_xlabel("sparsity")
+        axes.set_ylabel("accuracy, %")
+        axes.legend()
+    return f"{sweep.label}: accuracy by method, mean and deviation", file
+
+
+def _scored(sweep: Sweep) -> list[dict]:
+    return [row for row in sweep.rows if "Error" in row]
+
+
+def _by_sparsity(sweep: Sweep, method: str):
+    rows = [row for row in _scored(sweep) if row[method_of(sweep)] == method]
+    places = np.array([row.get(SPARSITY, 0.0) for row in rows])
+    accuracies = 100 * (1 - np.array([row["Error"] for row in rows]))
+    if len(np.unique(places)) > MOST_EXACT:
+        edges = np.linspace(0.0, 1.0, BINS + 1)
+        cells = np.digitize(places, edges)
+        places = (edges[cells - 1] + edges[np.minimum(cells, BINS)]) / 2
+    x = np.unique(places)
+    groups = [accuracies[places == place] for place in x]
+    return x, [g.mean() for g in groups], [g.std() for g in groups]
+
+
+def _scale(axes, axis: str, values: Sequence[float]) -> None:
+    """Make an axis logarithmic if its values differ by a hundred times."""
+    if min(values) > 0 and max(values) > 100 * min(values):
+        axes.set_xscale("log") if axis == "x" else axes.set_yscale("log")

@@ -1,0 +1,94 @@
+"""How far a sweep is: a line a trial, and TensorBoard."""
+
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from cb.tuning import pareto
+from cb.tuning.plan import Plan
+from cb.tuning.results import Results
+from cb.tuning.results import Row
+from cb.tuning.results import aggregate
+from cb.tuning.task import COMPLETE
+
+
+class Progress:
+    """Tells of each trial when it ends.
+
+    Args:
+        plan: `Plan`.
+        results: `Results`.
+        trials: Integer, how many there will be at most.
+        folder: Path, of the sweep.
+    """
+
+    def __init__(
+        self, plan: Plan, results: Results, trials: int, folder: pathlib.Path
+    ):
+        self._plan = plan
+        self._results = results
+        self._trials = trials
+        self._folder = folder
+        self._started = time.monotonic()
+        self._ended = 0
+
+    def note(self, rows: Sequence[Row]) -> None:
+        """Print a line and write a session for TensorBoard.
+
+        Args:
+            rows: Sequence of the rows of a trial.
+        """
+        self._ended += 1
+        everything = self._results.read()
+        done = len({row["trial"] for row in everything})
+        each = (time.monotonic() - self._started) / self._ended
+        left = max(self._trials - done, 0) * each
+        last = rows[-1]
+        parts = [f"trial {done}/{self._trials}"]
+        if last["status"] != COMPLETE:
+            parts.append(f"{last['status']} ({last['note']})")
+        for objective in self._plan.objectives:
+            column = self._plan.columns[objective.name]
+            known = [row[column] for row in rows if column in row]
+            if known:
+                parts.append(f"{objective.name} {np.mean(known):.4g}")
+        parts += [*self._best(everything), f"{_duration(left)} left"]
+        print("  ".join(parts), flush=True)
+        self._write_session(rows)
+
+    def _best(self, rows: Sequence[Row]) -> list[str]:
+        columns = [self._plan.columns[o.name] for o in self._plan.objectives]
+        found = aggregate(rows, columns, ["trial"])
+        found = [p for p in found if set(columns) <= set(p.means)]
+        if not found:
+            return []
+        values = np.array([[p.means[name] for name in columns] for p in found])
+        signs = np.array([o.minimized(1.0) for o in self._plan.objectives])
+        front = int(np.sum(pareto.layers(values * signs) == 0))
+        best = (values * signs).min(axis=0) * signs
+        text = " ".join(f"{value:.4g}" for value in best)
+        return [f"| best {text}, front of {front}"]
+
+    def _write_session(self, rows: Sequence[Row]) -> None:
+        """Write what was chosen, and what it gave, for the HParams tab."""
+        names = self._plan.space.names
+        chosen = {name: rows[-1][name] for name in names if name in rows[-1]}
+        folder = self._folder / "tensorboard" / str(rows[-1]["trial"])
+        with tf.summary.create_file_writer(str(folder)).as_default():
+            hparams.hparams(chosen, trial_id=str(rows[-1]["trial"]))
+            for name, column in self._plan.columns.items():
+                known = [row[column] for row in rows if column in row]
+                if known:
+                    tf.summary.scalar(name, np.mean(known), step=0)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

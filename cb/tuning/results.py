@@ -1,0 +1,216 @@
+"""The results of sweeps: one CSV, a row a run, and what they come to."""
+
+import csv
+import fcntl
+import io
+import os
+import pathlib
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+
+from cb.errors import InputError
+from cb.tuning.task import COMPLETE
+
+# The first three and the last three stand in the published tables.
+MEASURED = ("Error", "Inference", "Training")
+IDENTITY = ("config_id", "seed", "fold")
+ABOUT = (
+    "trial",
+    "dataset",
+    "experiment",
+    "status",
+    "seconds",
+    "note",
+    "command",
+)
+
+Row = dict[str, Any]
+
+
+class Results:
+    """A CSV file of runs that rows are only ever added to.
+
+    Several processes may add to it. A row whose identity is there already is
+    not added again.
+
+    Args:
+        file: Path.
+        columns: Names of the columns; of a file that is there, its own.
+
+    Raises:
+        InputError: If the file has other columns.
+    """
+
+    def __init__(self, file: pathlib.Path, columns: Sequence[str] = ()):
+        self.file = file
+        self.columns = list(columns)
+        if file.is_file() and file.stat().st_size:
+            with open(file, newline="", encoding="utf-8") as opened:
+                found = next(csv.reader(opened))
+            if columns and found != self.columns:
+                raise InputError(
+                    f"Results {str(file)!r} have other columns. "
+                    f"Expected {self.columns}. Received: {found}"
+                )
+            self.columns = found
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add rows and have them on disk when this returns.
+
+        Args:
+            rows: Iterable of dicts of column to value; what is missing is
+                left empty.
+        """
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.file, "a+b") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            known = self._mended(opened)
+            text = io.StringIO()
+            writer = csv.DictWriter(
+                text, self.columns, restval="", lineterminator="\n"
+            )
+            if not known:
+                writer.writeheader()
+            there = {
+                identity(row) for row in csv.DictReader(io.StringIO(known))
+            }
+            for row in rows:
+                if identity(row) not in there:
+                    writer.writerow({k: _text(v) for k, v in row.items()})
+            opened.write(text.getvalue().encode("utf-8"))
+            opened.flush()
+            os.fsync(opened.fileno())
+
+    def read(self) -> list[Row]:
+        """Return all rows, numbers as numbers, empty cells left out."""
+        if not self.file.is_file():
+            return []
+        with open(self.file, newline="", encoding="utf-8") as opened:
+            text = _whole_lines(opened.read())
+        return [
+            {key: _value(key, cell) for key, cell in row.items() if cell != ""}
+            for row in csv.DictReader(io.StringIO(text))
+        ]
+
+    def _mended(self, opened) -> str:
+        """Return the content, cut back to whole lines if one was begun."""
+        opened.seek(0)
+        content = opened.read().decode("utf-8")
+        whole = _whole_lines(content)
+        if len(whole) < len(content):
+            opened.truncate(len(whole.encode("utf-8")))
+        return whole
+
+
+def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what makes two rows the same run."""
+    names = ("experiment", "dataset", "trial", "seed", "fold")
+    return tuple(_text(row.get(name, "")) for name in names)
+
+
+def _whole_lines(text: str) -> str:
+    return text[: text.rfind("\n") + 1]
+
+
+def _text(value: Any) -> str:
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _value(key: str, cell: str) -> Any:
+    if key in (*IDENTITY, *ABOUT) and key not in ("seed", "seconds"):
+        return cell
+    for convert in (int, float):
+        try:
+            return convert(cell)
+        except ValueError:
+            continue
+    return cell
+
+
+class Point(NamedTuple):
+    """A configuration with the means over its runs.
+
+    Attributes:
+        config_id: String.
+        values: Dict of hyperparameter to value, those active.
+        means: Dict of measured column to its mean.
+        spreads: Dict of measured column to its standard deviation.
+        runs: Tuple of the rows behind it.
+    """
+
+    config_id: str
+    values: dict[str, Any]
+    means: dict[str, float]
+    spreads: dict[str, float]
+    runs: tuple[Row, ...]
+
+
+def aggregate(
+    rows: Iterable[Row], measured: Sequence[str], parameters: Sequence[str]
+) -> list[Point]:
+    """Average over the folds and seeds of each configuration.
+
+    Configurations with a run that failed, was not allowed or lost a race
+    are left out.
+
+    Args:
+        rows: Iterable of rows, of one sweep or several.
+        measured: Sequence of the columns to average.
+        parameters: Sequence of the columns that make a configuration.
+
+    Returns:
+        List of `Point`, in the order in which they began.
+
+    Raises:
+        InputError: If configurations were run on other folds than others:
+            a lucky fold would win.
+    """
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        key = tuple((name, row.get(name)) for name in parameters)
+        groups.setdefault(key, []).append(row)
+    complete = {
+        key: group
+        for key, group in groups.items()
+        if all(row["status"] == COMPLETE for row in group)
+    }
+    _check_folds(list(complete.values()))
+    points = []
+    for key, group in complete.items():
+        columns = {
+            name: [float(row[name]) for row in group]
+            for name in measured
+            if all(name in row for row in group)
+        }
+        points.append(
+            Point(
+                group[0]["config_id"],
+                {name: value for name, value in key if value is not None},
+                {name: float(np.mean(v)) for name, v in columns.items()},
+                {name: float(np.std(v)) for name, v in columns.items()},
+                tuple(group),
+            )
+        )
+    return points
+
+
+def _check_folds(groups: list[list[Row]]) -> None:
+    found: dict[tuple, str] = {}
+    for group in groups:
+        for seed in {row["seed"] for row in group}:
+            folds = sorted(
+                row.get("fold", "") for row in group if row["seed"] == seed
+            )
+            found.setdefault(tuple(folds), group[0]["config_id"])
+    if len(found) > 1:
+        (some, one), (others, other) = list(found.items())[:2]
+        raise InputError(
+            "Configurations must have been run on the same folds to be "
+            f"compared. Received: {one} on {list(some)}, {other} on "
+            f"{list(others)}"
+        )

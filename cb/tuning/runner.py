@@ -1,0 +1,157 @@
+"""All runs of one trial: its folds and seeds, raced."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from cb.config import Config
+from cb.errors import InputError
+from cb.tuning import racing
+from cb.tuning.command_line import command_line
+from cb.tuning.plan import Plan
+from cb.tuning.results import Results
+from cb.tuning.results import Row
+from cb.tuning.task import COMPLETE
+from cb.tuning.task import FAILED
+from cb.tuning.task import OUTRACED
+from cb.tuning.task import Outcome
+from cb.tuning.task import Task
+from cb.tuning.worker import Worker
+
+
+class Runner:
+    """Runs trials and keeps what they gave.
+
+    Args:
+        plan: `Plan`.
+        worker: `Worker`.
+        results: `Results`.
+        folder: Path, where run folders are made.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        worker: Worker,
+        results: Results,
+        folder: pathlib.Path,
+    ):
+        self._plan = plan
+        self._worker = worker
+        self._results = results
+        self._folder = folder
+
+    def run(self, trial_id: str, values: Mapping[str, Any]) -> list[Row]:
+        """Run a configuration on its folds and seeds, as far as it is good.
+
+        Args:
+            trial_id: String.
+            values: Dict of hyperparameter to value.
+
+        Returns:
+            List of the rows that were added to the results.
+        """
+        point, config_id = self._point(trial_id, values)
+        rows: list[Row] = []
+        instances = self._plan.instances()
+        for number, (fold, seed) in enumerate(instances, start=1):
+            outcome = self._outcome(trial_id, values, point, fold, seed)
+            row = self._row(point, outcome, fold, seed)
+            row |= {"config_id": config_id, "trial": trial_id}
+            rows.append(row)
+            if outcome.status != COMPLETE:
+                break
+            if number < len(instances) and racing.is_due(number):
+                if racing.loses(self._scores(rows), self._others()):
+                    row["status"] = OUTRACED
+                    break
+        self._results.append(rows)
+        return rows
+
+    def objectives(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Average the objectives over the runs of a trial.
+
+        What is not known of a point that is not allowed is the worst.
+        """
+        found = {}
+        for name, column in self._plan.columns.items():
+            known = [row[column] for row in rows if column in row]
+            if known:
+                found[name] = sum(known) / len(known)
+        for objective in self._plan.objectives:
+            found.setdefault(objective.name, objective.worst)
+        return found
+
+    def _point(self, trial_id: str, values: Mapping[str, Any]):
+        if self._plan.points:
+            point = dict(self._plan.points[values["point"]])
+            return point, str(point.pop("config_id"))
+        seed = self._plan.base.given.get("seed", Config.seed)
+        return dict(values), f"{seed}-{trial_id}"
+
+    def _outcome(self, trial_id, values, point, fold, seed) -> Outcome:
+        chosen = self._plan.space.settings(point)
+        chosen["seed"] = seed
+        if fold:
+            chosen["fold"] = fold
+        if "tuner/epochs" in values:
+            chosen["epochs"] = values["tuner/epochs"]
+        name = f"fold_{fold.replace('/', '_of_')}" if fold else "run"
+        folder = self._folder / trial_id / f"{name}_seed_{seed}"
+        try:
+            config, sources = self._plan.base.config(
+                self._plan.space.fixed, chosen
+            )
+        except InputError as error:
+            return Outcome(FAILED, {}, str(error))
+        config = dataclasses.replace(config, run_dir=str(folder))
+        outcome = self._worker.run(
+            Task(config, sources, self._plan.bounds, self._plan.trained),
+            self._folder / trial_id / "output.log",
+        )
+        return dataclasses.replace(outcome, config=outcome.config or config)
+
+    def _row(self, point, outcome: Outcome, fold: str, seed: int) -> Row:
+        config = outcome.config
+        row: Row = {
+            column: outcome.measured[name]
+            for name, column in self._plan.columns.items()
+            if name in outcome.measured
+        }
+        names = self._plan.space.names
+        row |= {name: point[name] for name in names if name in point}
+        return row | {
+            "seed": seed,
+            "fold": fold,
+            "dataset": config.dataset if config else "",
+            "experiment": self._plan.experiment,
+            "status": outcome.status,
+            "seconds": round(outcome.seconds, 3),
+            "note": outcome.note,
+            "command": command_line(config) if config else "",
+        }
+
+    def _scores(self, rows: Sequence[Row]) -> dict[str, list[float]]:
+        columns = self._plan.columns
+        return {
+            f"{row.get('fold', '')} {row['seed']}": [
+                objective.minimized(row[columns[objective.name]])
+                for objective in self._plan.objectives
+            ]
+            for row in rows
+        }
+
+    def _others(self) -> list[dict[str, list[float]]]:
+        """Return the scores of the trials that were run on everything."""
+        trials: dict[str, list[Row]] = {}
+        for row in self._results.read():
+            trials.setdefault(row["trial"], []).append(row)
+        whole = len(self._plan.instances())
+        return [
+            self._scores(rows)
+            for rows in trials.values()
+            if len(rows) == whole
+            and all(row["status"] == COMPLETE for row in rows)
+        ]

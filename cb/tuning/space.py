@@ -1,0 +1,195 @@
+"""What is searched: hyperparameters with their ranges and conditions."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+
+from cb.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One hyperparameter of a search.
+
+    Args:
+        name: String, a flag (`"epochs"`), a hyperparameter in a spec
+            (`"reallocation.every"`), or any word where `effects` are given.
+        kind: `"float"`, `"int"` or `"choice"`.
+        low: Number, the least value, of `"float"` and `"int"`.
+        high: Number, the largest value.
+        log: Boolean, whether the logarithm is sampled evenly.
+        values: Tuple of what a `"choice"` chooses among.
+        effects: Dict of value to dict of name to setting: what a choice
+            stands for, if not for its own value.
+        default: The value where nothing is searched.
+        when: Dict of the name of another parameter to a tuple of those of
+            its values with which this one is active; all must hold.
+    """
+
+    name: str
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    values: tuple = ()
+    effects: Mapping[Any, Mapping[str, Any]] | None = None
+    default: Any = None
+    when: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+
+    def settings(self, value: Any) -> dict[str, Any]:
+        """Return what a value sets, by the name of a flag or in a spec."""
+        if self.effects is not None:
+            return dict(self.effects[value])
+        return {self.name: value}
+
+    def extremes(self) -> tuple:
+        """Return the values between or among which all others lie."""
+        if self.kind == "choice":
+            return self.values
+        return (self.low, self.high)
+
+    def add_to(self, hyperparameters: keras_tuner.HyperParameters) -> None:
+        """Declare it, with its range and default."""
+        if self.kind == "choice":
+            hyperparameters.Choice(
+                self.name, list(self.values), default=self.default
+            )
+            return
+        declare = {
+            "float": hyperparameters.Float,
+            "int": hyperparameters.Int,
+        }[self.kind]
+        declare(
+            self.name,
+            self.low,
+            self.high,
+            sampling="log" if self.log else "linear",
+            default=self.default,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Everything that a search may choose, and what it may not.
+
+    Args:
+        name: String.
+        fixed: Dict of flag to value, for flags that are not searched and not
+            given.
+        parameters: Tuple of `Parameter`, each after those it depends on.
+        budget: Integer, how many trials its source made of it, or `None`.
+    """
+
+    name: str
+    fixed: Mapping[str, Any]
+    parameters: tuple[Parameter, ...]
+    budget: int | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all parameters, in order."""
+        return [parameter.name for parameter in self.parameters]
+
+    def hyperparameters(self) -> keras_tuner.HyperParameters:
+        """Return the space as keras-tuner has it."""
+        declared = keras_tuner.HyperParameters()
+        for parameter in self.parameters:
+            _declare(declared, parameter, list(parameter.when.items()))
+        return declared
+
+    def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the values of a trial set.
+
+        Args:
+            values: Dict of the name of an active parameter to its value.
+
+        Returns:
+            Dict of the name of a flag or in a spec to what it is set to;
+            whole flags come before what is inside of them.
+        """
+        settings: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.name in values:
+                settings |= parameter.settings(values[parameter.name])
+        whole = {k: v for k, v in settings.items() if "." not in k}
+        return whole | {k: v for k, v in settings.items() if "." in k}
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the default of every parameter that is then active."""
+        return self.completed({})
+
+    def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values with defaults where they are active but missing."""
+        complete: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if is_active(parameter, complete):
+                complete[parameter.name] = values.get(
+                    parameter.name, parameter.default
+                )
+        return complete
+
+    def fixing(self, given: Mapping[str, Any]) -> "Space":
+        """Take parameters out of the search whose flag was given.
+
+        Args:
+            given: Dict of flag, or name in a spec, to value.
+
+        Returns:
+            `Space`. What depended on a parameter taken out stays if the
+            value given is one of those it depends on.
+
+        Raises:
+            InputError: If nothing is left, or a flag would be overwritten
+                by a choice that stands for it.
+        """
+        left = []
+        for parameter in self.parameters:
+            if parameter.name in given:
+                continue
+            written = {
+                name
+                for effect in (parameter.effects or {}).values()
+                for name in effect
+            }
+            if written & set(given):
+                raise InputError(
+                    f"Flag `{min(written & set(given))}` cannot be given, for "
+                    f"parameter `{parameter.name}` of space {self.name!r} "
+                    "sets it. "
+                )
+            if all(
+                given[name] in allowed
+                for name, allowed in parameter.when.items()
+                if name in given
+            ):
+                when = {
+                    name: allowed
+                    for name, allowed in parameter.when.items()
+                    if name not in given
+                }
+                left.append(dataclasses.replace(parameter, when=when))
+        if not left:
+            raise InputError(
+                f"Space {self.name!r} is empty: every parameter was given as "
+                f"a flag. Received: {sorted(given)}"
+            )
+        return dataclasses.replace(self, parameters=tuple(left))
+
+
+def is_active(parameter: Parameter, values: Mapping[str, Any]) -> bool:
+    """Tell whether the conditions of a parameter hold."""
+    return all(
+        name in values and values[name] in allowed
+        for name, allowed in parameter.when.items()
+    )
+
+
+def _declare(declared, parameter, conditions) -> None:
+    if not conditions:
+        parameter.add_to(declared)
+        return
+    (name, allowed), *others = conditions
+    with declared.conditional_scope(name, list(allowed)):
+        _declare(declared, parameter, others)

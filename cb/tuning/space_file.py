@@ -1,0 +1,261 @@
+"""Search spaces in YAML files, the published ones among them."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from cb.config import NOT_IDENTITY
+from cb.config import SPECS
+from cb.config import Config
+from cb.errors import InputError
+from cb.registry import unknown
+from cb.tuning.space import Parameter
+from cb.tuning.space import Space
+
+PUBLISHED = pathlib.Path(__file__).parent / "spaces"
+KEYS = ("budget", "extends", "fixed", "search")
+KINDS = ("choice", "float", "int")
+PARAMETER_KEYS = ("default", "log", "max", "min", "type", "values", "when")
+
+
+def published() -> list[str]:
+    """Return the names of the spaces that the package has."""
+    return sorted(path.stem for path in PUBLISHED.glob("*.yaml"))
+
+
+def read_space(name: str) -> Space:
+    """Read a search space.
+
+    Args:
+        name: String, the path of a YAML file or one of `published()`.
+
+    Returns:
+        `Space`.
+
+    Raises:
+        InputError: If there is none, or it is malformed.
+    """
+    content = _read(name)
+    search = content.get("search") or {}
+    parameters = {
+        path: _parameter(path, entry, name)
+        for path, entry in search.items()
+        if entry is not None
+    }
+    if not parameters:
+        raise InputError(
+            f"Space {name!r} must have parameters under `search`. "
+            "Received: none"
+        )
+    fixed = content.get("fixed") or {}
+    known = [field.name for field in dataclasses.fields(Config)]
+    for key in fixed:
+        if key not in known:
+            raise unknown(f"flag under `fixed` in {name!r}", key, known)
+    return Space(
+        pathlib.Path(name).stem,
+        fixed,
+        _ordered(_with_conditions(parameters, search, name), name),
+        content.get("budget"),
+    )
+
+
+def _read(name: str) -> dict[str, Any]:
+    """Read a file on top of those that it extends."""
+    path = pathlib.Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in published():
+            raise unknown("space (or a .yaml file)", name, published())
+        path = PUBLISHED / f"{name}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"Space {name!r} cannot be read: {reason}") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"Space {name!r} must be a mapping with {list(KEYS)}. "
+            f"Received: {content!r}"
+        )
+    for key in content:
+        if key not in KEYS:
+            raise unknown(f"key in space {name!r}", key, KEYS)
+    if "extends" not in content:
+        return content
+    base = _read(content["extends"])
+    merged = {**base, **content}
+    for key in ("fixed", "search"):
+        merged[key] = {**(base.get(key) or {}), **(content.get(key) or {})}
+    return merged
+
+
+def _parameter(path: str, entry: Any, space: str) -> Parameter:
+    where = f"Parameter `{path}` of space {space!r}"
+    if not isinstance(entry, Mapping):
+        raise InputError(f"{where} must be a mapping. Received: {entry!r}")
+    for key in entry:
+        if key not in PARAMETER_KEYS:
+            raise unknown(f"key of parameter `{path}`", key, PARAMETER_KEYS)
+    kind = entry.get("type")
+    if kind not in KINDS:
+        raise unknown(f"type of parameter `{path}`", kind, KINDS)
+    if kind == "choice":
+        parameter = _choice(path, entry, where)
+    else:
+        parameter = _range(path, entry, where)
+    for name in parameter.effects and _written(parameter) or [path]:
+        _check_name(name, where)
+    return parameter
+
+
+def _written(parameter: Parameter) -> list[str]:
+    effects = parameter.effects or {}
+    return sorted({name for effect in effects.values() for name in effect})
+
+
+def _check_name(name: str, where: str) -> None:
+    field, _, keyword = name.partition(".")
+    known = [f.name for f in dataclasses.fields(Config)]
+    searchable = sorted(set(known) - set(NOT_IDENTITY))
+    if field not in searchable:
+        raise unknown(
+            f"flag that {where[0].lower()}{where[1:]} sets", field, searchable
+        )
+    if keyword and field not in SPECS:
+        raise unknown(f"part with hyperparameters for `{name}`", field, SPECS)
+
+
+def _choice(path: str, entry: Mapping, where: str) -> Parameter:
+    values = entry.get("values")
+    effects = None
+    if isinstance(values, Mapping):
+        # keras-tuner has no booleans in a choice, so names are text.
+        effects = {str(name): effect or {} for name, effect in values.items()}
+        values = list(effects)
+        if not all(isinstance(effect, Mapping) for effect in effects.values()):
+            raise InputError(
+                f"{where} must map each value to settings. Received: {effects}"
+            )
+    if not isinstance(values, list) or not values:
+        raise InputError(
+            f"{where} must have a list of `values`. Received: {values!r}"
+        )
+    kinds = {type(value) for value in values}
+    if len(kinds) > 1 or not kinds <= {str, int, float}:
+        raise InputError(
+            f"{where} must have values that are all text or all numbers of "
+            f"one type. Received: {values!r}"
+        )
+    default = entry.get("default", values[0])
+    if default not in values:
+        raise InputError(
+            f"{where} must have a default among its values. "
+            f"Received: default={default!r}"
+        )
+    return Parameter(
+        name=path,
+        kind="choice",
+        values=tuple(values),
+        effects=effects,
+        default=default,
+    )
+
+
+def _range(path: str, entry: Mapping, where: str) -> Parameter:
+    convert = {"float": float, "int": int}[entry["type"]]
+    numbers = {}
+    for key in ("min", "max", "default"):
+        value = entry.get(key, entry.get("min") if key == "default" else None)
+        try:
+            # YAML reads 1e-5 as text.
+            numbers[key] = convert(value)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{where} must have `{key}`, a number. Received: {value!r}"
+            ) from None
+    low, high = numbers["min"], numbers["max"]
+    if not low < high:
+        raise InputError(
+            f"{where} must have min < max. Received: min={low}, max={high}"
+        )
+    if not low <= numbers["default"] <= high:
+        raise InputError(
+            f"{where} must have a default between {low} and {high}. "
+            f"Received: default={numbers['default']}"
+        )
+    log = bool(entry.get("log", False))
+    if log and low <= 0:
+        raise InputError(
+            f"{where} must have min > 0 on a logarithmic scale. "
+            f"Received: min={low}"
+        )
+    return Parameter(
+        name=path,
+        kind=entry["type"],
+        low=low,
+        high=high,
+        log=log,
+        default=numbers["default"],
+    )
+
+
+def _with_conditions(
+    parameters: dict[str, Parameter], search: Mapping, space: str
+) -> list[Parameter]:
+    return [
+        dataclasses.replace(
+            parameter,
+            when={
+                other: _allowed(parameters, path, other, values, space)
+                for other, values in (search[path].get("when") or {}).items()
+            },
+        )
+        for path, parameter in parameters.items()
+    ]
+
+
+def _allowed(parameters, path: str, other: str, values: Any, space: str):
+    """Return the values of another parameter that a condition allows."""
+    if other not in parameters:
+        raise unknown(
+            f"parameter in the condition of `{path}` in space {space!r}",
+            other,
+            parameters,
+        )
+    parent = parameters[other]
+    if isinstance(values, Mapping) and parent.kind == "int":
+        low = values.get("min", parent.low)
+        high = values.get("max", parent.high)
+        return tuple(range(int(low), int(high) + 1))
+    values = tuple(values) if isinstance(values, list) else (values,)
+    if parent.effects is not None:
+        values = tuple(str(value) for value in values)
+    if parent.kind == "choice":
+        for value in values:
+            if value not in parent.values:
+                raise unknown(
+                    f"value of `{other}` in the condition of `{path}`",
+                    value,
+                    map(str, parent.values),
+                )
+    return values
+
+
+def _ordered(parameters: list[Parameter], space: str) -> tuple[Parameter, ...]:
+    """Put each parameter after those that its conditions name."""
+    ordered: list[Parameter] = []
+    left = list(parameters)
+    while left:
+        done = {parameter.name for parameter in ordered}
+        ready = [one for one in left if set(one.when) <= done]
+        if not ready:
+            raise InputError(
+                f"Space {space!r} must not have conditions in a circle. "
+                f"Received: {sorted(one.name for one in left)}"
+            )
+        ordered.append(ready[0])
+        left.remove(ready[0])
+    return tuple(ordered)

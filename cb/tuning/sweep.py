@@ -1,0 +1,243 @@
+"""A sweep from its flags to its results, and on where it stopped."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from cb.errors import InputError
+from cb.registry import parse_spec
+from cb.registry import unknown
+from cb.runs.directory import replacing
+from cb.tuning import checks
+from cb.tuning import experiments
+from cb.tuning import report
+from cb.tuning.experiments import EXPERIMENTS
+from cb.tuning.objectives import parse_constraints
+from cb.tuning.objectives import parse_objectives
+from cb.tuning.plan import Base
+from cb.tuning.plan import Plan
+from cb.tuning.progress import Progress
+from cb.tuning.results import ABOUT
+from cb.tuning.results import IDENTITY
+from cb.tuning.results import Results
+from cb.tuning.runner import Runner
+from cb.tuning.space_file import read_space
+from cb.tuning.tuner import SweepTuner
+from cb.tuning.tuner import build_oracle
+from cb.tuning.worker import Limits
+from cb.tuning.worker import Worker
+
+# A budget for those who name none, where the space has none either.
+TRIALS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a sweep is, besides what all its runs have in common.
+
+    Args:
+        directory: String, where everything of it is kept.
+        experiment: String, one of `cb.tuning.experiments.EXPERIMENTS`.
+        space: String, a YAML file or the name of a published space.
+        oracle: Spec of an oracle; that of the experiment by default.
+        objectives: Sequence of objectives; those of the experiment by
+            default.
+        constraints: Sequence of `"metric<=number"`.
+        max_trials: Integer; the budget of the space by default.
+        folds: Sequence of folds such as `"1/5"`; those of the experiment by
+            default.
+        seeds: Sequence of integers, of the runs; `--seed` by default.
+        earlier: Sequence of folders of sweeps to build on.
+        limits: `Limits` of each run.
+    """
+
+    directory: str
+    experiment: str = experiments.SEARCH
+    space: str = "digits"
+    oracle: str | None = None
+    objectives: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    max_trials: int | None = None
+    folds: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    earlier: Sequence[str] = ()
+    limits: Limits = Limits()
+
+
+def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
+    """Run a sweep, or go on with it, and report on it.
+
+    With the environment variables of keras-tuner's distributed search, this
+    process is its chief or one of its workers.
+
+    Args:
+        settings: `Settings`.
+        base: `Base`, what all runs have in common.
+
+    Returns:
+        Path of the report; `None` if there is nothing to report.
+
+    Raises:
+        InputError: If something is wrong; nothing is run.
+    """
+    plan = build_plan(settings, base)
+    folder = pathlib.Path(settings.directory)
+    experiment = EXPERIMENTS[settings.experiment]
+    spec = settings.oracle or experiment.oracle or "grid"
+    trials = len(plan.points) or (
+        settings.max_trials or plan.space.budget or TRIALS
+    )
+    config, _ = plan.base.config(plan.space.fixed, {})
+    oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
+    checks.check(plan)
+    _claim(folder, _identity(settings, plan, spec, trials))
+    results = Results(
+        folder / "results.csv",
+        [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT],
+    )
+    progress = Progress(plan, results, trials, folder)
+    worker = Worker(settings.limits)
+    runner = Runner(plan, worker, results, folder / "runs")
+    try:
+        tuner = SweepTuner(oracle, runner, progress.note, str(folder))
+        tuner.search()
+    finally:
+        worker.stop()
+    page = report.write([folder], folder / "report")
+    print(f"Report: {page}" if page else "No trial is complete.", flush=True)
+    return page
+
+
+def compare(folders: Sequence[str], directory: str) -> None:
+    """Report on several sweeps side by side.
+
+    Args:
+        folders: Sequence of the folders of sweeps.
+        directory: String, the folder of the report.
+
+    Raises:
+        InputError: If a folder holds no sweep, or they cannot be compared.
+    """
+    paths = [pathlib.Path(folder) for folder in folders]
+    page = report.write(paths, pathlib.Path(directory))
+    print(f"Report: {page}" if page else "No trial is complete.")
+
+
+def build_plan(settings: Settings, base: Base) -> Plan:
+    """Work out what the runs of a sweep are.
+
+    Args:
+        settings: `Settings`.
+        base: `Base`.
+
+    Returns:
+        `Plan`.
+
+    Raises:
+        InputError: If something is wrong.
+    """
+    if settings.experiment not in EXPERIMENTS:
+        raise unknown("experiment", settings.experiment, EXPERIMENTS)
+    experiment = EXPERIMENTS[settings.experiment]
+    if experiment.builds_on != bool(settings.earlier):
+        needs = "needs" if experiment.builds_on else "cannot use"
+        raise InputError(
+            f"Experiment `{settings.experiment}` {needs} earlier sweeps. "
+            f"Received: from={list(settings.earlier)}"
+        )
+    space = read_space(settings.space)
+    paths = [text.partition("=")[0] for text in base.settings]
+    searched = set(base.given) | {*paths}
+    points: list[dict[str, Any]] = []
+    if experiment.oracle is None:
+        points = experiments.points(
+            settings.experiment, space, settings.earlier
+        )
+        space = dataclasses.replace(
+            space, fixed={**space.fixed, "validation_fraction": 0.0}
+        )
+    elif searched & set(space.names):
+        config, _ = base.config(space.fixed, {})
+        values = {**config.as_dict(), **_literals(base.settings)}
+        space = space.fixing({name: values[name] for name in searched})
+    config, _ = base.config(space.fixed, {})
+    return Plan(
+        experiment=settings.experiment,
+        space=space,
+        base=base,
+        objectives=parse_objectives(
+            settings.objectives or experiment.objectives
+        ),
+        bounds=parse_constraints(settings.constraints),
+        split=experiment.split,
+        folds=tuple(settings.folds or experiment.folds),
+        seeds=tuple(settings.seeds) or (config.seed,),
+        points=tuple(points),
+    )
+
+
+def _literals(settings: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for text in settings:
+        name, _, value = text.partition("=")
+        found[name] = parse_spec(f"value({value!r})").args[0]
+    return found
+
+
+def _identity(
+    settings: Settings, plan: Plan, oracle: str, trials: int
+) -> dict[str, Any]:
+    config, _ = plan.base.config(plan.space.fixed, {})
+    identity = {
+        "experiment": plan.experiment,
+        "oracle": oracle,
+        "space": [dataclasses.asdict(one) for one in plan.space.parameters],
+        "objectives": [dataclasses.asdict(one) for one in plan.objectives],
+        "constraints": dict(plan.bounds),
+        "folds": list(plan.folds),
+        "seeds": list(plan.seeds),
+        "points": list(plan.points),
+        "columns": plan.columns,
+        **config.identity(),
+    }
+    if parse_spec(oracle).name == "latin_hypercube":
+        # One design of the whole budget has no more points.
+        identity["max_trials"] = trials
+    return json.loads(json.dumps(identity))
+
+
+def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
+    """Write down what sweep a folder is of, or check that it is this one."""
+    file = folder / "sweep.json"
+    if not file.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(
+                "Argument `directory` must be new, empty or the folder of a "
+                f"sweep. Received: directory={str(folder)!r}, which holds "
+                "other files"
+            )
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                "Argument `directory` must be a folder that can be written. "
+                f"Received: directory={str(folder)!r}"
+            ) from error
+        with replacing(file) as opened:
+            opened.write((json.dumps(identity, indent=2) + "\n").encode())
+        return
+    before = json.loads(file.read_text("utf-8"))
+    differences = [
+        f"{name}: {identity.get(name)!r} is not {before.get(name)!r}"
+        for name in {**before, **identity}
+        if identity.get(name) != before.get(name)
+    ]
+    if differences:
+        raise InputError(
+            "Argument `directory` holds another sweep. "
+            f"Received: directory={str(folder)!r}, where "
+            + "; ".join(difference[:200] for difference in differences)
+        )

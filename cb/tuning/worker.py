@@ -1,0 +1,160 @@
+"""A process of its own for the runs of a sweep, with limits."""
+
+import contextlib
+import multiprocessing
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing import connection
+from typing import Any
+from typing import NamedTuple
+
+from cb.tuning.task import FAILED
+from cb.tuning.task import Outcome
+from cb.tuning.task import Task
+
+POLL_SECONDS = 0.2
+GIGABYTE = 1e9
+
+
+class Limits(NamedTuple):
+    """What a run may use.
+
+    Attributes:
+        seconds: Float, or `None`.
+        gigabytes: Float, of memory of its whole process; or `None`.
+    """
+
+    seconds: float | None = None
+    gigabytes: float | None = None
+
+
+class Worker:
+    """Does one task after the other in another process.
+
+    A run that crashes or exceeds a limit takes that process with it, not the
+    sweep; the next task gets a new one.
+
+    Args:
+        limits: `Limits` of each task.
+    """
+
+    def __init__(self, limits: Limits):
+        self._limits = limits
+        self._process: Any = None
+
+    def run(self, task: Task, log: pathlib.Path) -> Outcome:
+        """Do a task.
+
+        Args:
+            task: `Task`.
+            log: Path of the file that what it prints is added to.
+
+        Returns:
+            `Outcome`, with the reason as its note if the task failed.
+        """
+        if self._process is None or not self._process.is_alive():
+            self._start()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        try:
+            self._pipe.send((task, str(log)))
+            while not self._pipe.poll(POLL_SECONDS):
+                reason = self._exceeded(time.monotonic() - started)
+                if reason:
+                    return self._given_up(reason, started)
+            return self._pipe.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            code = self._process.exitcode
+            return self._given_up(
+                f"its process ended with exit code {code}", started
+            )
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+    def _start(self) -> None:
+        # Forks do not go together with the threads of TensorFlow.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,))
+        self._process.start()
+        theirs.close()
+
+    def _exceeded(self, seconds: float) -> str:
+        limits = self._limits
+        if limits.seconds is not None and seconds > limits.seconds:
+            return f"it took longer than {limits.seconds:g} s"
+        if limits.gigabytes is not None:
+            used = memory(self._process.pid) / GIGABYTE
+            if used > limits.gigabytes:
+                return f"it used more than {limits.gigabytes:g} GB of memory"
+        return ""
+
+    def _given_up(self, reason: str, started: float) -> Outcome:
+        self.stop()
+        seconds = time.monotonic() - started
+        return Outcome(FAILED, {}, reason, seconds=seconds)
+
+
+def memory(process: int) -> int:
+    """Return the bytes of memory that a process holds; 0 if unknown."""
+    try:
+        fields = pathlib.Path(f"/proc/{process}/statm").read_text().split()
+    except OSError:
+        return 0
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _work(pipe) -> None:
+    """Do what comes through the pipe, until whoever sends it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent: Any = multiprocessing.parent_process()
+    threading.Thread(
+        target=_end_with, args=(parent.sentinel,), daemon=True
+    ).start()
+    while True:
+        try:
+            task, log = pipe.recv()
+        except EOFError:
+            return
+        with _redirected(log):
+            outcome = attempt(task)
+        pipe.send(outcome)
+
+
+def _end_with(sentinel) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _redirected(log: str):
+    with open(log, "a", encoding="utf-8") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+        yield
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def attempt(task: Task) -> Outcome:
+    """Do a task; return a failure instead of raising it."""
+    # TensorFlow is not needed by whoever only watches.
+    from cb.tuning.trial import perform
+
+    try:
+        return perform(task)
+    except Exception as error:  # A trial may fail in any way.
+        traceback.print_exc()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Outcome(FAILED, {}, reason[:300])

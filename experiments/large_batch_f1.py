@@ -1,0 +1,212 @@
+r"""Train F1 on MNIST with small and large batches, as the poster has it.
+
+    python experiments/large_batch_f1.py --data_dir=DIR [--help]
+    python experiments/large_batch_f1.py --dataset=digits --epochs=20 \
+        --small=64 --large=512
+
+For each of three seeds: a small batch, a large one, and the large one with
+its learning rate scaled, with ghosts of the small batch besides, and with as
+many updates besides. `honest` has what the library does by default, `parity`
+what the published code does: velocities lost at every epoch, the number of
+ghosts constant, scales of normalization drawn, digits mirrored. No example
+is held out, nothing is selected, and the last epoch is scored. The whole of
+it is hours; the second line shows the same in minutes.
+
+Runs that are done are passed over, one that was killed goes on. Table,
+figures and the numbers behind them are written beside the runs.
+
+Hoffer et al., 2017, https://arxiv.org/abs/1705.08741; expected numbers, in
+percent: 98.27, 97.05, 97.55, 97.60, 98.53.
+"""
+
+import argparse
+import csv
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from cb import training
+from cb.config import layered
+from cb.plots import curves
+from cb.plots.reading import Run
+from cb.plots.reading import read_run
+
+POSTER = {"SB": 98.27, "LB": 97.05, "+LR": 97.55, "+GBN": 97.60, "+RA": 98.53}
+SEEDS = (0, 1, 2)
+# Learning rates of the published regime; each holds a fifth of the training,
+# the last one for what is left.
+RATES = (0.1, 0.01, 0.001, 1e-4)
+# How far images are shifted.
+SHIFTS = {"mnist": 2, "digits": 1}
+COMMON = {
+    "validation_fraction": 0.0,
+    "sparsity": 0.0,
+    "reallocation": "static",
+    "global_clipnorm": 5.0,
+    "weight_distance": 20,
+}
+MODES = {
+    "honest": {"model": "f1", "augmentation": "pad_crop({shift})"},
+    "parity": {
+        "model": "f1(gamma='uniform')",
+        "augmentation": "pad_crop({shift})|flip",
+        "momentum_reset": "epoch",
+    },
+}
+GHOSTS = {
+    "honest": "ghost(size={small})",
+    "parity": "ghost(size={small}, remainder='torch_chunk', "
+    "batch_size={large}, unbiased_variance=True)",
+}
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data_dir", help="folder of prepared data sets")
+    parser.add_argument("--dataset", default="mnist", choices=SHIFTS)
+    parser.add_argument("--runs", default="runs/large_batch_f1")
+    parser.add_argument("--modes", nargs="+", default=[*MODES], choices=MODES)
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--small", type=int, default=128)
+    parser.add_argument("--large", type=int, default=4096)
+    return parser.parse_args()
+
+
+def regime(epochs: int) -> str:
+    """Return the published regime, as long as the training."""
+    fifth = max(epochs // 5, 1)
+    phases = [
+        f"{n * fifth}: {{learning_rate: {r}}}" for n, r in enumerate(RATES)
+    ]
+    phases[0] = (
+        f"0: {{optimizer: sgd, learning_rate: {RATES[0]}, momentum: 0.9, "
+        "weight_decay: 0.0001}"
+    )
+    return f"{{{', '.join(phases)}}}"
+
+
+def flags(given: argparse.Namespace, mode: str, arm: str, seed: int) -> dict:
+    """Return the flags of a run."""
+    ghost = GHOSTS[mode].format(small=given.small, large=given.large)
+    added = {
+        "+LR": {"learning_rate_scaling": "sqrt"},
+        "+GBN": {"normalization": ghost},
+        "+RA": {"regime_adaptation": True},
+    }
+    arms = [*POSTER]
+    found = {
+        **COMMON,
+        **MODES[mode],
+        "augmentation": MODES[mode]["augmentation"].format(
+            shift=SHIFTS[given.dataset]
+        ),
+        "dataset": given.dataset,
+        "data_dir": given.data_dir,
+        "regime": regime(given.epochs),
+        "epochs": given.epochs,
+        "batch_size": given.small if arm == "SB" else given.large,
+        "reference_batch_size": given.small,
+        "seed": seed,
+        "run_dir": str(folder(given, mode, arm, seed)),
+    }
+    # Each arm has what those before it have.
+    for name in arms[2 : arms.index(arm) + 1]:
+        found |= added[name]
+    return found
+
+
+def folder(given, mode: str, arm: str, seed: int) -> pathlib.Path:
+    """Return the folder of a run."""
+    return pathlib.Path(given.runs) / f"{mode}_{arm.strip('+')}_{seed}"
+
+
+def train(given: argparse.Namespace) -> None:
+    """Train all runs that are not done."""
+    for mode in given.modes:
+        for seed in SEEDS:
+            for arm in POSTER:
+                run = folder(given, mode, arm, seed)
+                if (run / "summary.json").exists():
+                    continue
+                print(f"\n{mode}, {arm}, seed {seed}", flush=True)
+                keras.backend.clear_session()
+                training.train(
+                    *layered(None, flags(given, mode, arm, seed), [])
+                )
+
+
+def finished(given, mode: str, arm: str) -> list[Run]:
+    """Read the runs of an arm, those that are done."""
+    folders = [folder(given, mode, arm, seed) for seed in SEEDS]
+    return [
+        read_run(str(run), arm)
+        for run in folders
+        if (run / "summary.json").exists()
+    ]
+
+
+def rows(given: argparse.Namespace):
+    """Yield what is to be known of every run that is done."""
+    for mode in given.modes:
+        for arm in POSTER:
+            for run in finished(given, mode, arm):
+                fit, _ = curves.fit_distance(run)
+                yield {
+                    "mode": mode,
+                    "arm": arm,
+                    "seed": run.config.seed,
+                    "batch_size": run.config.batch_size,
+                    "updates": int(run.series["loss"].steps[-1]),
+                    "accuracy": 100 * run.scores["accuracy"],
+                    "distance": run.series[curves.DISTANCE].last,
+                    "slope": fit.slope,
+                    "r_squared": fit.r_squared,
+                }
+
+
+def print_table(found: list[dict]) -> None:
+    """Print accuracies beside those of the poster, as Markdown."""
+    print(f"| | {' | '.join(POSTER)} |\n|---|{'---|' * len(POSTER)}")
+    print(f"| poster | {' | '.join(f'{v:.2f}' for v in POSTER.values())} |")
+    for mode in dict.fromkeys(row["mode"] for row in found):
+        cells = []
+        for arm in POSTER:
+            values = [
+                row["accuracy"]
+                for row in found
+                if (row["mode"], row["arm"]) == (mode, arm)
+            ]
+            cells.append(
+                f"{np.mean(values):.2f} ± {np.std(values):.2f} ({len(values)})"
+                if values
+                else ""
+            )
+        print(f"| {mode} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Train, and write table and figures."""
+    given = arguments()
+    train(given)
+    found = list(rows(given))
+    folder = pathlib.Path(given.runs)
+    with open(folder / "results.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, found[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+    for mode in given.modes:
+        runs = [run for arm in POSTER for run in finished(given, mode, arm)[:1]]
+        curves.draw_distances(runs, folder / f"distance_{mode}.png")
+    print_table(found)
+
+
+if __name__ == "__main__":
+    main()

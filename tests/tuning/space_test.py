@@ -1,0 +1,193 @@
+import pytest
+import yaml
+
+from cb.errors import InputError
+from cb.tuning import space_file
+from cb.tuning.plan import Base
+
+
+def write(tmp_path, search, **others):
+    file = tmp_path / "space.yaml"
+    file.write_text(
+        yaml.safe_dump({"search": search, **others}, sort_keys=False)
+    )
+    return str(file)
+
+
+CONDITIONAL = {
+    "model.last": {
+        "type": "int",
+        "min": 1,
+        "max": 9,
+        "when": {"model.layers": {"min": 2}},
+    },
+    "model.layers": {"type": "int", "min": 1, "max": 3},
+    "dropped": {
+        "type": "choice",
+        "values": {"off": {"model.dropout": 0.0}, "on": None},
+    },
+    "model.dropout": {
+        "type": "float",
+        "min": 0.1,
+        "max": 0.5,
+        "when": {"dropped": "on"},
+    },
+}
+
+
+def test_conditions_decide_what_is_active_and_set(tmp_path):
+    space = space_file.read_space(write(tmp_path, CONDITIONAL))
+    declared = space.hyperparameters()
+    declared.values["model.layers"] = 1
+    assert not declared.is_active("model.last")
+    declared.values["model.layers"] = 3
+    assert declared.is_active("model.last")
+    assert space.defaults() == {"model.layers": 1, "dropped": "off"}
+    assert space.settings({"model.layers": 2, "dropped": "off"}) == {
+        "model.layers": 2,
+        "model.dropout": 0.0,
+    }
+
+
+def test_whole_flags_are_set_before_what_is_inside_of_them(tmp_path):
+    space = space_file.read_space(
+        write(
+            tmp_path,
+            {
+                "reallocation.every": {"type": "int", "min": 1, "max": 9},
+                "reallocation": {"type": "choice", "values": ["set", "rigl"]},
+                "model.stages.1": {"type": "int", "min": 1, "max": 4},
+            },
+            fixed={"model": "autosparse_resnet(stages=(2, 2, 2))"},
+        )
+    )
+    values = {"reallocation.every": 5, "reallocation": "rigl"}
+    chosen = space.settings({**values, "model.stages.1": 4})
+    config, sources = Base().config(space.fixed, chosen)
+    assert config.reallocation == "rigl(every=5)"
+    assert config.model == "autosparse_resnet(stages=(2, 4, 2))"
+    assert sources["reallocation"] == "set"
+
+
+def test_given_flags_win_over_a_space_and_leave_the_search(tmp_path):
+    space = space_file.read_space(
+        write(tmp_path, CONDITIONAL, fixed={"epochs": 4, "batch_size": 7})
+    )
+    config, _ = Base(given={"epochs": 2}).config(space.fixed, {})
+    assert (config.epochs, config.batch_size) == (2, 7)
+    assert "model.last" in space.fixing({"model.layers": 2}).names
+    assert "model.last" not in space.fixing({"model.layers": 1}).names
+
+
+@pytest.mark.parametrize("name", space_file.published())
+def test_published_spaces_are_whole(name):
+    space = space_file.read_space(name)
+    assert space.budget
+    for parameter in space.parameters:
+        for value in parameter.extremes():
+            Base().config(space.fixed, space.settings(space.defaults()))
+            assert parameter.settings(value) is not None
+
+
+def test_the_published_ranges_of_the_perceptron():
+    space = space_file.read_space("mnist")
+    by_name = {one.name: one for one in space.parameters}
+    assert space.budget == 650
+    assert space.fixed["batch_size"] == 128
+    assert (by_name["model.layers"].low, by_name["model.layers"].high) == (
+        1,
+        10,
+    )
+    assert by_name["model.middle"].when == {
+        "model.layers": (3, 4, 5, 6, 7, 8, 9, 10)
+    }
+    rate = by_name["learning_rate"]
+    assert (rate.low, rate.high, rate.log, rate.default) == (
+        1e-5,
+        1,
+        True,
+        0.01,
+    )
+    assert space_file.read_space("higgs").fixed["batch_size"] == 4096
+    assert space_file.read_space("cifar10").budget == 550
+
+
+@pytest.mark.parametrize(
+    "search, message",
+    [
+        ({}, "must have parameters under `search`"),
+        ({"epoch": {"type": "int", "min": 1, "max": 2}}, "mean 'epochs'"),
+        ({"run_dir": {"type": "choice", "values": ["a"]}}, "Unknown flag"),
+        ({"epochs.a": {"type": "int", "min": 1, "max": 2}}, "Unknown part"),
+        ({"epochs": {"type": "int", "min": 3, "max": 2}}, "min < max"),
+        ({"epochs": {"type": "int", "min": 3}}, "`max`, a number"),
+        ({"epochs": {"type": "integer"}}, "Unknown type of parameter"),
+        ({"epochs": {"type": "int", "low": 3}}, "Unknown key of parameter"),
+        (
+            {"epochs": {"type": "int", "min": 0, "max": 2, "log": True}},
+            "min > 0 on a logarithmic scale",
+        ),
+        (
+            {"epochs": {"type": "int", "min": 1, "max": 2, "default": 3}},
+            "default between 1 and 2",
+        ),
+        ({"model": {"type": "choice", "values": []}}, "a list of `values`"),
+        ({"model": {"type": "choice", "values": ["a", 1]}}, "of one type"),
+        (
+            {"epochs": {"type": "int", "min": 1, "max": 2, "when": {"b": 1}}},
+            "Unknown parameter in the condition of `epochs`",
+        ),
+        (
+            {
+                "model": {"type": "choice", "values": ["a", "b"]},
+                "epochs": {
+                    "type": "int",
+                    "min": 1,
+                    "max": 2,
+                    "when": {"model": "c"},
+                },
+            },
+            "Unknown value of `model` in the condition",
+        ),
+        (
+            {
+                "model": {
+                    "type": "choice",
+                    "values": ["a"],
+                    "when": {"dataset": "a"},
+                },
+                "dataset": {
+                    "type": "choice",
+                    "values": ["a"],
+                    "when": {"model": "a"},
+                },
+            },
+            "conditions in a circle",
+        ),
+    ],
+)
+def test_bad_spaces_are_refused(tmp_path, search, message):
+    with pytest.raises(InputError, match=message):
+        space_file.read_space(write(tmp_path, search))
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("mnits", "Unknown space.*Did you mean 'mnist'"),
+        ("none.yaml", "cannot be read"),
+    ],
+)
+def test_missing_spaces_are_refused(name, message):
+    with pytest.raises(InputError, match=message):
+        space_file.read_space(name)
+
+
+def test_nothing_left_to_search_is_refused(tmp_path):
+    search = {"epochs": {"type": "int", "min": 1, "max": 2}}
+    space = space_file.read_space(write(tmp_path, search))
+    with pytest.raises(InputError, match="is empty"):
+        space.fixing({"epochs": 1})
+    space = space_file.read_space("mnist")
+    with pytest.raises(InputError, match="`reallocation` cannot be given"):
+        space.fixing({"reallocation": "set"})

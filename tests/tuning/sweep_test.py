@@ -1,0 +1,224 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from cb.errors import InputError
+from cb.tuning import pareto
+from cb.tuning.results import Results
+
+SMALL = {
+    "fixed": {"model": "autosparse_mlp(first=8, layers=1)", "epochs": 1},
+    "search": {
+        "algorithm": {
+            "type": "choice",
+            "values": {
+                "set": {"reallocation": "set"},
+                "rigl": {"reallocation": "rigl"},
+                "no_prune": {"reallocation": "static", "sparsity": 0.0},
+            },
+        },
+        "sparsity": {
+            "type": "float",
+            "min": 0.0,
+            "max": 0.99,
+            "default": 0.5,
+            "when": {"algorithm": ["set", "rigl"]},
+        },
+        "reallocation.every": {
+            "type": "int",
+            "min": 1,
+            "max": 1000000,
+            "log": True,
+            "default": 10,
+            "when": {"algorithm": ["set", "rigl"]},
+        },
+        "learning_rate": {"type": "float", "min": 0.001, "max": 0.5},
+    },
+}
+CHEAP = ("inference_flops", "training_flops")
+
+
+@pytest.fixture
+def space(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    return str(file)
+
+
+def rows(folder):
+    return Results(folder / "results.csv").read()
+
+
+@pytest.mark.parametrize("oracle", ["random", "latin_hypercube", "grid"])
+def test_searches_train_their_trials(run_sweep, space, oracle):
+    folder = run_sweep(space=space, oracle=oracle, max_trials=2)
+    found = rows(folder)
+    assert [row["status"] for row in found] == ["complete"] * 2
+    for row in found:
+        assert 0.0 <= row["Error"] <= 1.0
+        summary = folder / "runs" / row["trial"] / "run_seed_0/summary.json"
+        assert json.loads(summary.read_text())["epochs"] == 1
+    assert (folder / "report/index.html").is_file()
+    assert [*folder.glob("tensorboard/*/events*")]
+
+
+def test_columns_are_those_of_the_paper(run_sweep, space):
+    folder = run_sweep(space=space, objectives=CHEAP, max_trials=1)
+    with open(folder / "results.csv", newline="") as file:
+        header = next(csv.reader(file))
+    published = ["Error", "Inference", "Training", *SMALL["search"]]
+    published += ["config_id", "seed", "fold"]
+    assert header[: len(published)] == published
+
+
+def test_cheap_objectives_need_no_training(run_sweep, space):
+    folder = run_sweep(space=space, objectives=CHEAP, max_trials=8)
+    found = rows(folder)
+    assert len(found) == 8
+    assert not [*folder.glob("runs/*/run*")]
+    for row in found:
+        # 64 inputs, 8 units, 10 classes: two operations a weight left, and
+        # bias and activation.
+        dense = 2 * (64 * 8 + 8 * 10)
+        left = 1.0 - row.get("sparsity", 0.0)
+        assert row["Inference"] == pytest.approx(dense * left, abs=80)
+        assert "Error" not in row
+        # An epoch of 1294 examples in batches of 500 has two steps.
+        if row.get("reallocation.every", 0) > 2:
+            assert f"from {row['reallocation.every']} to 2" in row["note"]
+            assert "every=2" in row["command"]
+
+
+def test_constraints_leave_trainings_out(run_sweep, space):
+    folder = run_sweep(
+        space=space,
+        oracle="random",
+        constraints=["inference_flops<=100"],
+        max_trials=2,
+    )
+    for row in rows(folder):
+        assert row["status"] == "infeasible"
+        assert "inference_flops" in row["note"]
+    assert not [*folder.glob("runs/*/run*")]
+
+
+def test_reproduction_is_dense_and_two_methods_at_fifteen_sparsities(
+    run_sweep, space
+):
+    folder = run_sweep(experiment="reproduction", space=space, objectives=CHEAP)
+    found = rows(folder)
+    assert len(found) == 31
+    assert found[0]["algorithm"] == "no_prune"
+    assert "sparsity" not in found[0]
+    for method in ("set", "rigl"):
+        chosen = [row for row in found if row["algorithm"] == method]
+        assert len(chosen) == 15
+        assert {row["reallocation.every"] for row in chosen} == {10}
+        assert chosen[0]["sparsity"] == 0.1
+        assert chosen[-1]["sparsity"] == 0.99
+
+
+def test_evaluations_build_on_the_fronts_of_earlier_sweeps(run_sweep, space):
+    searched = run_sweep(space=space, oracle="random", max_trials=2)
+    points = np.array(
+        [
+            [row[n] for n in ("Error", "Inference", "Training")]
+            for row in rows(searched)
+        ]
+    )
+    layers = pareto.layers(points)
+
+    again = run_sweep(
+        experiment="optimization_evaluation",
+        space=space,
+        earlier=[str(searched)],
+        directory="again",
+    )
+    expected = [
+        row["config_id"]
+        for row, layer in zip(rows(searched), layers, strict=True)
+        if layer < 2
+    ]
+    assert [row["config_id"] for row in rows(again)] == expected
+    assert all("Error" in row for row in rows(again))
+    # All examples train: nothing is chosen here.
+    assert "--validation_fraction=0.0" in rows(again)[0]["command"]
+
+    evaluated = run_sweep(
+        experiment="evaluation",
+        space=space,
+        earlier=[str(searched)],
+        objectives=CHEAP,
+        directory="evaluated",
+    )
+    assert len(rows(evaluated)) == 17 * np.sum(layers == 0)
+
+
+def test_a_failing_trial_is_recorded_and_the_rest_goes_on(run_sweep, tmp_path):
+    file = tmp_path / "failing.yaml"
+    search = {"learning_rate": {"type": "choice", "values": [1e30, 0.1]}}
+    file.write_text(yaml.safe_dump({"fixed": {"epochs": 1}, "search": search}))
+    folder = run_sweep(space=str(file), oracle="grid", max_trials=2)
+    failed, complete = rows(folder)
+    assert failed["status"] == "failed"
+    assert "no longer finite" in failed["note"]
+    assert complete["status"] == "complete"
+
+
+def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
+    run_sweep, space
+):
+    folder = run_sweep(space=space, objectives=CHEAP, max_trials=3)
+    before = (folder / "results.csv").read_bytes()
+    run_sweep(space=space, objectives=CHEAP, max_trials=3)
+    assert (folder / "results.csv").read_bytes() == before
+    run_sweep(space=space, objectives=CHEAP, max_trials=5)
+    after = (folder / "results.csv").read_bytes()
+    assert after.startswith(before)
+    assert len(rows(folder)) == 5
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"experiment": "optimisation"}, "mean 'optimization'"),
+        ({"oracle": "bayesian"}, "has one objective"),
+        ({"objectives": ["test_error"]}, "must not choose by test examples"),
+        ({"experiment": "evaluation"}, "needs earlier sweeps"),
+        ({"earlier": ["a"]}, "cannot use earlier sweeps"),
+        (
+            {"experiment": "evaluation", "earlier": ["nowhere"]},
+            "folders of sweeps of space",
+        ),
+        ({"given": {"validation_fraction": 0.0}}, "need `--folds`"),
+        ({"given": {"model": "autosparse_mpl"}}, "mean 'autosparse_mlp'"),
+    ],
+)
+def test_bad_sweeps_are_refused_before_anything_is_written(
+    run_sweep, space, tmp_path, arguments, message
+):
+    with pytest.raises(InputError, match=message):
+        run_sweep(space=space, max_trials=1, **arguments)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_limits_that_a_part_refuses_are_found_first(run_sweep, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    search = {"model.layers": {"type": "int", "min": 0, "max": 3}}
+    fixed = {"model": "autosparse_mlp(first=8, middle=8, last=8)"}
+    file.write_text(yaml.safe_dump({"search": search, "fixed": fixed}))
+    with pytest.raises(InputError, match="`model.layers`.*cannot be 0"):
+        run_sweep(space=str(file), max_trials=1)
+
+
+def test_the_folder_of_another_sweep_is_refused(run_sweep, space, tmp_path):
+    run_sweep(space=space, objectives=CHEAP, max_trials=1)
+    with pytest.raises(InputError, match="holds another sweep.*oracle"):
+        run_sweep(space=space, objectives=CHEAP, oracle="random", max_trials=1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").touch()
+    with pytest.raises(InputError, match="which holds other files"):
+        run_sweep(space=space, max_trials=1, directory="other")

@@ -31,6 +31,7 @@ def main():
             values.dataset,
             values.data_dir,
             values.batch_size,
+            values.augmentation,
         )
         return
     if values.lesion:

@@ -34,6 +34,7 @@ from cb.distribute.faults import reported_loss
 from cb.distribute.join import Workers
 from cb.evaluation import record
 from cb.export import save
+from cb.input_sheet import write_input_sheet
 from cb.layers.masked import masked_kernels
 from cb.run_costs import recorded
 from cb.run_costs import run_costs
@@ -202,6 +203,8 @@ def complete(
         run.write_config(config, sources)
         run.forget_summary()
         position = find_position(config, data, model, callbacks, run)
+        if config.show_input:
+            print(f"Input: {write_input_sheet(data, run, config.seed)}")
         # A gate restored from a checkpoint may have closed already.
         if not any(gate.outcome for gate in gates):
             experiment.fit(

@@ -56,6 +56,12 @@ flags.DEFINE_integer(
 flags.DEFINE_string("dataset", None, "Data set for --saved_model.")
 flags.DEFINE_string("data_dir", None, "Folder of prepared data sets.")
 flags.DEFINE_string(
+    "augmentation",
+    None,
+    "What the --saved_model was trained with; default: what the run was in "
+    "whose folder it is, or none.",
+)
+flags.DEFINE_string(
     "strategy", "auto", "Devices, as in training: auto, none, mirrored(...)."
 )
 flags.DEFINE_integer(

@@ -47,6 +47,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.input_sheet",
     "cb.inputs",
     "cb.launch",
     "cb.lesions",

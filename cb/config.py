@@ -37,10 +37,10 @@ NOT_IDENTITY = (
     "print_every",
     "run_dir",
     "save_every",
+    "show_input",
     "worker_hosts",
     "worker_index",
     "worker_timeout",
-    "show_input",
 )
 SPECS = (
     "auto_tune",

@@ -154,12 +154,8 @@ class Config:
 
     def _check_ranges(self):
         parse_sparsity(self.sparsity)
-        _check(
-            self,
-            "validation_fraction",
-            0.0 <= self.validation_fraction < 1.0,
-            "in [0, 1)",
-        )
+        part = self.validation_fraction
+        _check(self, "validation_fraction", 0.0 <= part < 1.0, "in [0, 1)")
         _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
         _check(self, "worker_timeout", self.worker_timeout > 0.0, "positive")
         clip = self.global_clipnorm

@@ -33,6 +33,7 @@ ALLOWED = {
         *BASE,
         "cb.bundles",
         "cb.costs",
+        "cb.distribute",
         "cb.layers",
         "cb.metrics",
         "cb.optimization",

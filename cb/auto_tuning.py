@@ -19,6 +19,7 @@ from cb.callbacks.restarts import check_controls
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conflicts import training_sample
+from cb.conflicts import training_step
 from cb.conversion import Report
 from cb.errors import InputError
 from cb.models.bundle_network import DEPTHS
@@ -64,9 +65,8 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     sample = training_sample(config, trainer.data, settings["num_samples"])
     common = {
         "data": sample,
-        "batch_size": config.update_batch,
         "blocks": blocks,
-        "learning_rate": compilation.peak_learning_rate(config),
+        **training_step(config),
         "num_classes": source.num_classes,
         "seed": config.seed,
     }
@@ -241,6 +241,9 @@ def print_tuning(summary: dict[str, Any]) -> None:
 
 def _print_saved(summary: dict[str, Any]) -> None:
     places = summary["first_attempt"], summary["final_attempt"]
+    if places[0] == places[1]:
+        print("no block was removed")
+        return
     before, after = (summary["attempts"][place] for place in places)
     names = {
         "parameters": "parameters",

@@ -37,6 +37,7 @@ NOT_IDENTITY = (
     "print_every",
     "run_dir",
     "save_every",
+    "show_input",
 )
 SPECS = (
     "auto_tune",
@@ -52,8 +53,6 @@ SPECS = (
     "strategy",
     "weight_sharing",
 )
-
-
 AT_LEAST_1 = (
     "batch_size",
     "data_workers",
@@ -94,6 +93,7 @@ class Config:
     limit_examples: int | None = None
     augmentation: str = "auto"
     data_workers: int | None = None
+    show_input: bool = False
     model: str = "mlp"
     normalization: str = "batch"
     sparsity: float | str = "0.9"
@@ -159,10 +159,11 @@ class Config:
         _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
         smooth = 0.0 <= self.label_smoothing <= 1.0
         _check(self, "label_smoothing", smooth, "in [0, 1]")
-        for name in AT_LEAST_1:
-            _check(self, name, _at_least(1, getattr(self, name)), "at least 1")
-        for name in AT_LEAST_0:
-            _check(self, name, _at_least(0, getattr(self, name)), "at least 0")
+        for least, names in ((1, AT_LEAST_1), (0, AT_LEAST_0)):
+            for name in names:
+                value = getattr(self, name)
+                good = value is None or value >= least
+                _check(self, name, good, f"at least {least}")
         if self.initial_epoch >= self.epochs:
             raise InputError(
                 "Argument `initial_epoch` must be less than `epochs`. "
@@ -383,10 +384,6 @@ def _check(config: Config, name: str, good: bool, expected: str) -> None:
         raise InputError(
             f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
         )
-
-
-def _at_least(least: float, value: float | None) -> bool:
-    return value is None or value >= least
 
 
 def default_run_dir(config: Config) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -75,9 +76,8 @@ def evaluate_conflicts(
             recorder.measure(
                 x,
                 labels,
-                compilation.peak_learning_rate(config),
-                config.update_batch,
                 num_classes=classes,
+                **training_step(config),
             )
         )
     scores = conclude(opened.run, checkpoint, results)
@@ -131,6 +131,22 @@ def training_sample(config: Config, data: Data, num_samples: int):
     everywhere = (np.arange(len(examples)), examples.labels)
     positions, labels = sample(everywhere, num_samples, config.seed)
     return data.sample(positions).numpy(), labels
+
+
+def training_step(config: Config) -> dict[str, Any]:
+    """Return the step that bundles are those of, as arguments.
+
+    Args:
+        config: `Config`.
+
+    Returns:
+        Dict of the highest learning rate of the schedule and the examples
+        of an update.
+    """
+    return {
+        "learning_rate": compilation.peak_learning_rate(config),
+        "batch_size": config.update_batch,
+    }
 
 
 def entropies(checks: list[list[Measurement]]) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from cb import compilation
 from cb.bundles import lesion
 from cb.bundles.lesion import Draw
 from cb.bundles.lesion import Lesion
 from cb.conflicts import NUM_SAMPLES
 from cb.conflicts import training_sample
+from cb.conflicts import training_step
 from cb.errors import InputError
 from cb.evaluation import ALL
 from cb.evaluation import LAST_FIVE
@@ -109,9 +109,8 @@ def block_entropies(opened: OpenedRun, num_samples: int) -> dict[int, float]:
     measured = Recorder(model, layers).measure(
         x,
         labels,
-        compilation.peak_learning_rate(config),
-        config.update_batch,
         num_classes=source.num_classes,
+        **training_step(config),
     )
     entropies = {item.layer: item.entropy for item in measured}
     return {k: entropies[f"block_{k}"] for k in droppable(model)}

@@ -24,6 +24,7 @@ from cb.conversion import Report
 from cb.costs.files import file_bytes
 from cb.evaluation import record
 from cb.export import save
+from cb.input_sheet import write_input_sheet
 from cb.layers.masked import masked_kernels
 from cb.run_costs import recorded
 from cb.run_costs import run_costs
@@ -112,6 +113,8 @@ def complete(
         run.write_config(config, sources)
         run.summary_file.unlink(missing_ok=True)
         position = find_position(config, data, model, callbacks, run)
+        if config.show_input:
+            print(f"Input: {write_input_sheet(data, run, config.seed)}")
         # A gate restored from a checkpoint may have closed already.
         if not any(gate.outcome for gate in gates):
             experiment.fit(

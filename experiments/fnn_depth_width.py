@@ -96,7 +96,8 @@ def draw(table, file):
     """Draw accuracy and entropy over width and depth.
 
     Args:
-        table: Array `(depths, widths, 2)` of accuracies and entropies.
+        table: Array `(depths, widths, 2)` of accuracies and entropies, not a
+            number where they are not known.
         file: Path of the PNG file.
     """
     with style.drawing(file, columns=2, size=(9.6, 4.4)) as both:
@@ -126,6 +127,8 @@ def draw(table, file):
             axes.set_ylabel("depth")
             axes.figure.colorbar(image, label=unit)
             for (row, column), value in np.ndenumerate(values):
+                if not np.isfinite(value):
+                    continue
                 axes.text(
                     column,
                     row,
@@ -143,7 +146,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     print("| depth | width | test accuracy | entropy of the last block |")
     print("|---|---|---|---|")
-    table = np.empty((len(SIDES), len(SIDES), 2))
+    table = np.full((len(SIDES), len(SIDES), 2), np.nan)
     for row, depth in enumerate(SIDES):
         for column, width in enumerate(SIDES):
             accuracy, entropy = network(data_dir, folder, depth, width)
@@ -152,7 +155,7 @@ def main():
                 f"| {depth} | {width} | {accuracy:.4f} | {entropy:.4f} |",
                 flush=True,
             )
-    draw(table, folder / "depth_width.png")
+        draw(table, folder / "depth_width.png")
     print(folder / "depth_width.png")
 
 

@@ -1,8 +1,8 @@
 r"""Train F1 on MNIST with small and large batches, as the poster has it.
 
     python experiments/large_batch_f1.py --data_dir=DIR [--help]
-    python experiments/large_batch_f1.py --dataset=digits --epochs=10 \
-        --small=16 --large=128
+    python experiments/large_batch_f1.py --dataset=digits --epochs=20 \
+        --small=64 --large=512
 
 For each of three seeds: a small batch, a large one, and the large one with
 its learning rate scaled, with ghosts of the small batch besides, and with as

@@ -9,8 +9,10 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from cb import datasets
+from cb.config import Config
 from cb.conflicts import evaluate_conflicts
 from cb.conflicts import training_sample
+from cb.conflicts import training_step
 from cb.errors import InputError
 from cb.evaluation import evaluate_run
 from cb.evaluation import open_run
@@ -152,6 +154,18 @@ def test_the_columns_of_the_source_are_written_on_request(tmp_path):
         table = [[float(value) for value in row] for row in csv.reader(file)]
     assert [row[1] for row in table] == list(integrals.values())
     assert table[-1][0] == bundles["2"]
+
+
+def test_a_larger_batch_and_its_learning_rate_are_those_of_an_update():
+    config = Config(
+        batch_size=32,
+        gradient_accumulation=4,
+        learning_rate=0.1,
+        learning_rate_scaling="linear",
+        reference_batch_size=64,
+        learning_rate_schedule="cosine",
+    )
+    assert training_step(config) == {"learning_rate": 0.2, "batch_size": 128}
 
 
 def test_activations_that_are_not_finite_are_no_absence_of_conflict(tmp_path):

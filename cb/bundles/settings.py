@@ -26,7 +26,8 @@ class Settings:
         tolerance: Float in nats, entropy that is no conflict yet.
         restarts: Integer, how many attempts may follow the first.
         warm: Boolean, start again with the weights of surviving blocks.
-        controls: Any of `"full"` and `"random"`, trained at the end.
+        controls: Any of `"full"` and `"random"`, trained at the end if
+            blocks were removed.
 
     Reference:
 

@@ -53,6 +53,8 @@ class Kernels:
                 model.optimizer.build(model.trainable_variables)
         self._model = model
         self._algorithm = algorithm
+        # Reading a spec takes longer than some layers take for a step.
+        self._tiles = {kernel.key: kernel.tile for kernel in self.kernels}
         self._slots = slots(model.optimizer, weights)
         self._momentum = None
         if algorithm.needs_momentum:
@@ -71,14 +73,11 @@ class Kernels:
         )
         self._write_all = tf.function(self._write_whole)
         self._write_backward = tf.function(self._write_sets)
-        self._scatter = tf.function(
-            self._scatter_changes, input_signature=self._changes()
-        )
 
     def read_masks(self) -> None:
         """Take over masks that something else has assigned."""
         self._masks = {
-            k.key: cells.first_of_cells(read(k.mask) != 0, k.tile)
+            k.key: cells.first_of_cells(read(k.mask) != 0, self._tiles[k.key])
             for k in self.kernels
         }
 
@@ -99,14 +98,13 @@ class Kernels:
         )
         layers = {}
         for kernel, *rest in columns:
+            tile = self._tiles[kernel.key]
             weights = np.asarray(read(kernel.weight), np.float32)
             layers[kernel.key] = Connections(
-                cells.cell_scores(weights, kernel.tile),
+                cells.cell_scores(weights, tile),
                 self._masks[kernel.key],
                 *[
-                    None
-                    if array is None
-                    else cells.cell_scores(array, kernel.tile)
+                    None if array is None else cells.cell_scores(array, tile)
                     for array in rest
                 ],
             )
@@ -136,7 +134,10 @@ class Kernels:
         """
         if masks is None or fresh:
             self._masks = masks or self._masks
-            whole = [self._spread(k, self._masks) for k in self.kernels]
+            whole = [
+                self._spread(kernel, self._masks[kernel.key])
+                for kernel in self.kernels
+            ]
             self._write_all(whole, fresh)
         else:
             self._write_changes(masks, values or {})
@@ -146,29 +147,43 @@ class Kernels:
 
     def _write_changes(self, masks: Masks, values) -> None:
         """Write what differs from the masks before, which is little."""
-        places, states, weights = [], [], []
-        for kernel in self.kernels:
+        for kernel, owned in zip(self.kernels, self._slots, strict=True):
+            value = values.get(kernel.key)
+            if value is not None or self._drifts:
+                mask = self._spread(kernel, masks[kernel.key])
+                value = kernel.weight if value is None else value
+                # Only active positions of what is given count.
+                _assign(kernel.weight, mask, value, 0.0)
             changed = masks[kernel.key] ^ self._masks[kernel.key]
-            changed = cells.spread(
-                changed, kernel.tile, tuple(kernel.mask.shape)
-            )
-            place = np.unravel_index(np.flatnonzero(changed), changed.shape)
-            state = self._spread(kernel, masks)[place]
-            weight = np.zeros(state.size, np.float32)
-            if kernel.key in values:
-                kernel.weight.assign(values[kernel.key])
-                weight[state] = values[kernel.key][place][state]
-            places.append(np.stack(place, -1).astype(np.int32))
-            states.append(state)
-            weights.append(weight)
-        if any(state.size for state in states):
-            self._scatter(places, states, weights)
+            if changed.any():
+                place = np.nonzero(self._spread(kernel, changed))
+                self._scatter(kernel, owned, place, masks, values)
         self._masks = dict(masks)
 
-    def _spread(self, kernel: MaskedKernel, masks: Masks) -> np.ndarray:
-        return cells.spread(
-            masks[kernel.key], kernel.tile, tuple(kernel.mask.shape)
-        )
+    def _scatter(self, kernel, owned, place, masks, values) -> None:
+        """Write what belongs to some weights of a kernel."""
+        active = self._spread(kernel, masks[kernel.key])[place]
+        weights = np.zeros(active.size, np.float32)
+        if kernel.key in values:
+            weights[active] = values[kernel.key][place][active]
+        indices = tf.constant(np.stack(place, -1), tf.int32)
+        if self._algorithm.zero_inactive:
+            scatter(kernel.weight, indices, weights)
+        for slot in owned if self._resets else ():
+            initial = slot.initial
+            if initial is not None:
+                initial = np.full(active.size, initial, np.float32)
+            scatter(
+                slot.variable,
+                indices,
+                weights if initial is None else initial,
+            )
+        scatter(kernel.mask, indices, active)
+
+    def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
+        """Return what the mask of cells says of every weight."""
+        tile = self._tiles[kernel.key]
+        return cells.spread(cell_mask, tile, tuple(kernel.mask.shape))
 
     def begin(self, penalties: Mapping[str, Penalty], backward: bool) -> None:
         """Put the algorithm's rules into the training step.
@@ -219,7 +234,7 @@ class Kernels:
         name = type(self._algorithm).__name__
         for kernel in self.kernels:
             granularity = kernel.layer.granularity
-            coarse = math.prod(kernel.tile) > 1
+            coarse = math.prod(self._tiles[kernel.key]) > 1
             grouped = cells.pattern(granularity) is not None
             if (coarse and not self._algorithm.sees_cells) or (
                 grouped and self._algorithm.period(ANY) is not None
@@ -242,33 +257,6 @@ class Kernels:
                 )
             self._backward.append(variable)
         return self._backward[number]
-
-    def _changes(self):
-        ranks = [len(kernel.mask.shape) for kernel in self.kernels]
-        return [
-            [tf.TensorSpec((None, rank), tf.int32) for rank in ranks],
-            [tf.TensorSpec((None,), tf.bool) for _ in ranks],
-            [tf.TensorSpec((None,), tf.float32) for _ in ranks],
-        ]
-
-    def _scatter_changes(self, places, states, weights):
-        algorithm = self._algorithm
-        for kernel, owned, place, state, weight in zip(
-            self.kernels, self._slots, places, states, weights, strict=True
-        ):
-            if self._drifts:
-                active = tf.not_equal(kernel.mask, 0)
-                _assign(kernel.weight, active, kernel.weight, 0.0)
-            if algorithm.zero_inactive:
-                scatter(kernel.weight, place, weight)
-            for slot in owned if self._resets else []:
-                initial = slot.initial
-                if initial is not None:
-                    initial = tf.fill(tf.shape(weight), initial)
-                else:
-                    initial = weight
-                scatter(slot.variable, place, initial)
-            scatter(kernel.mask, place, state)
 
     def _write_whole(self, masks, fresh):
         algorithm = self._algorithm

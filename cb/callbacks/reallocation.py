@@ -194,11 +194,11 @@ class Reallocation(keras.callbacks.Callback):
                 f"steps_per_execution={self.model.steps_per_execution}"
             )
         accumulation = inner(self.model.optimizer).gradient_accumulation_steps
-        if running and accumulation:
+        if accumulation and (running or self.algorithm.noise_on_gradients):
             raise InputError(
-                f"Algorithm {name} takes gradients from one batch with "
-                "gradients='running'. Compile the model without gradient "
-                "accumulation, or use gradients='probe'. Received: "
+                f"Algorithm {name}, with these arguments, needs the gradient "
+                "of an update in one batch. Compile the model without "
+                "gradient accumulation. Received: "
                 f"gradient_accumulation_steps={accumulation}"
             )
 

@@ -75,7 +75,8 @@ def auto_tune(
             complete attempt.
         warm: Boolean, start again with the weights of the surviving blocks.
         controls: Any of `"full"` (train the first architecture to its end)
-            and `"random"` (train with as many randomly removed blocks).
+            and `"random"` (train with as many randomly removed blocks), if
+            blocks were removed.
         seed: Integer, of the checks and of the random control.
         **kwargs: Other arguments of `AutoTune`, such as `rule`, `checks`,
             `when`, `tolerance`, `num_samples`, but for `log_dir` and `path`.
@@ -142,7 +143,9 @@ def auto_tune(
     number = sum(store.final().blocks)
     start = attempts[0].blocks
     for kind in controls:
-        if kind not in [attempt.kind for attempt in attempts]:
+        known = [attempt.kind for attempt in attempts]
+        # Where nothing was removed, a control would be the same again.
+        if kind not in known and number < sum(start):
             chosen = (
                 start if kind == "full" else random_blocks(start, number, seed)
             )

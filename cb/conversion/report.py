@@ -1,7 +1,8 @@
 """What became of every layer of a model that was made sparse."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
+
+from cb.text import table
 
 
 class Row(NamedTuple):
@@ -52,20 +53,6 @@ class Report:
             *(_cells(row) for row in [*self.rows, total]),
         ]
         return table(lines, numbers=(2, 3))
-
-
-def table(lines: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> str:
-    """Lay out lines of cells as text, the columns of numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if column in numbers else text.ljust(width)
-            for column, (text, width) in enumerate(
-                zip(line, widths, strict=True)
-            )
-        ).rstrip()
-        for line in lines
-    )
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:

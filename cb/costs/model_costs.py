@@ -12,7 +12,7 @@ import keras
 from cb.costs import conventions
 from cb.costs import weights
 from cb.costs.conventions import Work
-from cb.costs.report import table
+from cb.costs.report import describe
 from cb.costs.trace import Step
 from cb.costs.trace import trace
 from cb.costs.weights import Weights
@@ -109,7 +109,7 @@ class Costs:
         }
 
     def __str__(self) -> str:
-        return table(self)
+        return describe(self)
 
 
 def costs(

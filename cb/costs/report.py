@@ -1,9 +1,11 @@
 """The table of what a model costs."""
 
-ROW = "{:<32} {:>14} {:>14} {:>16} {:>18}"
+from cb.text import table
+
+HEADER = ("layer", "parameters", "of", "MACs", "FLOPs")
 
 
-def table(costs) -> str:
+def describe(costs) -> str:
     """Return the layers, the totals and the storage as text.
 
     Args:
@@ -12,43 +14,27 @@ def table(costs) -> str:
     Returns:
         String of several lines.
     """
-    total = costs.weights
-    lines = [ROW.format("layer", "parameters", "of", "MACs", "FLOPs")]
+    weights = costs.weights
+    rows: list[tuple[str, ...]] = [HEADER]
     for layer in costs.layers:
-        lines.append(
-            _row(
-                layer.name,
-                layer.weights.total_nonzero,
-                layer.weights.total,
-                layer.macs,
-                layer.flops,
-            )
-        )
-    lines.append(
-        _row("total", total.total_nonzero, total.total, costs.macs, costs.flops)
-    )
-    lines.append(
-        _row(
-            "dense",
-            total.total,
-            total.total,
-            costs.dense_macs,
-            costs.dense_flops,
-        )
-    )
-    lines.append(
-        f"of the parameters {total.nonzero:,} in kernels, {total.biases:,} "
-        f"biases, {total.normalization:,} of normalizations"
-    )
-    lines.append(
-        f"bytes: dense {total.dense_bytes:,}, CSR {total.csr_bytes:,}, "
-        f"bitmask {total.bitmask_bytes:,}"
-    )
-    lines.append(f"convention: {costs.convention}")
+        rows.append(_cells(layer.name, layer.weights, layer.macs, layer.flops))
+    rows.append(_cells("total", weights, costs.macs, costs.flops))
+    lines = [
+        table(rows, numbers=(1, 2, 3, 4)),
+        f"if nothing were zero: {costs.dense_macs:,} MACs, "
+        f"{costs.dense_flops:,} FLOPs",
+        f"of the parameters {weights.nonzero:,} in kernels, "
+        f"{weights.biases:,} biases, {weights.normalization:,} of "
+        "normalizations",
+        f"bytes: dense {weights.dense_bytes:,}, CSR {weights.csr_bytes:,}, "
+        f"bitmask {weights.bitmask_bytes:,}",
+        f"convention: {costs.convention}",
+    ]
     for name, kinds in costs.unknown.items():
         lines.append(f"NOT COUNTED: {', '.join(kinds)} in {name}")
     return "\n".join(lines)
 
 
-def _row(name: str, *numbers: int) -> str:
-    return ROW.format(name, *(f"{number:,}" for number in numbers))
+def _cells(name: str, weights, macs: int, flops: int) -> tuple[str, ...]:
+    numbers = (weights.total_nonzero, weights.total, macs, flops)
+    return (name, *(f"{number:,}" for number in numbers))

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cb.conversion.report import table
+from cb.text import table
 
 
 class Row(NamedTuple):

@@ -15,8 +15,7 @@ from cb.registry import parse_spec
 from cb.registry import unknown
 
 MOMENTUM_RESETS = ("renewal", "epoch")
-# Its learning rate is outside the velocity, as in the code of the sources.
-RULES = {"sgd": "published_sgd"}
+# What `sgd` is in the code of the sources.
 PUBLISHED = "published_sgd"
 
 
@@ -104,35 +103,39 @@ def _rule(
 ) -> tuple[Spec, dict[str, Any]]:
     """Return which optimizer a segment has, and what it is given."""
     spec = parse_spec(segment.at(0)["optimizer"])
-    published = RULES.get(spec.name, spec.name) == PUBLISHED
-    settings: dict[str, Any] = {}
-    for key in ("momentum", "nesterov", "weight_decay"):
-        found = segment.values(key)
-        changes = len(found) > 1
-        if changes and not (published and key != "nesterov"):
-            raise InputError(
-                f"Setting `{key}` of a regime must not change under optimizer "
-                f"{spec.name!r}. Received: {found}"
-            )
-        if found[0][1] is not None or changes:
-            settings[key] = (
-                schedule(segment, key, updates_per_epoch)
-                if published and key != "nesterov"
-                else found[0][1]
-            )
-    if published:
-        settings = {"momentum": 0.0, **settings}
-        settings["momentum_reset"] = (
-            updates_per_epoch
-            if momentum_reset == "epoch"
-            else tuple(e * updates_per_epoch for e in segment.renewals())
-        )
+    if spec.name in ("sgd", PUBLISHED):
+        spec = Spec(PUBLISHED, spec.args, spec.kwargs)
+        settings = _of_published(segment, updates_per_epoch, momentum_reset)
     elif momentum_reset == "epoch":
         raise InputError(
             "Argument `momentum_reset` must be 'renewal' for a regime of "
             f"optimizer {spec.name!r}. Received: momentum_reset='epoch'"
         )
+    else:
+        settings = {
+            key: _constant(segment, key, spec.name)
+            for key in ("momentum", "nesterov", "weight_decay")
+            if segment.values(key) != [(0, None)]
+        }
     # What the optimizer is given in its own words wins.
-    settings = {k: v for k, v in settings.items() if k not in spec.kwargs}
-    name = RULES.get(spec.name, spec.name)
-    return Spec(name, spec.args, spec.kwargs), settings
+    return spec, {k: v for k, v in settings.items() if k not in spec.kwargs}
+
+
+def _of_published(segment: Regime, updates_per_epoch: int, reset: str):
+    renewals = tuple(e * updates_per_epoch for e in segment.renewals())
+    return {
+        "momentum": schedule(segment, "momentum", updates_per_epoch),
+        "nesterov": _constant(segment, "nesterov", PUBLISHED) or False,
+        "weight_decay": schedule(segment, "weight_decay", updates_per_epoch),
+        "momentum_reset": updates_per_epoch if reset == "epoch" else renewals,
+    }
+
+
+def _constant(segment: Regime, key: str, name: str):
+    found = segment.values(key)
+    if len(found) > 1:
+        raise InputError(
+            f"Setting `{key}` of a regime must not change under optimizer "
+            f"{name!r}. Received: {found}"
+        )
+    return found[0][1]

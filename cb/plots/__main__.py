@@ -4,6 +4,7 @@ A run may have a label: `python -m cb.plots "small batch=runs/f1_1a2b3c4d"`.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 
@@ -78,3 +79,6 @@ if __name__ == "__main__":
         sys.exit(INPUT_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever reads has gone; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
@@ -112,6 +113,7 @@ def draw_curve(
         if curve.scale == "log":
             style.logarithmic(axes)
         axes.set_xlabel("epochs" if by == "epoch" else "updates")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(curve.label)
         title = f"{curve.title} (faint: training)" if held_out else curve.title
         axes.set_title(title)
@@ -148,6 +150,7 @@ def draw_distances(runs: Sequence[Run], file: pathlib.Path) -> None:
                 axes.plot(ends, fitted, ":", color="#444444", linewidth=1.2)
         axes.set_xscale("log")
         axes.set_xlabel("updates t")
+        axes.set_ylim(bottom=0)
         axes.set_ylabel("distance from the initial weights")
         axes.set_title("Weight distance (dotted: a + c log t, first plateau)")
         style.legend(axes, len(runs))

@@ -30,6 +30,7 @@ class RunDirectory:
         self.evaluation_file = self.path / "evaluation.csv"
         self.conflicts_file = self.path / "conflicting_layers.csv"
         self.lesion_file = self.path / "lesion.csv"
+        self.input_sheet = self.path / "input.png"
         self.summary_file = self.path / "summary.json"
         self.published = self.path / "published"
         self.checkpoints = self.path / "checkpoints"

@@ -267,6 +267,11 @@ def test_controls_are_trained_at_the_end_and_kept(tmp_path):
     assert again.attempts == tuning.attempts
 
 
+def test_nothing_removed_needs_no_control():
+    tuning = tune(builder(), (2,), controls=("full", "random"))
+    assert [attempt.kind for attempt in tuning.attempts] == ["tune"]
+
+
 def test_unknown_controls_are_refused():
     with pytest.raises(InputError, match="Unknown control"):
         tune(builder(), (2,), controls=("half",))

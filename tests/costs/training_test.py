@@ -81,6 +81,13 @@ def test_interval_and_end_decide_how_many_events_are_paid(
     assert found.dense_total == BATCH * STEPS * 3 * F_D
 
 
+def test_a_training_that_begins_late_does_not_pay_for_what_was_before(sparse):
+    rigl = reallocation.build("rigl(every=100, end=0.75)")
+    found = training_costs(sparse, rigl, HORIZON, BATCH, first_step=500)
+    # Those at 600 and 700.
+    assert (found.steps, found.events) == (500, 2)
+
+
 def test_pruning_pays_for_the_weights_that_are_still_there(sparse):
     # Dense up to step 250, half the way gone up to 500, then sparse.
     spec = "magnitude_pruning(schedule='linear', every=250, end=500)"

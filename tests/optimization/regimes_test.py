@@ -235,6 +235,11 @@ def test_an_optimizer_has_its_turn_with_fresh_slots_and_its_own_settings():
             "`weight_decay` of a regime must not change under .*'adamw'",
         ),
         (
+            "{0: {optimizer: rmsprop, learning_rate: 1}, 2: {momentum: 0.5}}",
+            "renewal",
+            "`momentum` of a regime must not change under .*'rmsprop'",
+        ),
+        (
             "{0: {optimizer: adm, learning_rate: 1}}",
             "renewal",
             "Did you mean 'adam'",
@@ -246,3 +251,20 @@ def test_what_no_optimizer_can_do_is_one_clear_line(text, options, message):
         regime_optimizer.build(
             regimes.from_yaml(text), 10, momentum_reset=options
         )
+
+
+def test_settings_of_other_optimizers_are_kept_where_they_have_them():
+    regime = regimes.from_yaml(
+        "{0: {optimizer: sgd, learning_rate: 1, momentum: 0.5,"
+        " weight_decay: 0.1}, 1: {optimizer: adamw},"
+        " 2: {optimizer: 'rmsprop(momentum=0.25)'}}"
+    )
+    sgd, adamw, rmsprop = regime_optimizer.build(
+        regime, 10, gradient_accumulation_steps=2, global_clipnorm=5.0
+    ).optimizers
+    assert (sgd.momentum, sgd.weight_decay) == (0.5, 0.1)
+    assert adamw.weight_decay == rmsprop.weight_decay == 0.1
+    assert rmsprop.momentum == 0.25
+    for optimizer in (sgd, adamw, rmsprop):
+        assert optimizer.gradient_accumulation_steps == 2
+        assert optimizer.global_clipnorm == 5.0

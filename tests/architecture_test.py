@@ -39,7 +39,14 @@ ALLOWED = {
         "cb.runs",
         "cb.variables",
     },
-    "cb.export": {*BASE, "cb.conversion", "cb.layers", "cb.text"},
+    "cb.export": {
+        *BASE,
+        "cb.conversion",
+        "cb.costs",
+        "cb.layers",
+        "cb.text",
+        "cb.variables",
+    },
     "cb.plots": {"cb.errors", "cb.config", "cb.optimization", "cb.runs"},
 }
 ROOTS = (
@@ -47,6 +54,7 @@ ROOTS = (
     "cb.conflicts",
     "cb.evaluation",
     "cb.experiment",
+    "cb.exporting",
     "cb.input_sheet",
     "cb.inputs",
     "cb.lesions",

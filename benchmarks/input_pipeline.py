@@ -42,7 +42,7 @@ CHAINS = (
     recipes.CIFAR["bundles"].corrected,
     "random_resized_crop(32)|flip",
 )
-WAITING = "IteratorGetNext"
+WAITING = "IteratorGetNextOp::DoCompute"
 
 
 def examples():

@@ -13,6 +13,7 @@ from cb.bundles.history import integral
 from cb.bundles.history import long_form
 from cb.bundles.inputs import check_step
 from cb.callbacks.slots import inner
+from cb.distribute import exchange
 from cb.errors import InputError
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
@@ -188,17 +189,23 @@ class BundleMonitor(keras.callbacks.Callback):
         if self.learning_rate != "current":
             # A warm-up that has not begun says nothing of the network.
             check_step(learning_rate, self.batch_size)
-        measured = self._recorder.measure(
-            self._x,
-            self._labels,
-            learning_rate,
-            self.batch_size,
-            self.epsilon,
-            self.num_classes,
+        # The statistics of a worker are its own between two epochs, and what
+        # is measured may decide what becomes of the training.
+        measured = exchange.from_chief(
+            self.model.distribute_strategy,
+            lambda: self._recorder.measure(
+                self._x,
+                self._labels,
+                learning_rate,
+                self.batch_size,
+                self.epsilon,
+                self.num_classes,
+            ),
         )
         self.steps.append(int(read(optimizer.iterations)))
         self.measurements.append(measured)
-        self._write()
+        if exchange.is_chief(self.model.distribute_strategy):
+            self._write()
         return measured
 
     def _read_rate(self) -> float:

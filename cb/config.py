@@ -38,6 +38,9 @@ NOT_IDENTITY = (
     "run_dir",
     "save_every",
     "show_input",
+    "worker_hosts",
+    "worker_index",
+    "worker_timeout",
 )
 SPECS = (
     "auto_tune",
@@ -124,6 +127,9 @@ class Config:
     seed: int = 0
     dtype: str = "float32"
     strategy: str = "auto"
+    worker_hosts: list[str] | None = None
+    worker_index: int | None = None
+    worker_timeout: float = 300.0
     run_dir: str | None = None
     name: str | None = None
     job_idx: int | None = None
@@ -148,13 +154,10 @@ class Config:
 
     def _check_ranges(self):
         parse_sparsity(self.sparsity)
-        _check(
-            self,
-            "validation_fraction",
-            0.0 <= self.validation_fraction < 1.0,
-            "in [0, 1)",
-        )
+        part = self.validation_fraction
+        _check(self, "validation_fraction", 0.0 <= part < 1.0, "in [0, 1)")
         _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
+        _check(self, "worker_timeout", self.worker_timeout > 0.0, "positive")
         clip = self.global_clipnorm
         _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
         smooth = 0.0 <= self.label_smoothing <= 1.0

@@ -127,6 +127,11 @@ def open_run(
     run_dir: str, checkpoint: str, data_dir: str | None, strategy: str
 ) -> OpenedRun:
     """Build the data and the model of a run; arguments as `evaluate_run`."""
+    if parse_spec(strategy).name == "multi_worker":
+        raise InputError(
+            "A run of several machines is evaluated on one. Expected "
+            f"`none` or `mirrored`. Received: strategy={strategy!r}"
+        )
     run = RunDirectory(run_dir)
     config = run.read_config()
     if data_dir is not None:
@@ -302,7 +307,7 @@ def record(
     run: RunDirectory, checkpoint: str, split: str, scores: dict[str, float]
 ) -> None:
     """Append scores to `evaluation.csv`."""
-    LongCsv(run.evaluation_file, EVALUATION_HEADER).append(
+    LongCsv(run.evaluation_file, EVALUATION_HEADER, run.writes).append(
         (checkpoint, split, name, value) for name, value in scores.items()
     )
 

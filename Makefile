@@ -4,10 +4,14 @@ INSTALLED = .venv/installed
 # Most tests wait for one core at a time.
 WORKERS ?= -n 2
 
-.PHONY: train test check clean
+.PHONY: train experiment test check clean
 
 train: $(INSTALLED)
 	.venv/bin/python train.py $(FLAGS)
+
+# NAME is that of a file in experiments/, such as bundles/fnn_10_50.
+experiment: $(INSTALLED)
+	.venv/bin/python -m experiments.run $(NAME) $(FLAGS)
 
 test: check
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -m pytest $(WORKERS) $(TESTS)

@@ -1,9 +1,8 @@
 """Score checkpoints of a run, or a SavedModel, on every test example.
 
-With --all_conflict_layers or --conflicting_samples_size also measure at
-which layers training examples of several classes share a bundle; with
---lesion score a checkpoint without some of its blocks; with --profile say
-what the model costs.
+--all_conflict_layers and --conflicting_samples_size measure which layers map
+examples of several classes to one point; --lesion leaves out some blocks,
+--profile says what the model costs, --export what a SavedModel of it gains.
 """
 
 from absl import flags as absl_flags
@@ -23,6 +22,7 @@ def main():
         from cb.evaluation import attempt_folder
         from cb.evaluation import evaluate_run
         from cb.evaluation import evaluate_saved_model
+        from cb.exporting import export_run
         from cb.lesions import evaluate_lesion
         from cb.profiling import evaluate_profile
     if values.saved_model:
@@ -31,11 +31,15 @@ def main():
             values.dataset,
             values.data_dir,
             values.batch_size,
+            values.augmentation,
         )
         return
     if values.lesion:
         evaluate, default = evaluate_lesion, "last"
         conflicts["study"] = values.lesion
+    elif values.export:
+        evaluate, default = export_run, "last"
+        conflicts = evaluation.export()
     elif conflicts:
         evaluate, default = evaluate_conflicts, "all"
     elif values.profile:

@@ -5,28 +5,28 @@ import time
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from cb import compilation
-from cb import distribute
 from cb import experiment
-from cb import recipes
 from cb.bundles.attempts import Attempt
 from cb.bundles.settings import REGISTRY
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.restarts import auto_tune
 from cb.callbacks.restarts import check_controls
 from cb.config import Config
-from cb.config import default_run_dir
 from cb.conflicts import training_sample
 from cb.conflicts import training_step
 from cb.conversion import Report
+from cb.distribute import exchange
+from cb.distribute.agreement import require_equal
 from cb.errors import InputError
 from cb.models.bundle_network import DEPTHS
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
+from cb.training import Start
 from cb.training import complete
+from cb.training import started_on_all
 
 
 def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
@@ -47,21 +47,24 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         InputError: If the configuration cannot be run; nothing is written.
         RunError: If no attempt can follow the ones made.
     """
+    with started_on_all(config, sources) as start:
+        return _tune(start)
+
+
+def _tune(start: Start) -> dict[str, Any]:
+    config, sources, strategy, run, _ = start
     started = time.monotonic()
-    config, sources = recipes.applied(config, sources)
-    config = experiment.completed(config)
     settings = dataclasses.asdict(REGISTRY.build(config.auto_tune))
     check_controls(settings["controls"])
     blocks = blocks_of(config)
-    run = RunDirectory(config.run_dir or default_run_dir(config))
-    summary = known_summary(run, config)
+    summary = exchange.from_chief(strategy, lambda: known_summary(run, config))
     if summary:
         print(f"Finished already, nothing to do: {run.path}")
         print_tuning(summary)
         return summary
-    tf.config.experimental.enable_op_determinism()
-    trainer = _Trainer(config, sources, run)
+    trainer = _Trainer(start)
     source = trainer.data.source
+    require_equal(strategy, {"data": source.digest()})
     sample = training_sample(config, trainer.data, settings["num_samples"])
     common = {
         "data": sample,
@@ -81,6 +84,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
             trainer.fit,
             evaluate=trainer.evaluate,
             directory=run.path,
+            strategy=strategy,
             **common,
             **settings,
         )
@@ -94,11 +98,11 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
 class _Trainer:
     """Builds, trains and scores the model of each attempt."""
 
-    def __init__(self, config, sources, run):
+    def __init__(self, start):
+        config, self._sources, self._scope, self._run, self._stop_requested = (
+            start
+        )
         self._config = config
-        self._sources = sources
-        self._run = run
-        self._scope = distribute.build(config.strategy)
         self._model_spec = config.model
         self.data = experiment.build_data(
             config, self._scope.num_replicas_in_sync
@@ -140,6 +144,7 @@ class _Trainer:
             self.data,
             run,
             started,
+            self._stop_requested,
             callbacks,
         )
 

@@ -37,6 +37,10 @@ NOT_IDENTITY = (
     "print_every",
     "run_dir",
     "save_every",
+    "show_input",
+    "worker_hosts",
+    "worker_index",
+    "worker_timeout",
 )
 SPECS = (
     "auto_tune",
@@ -52,8 +56,6 @@ SPECS = (
     "strategy",
     "weight_sharing",
 )
-
-
 AT_LEAST_1 = (
     "batch_size",
     "data_workers",
@@ -94,6 +96,7 @@ class Config:
     limit_examples: int | None = None
     augmentation: str = "auto"
     data_workers: int | None = None
+    show_input: bool = False
     model: str = "mlp"
     normalization: str = "batch"
     sparsity: float | str = "0.9"
@@ -124,6 +127,9 @@ class Config:
     seed: int = 0
     dtype: str = "float32"
     strategy: str = "auto"
+    worker_hosts: list[str] | None = None
+    worker_index: int | None = None
+    worker_timeout: float = 300.0
     run_dir: str | None = None
     name: str | None = None
     job_idx: int | None = None
@@ -148,21 +154,19 @@ class Config:
 
     def _check_ranges(self):
         parse_sparsity(self.sparsity)
-        _check(
-            self,
-            "validation_fraction",
-            0.0 <= self.validation_fraction < 1.0,
-            "in [0, 1)",
-        )
+        part = self.validation_fraction
+        _check(self, "validation_fraction", 0.0 <= part < 1.0, "in [0, 1)")
         _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
+        _check(self, "worker_timeout", self.worker_timeout > 0.0, "positive")
         clip = self.global_clipnorm
         _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
         smooth = 0.0 <= self.label_smoothing <= 1.0
         _check(self, "label_smoothing", smooth, "in [0, 1]")
-        for name in AT_LEAST_1:
-            _check(self, name, _at_least(1, getattr(self, name)), "at least 1")
-        for name in AT_LEAST_0:
-            _check(self, name, _at_least(0, getattr(self, name)), "at least 0")
+        for least, names in ((1, AT_LEAST_1), (0, AT_LEAST_0)):
+            for name in names:
+                value = getattr(self, name)
+                good = value is None or value >= least
+                _check(self, name, good, f"at least {least}")
         if self.initial_epoch >= self.epochs:
             raise InputError(
                 "Argument `initial_epoch` must be less than `epochs`. "
@@ -383,10 +387,6 @@ def _check(config: Config, name: str, good: bool, expected: str) -> None:
         raise InputError(
             f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
         )
-
-
-def _at_least(least: float, value: float | None) -> bool:
-    return value is None or value >= least
 
 
 def default_run_dir(config: Config) -> str:

@@ -14,10 +14,13 @@ from cb import compilation
 from cb import datasets
 from cb import distribute
 from cb import experiment
+from cb import inputs
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.config import Config
+from cb.datasets.augmentation import Chain
 from cb.datasets.pipeline import evaluation_batches
+from cb.datasets.source import Source
 from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.runs.checkpoint import CheckpointFolder
@@ -124,6 +127,11 @@ def open_run(
     run_dir: str, checkpoint: str, data_dir: str | None, strategy: str
 ) -> OpenedRun:
     """Build the data and the model of a run; arguments as `evaluate_run`."""
+    if parse_spec(strategy).name == "multi_worker":
+        raise InputError(
+            "A run of several machines is evaluated on one. Expected "
+            f"`none` or `mirrored`. Received: strategy={strategy!r}"
+        )
     run = RunDirectory(run_dir)
     config = run.read_config()
     if data_dir is not None:
@@ -228,6 +236,7 @@ def evaluate_saved_model(
     dataset: str,
     data_dir: str | None = None,
     batch_size: int = 100,
+    augmentation: str | None = None,
 ) -> dict[str, float]:
     """Score a SavedModel, of whatever origin, on a data set.
 
@@ -237,6 +246,8 @@ def evaluate_saved_model(
         dataset: Spec of a data set.
         data_dir: String, folder of the data.
         batch_size: Integer.
+        augmentation: What the model was trained with, as of `train.py`; by
+            default that of the run in whose folder it is, or none.
 
     Returns:
         Dict of metric to value.
@@ -246,8 +257,9 @@ def evaluate_saved_model(
     """
     source = datasets.load(dataset, data_dir)
     function = _signature(path)
+    chain = _trained_chain(path, source, augmentation).evaluation()
     logits = []
-    for features, _ in evaluation_batches(source.test, batch_size):
+    for features, _ in evaluation_batches(source.test, batch_size, chain=chain):
         try:
             logits.append(function(features))
         except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
@@ -295,7 +307,7 @@ def record(
     run: RunDirectory, checkpoint: str, split: str, scores: dict[str, float]
 ) -> None:
     """Append scores to `evaluation.csv`."""
-    LongCsv(run.evaluation_file, EVALUATION_HEADER).append(
+    LongCsv(run.evaluation_file, EVALUATION_HEADER, run.writes).append(
         (checkpoint, split, name, value) for name, value in scores.items()
     )
 
@@ -304,6 +316,18 @@ def print_scores(what: str, scores: dict[str, float], number: int) -> None:
     """Print one line."""
     values = "  ".join(f"{name} {scores[name]:.4f}" for name in sorted(scores))
     print(f"{what}: test  {values}  ({number} examples)")
+
+
+def _trained_chain(path: str, source: Source, text: str | None) -> Chain:
+    """Return what the examples went through that a SavedModel was given."""
+    run = RunDirectory(os.path.dirname(os.path.abspath(path)))
+    if text is not None or not run.config_file.exists():
+        chain = inputs.build_chain(text or "none", source)
+        return chain.fitted(source.train.features)
+    config = run.read_config()
+    chain = inputs.build_chain(config.augmentation, source, config.model)
+    examples, _ = inputs.split(config, source.limited(config.limit_examples))
+    return chain.fitted(examples.features)
 
 
 def _signature(path: str):

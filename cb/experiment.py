@@ -35,6 +35,7 @@ from cb.layers import regularizers
 from cb.optimization import learning_rates
 from cb.optimization import optimizers
 from cb.registry import parse_spec
+from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.sparsity import distributions
 from cb.sparsity import reallocation
@@ -190,7 +191,7 @@ def build_callbacks(
     real = Horizon(data.epochs * updates, updates)
     save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
-        run.checkpoints,
+        CheckpointFolder(run.checkpoints, run.writes),
         {**movers, **distances},
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,

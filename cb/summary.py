@@ -15,6 +15,8 @@ from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
 from cb.variables import read
 
+LONGEST = 200
+
 
 def summarize(
     config: Config,
@@ -77,6 +79,7 @@ def print_start(
         f"{len(held.train) - data.batches.size} validation, "
         f"{len(held.test)} test examples"
     )
+    print(f"Augmentation: {shortened(str(data.batches.chain))}")
     print(f"Run folder: {run.path}")
     if config.checkpoint_every:
         number = data.epochs // config.checkpoint_every
@@ -104,6 +107,13 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
     for name, kinds in costs["unknown"].items():
         lines.append(f"not counted: {', '.join(kinds)} in {name}")
     return lines
+
+
+def shortened(text: str) -> str:
+    """Return a text without its middle, if it is long."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -1,14 +1,19 @@
 """A training from start, or from where it stopped, to its summary."""
 
-import shutil
+import contextlib
 import sys
 import time
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+import cb
 from cb import compilation
 from cb import distribute
 from cb import experiment
@@ -22,16 +27,30 @@ from cb.config import Config
 from cb.config import default_run_dir
 from cb.conversion import Report
 from cb.costs.files import file_bytes
+from cb.distribute import exchange
+from cb.distribute.agreement import require_equal
+from cb.distribute.faults import StopRequest
+from cb.distribute.faults import reported_loss
+from cb.distribute.join import Workers
 from cb.evaluation import record
 from cb.export import save
+from cb.input_sheet import write_input_sheet
 from cb.layers.masked import masked_kernels
 from cb.run_costs import recorded
 from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.source import read_arrays
+from cb.runs.worker_log import logged
 from cb.summary import print_start
 from cb.summary import print_summary
 from cb.summary import summarize
+
+# Of what decides results, and so must be the same on all workers.
+VERSIONS = {
+    "cb": cb.__version__,
+    "keras": keras.__version__,
+    "tensorflow": tf.__version__,
+}
 
 
 def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
@@ -48,19 +67,79 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         InputError: If the configuration cannot be run; nothing is written.
         RunError: If the training cannot go on.
     """
-    started = time.monotonic()
+    with started_on_all(config, sources) as start:
+        return _train(start)
+
+
+class Start(NamedTuple):
+    """What a training begins with, on each of its workers.
+
+    Attributes:
+        config: `Config`, complete.
+        sources: Dict of field to where its value came from.
+        strategy: `tf.distribute.Strategy`.
+        run: `RunDirectory`, which the chief alone writes to.
+        stop_requested: `StopRequest`.
+    """
+
+    config: Config
+    sources: dict[str, str]
+    strategy: tf.distribute.Strategy
+    run: RunDirectory
+    stop_requested: StopRequest
+
+
+@contextlib.contextmanager
+def started_on_all(config: Config, sources: dict[str, str]) -> Iterator[Start]:
+    """Join the workers, make sure that they agree, and log what is printed.
+
+    Args:
+        config: `Config`.
+        sources: Dict of field to where its value came from.
+
+    Yields:
+        A `Start`.
+
+    Raises:
+        InputError: If the configuration is wrong or workers disagree.
+        WorkerLost: If a worker goes while the others need it.
+    """
     config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
-    strategy = distribute.build(config.strategy)
-    run = RunDirectory(config.run_dir or default_run_dir(config))
-    known = run.check(config)
-    summary = run.read_summary() if known else None
+    strategy = distribute.build(
+        config.strategy,
+        workers=Workers(
+            config.worker_hosts, config.worker_index, config.worker_timeout
+        ),
+    )
+    index, workers = exchange.position(strategy)
+    run = RunDirectory(
+        config.run_dir or default_run_dir(config), writes=index == 0
+    )
+    with (
+        reported_loss(strategy),
+        logged(run, index, workers),
+        StopRequest(strategy) as stop_requested,
+    ):
+        require_equal(strategy, {**VERSIONS, **config.identity()})
+        yield Start(config, sources, strategy, run, stop_requested)
+        # No worker leaves while another still needs it.
+        exchange.total(strategy, np.zeros(1, np.int32))
+
+
+def _train(start: Start) -> dict[str, Any]:
+    config, sources, strategy, run, _ = start
+    started = time.monotonic()
+    summary = exchange.from_chief(
+        strategy, lambda: run.read_summary() if run.check(config) else None
+    )
     if summary and summary["epochs"] >= compilation.epochs(config):
         print(f"Finished already, nothing to do: {run.path}")
         print_summary(summary)
         return summary
     data = experiment.build_data(config, strategy.num_replicas_in_sync)
+    require_equal(strategy, {"data": data.source.digest()})
     with strategy.scope():
         reports: list[Report] = []
         model = experiment.build_model(config, data.source, reports.append)
@@ -69,7 +148,16 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         )
     if config.initialize_from:
         initialize(model, config.initialize_from)
-    summary = complete(model, reports, config, sources, data, run, started)
+    summary = complete(
+        model,
+        reports,
+        config,
+        sources,
+        data,
+        run,
+        started,
+        start.stop_requested,
+    )
     print_summary(summary)
     return summary
 
@@ -82,6 +170,7 @@ def complete(
     data: experiment.Data,
     run: RunDirectory,
     started: float,
+    stop_requested: Callable[[], bool],
     extra: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Train a model from where its run stopped, and write all of the run.
@@ -94,6 +183,7 @@ def complete(
         data: `Data`.
         run: `RunDirectory`.
         started: Float, what `time.monotonic` was at the start.
+        stop_requested: Callable that tells whether to save and stop.
         extra: Callbacks. One of class `AutoTune` may end the training
             early; then there is neither export nor summary.
 
@@ -103,6 +193,7 @@ def complete(
     interactive = sys.stdout.isatty()
     slots(model.optimizer, [k.weight for k in masked_kernels(model)])
     callbacks = experiment.build_callbacks(config, data, run, interactive)
+    callbacks.checkpointing.stop_requested = stop_requested
     callbacks.others.extend(extra)
     gates = [callback for callback in extra if isinstance(callback, AutoTune)]
     for gate in gates:
@@ -110,8 +201,10 @@ def complete(
     print_start(config, data, model, run)
     with run.locked():
         run.write_config(config, sources)
-        run.summary_file.unlink(missing_ok=True)
+        run.forget_summary()
         position = find_position(config, data, model, callbacks, run)
+        if config.show_input:
+            print(f"Input: {write_input_sheet(data, run, config.seed)}")
         # A gate restored from a checkpoint may have closed already.
         if not any(gate.outcome for gate in gates):
             experiment.fit(
@@ -121,13 +214,14 @@ def complete(
             return {}
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, "last", "test", scores)
-        save(model, str(run.export))
+        if run.writes:
+            save(model, str(run.export))
         found, training = run_costs(config, model, data)
         record(run, "last", "costs", recorded(found))
         summary = summarize(config, model, reports, scores, run)
         summary["costs"] = {
             **found.as_dict(),
-            "export_bytes": file_bytes(run.export),
+            "export_bytes": file_bytes(run.export) if run.writes else 0,
         }
         summary["training"] = training.as_dict()
         summary["seconds"] = round(time.monotonic() - started, 1)
@@ -149,7 +243,9 @@ def find_position(
     """
     checkpointing = callbacks.checkpointing
     checkpointing.set_model(model)
-    checkpoint, messages = checkpointing.folder.latest()
+    checkpoint, messages = exchange.from_chief(
+        model.distribute_strategy, checkpointing.folder.latest
+    )
     for message in messages:
         print(message)
     if checkpoint is not None:
@@ -164,9 +260,7 @@ def find_position(
             flush=True,
         )
         return position
-    for folder in (run.checkpoints, run.tensorboard):
-        shutil.rmtree(folder, ignore_errors=True)
-    run.metrics_file.unlink(missing_ok=True)
+    run.forget_training()
     steps = config.initial_epoch * data.batches.steps_per_epoch
     batch_counter(model.optimizer).assign(steps)
     checkpointing.save_initial()
@@ -183,7 +277,9 @@ def initialize(model: keras.Model, text: str) -> None:
     Raises:
         InputError: If there is no such checkpoint, or it does not fit.
     """
-    arrays = read_arrays(text)
+    arrays = exchange.from_chief(
+        model.distribute_strategy, lambda: read_arrays(text)
+    )
     variables = model_variables(model)
     dense = not any(key.endswith("/mask") for key in arrays)
     if dense:

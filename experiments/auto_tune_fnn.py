@@ -11,9 +11,9 @@ last attempt that is complete. docs/bundles.md has the numbers.
 Source: Peer et al., 2021 (https://arxiv.org/abs/2011.02956).
 """
 
+import argparse
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -81,13 +81,16 @@ def tune(seed, source, folder):
 
 def main():
     """Print one line of a table for each seed."""
-    data_dir, run_dir = (sys.argv[1:] + ["runs/auto_tune_fnn"])[:2]
-    source = cb.datasets.load("mnist", data_dir)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data_dir", help="folder of prepared data sets")
+    parser.add_argument("run_dir", nargs="?", default="runs/auto_tune_fnn")
+    given = parser.parse_args()
+    source = cb.datasets.load("mnist", given.data_dir)
     columns = "seed kind depth outcome parameters FLOPs ms/step accuracy"
     print(f"| {columns.replace(' ', ' | ')} |")
     print("|---|---|---|---|---|---|---|---|")
     for seed in SEEDS:
-        folder = pathlib.Path(run_dir) / str(seed)
+        folder = pathlib.Path(given.run_dir) / str(seed)
         for attempt in tune(seed, source, folder):
             print(
                 f"| {seed} | {attempt.kind} | {attempt.blocks[0]} "

@@ -11,10 +11,10 @@ Source: Peer et al., 2021 (https://arxiv.org/abs/2011.02956), figure 1, where a
 line separates 176 networks that learn from those with conflicts.
 """
 
+import argparse
 import contextlib
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -38,6 +38,7 @@ def config(data_dir, run, depth, width):
         dataset="mnist",
         data_dir=data_dir,
         validation_fraction=0.0,
+        augmentation="none",
         model=f"fnn(blocks={depth}, width={width})",
         sparsity=0.0,
         reallocation="static",
@@ -96,7 +97,8 @@ def draw(table, file):
     """Draw accuracy and entropy over width and depth.
 
     Args:
-        table: Array `(depths, widths, 2)` of accuracies and entropies.
+        table: Array `(depths, widths, 2)` of accuracies and entropies, not a
+            number where they are not known.
         file: Path of the PNG file.
     """
     with style.drawing(file, columns=2, size=(9.6, 4.4)) as both:
@@ -126,6 +128,8 @@ def draw(table, file):
             axes.set_ylabel("depth")
             axes.figure.colorbar(image, label=unit)
             for (row, column), value in np.ndenumerate(values):
+                if not np.isfinite(value):
+                    continue
                 axes.text(
                     column,
                     row,
@@ -138,21 +142,24 @@ def draw(table, file):
 
 def main():
     """Print one line for each network and draw them all."""
-    data_dir, run_dir = (sys.argv[1:] + ["runs/fnn_depth_width"])[:2]
-    folder = pathlib.Path(run_dir)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data_dir", help="folder of prepared data sets")
+    parser.add_argument("run_dir", nargs="?", default="runs/fnn_depth_width")
+    given = parser.parse_args()
+    folder = pathlib.Path(given.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     print("| depth | width | test accuracy | entropy of the last block |")
     print("|---|---|---|---|")
-    table = np.empty((len(SIDES), len(SIDES), 2))
+    table = np.full((len(SIDES), len(SIDES), 2), np.nan)
     for row, depth in enumerate(SIDES):
         for column, width in enumerate(SIDES):
-            accuracy, entropy = network(data_dir, folder, depth, width)
+            accuracy, entropy = network(given.data_dir, folder, depth, width)
             table[row, column] = accuracy, entropy
             print(
                 f"| {depth} | {width} | {accuracy:.4f} | {entropy:.4f} |",
                 flush=True,
             )
-    draw(table, folder / "depth_width.png")
+        draw(table, folder / "depth_width.png")
     print(folder / "depth_width.png")
 
 

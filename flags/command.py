@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Iterable
 from types import ModuleType
+from typing import NoReturn
 
 from absl import flags
 
@@ -51,7 +52,7 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     except InputError as error:
         _stop(str(error), INPUT_ERROR)
     except RunError as error:
-        _stop(str(error), RUN_ERROR)
+        _stop(str(error), error.code)
     except KeyboardInterrupt:
         _stop("Interrupted. The same command goes on.", INTERRUPTED)
     except BrokenPipeError:
@@ -70,9 +71,12 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     sys.exit(0)
 
 
-def _stop(message: str, code: int) -> None:
+def _stop(message: str, code: int) -> NoReturn:
     print(" ".join(message.split()), file=sys.stderr)
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # TensorFlow's own clean-up would wait for workers, who wait for this one.
+    os._exit(code)
 
 
 def _asks_for_help(arguments: list[str]) -> bool:

@@ -51,3 +51,9 @@ flags.DEFINE_integer(
     Config.data_workers,
     "Threads that prepare batches; by default as many as are of use.",
 )
+flags.DEFINE_bool(
+    "show_input",
+    Config.show_input,
+    "Write input.png, training examples as they are evaluated and as epochs "
+    "see them with their labels, into the run's folder and to TensorBoard.",
+)

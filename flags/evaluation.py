@@ -42,6 +42,16 @@ flags.DEFINE_string(
     "\"lesion(blocks=2, draws=10, among='conflicting')\". Of conflicting, "
     "non-conflicting and any blocks, drop random ones.",
 )
+flags.DEFINE_string(
+    "export",
+    None,
+    "Write a checkpoint as a SavedModel into the run's export/: dense, "
+    "compact (without dead units), sparse (only what is not zero), or auto, "
+    "whichever is fastest here.",
+)
+flags.DEFINE_list(
+    "export_batch_sizes", ["1", "128"], "Examples in a call, for --export."
+)
 flags.DEFINE_bool(
     "profile",
     False,
@@ -55,6 +65,12 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_string("dataset", None, "Data set for --saved_model.")
 flags.DEFINE_string("data_dir", None, "Folder of prepared data sets.")
+flags.DEFINE_string(
+    "augmentation",
+    None,
+    "What the --saved_model was trained with; default: what the run was in "
+    "whose folder it is, or none.",
+)
 flags.DEFINE_string(
     "strategy", "auto", "Devices, as in training: auto, none, mirrored(...)."
 )
@@ -80,6 +96,12 @@ def check() -> None:
         raise InputError(
             "Conflicting layers and lesions are those of a `--run_dir`."
         )
+    if values.export and (
+        values.saved_model or values.lesion or values.profile or conflicts()
+    ):
+        raise InputError("Argument `export` needs `--run_dir` alone.")
+    if values.export:
+        export()
     if values.profile and (values.saved_model or values.lesion or conflicts()):
         raise InputError(
             "Argument `profile` needs a `--run_dir`, and neither lesions nor "
@@ -103,3 +125,23 @@ def conflicts() -> dict[str, Any]:
         for name, argument in CONFLICTS.items()
         if values[name].value is not None
     }
+
+
+def export() -> dict[str, Any]:
+    """Return what was asked for about an export, by argument.
+
+    Returns:
+        Dict of the arguments of `cb.exporting.export_run`.
+
+    Raises:
+        InputError: If the batch sizes are no positive integers.
+    """
+    values = flags.FLAGS
+    texts = values.export_batch_sizes
+    sizes = [int(text) if text.strip().isdigit() else 0 for text in texts]
+    if not sizes or min(sizes) < 1:
+        raise InputError(
+            "Argument `export_batch_sizes` must be positive integers. "
+            f"Received: {','.join(texts)!r}"
+        )
+    return {"form": values.export, "batch_sizes": sizes}

@@ -98,5 +98,21 @@ flags.DEFINE_string(
     "strategy",
     Config.strategy,
     "Devices: 'auto', 'none', 'mirrored' (all GPUs) or 'mirrored(devices=2)' "
-    "(logical CPU devices where there is no GPU).",
+    "(logical CPU devices where there is no GPU), or 'multi_worker'.",
+)
+flags.DEFINE_list(
+    "worker_hosts",
+    Config.worker_hosts,
+    "Addresses host:port of all workers of 'multi_worker', the chief's first; "
+    "by default those of TF_CONFIG or Slurm.",
+)
+flags.DEFINE_integer(
+    "worker_index",
+    Config.worker_index,
+    "Which of --worker_hosts this is, from 0.",
+)
+flags.DEFINE_float(
+    "worker_timeout",
+    Config.worker_timeout,
+    "Seconds to wait at the start for all workers.",
 )

@@ -13,6 +13,7 @@ from cb.bundles.history import integral
 from cb.bundles.history import long_form
 from cb.bundles.inputs import check_step
 from cb.callbacks.slots import inner
+from cb.distribute import exchange
 from cb.errors import InputError
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
@@ -35,9 +36,11 @@ class BundleMonitor(keras.callbacks.Callback):
             in a deterministic order: training examples, not augmented. A
             fixed part of them is used.
         batch_size: Integer, examples of a training step.
-        layers: `"all"`, `"last"`, or a pattern of layer names or a list of
-            them. `"all"` means the blocks of a model of the zoo, and for
-            other models whatever layers with kernels take as inputs.
+        layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
+            or a list of them. `"all"` means the blocks of a model of the
+            zoo, and for other models whatever layers with kernels take as
+            inputs; `"branches"` what residual blocks of the zoo add to
+            their shortcuts.
         every: String such as `"1ep"`, a number of epochs, or an integer
             number of optimizer steps.
         num_samples: Integer, how many examples.
@@ -188,17 +191,23 @@ class BundleMonitor(keras.callbacks.Callback):
         if self.learning_rate != "current":
             # A warm-up that has not begun says nothing of the network.
             check_step(learning_rate, self.batch_size)
-        measured = self._recorder.measure(
-            self._x,
-            self._labels,
-            learning_rate,
-            self.batch_size,
-            self.epsilon,
-            self.num_classes,
+        # The statistics of a worker are its own between two epochs, and what
+        # is measured may decide what becomes of the training.
+        measured = exchange.from_chief(
+            self.model.distribute_strategy,
+            lambda: self._recorder.measure(
+                self._x,
+                self._labels,
+                learning_rate,
+                self.batch_size,
+                self.epsilon,
+                self.num_classes,
+            ),
         )
         self.steps.append(int(read(optimizer.iterations)))
         self.measurements.append(measured)
-        self._write()
+        if exchange.is_chief(self.model.distribute_strategy):
+            self._write()
         return measured
 
     def _read_rate(self) -> float:

@@ -1,6 +1,6 @@
 """Saves the whole state of a training, and goes on from it."""
 
-import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +9,8 @@ import numpy as np
 from cb.callbacks.training_state import TrainingState
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import read_all
+from cb.errors import Preempted
+from cb.errors import RunError
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
 from cb.variables import average_replicas
@@ -34,7 +36,7 @@ class Checkpointing(keras.callbacks.Callback):
     It must come after the callbacks whose state it saves.
 
     Args:
-        folder: Path of the checkpoints.
+        folder: `CheckpointFolder`.
         callbacks: Dict of name to callback with `get_state`, `set_state`.
         metrics_size: Callable that returns the size in bytes of the metrics
             file, which a resumed run cuts back to.
@@ -43,20 +45,28 @@ class Checkpointing(keras.callbacks.Callback):
         checkpoint_every: Integer, epochs between numbered checkpoints, 0 for
             none.
         monitor: String, the metric whose highest value is `best`.
+        stop_requested: Callable that tells before every batch whether to
+            save and stop.
+
+    Raises:
+        Preempted: In `fit`, when stopped so, with everything saved.
+        RunError: In `fit`, instead of saving weights that are not finite.
     """
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: CheckpointFolder,
         callbacks: dict[str, Any],
         metrics_size,
         steps_per_epoch: int,
         save_every: int,
         checkpoint_every: int = 0,
         monitor: str = "val_accuracy",
+        stop_requested: Callable[[], bool] = lambda: False,
     ):
         super().__init__()
-        self.folder = CheckpointFolder(folder)
+        self.folder = folder
+        self.stop_requested = stop_requested
         self.callbacks = callbacks
         self.metrics_size = metrics_size
         self.steps_per_epoch = steps_per_epoch
@@ -100,8 +110,15 @@ class Checkpointing(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         done = self._first_batch + batch
         steps = self._epoch * self.steps_per_epoch + done
-        if batch > 0 and steps % self.save_every == 0:
+        stop = self.stop_requested()
+        if stop or (batch > 0 and steps % self.save_every == 0):
             self._save("last", self._epoch, done)
+        if stop:
+            raise Preempted(
+                f"Stopped as told (SIGTERM) in epoch {self._epoch + 1} after "
+                f"batch {done}, with a checkpoint written. The same command "
+                "goes on from there."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         self._first_batch = 0
@@ -123,14 +140,31 @@ class Checkpointing(keras.callbacks.Callback):
 
     def _save(self, name, epoch: int, batch: int = 0):
         arrays = self._training_state().arrays(inside_epoch=batch > 0)
+        step = int(read(self.model.optimizer.iterations))
+        _check_finite(arrays, step)
         meta = {
-            "step": int(read(self.model.optimizer.iterations)),
+            "step": step,
             "epoch": epoch,
             "batch": batch,
             "best": self.best,
             "metrics_size": self.metrics_size(),
         }
         self.folder.save(name, Checkpoint(arrays, meta))
+
+
+def _check_finite(arrays, step: int) -> None:
+    """Refuse to save what no training could go on from.
+
+    The loss of a step is that before its update, so it shows only one step
+    later that an update went wrong.
+    """
+    for name, array in arrays.items():
+        floats = name.startswith("model/") and array.dtype.kind == "f"
+        if floats and not np.isfinite(array).all():
+            raise RunError(
+                f"Weights are no longer finite at step {step}. The last "
+                "checkpoint is kept. A lower `--learning_rate` may help."
+            )
 
 
 def estimate_bytes(model: keras.Model) -> int:

@@ -148,11 +148,12 @@ class Kernels:
     def _write_changes(self, masks: Masks, values) -> None:
         """Write what differs from the masks before, which is little."""
         for kernel, owned in zip(self.kernels, self._slots, strict=True):
-            if kernel.key in values:
-                kernel.weight.assign(values[kernel.key])
-            if self._drifts:
-                active = tf.not_equal(kernel.mask, 0)
-                _assign(kernel.weight, active, kernel.weight, 0.0)
+            value = values.get(kernel.key)
+            if value is not None or self._drifts:
+                mask = self._spread(kernel, masks[kernel.key])
+                value = kernel.weight if value is None else value
+                # Only active positions of what is given count.
+                _assign(kernel.weight, mask, value, 0.0)
             changed = masks[kernel.key] ^ self._masks[kernel.key]
             if changed.any():
                 place = np.nonzero(self._spread(kernel, changed))

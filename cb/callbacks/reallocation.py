@@ -15,6 +15,7 @@ from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import inner
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
+from cb.distribute import exchange
 from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
 from cb.runs.source import read_arrays
@@ -25,6 +26,9 @@ from cb.sparsity.schedules import DueSteps
 from cb.sparsity.schedules import Horizon
 from cb.sparsity.seeds import fold
 from cb.variables import read
+
+# New masks and the algorithm's state with them, each by name.
+Decision = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 class Change(NamedTuple):
@@ -194,11 +198,11 @@ class Reallocation(keras.callbacks.Callback):
                 f"steps_per_execution={self.model.steps_per_execution}"
             )
         accumulation = inner(self.model.optimizer).gradient_accumulation_steps
-        if running and accumulation:
+        if accumulation and (running or self.algorithm.noise_on_gradients):
             raise InputError(
-                f"Algorithm {name} takes gradients from one batch with "
-                "gradients='running'. Compile the model without gradient "
-                "accumulation, or use gradients='probe'. Received: "
+                f"Algorithm {name}, with these arguments, needs the gradient "
+                "of an update in one batch. Compile the model without "
+                "gradient accumulation. Received: "
                 f"gradient_accumulation_steps={accumulation}"
             )
 
@@ -243,10 +247,17 @@ class Reallocation(keras.callbacks.Callback):
         if not self.algorithm.at_start:
             return None
         self._kernels.open()
-        masks, self._state = self.algorithm.initial_masks(
-            self._gather(0), self._state, seed=fold(self.seed, "start")
+        layers = self._gather(0)
+        masks, self._state = self._decided(
+            lambda: self.algorithm.initial_masks(
+                layers, self._state, seed=fold(self.seed, "start")
+            )
         )
         return masks
+
+    def _decided(self, decide: Callable[[], Decision]) -> Decision:
+        """Let one worker decide for all: masks must never differ."""
+        return exchange.from_chief(self.model.distribute_strategy, decide)
 
     def _copy_source(self):
         """Take over masks, and initial weights, of another run."""
@@ -322,8 +333,10 @@ class Reallocation(keras.callbacks.Callback):
         layers = algorithm.perturb(
             self._gather(event.number), self._state, event=event, seed=seed
         )
-        masks, self._state = algorithm.update(
-            layers, self._state, event=event, seed=seed
+        masks, self._state = self._decided(
+            lambda: algorithm.update(
+                layers, self._state, event=event, seed=seed
+            )
         )
         self._kernels.write(
             masks,

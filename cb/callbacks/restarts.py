@@ -12,12 +12,14 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from cb.bundles.attempts import Attempt
 from cb.bundles.attempts import check_restart
 from cb.bundles.shrink import random_blocks
 from cb.callbacks.auto_tune import AutoTune
 from cb.costs import costs
+from cb.distribute import exchange
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
 from cb.metrics.samples import sample
@@ -52,6 +54,7 @@ def auto_tune(
     warm: bool = False,
     controls: Sequence[str] = (),
     seed: int = 0,
+    strategy: tf.distribute.Strategy | None = None,
     **kwargs,
 ) -> Tuning:
     """Train an architecture, removing blocks until the last has no conflict.
@@ -78,6 +81,8 @@ def auto_tune(
             and `"random"` (train with as many randomly removed blocks), if
             blocks were removed.
         seed: Integer, of the checks and of the random control.
+        strategy: That of the models, where several workers call this
+            together; the chief alone reads and writes the folder.
         **kwargs: Other arguments of `AutoTune`, such as `rule`, `checks`,
             `when`, `tolerance`, `num_samples`, but for `log_dir` and `path`.
 
@@ -108,7 +113,8 @@ def auto_tune(
     - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
     """
     check_controls(controls)
-    store = _Store(directory, tuple(blocks))
+    strategy = strategy or tf.distribute.get_strategy()
+    store = _Store(directory, tuple(blocks), strategy)
     attempts = store.attempts
     model = store.load(builder) if attempts else None
     example, _ = sample(data, 1, seed)
@@ -220,6 +226,10 @@ def _train(model, callback, train, number) -> dict[str, Any]:
     }
 
 
+def _state(model) -> list[keras.Variable]:
+    return [*model.variables, *model.optimizer.variables]
+
+
 class _Clock(keras.callbacks.Callback):
     """Times the steps between the beginnings of batches."""
 
@@ -246,18 +256,27 @@ class _Clock(keras.callbacks.Callback):
 class _Store:
     """Attempts and weights in a folder, or in memory only."""
 
-    def __init__(self, directory, blocks):
-        self.attempts: list[Attempt] = []
-        self._folder = pathlib.Path(directory) if directory else None
-        if self._folder and self._file.exists():
-            values = json.loads(self._file.read_text(encoding="utf-8"))
-            self.attempts = [Attempt.from_dict(value) for value in values]
-            if self.attempts[0].blocks != blocks:
-                raise InputError(
-                    f"Folder {str(self._folder)!r} holds attempts that began "
-                    f"with blocks {self.attempts[0].blocks}. "
-                    f"Received: blocks={blocks}"
-                )
+    def __init__(self, directory, blocks, strategy):
+        self._folder = None
+        if directory and exchange.is_chief(strategy):
+            self._folder = pathlib.Path(directory)
+        self._strategy = strategy
+        self.attempts = exchange.from_chief(
+            strategy, lambda: self._read_attempts(blocks)
+        )
+
+    def _read_attempts(self, blocks) -> list[Attempt]:
+        if not (self._folder and self._file.exists()):
+            return []
+        values = json.loads(self._file.read_text(encoding="utf-8"))
+        attempts = [Attempt.from_dict(value) for value in values]
+        if attempts[0].blocks != blocks:
+            raise InputError(
+                f"Folder {str(self._folder)!r} holds attempts that began "
+                f"with blocks {attempts[0].blocks}. "
+                f"Received: blocks={blocks}"
+            )
+        return attempts
 
     def final(self) -> Attempt:
         """Return the last attempt that is not a control."""
@@ -284,7 +303,14 @@ class _Store:
         # Its slots are among the weights that were kept.
         with model.distribute_strategy.scope():
             model.optimizer.build(model.trainable_variables)
-        model.load_weights(self._weights(self.attempts.index(final)))
+
+        def weights():
+            model.load_weights(self._weights(self.attempts.index(final)))
+            return [read(variable) for variable in _state(model)]
+
+        values = exchange.from_chief(self._strategy, weights)
+        for variable, value in zip(_state(model), values, strict=True):
+            variable.assign(value)
         return model
 
     def add(self, attempt: Attempt, model: keras.Model) -> None:

@@ -45,7 +45,7 @@ class RunLogger(keras.callbacks.Callback):
         input_shape: tuple[int | None, ...] | None = None,
     ):
         super().__init__()
-        self.csv = LongCsv(run.metrics_file, METRICS_HEADER)
+        self.csv = LongCsv(run.metrics_file, METRICS_HEADER, run.writes)
         self.steps_per_epoch = steps_per_epoch
         self.hyperparameters = hyperparameters
         self.train_evaluation = train_evaluation
@@ -56,6 +56,8 @@ class RunLogger(keras.callbacks.Callback):
 
     def resume(self, meta: dict) -> None:
         """Forget what was written after the checkpoint with this `meta`."""
+        if not self.csv.writes:
+            return
         self.csv.cut(meta["metrics_size"])
         for folder in self._folder.glob("*/"):
             forget(folder, meta["step"])
@@ -79,6 +81,8 @@ class RunLogger(keras.callbacks.Callback):
 
     def writer(self, part: str = TRAIN) -> tf.summary.SummaryWriter:
         """Return the TensorBoard writer of a part, made when first needed."""
+        if not self.csv.writes:
+            return tf.summary.create_noop_writer()
         if part not in self._writers:
             self._writers[part] = tf.summary.create_file_writer(
                 str(self._folder / part)

@@ -52,8 +52,9 @@ def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
 def read_all(variables: Mapping[str, keras.Variable]) -> Arrays:
     """Read variables, those of each replica apart where they differ."""
     arrays = {}
-    for name, variable in variables.items():
-        for number, value in enumerate(read_replicas(variable)):
+    replicas = read_replicas([*variables.values()])
+    for name, values in zip(variables, replicas, strict=True):
+        for number, value in enumerate(values):
             arrays[f"{name}@{number}" if number else name] = value
     return arrays
 

@@ -66,9 +66,9 @@ class TrainingBatches:
         self.size = len(examples)
         self._labels = tf.constant(examples.labels)
         self._workers = workers
-        self._augment = augmentation.build(augment).fitted(examples.features)
+        self.chain = augmentation.build(augment).fitted(examples.features)
         # Refuses what the features cannot take, before the first batch.
-        self._augment.output_shape(examples.features.shape[1:])
+        self.chain.output_shape(examples.features.shape[1:])
         self._read = storage.reader(examples.features)
         self.seconds_waited = 0.0
 
@@ -98,6 +98,23 @@ class TrainingBatches:
         """
         return self._probe_batch(tf.constant(number, tf.int64))[:2]
 
+    def view(self, positions, epoch):
+        """Return examples as an epoch of training sees them.
+
+        Args:
+            positions: Integer tensor `(number,)`, which examples.
+            epoch: Integer, or integer scalar tensor.
+
+        Returns:
+            float32 tensor `(number, ...)`.
+        """
+        positions = tf.convert_to_tensor(positions, tf.int64)
+
+        def draw(name, positions):
+            return uniform(self._seed, epoch, positions, name)
+
+        return self._read(positions, self.chain, draw)
+
     @tf.function
     def _probe_batch(self, number):
         return self._batch(number, order="probe")
@@ -118,10 +135,7 @@ class TrainingBatches:
             max_index=self.size - 1,
         )
 
-        def draw(name, positions):
-            return uniform(self._seed, epoch, positions, name)
-
-        features = self._read(examples, self._augment, draw)
+        features = self.view(examples, epoch)
         labels = tf.gather(self._labels, examples)
         if self._targets is None:
             return features, labels

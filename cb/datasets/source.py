@@ -1,6 +1,7 @@
 """What a data set is: examples with labels, a training and a test part."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
@@ -86,6 +87,18 @@ class Source:
     def features_shape(self) -> tuple[int | None, ...]:
         """Shape of one example as stored; `None` where examples differ."""
         return tuple(self.train.features.shape[1:])
+
+    def digest(self) -> str:
+        """Return hexadecimal digits that differ for other examples.
+
+        Of images on disk the labels count, not the pixels.
+        """
+        hashed = hashlib.blake2b(self.name.encode("utf-8"), digest_size=8)
+        for array in (*self.train, *self.test):
+            hashed.update(str(array.shape).encode("utf-8"))
+            if isinstance(array, np.ndarray):
+                hashed.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return hashed.hexdigest()
 
     def limited(self, number: int | None) -> "Source":
         """Return at most `number` examples of each part, always the same.

@@ -17,9 +17,11 @@ class Value:
 
     Attributes:
         shape: Tuple of the sizes, `None` where they vary.
+        dtype: String.
     """
 
     shape: tuple[int | None, ...]
+    dtype: str
 
     @property
     def channels(self) -> int:
@@ -103,7 +105,7 @@ def trace(model: keras.Model) -> Graph:
             f"Model {model.name!r} must be Sequential or functional, and "
             f"built. Received: {type(model).__name__}"
         )
-    tensors = {id(tensor): Value(tuple(tensor.shape)) for tensor in root.inputs}
+    tensors = {id(tensor): _value(tensor) for tensor in root.inputs}
     calls = [*_calls(root, tensors)]
     numbers: dict[int, int] = {}
     for call in calls:
@@ -124,6 +126,10 @@ def trace(model: keras.Model) -> Graph:
         keras.tree.map_structure(value, root._outputs_struct),
         calls,
     )
+
+
+def _value(tensor) -> Value:
+    return Value(tuple(tensor.shape), tensor.dtype)
 
 
 def _functional(operation):
@@ -147,7 +153,7 @@ def _calls(functional, tensors: dict[int, Value]) -> Iterator[Call]:
             inner = _functional(node.operation)
             if inner is None or kwargs.get("training"):
                 for tensor in node.outputs:
-                    tensors[id(tensor)] = Value(tuple(tensor.shape))
+                    tensors[id(tensor)] = _value(tensor)
                 outputs = [tensors[id(tensor)] for tensor in node.outputs]
                 yield Call(node.operation, args, kwargs, outputs)
                 continue

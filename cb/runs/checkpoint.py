@@ -72,10 +72,12 @@ class CheckpointFolder:
 
     Args:
         path: Folder, made when first written to.
+        writes: Boolean, whether this process is the one that writes.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path, writes: bool = True):
         self.path = path
+        self.writes = writes
 
     def file(self, name: str | int) -> pathlib.Path:
         """Return the path of `last`, `best`, `initial` or an epoch."""
@@ -90,6 +92,8 @@ class CheckpointFolder:
 
     def save(self, name: str | int, checkpoint: Checkpoint) -> None:
         """Write a checkpoint; the `last` before is kept as `previous`."""
+        if not self.writes:
+            return
         file = self.file(name)
         if name != "last" or not file.exists():
             save(file, checkpoint)

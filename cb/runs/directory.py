@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,15 +22,18 @@ class RunDirectory:
 
     Args:
         path: String, the folder; it need not exist.
+        writes: Boolean, whether this process is the one that writes to it.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, writes: bool = True):
         self.path = pathlib.Path(path)
+        self.writes = writes
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
         self.evaluation_file = self.path / "evaluation.csv"
         self.conflicts_file = self.path / "conflicting_layers.csv"
         self.lesion_file = self.path / "lesion.csv"
+        self.input_sheet = self.path / "input.png"
         self.summary_file = self.path / "summary.json"
         self.published = self.path / "published"
         self.checkpoints = self.path / "checkpoints"
@@ -38,7 +42,7 @@ class RunDirectory:
 
     def attempt(self, number: int) -> "RunDirectory":
         """Return the folder of an attempt of an auto-tuned run."""
-        return RunDirectory(str(self.path / f"attempt_{number}"))
+        return RunDirectory(str(self.path / f"attempt_{number}"), self.writes)
 
     def read_config(self) -> Config:
         """Return the configuration of the run.
@@ -122,9 +126,30 @@ class RunDirectory:
         """Write `summary.json`, which marks the run as finished."""
         self._write_json(self.summary_file, summary)
 
+    def forget_summary(self) -> None:
+        """Make the run unfinished."""
+        if self.writes:
+            self.summary_file.unlink(missing_ok=True)
+
+    def forget_training(self) -> None:
+        """Remove what a training wrote that left no checkpoint."""
+        if not self.writes:
+            return
+        for folder in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.metrics_file.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes off the folder; released however one ends."""
+        """Keep other processes off the folder; released however one ends.
+
+        Raises:
+            InputError: If the folder cannot be written.
+            RunError: If another process has it, or it disappears meanwhile.
+        """
+        if not self.writes:
+            yield
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / ".lock", "w", encoding="utf-8")
@@ -141,7 +166,17 @@ class RunDirectory:
                 raise RunError(
                     f"Another process is training in {str(self.path)!r}."
                 ) from None
-            yield
+            try:
+                yield
+            except FileNotFoundError as error:
+                if self.path.exists() and self.config_file.exists():
+                    raise
+                raise RunError(
+                    f"The run folder {str(self.path)!r} has disappeared; "
+                    "nothing more can be written to it. What was written "
+                    "before is as it was; once the folder is back, the same "
+                    "command goes on from the last checkpoint."
+                ) from error
 
     def _check_writable(self) -> None:
         folder = self.path
@@ -157,6 +192,8 @@ class RunDirectory:
         )
 
     def _write_json(self, file: pathlib.Path, content: dict) -> None:
+        if not self.writes:
+            return
         text = json.dumps(content, indent=2) + "\n"
         with replacing(file) as temporary:
             temporary.write(text.encode("utf-8"))
@@ -169,7 +206,8 @@ def replacing(file: pathlib.Path) -> Iterator[Any]:
     Whoever reads `file` meanwhile, or after a crash, sees the old content
     or the new, never a part.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    # Not its parents: a run folder that has disappeared is not made again.
+    file.parent.mkdir(exist_ok=True)
     temporary = file.with_name(f".{file.name}.part")
     try:
         with open(temporary, "wb") as opened:

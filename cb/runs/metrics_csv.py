@@ -25,14 +25,20 @@ class LongCsv:
     Args:
         file: Path.
         header: Names of the columns; the last holds numbers.
+        writes: Boolean, whether this process is the one that writes.
     """
 
-    def __init__(self, file: pathlib.Path, header: tuple[str, ...]):
+    def __init__(
+        self, file: pathlib.Path, header: tuple[str, ...], writes: bool = True
+    ):
         self.file = file
         self.header = header
+        self.writes = writes
 
     def append(self, rows: Iterable[tuple]) -> None:
         """Append rows and have them on disk when this returns."""
+        if not self.writes:
+            return
         new = not self.file.exists() or self.file.stat().st_size == 0
         with open(self.file, "a", newline="", encoding="utf-8") as opened:
             writer = csv.writer(opened, lineterminator="\n")
@@ -50,7 +56,7 @@ class LongCsv:
 
     def cut(self, size: int) -> None:
         """Cut the file back to a number of bytes."""
-        if self.file.exists():
+        if self.writes and self.file.exists():
             os.truncate(self.file, size)
 
     def read(self) -> list[dict[str, str]]:

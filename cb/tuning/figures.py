@@ -215,13 +215,20 @@ def _scored(sweep: Sweep) -> list[dict]:
 
 
 def _by_sparsity(sweep: Sweep, method: str):
-    rows = [row for row in _scored(sweep) if row[method_of(sweep)] == method]
+    """Return sparsities with means and deviations of the accuracies there.
+
+    Where hardly any two runs have the same sparsity, those that are near
+    each other are taken together.
+    """
+    scored = _scored(sweep)
+    everywhere = {row.get(SPARSITY, 0.0) for row in scored}
+    rows = [row for row in scored if row[method_of(sweep)] == method]
     places = np.array([row.get(SPARSITY, 0.0) for row in rows])
     accuracies = 100 * (1 - np.array([row["Error"] for row in rows]))
-    if len(np.unique(places)) > MOST_EXACT:
-        edges = np.linspace(0.0, 1.0, BINS + 1)
-        cells = np.digitize(places, edges)
-        places = (edges[cells - 1] + edges[np.minimum(cells, BINS)]) / 2
+    if len(everywhere) > MOST_EXACT:
+        # Dense runs keep their place.
+        cells = np.ceil(places * BINS)
+        places = np.where(cells > 0, (cells - 0.5) / BINS, 0.0)
     x = np.unique(places)
     groups = [accuracies[places == place] for place in x]
     return x, [g.mean() for g in groups], [g.std() for g in groups]

@@ -1,9 +1,12 @@
 """A sweep from its flags to its results, and on where it stopped."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +81,8 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
         base: `Base`, what all runs have in common.
 
     Returns:
-        Path of the report; `None` if there is nothing to report.
+        Path of the report; `None` if there is nothing to report, or that is
+        left to the chief.
 
     Raises:
         InputError: If something is wrong; nothing is run.
@@ -106,9 +110,17 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
         tuner.search()
     finally:
         worker.stop()
+    if _is_worker():
+        return None
     page = report.write([folder], folder / "report")
     print(f"Report: {page}" if page else "No trial is complete.", flush=True)
     return page
+
+
+def _is_worker() -> bool:
+    """Tell whether a chief of keras-tuner hands out the trials."""
+    name = os.environ.get("KERASTUNER_TUNER_ID", "chief")
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name
 
 
 def compare(folders: Sequence[str], directory: str) -> None:
@@ -212,24 +224,17 @@ def _identity(
 def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
     """Write down what sweep a folder is of, or check that it is this one."""
     file = folder / "sweep.json"
-    if not file.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise InputError(
-                "Argument `directory` must be new, empty or the folder of a "
-                f"sweep. Received: directory={str(folder)!r}, which holds "
-                "other files"
-            )
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                "Argument `directory` must be a folder that can be written. "
-                f"Received: directory={str(folder)!r}"
-            ) from error
-        with replacing(file) as opened:
-            opened.write((json.dumps(identity, indent=2) + "\n").encode())
-        return
-    before = json.loads(file.read_text("utf-8"))
+    with _alone(folder):
+        if not file.exists():
+            if any(folder.iterdir()):
+                raise InputError(
+                    "Argument `directory` must be new, empty or the folder of "
+                    f"a sweep. Received: directory={str(folder)!r}, which "
+                    "holds other files"
+                )
+            with replacing(file) as opened:
+                opened.write((json.dumps(identity, indent=2) + "\n").encode())
+        before = json.loads(file.read_text("utf-8"))
     differences = [
         f"{name}: {identity.get(name)!r} is not {before.get(name)!r}"
         for name in {**before, **identity}
@@ -241,3 +246,21 @@ def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
             f"Received: directory={str(folder)!r}, where "
             + "; ".join(difference[:200] for difference in differences)
         )
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+    """Make a folder and keep the other processes of a sweep waiting."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(
+            "Argument `directory` must be a folder that can be written. "
+            f"Received: directory={str(folder)!r}"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

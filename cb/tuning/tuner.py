@@ -43,6 +43,8 @@ class SweepTuner(BaseTuner):
         self._report = report
         self._failure = ""
         # A search killed in its first trial can be reloaded too.
+        if isinstance(self.oracle, keras_tuner.Oracle):
+            self.oracle.save()
         self.save()
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):

@@ -57,11 +57,12 @@ class Worker:
         Returns:
             `Outcome`, with the reason as its note if the task failed.
         """
-        if self._process is None or not self._process.is_alive():
-            self._start()
         log.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         try:
+            if self._process is None or not self._process.is_alive():
+                self._start()
+                started = time.monotonic()
             self._pipe.send((task, str(log)))
             while not self._pipe.poll(POLL_SECONDS):
                 reason = self._exceeded(time.monotonic() - started)
@@ -89,6 +90,8 @@ class Worker:
         self._process = context.Process(target=_work, args=(theirs,))
         self._process.start()
         theirs.close()
+        # The first run shall not pay for imports.
+        self._pipe.recv()
 
     def _exceeded(self, seconds: float) -> str:
         limits = self._limits
@@ -117,11 +120,17 @@ def memory(process: int) -> int:
 
 def _work(pipe) -> None:
     """Do what comes through the pipe, until whoever sends it is gone."""
+    # What TensorFlow says of itself goes nowhere, as does all before a run.
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent: Any = multiprocessing.parent_process()
     threading.Thread(
         target=_end_with, args=(parent.sentinel,), daemon=True
     ).start()
+    from cb.tuning import trial  # TensorFlow; the watcher needs it not.
+
+    pipe.send(trial.__name__)
     while True:
         try:
             task, log = pipe.recv()
@@ -149,7 +158,6 @@ def _redirected(log: str):
 
 def attempt(task: Task) -> Outcome:
     """Do a task; return a failure instead of raising it."""
-    # TensorFlow is not needed by whoever only watches.
     from cb.tuning.trial import perform
 
     try:

@@ -13,6 +13,9 @@ from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.schedules import Period
 from cb.variables import read
 
+RUNNING = "rigl(gradients='running')"
+NOISE = "deep_rewiring(noise='gradients')"
+
 
 @dataclasses.dataclass(frozen=True)
 class Watcher(Reallocation):
@@ -151,18 +154,19 @@ def test_rigl_needs_no_data_of_its_own(build_model, batches, compile_model):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "compiled", "message"),
+    ("spec", "optimizer", "compiled", "message"),
     [
-        ({}, {"steps_per_execution": 2}, "steps_per_execution=2"),
-        ({"gradient_accumulation_steps": 2}, {}, "accumulation_steps=2"),
+        (RUNNING, {}, {"steps_per_execution": 2}, "per_execution=2"),
+        (RUNNING, {"gradient_accumulation_steps": 2}, {}, "_steps=2"),
+        (NOISE, {"gradient_accumulation_steps": 2}, {}, "_steps=2"),
     ],
 )
 def test_what_hides_single_steps_is_refused(
-    optimizer, compiled, message, build_model, batches, compile_model
+    spec, optimizer, compiled, message, build_model, batches, compile_model
 ):
     optimizer = keras.optimizers.SGD(0.1, **optimizer)
     model = compile_model(build_model(), optimizer, **compiled)
-    callback = cb.callbacks.Reallocation("rigl(gradients='running')")
+    callback = cb.callbacks.Reallocation(spec)
     with pytest.raises(ValueError, match=message):
         fit(model, batches(), callback)
 

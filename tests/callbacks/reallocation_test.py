@@ -223,11 +223,11 @@ def test_dropped_and_grown_weights_and_slots_are_zero(
 
 @dataclasses.dataclass(frozen=True)
 class Sevens(Shuffler):
-    """Lets what grows start at seven."""
+    """Lets what grows start at seven; says nothing sensible of the rest."""
 
     def values(self, layers, masks, state, *, seed):
         return {
-            key: np.where(masks[key] & ~layer.mask, 7.0, layer.weights)
+            key: np.where(masks[key] & layer.mask, layer.weights, 7.0)
             for key, layer in layers.items()
         }
 

@@ -157,6 +157,31 @@ def test_evaluations_build_on_the_fronts_of_earlier_sweeps(run_sweep, space):
     assert len(rows(evaluated)) == 17 * np.sum(layers == 0)
 
 
+def test_the_optimization_races_over_folds(run_sweep, space):
+    folder = run_sweep(
+        experiment="optimization",
+        space=space,
+        folds=["1/3", "2/3", "3/3"],
+        max_trials=3,
+    )
+    found = rows(folder)
+    by_trial = {}
+    for row in found:
+        by_trial.setdefault(row["trial"], []).append(row)
+    assert [row["fold"] for row in by_trial["0"]] == ["1/3", "2/3", "3/3"]
+    for runs in by_trial.values():
+        lost = [row["status"] == "outraced" for row in runs]
+        assert not any(lost[:-1])
+        assert len(runs) == 3 or lost[-1]
+    # Folds are disjoint parts: no two runs score the same examples.
+    assert len({row["Error"] for row in by_trial["0"]}) > 1
+
+
+def test_the_random_search_is_a_design_on_the_first_fold(run_sweep, space):
+    folder = run_sweep(experiment="random_search", space=space, max_trials=2)
+    assert [row["fold"] for row in rows(folder)] == ["1/5", "1/5"]
+
+
 def test_a_failing_trial_is_recorded_and_the_rest_goes_on(run_sweep, tmp_path):
     file = tmp_path / "failing.yaml"
     search = {"learning_rate": {"type": "choice", "values": [1e30, 0.1]}}

@@ -2,10 +2,12 @@
 
 import tensorflow as tf
 
+from cb.distribute.join import Workers
+from cb.distribute.join import join
 from cb.errors import InputError
 from cb.registry import Registry
 
-REGISTRY = Registry("strategy", __name__)
+REGISTRY = Registry("strategy", __name__, given=("workers",))
 
 names = REGISTRY.names
 build = REGISTRY.build
@@ -64,6 +66,23 @@ def mirrored(devices: int | None = None):
     return tf.distribute.MirroredStrategy(
         [f"CPU:{index}" for index in range(number)]
     )
+
+
+@REGISTRY.register("multi_worker")
+def multi_worker(workers: Workers | None = None):
+    """Copy the model to all devices of several machines.
+
+    Args:
+        workers: `Workers`. Defaults to those of TF_CONFIG or Slurm.
+
+    Returns:
+        A `tf.distribute.MultiWorkerMirroredStrategy`.
+
+    Raises:
+        InputError: If there is no cluster, or its description is wrong.
+        WorkerLost: If not all workers come.
+    """
+    return join(workers or Workers())
 
 
 def _split_cpu(number: int) -> None:

@@ -1,0 +1,188 @@
+"""Latency of a dense SavedModel against every export of the model.
+
+Everything that is compared takes turns in one process. `graph` is the sparse
+SavedModel in plain TensorFlow, `load` what `cb.export.load` makes of it.
+
+    python benchmarks/export.py --network=mlp_1024 --sparsities=0.9,0.95,0.98
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import shutil  # noqa: E402
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import scipy.sparse  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from absl import app  # noqa: E402
+from absl import flags  # noqa: E402
+
+import cb  # noqa: E402
+from cb.export.checking import SIGNATURE  # noqa: E402
+from cb.export.checking import inputs_for  # noqa: E402
+from cb.export.measurement import size_of  # noqa: E402
+
+NETWORK = flags.DEFINE_string(
+    "network",
+    "mlp_1024",
+    "mlp_WIDTH (three layers), mobilenet, wide_resnet, or the folder of a run.",
+)
+SPARSITIES = flags.DEFINE_list("sparsities", ["0.9"], "Of the networks.")
+BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "128"], "Examples.")
+SECONDS = flags.DEFINE_float("seconds", 2.0, "For each batch size, in all.")
+
+
+def wide(width):
+    """Build three layers of one width, and nothing else."""
+    model = keras.Sequential([keras.Input((width,))])
+    for _ in range(3):
+        model.add(keras.layers.Dense(width, "relu"))
+    return model
+
+
+def network(sparsity):
+    """Build what the flags name, sparse."""
+    name = NETWORK.value
+    if name.startswith("mlp_"):
+        return cb.sparsify(wide(int(name[4:])), sparsity, "uniform")
+    if name == "mobilenet":
+        dense = keras.applications.MobileNetV2(
+            weights=None, input_shape=(96, 96, 3), classes=10
+        )
+        return cb.sparsify(dense, sparsity)
+    if name == "wide_resnet":
+        dense = cb.models.build(
+            "wide_resnet(depth=16, width=2)", (32, 32, 3), 10
+        )
+        return cb.sparsify(dense, sparsity)
+    from cb.callbacks.training_state import model_variables
+    from cb.callbacks.training_state import write_all
+    from cb.evaluation import open_run
+    from cb.runs.checkpoint import CheckpointFolder
+
+    opened = open_run(name, "last", None, "none")
+    folder = CheckpointFolder(opened.run.checkpoints)
+    write_all(model_variables(opened.model), folder.load("last").arrays)
+    return opened.model
+
+
+def exports(model, folder, batch_sizes):
+    """Write every form; return name to a function of numpy arrays."""
+    functions, sizes = {}, {}
+    for form in ("dense", "compact", "sparse"):
+        path = os.path.join(folder, form)
+        cb.export.save(model, path, form, batch_sizes)
+        saved = tf.saved_model.load(path)
+        signature = saved.signatures[SIGNATURE]
+        (name,) = signature.structured_input_signature[1]
+
+        def function(x, signature=signature, name=name, saved=saved):
+            del saved
+            (y,) = signature(**{name: tf.constant(x)}).values()
+            return y.numpy()
+
+        label = "graph" if form == "sparse" else form
+        functions[label], sizes[label] = function, size_of(path)
+    functions["load"] = cb.export.load(path, batch_sizes)
+    sizes["load"] = sizes["graph"]
+    return functions, sizes, signature
+
+
+def outside(model):
+    """Return the same layers by other libraries, if they are only `Dense`."""
+    layers = cb.strip(model).layers
+    if not all(type(layer) is keras.layers.Dense for layer in layers):
+        return {}
+    matrices = [
+        scipy.sparse.csr_array(np.array(layer.kernel).T) for layer in layers
+    ]
+    biases = [np.array(layer.bias)[:, None] for layer in layers]
+
+    def by_scipy(x):
+        y = np.ascontiguousarray(x.T)
+        for matrix, bias in zip(matrices, biases, strict=True):
+            y = np.maximum(matrix @ y + bias, 0)
+        return y.T
+
+    functions = {"scipy": by_scipy}
+    try:
+        import torch
+    except ImportError:
+        return functions
+    kernels = [
+        torch.sparse_csr_tensor(m.indptr, m.indices, m.data, m.shape)
+        for m in matrices
+    ]
+    shifts = [torch.tensor(bias) for bias in biases]
+
+    def by_torch(x):
+        with torch.no_grad():
+            y = torch.tensor(x.T)
+            for kernel, bias in zip(kernels, shifts, strict=True):
+                y = torch.relu(kernel @ y + bias)
+        return y.numpy().T
+
+    return {**functions, "torch": by_torch}
+
+
+def race(functions, x):
+    """Let functions take turns; return the seconds of each."""
+    times = {name: [] for name in functions}
+    for function in functions.values():
+        function(x)
+        function(x)
+    end = time.perf_counter() + SECONDS.value
+    while time.perf_counter() < end or len(times["dense"]) < 5:
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function(x)
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def report(sparsity, batch_size, times, sizes, kernels):
+    """Print a line for each competitor."""
+    for name, values in times.items():
+        ratios = [a / b for a, b in zip(times["dense"], values, strict=True)]
+        low, middle, high = np.percentile(ratios, [25, 50, 75])
+        note = kernels if name == "load" else ""
+        print(
+            f"| {sparsity} | {batch_size} | {name} | {sizes.get(name, 0):,} "
+            f"| {1e3 * statistics.median(values):.3f} "
+            f"| {1e3 * min(values):.3f} "
+            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {note} |",
+            flush=True,
+        )
+
+
+def main(arguments):
+    """Measure what the flags name."""
+    del arguments
+    batch_sizes = [int(size) for size in BATCH_SIZES.value]
+    print(
+        "| sparsity | batch | form | bytes | median, ms | least, ms "
+        "| times as fast as dense | kernels |"
+    )
+    print("|---" * 8 + "|")
+    for sparsity in SPARSITIES.value:
+        model = network(float(sparsity))
+        folder = tempfile.mkdtemp()
+        functions, sizes, signature = exports(model, folder, batch_sizes)
+        functions |= outside(model)
+        for size in batch_sizes:
+            (x,) = inputs_for(signature, size).values()
+            times = race(functions, x.numpy())
+            kernels = functions["load"].kernels[size]
+            if isinstance(kernels, dict):
+                kernels = ", ".join(sorted({*kernels.values()}))
+            report(sparsity, size, times, sizes, kernels)
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    app.run(main)

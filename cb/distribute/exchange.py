@@ -1,0 +1,108 @@
+"""What the workers of a training tell each other.
+
+Every function here is a collective: all workers must call it, in the same
+order. With one worker nothing is sent.
+"""
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+from typing import TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from cb.errors import InputError
+
+Result = TypeVar("Result")
+
+
+def position(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Return the index of this worker and the number of workers."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if resolver is None or resolver.task_id is None:
+        return 0, 1
+    return resolver.task_id, len(resolver.cluster_spec().job_tasks("worker"))
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Tell whether this worker is the one that writes."""
+    return position(strategy)[0] == 0
+
+
+def total(strategy: tf.distribute.Strategy, numbers: np.ndarray) -> np.ndarray:
+    """Add up an array over the workers.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        numbers: Integer or float array, of one shape on all workers.
+
+    Returns:
+        Array of the same shape, with the same bits on all workers.
+    """
+    index, workers = position(strategy)
+    if workers == 1:
+        return numbers
+    first = index * (strategy.num_replicas_in_sync // workers)
+
+    def share(context):
+        # The other replicas of this worker add nothing.
+        own = context.replica_id_in_sync_group == first
+        return tf.constant(numbers if own else np.zeros_like(numbers))
+
+    values = strategy.experimental_distribute_values_from_function(share)
+    return strategy.reduce("SUM", values, axis=None).numpy()
+
+
+def gather(strategy: tf.distribute.Strategy, data: bytes) -> list[bytes]:
+    """Return the bytes of every worker, in their order."""
+    index, workers = position(strategy)
+    if workers == 1:
+        return [data]
+    sizes = np.zeros(workers, np.int64)
+    sizes[index] = len(data)
+    sizes = total(strategy, sizes)
+    table = np.zeros((workers, max(1, -(-int(sizes.max()) // 4))), np.int32)
+    table[index] = _words(data, table.shape[1])
+    table = total(strategy, table)
+    return [
+        row.tobytes()[:size] for row, size in zip(table, sizes, strict=True)
+    ]
+
+
+def from_chief(
+    strategy: tf.distribute.Strategy, function: Callable[[], Result]
+) -> Result:
+    """Call a function on the chief and return its result on all workers.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        function: Called without arguments; its result must be picklable.
+
+    Returns:
+        What the function returned on the chief.
+
+    Raises:
+        InputError: On all workers, if the function raised it.
+    """
+    index, workers = position(strategy)
+    if workers == 1:
+        return function()
+    answer: Any = None
+    if index == 0:
+        try:
+            answer = function()
+        except InputError as error:
+            answer = error
+    data = pickle.dumps(answer) if index == 0 else b""
+    size = int(total(strategy, np.array(len(data), np.int64)))
+    words = total(strategy, _words(data, -(-size // 4)))
+    answer = pickle.loads(words.tobytes()[:size])
+    if isinstance(answer, InputError):
+        raise answer
+    return answer
+
+
+def _words(data: bytes, length: int) -> np.ndarray:
+    """Return bytes as integers, which a sum with zeros leaves as they are."""
+    return np.frombuffer(data.ljust(4 * length, b"\0"), np.int32)

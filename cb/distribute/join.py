@@ -1,0 +1,147 @@
+"""Joins this process to the other workers of a training."""
+
+import contextlib
+import dataclasses
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+from tensorflow.python.eager import context
+
+from cb.distribute import keras_issue_20585
+from cb.distribute.cluster import Cluster
+from cb.distribute.cluster import resolve
+from cb.errors import WORKER_LOST
+from cb.errors import InputError
+from cb.errors import WorkerLost
+
+# A worker that is silent for so long is taken for lost; one whose process
+# ends is noticed at once.
+HEARTBEAT_SECONDS = 10
+PROBE_SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """How a process finds the other workers.
+
+    Attributes:
+        hosts: List of all addresses `"host:port"`; `None` for those of
+            TF_CONFIG or Slurm.
+        index: Integer, which of them this is.
+        timeout: Float, seconds to wait for the others at the start.
+    """
+
+    hosts: list[str] | None = None
+    index: int | None = None
+    timeout: float = 300.0
+
+
+def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Wait for all workers and return the strategy that spans them.
+
+    Args:
+        workers: `Workers`.
+
+    Returns:
+        A `tf.distribute.MultiWorkerMirroredStrategy`. All later collectives
+        fail when a worker is lost.
+
+    Raises:
+        InputError: If there is no cluster, it makes no sense, or the address
+            of this worker is taken.
+        WorkerLost: If a worker left while all were joining.
+    """
+    cluster = resolve(workers.hosts, workers.index)
+    _check_port(cluster)
+    keras_issue_20585.install()
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        cluster_register_timeout_in_ms=int(1e3 * workers.timeout),
+        heartbeat_timeout_in_ms=1000 * HEARTBEAT_SECONDS,
+        coordinated_jobs=[
+            coordination_config_pb2.CoordinatedJob(
+                name="worker", num_tasks=len(cluster.hosts)
+            )
+        ],
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.hosts)}),
+        task_type="worker",
+        task_id=cluster.index,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+    with _deadline(cluster, workers.timeout):
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        except tf.errors.OpError as error:
+            raise WorkerLost(_absent(cluster, workers.timeout)) from error
+
+
+def _check_port(cluster: Cluster) -> None:
+    """Raise `InputError` if the port is taken, of which gRPC says little."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:
+        socket.create_server(
+            ("", cluster.port), family=family, dualstack_ipv6=both
+        ).close()
+    except OSError as error:
+        raise InputError(
+            f"Worker {cluster.index} cannot listen on "
+            f"{cluster.hosts[cluster.index]}: {os.strerror(error.errno or 0)}. "
+            "Another process may have the port, such as a worker with the "
+            "same index or a run that is still ending."
+        ) from error
+
+
+@contextlib.contextmanager
+def _deadline(cluster: Cluster, seconds: float) -> Iterator[None]:
+    """End the process if what is inside takes longer.
+
+    The call that waits for the workers neither returns nor can be
+    interrupted.
+    """
+
+    def end():
+        print(_absent(cluster, seconds), file=sys.stderr, flush=True)
+        os._exit(WORKER_LOST)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _absent(cluster: Cluster, seconds: float) -> str:
+    absent = [
+        f"{number} ({host})"
+        for number, host in enumerate(cluster.hosts)
+        if number != cluster.index and not _listens(host)
+    ]
+    which = f"worker {', '.join(absent)}" if absent else "some worker"
+    return (
+        f"Worker {cluster.index} has waited {seconds:.0f} s for all "
+        f"{len(cluster.hosts)} workers, but {which} did not come. Start the "
+        "same command on all workers again."
+    )
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection(
+            (host.strip("[]"), int(port)), PROBE_SECONDS
+        ):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,200 @@
+"""Chains of sparse layers, run on the processor outside of a graph."""
+
+import concurrent.futures
+import threading
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops
+
+from cb.costs.latency import threads
+from cb.errors import InputError
+
+# Examples that run faster one by one than as a tile that they do not fill.
+FEW = 2
+_ACTIVATIONS: dict[str, Callable] = {
+    "linear": tf.identity,
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "sigmoid": tf.math.sigmoid,
+    "tanh": tf.math.tanh,
+}
+# What every way of running a chain can do.
+ACTIVATIONS = tuple(_ACTIVATIONS)
+
+
+class Layer(NamedTuple):
+    """A sparse layer.
+
+    Attributes:
+        matrix: `scipy.sparse.csr_array` `(outputs, inputs)`.
+        bias: Float array `(outputs,)`.
+        activation: String, one of `ACTIVATIONS`.
+    """
+
+    matrix: scipy.sparse.csr_array
+    bias: np.ndarray
+    activation: str
+
+
+class CompiledChain:
+    """Runs layers by fused kernels that Numba compiles.
+
+    Whole tiles of examples go through all layers while they are in the
+    cache. If there are several tiles, threads share them; a thread that has
+    not begun when the caller is done loses its share to the caller, so that
+    a busy machine does not make anyone wait.
+
+    Args:
+        layers: List of `Layer`.
+
+    Raises:
+        InputError: If Numba is not installed.
+    """
+
+    def __init__(self, layers: Sequence[Layer]):
+        try:
+            import cb.export.kernels as kernels
+        except ImportError as error:
+            raise InputError(
+                "Compiled sparse kernels need Numba: install the extra, "
+                f"`pip install 'cb[fast]'` ({error})."
+            ) from error
+        self._kernels = kernels
+        matrices = [layer.matrix for layer in layers]
+        lengths = np.concatenate([np.diff(m.indptr) for m in matrices])
+        widths = [matrices[0].shape[1], *(m.shape[0] for m in matrices)]
+        codes = [kernels.ACTIVATIONS.index(item.activation) for item in layers]
+        self._widths = np.array(widths, "int32")
+        self._arguments = (
+            self._widths,
+            np.array(codes, "int32"),
+            np.concatenate([[0], np.cumsum(lengths)]).astype("int32"),
+            np.concatenate([m.indices for m in matrices]).astype("int32"),
+            np.concatenate([m.data for m in matrices]).astype("float32"),
+            np.concatenate([layer.bias for layer in layers]).astype("float32"),
+        )
+        self._threads = threads()
+        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads)
+        self._scratch: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Run the chain.
+
+        Args:
+            x: Float array `(examples, inputs)`.
+
+        Returns:
+            Float array `(examples, outputs)`.
+        """
+        x = np.ascontiguousarray(x, "float32")
+        y = np.empty((len(x), self._widths[-1]), "float32")
+        with self._lock:
+            if len(x) <= FEW:
+                scratch = self._memory(1)[0]
+                self._kernels.few(x, y, scratch, *self._arguments)
+            else:
+                self._share(x, y)
+        return y
+
+    def _share(self, x, y) -> None:
+        tiles = self._kernels.TILES
+        wanted = -(-len(x) // self._threads)
+        tile = next((size for size in tiles if size >= wanted), tiles[-1])
+        run, memory = self._kernels.MANY[tile], self._memory(tile)
+        whole = -(-len(x) // tile)
+        edges = np.linspace(0, whole, min(self._threads, whole) + 1)
+        edges = np.minimum(edges.astype(int) * tile, len(x))
+
+        def work(share):
+            part = slice(edges[share], edges[share + 1])
+            run(x[part], y[part], memory[share], *self._arguments)
+
+        others = range(1, len(edges) - 1)
+        futures = [(other, self._pool.submit(work, other)) for other in others]
+        work(0)
+        for other, future in futures:
+            if future.cancel():
+                work(other)
+            else:
+                future.result()
+
+    def _memory(self, tile) -> np.ndarray:
+        if tile not in self._scratch:
+            shape = (self._threads, 2, int(self._widths.max()), tile)
+            self._scratch[tile] = np.zeros(shape, "float32")
+        return self._scratch[tile]
+
+
+class EagerChain:
+    """Runs layers by TensorFlow's CSR product, one operation at a time.
+
+    Args:
+        layers: List of `Layer`.
+    """
+
+    def __init__(self, layers: Sequence[Layer]):
+        self._layers = [
+            (
+                _tensorflow_matrix(layer.matrix),
+                tf.constant(layer.bias[:, None]),
+                _ACTIVATIONS[layer.activation],
+            )
+            for layer in layers
+        ]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Run the chain; arguments as of `CompiledChain`."""
+        columns = tf.transpose(tf.convert_to_tensor(x))
+        for matrix, bias, activation in self._layers:
+            columns = sparse_csr_matrix_ops.sparse_matrix_mat_mul(
+                matrix, columns
+            )
+            columns = activation(columns + bias)
+        return tf.transpose(columns).numpy()
+
+
+class DenseChain:
+    """Runs layers by dense products in one TensorFlow graph.
+
+    Args:
+        layers: List of `Layer`.
+    """
+
+    def __init__(self, layers: Sequence[Layer]):
+        constants = [
+            (
+                tf.constant(layer.matrix.toarray().T),
+                tf.constant(layer.bias),
+                _ACTIVATIONS[layer.activation],
+            )
+            for layer in layers
+        ]
+
+        def run(x):
+            for kernel, bias, activation in constants:
+                x = activation(tf.matmul(x, kernel) + bias)
+            return x
+
+        inputs = layers[0].matrix.shape[1]
+        self._run = tf.function(
+            run, input_signature=[tf.TensorSpec((None, inputs))]
+        )
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Run the chain; arguments as of `CompiledChain`."""
+        return self._run(x).numpy()
+
+
+def _tensorflow_matrix(matrix: scipy.sparse.csr_array) -> tf.Tensor:
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return sparse_csr_matrix_ops.sparse_tensor_to_csr_sparse_matrix(
+        np.stack([rows, matrix.indices], axis=1).astype("int64"),
+        matrix.data,
+        np.array(matrix.shape, "int64"),
+    )

@@ -1,0 +1,58 @@
+"""Which sparse layers a graph had better multiply as dense ones."""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from cb.costs.latency import latency
+from cb.export.chains import DenseChain
+from cb.export.chains import EagerChain
+from cb.export.chains import Layer
+from cb.export.graph import Call
+from cb.export.products import Product
+
+# Seconds to time one layer for, each way and at each batch size.
+_TRIAL = 0.05
+# Positions of images whose size is not fixed.
+_POSITIONS = 32 * 32
+
+
+def dense_calls(
+    products: dict[Call, Product], batch_sizes: Sequence[int]
+) -> list[Call]:
+    """Find the layers that are no faster as CSR products on this machine.
+
+    Args:
+        products: Dict of a call to its `Product`.
+        batch_sizes: Integers, examples in a call.
+
+    Returns:
+        List of calls.
+    """
+    return [
+        call
+        for call, item in products.items()
+        if _gain(call, item, batch_sizes) <= 1.0
+    ]
+
+
+def _gain(call, item, batch_sizes) -> float:
+    """Return how many times faster the CSR product is, as geometric mean."""
+    positions = math.prod(
+        side or _POSITIONS for side in call.sources[0].shape[1:-1]
+    )
+    layers = [Layer(item.matrix, item.bias, "relu")]
+    sparse, dense = EagerChain(layers), DenseChain(layers)
+    logarithms = []
+    for size in batch_sizes:
+        x = np.ones((size * positions, item.matrix.shape[1]), "float32")
+        inputs = tf.constant(x)
+        seconds = [
+            latency(functools.partial(run, inputs), _TRIAL).low
+            for run in (dense, sparse)
+        ]
+        logarithms.append(math.log(seconds[0] / seconds[1]))
+    return math.exp(sum(logarithms) / len(logarithms))

@@ -1,0 +1,203 @@
+"""Saved models as functions on the fastest kernels of this machine."""
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.costs.latency import latency
+from cb.errors import InputError
+from cb.export.chains import CompiledChain
+from cb.export.chains import DenseChain
+from cb.export.chains import EagerChain
+from cb.export.chains import Layer
+from cb.export.program import FILE
+from cb.export.sparse_module import parted
+from cb.export.stored_matrix import read_matrix
+
+SIGNATURE = "serving_default"
+GRAPH = "graph"
+# Seconds to time one way of running one chain for.
+_TRIAL = 0.1
+
+
+def load(
+    path: str, batch_sizes: Sequence[int] = (1, 128)
+) -> Callable[[Any], Any]:
+    """Load a SavedModel as a function on the fastest kernels here.
+
+    Chains of sparse layers can be run by kernels that Numba compiles (an
+    extra of the package), by TensorFlow's CSR product outside of a graph, or
+    as dense products; the whole model can also be run as the graph that was
+    saved. Which is fastest is measured for each of the batch sizes; other
+    sizes take what was found for the nearest.
+
+    Args:
+        path: String, the folder that `cb.export.save` wrote. Of a form but
+            `"sparse"`, or of a model with several inputs or outputs, the
+            graph is what there is.
+        batch_sizes: Integers, how many examples there will be in a call.
+
+    Returns:
+        A `LoadedModel`: a function from an array `(examples, ...)` to an
+        array; of dicts of arrays by name if there are several.
+
+    Raises:
+        InputError: If there is no SavedModel.
+
+    Example:
+
+    >>> cb.export.save(model, "exported", form="sparse")
+    >>> predict = cb.export.load("exported", batch_sizes=[1])
+    >>> predict(images)
+    """
+    if not os.path.isfile(os.path.join(path, "saved_model.pb")):
+        raise InputError(
+            "Argument `path` must be the folder of a SavedModel. "
+            f"Received: path={path!r}"
+        )
+    if not batch_sizes or not all(
+        isinstance(size, int) and size > 0 for size in batch_sizes
+    ):
+        raise InputError(
+            "Argument `batch_sizes` must hold positive integers. "
+            f"Received: batch_sizes={batch_sizes!r}"
+        )
+    saved = tf.saved_model.load(path)
+    file = os.path.join(path, *FILE)
+    description = None
+    if os.path.isfile(file):
+        with open(file) as stream:
+            description = json.load(stream)
+    return LoadedModel(saved, description, sorted(batch_sizes))
+
+
+class LoadedModel:
+    """A function that runs a saved model; `cb.export.load` makes it.
+
+    Attributes:
+        kernels: Dict of a batch size to what was found fastest for it: a
+            dict of the first layer of a chain to how the chain is run, or
+            `"graph"` if the graph as it was saved is faster.
+    """
+
+    def __init__(
+        self,
+        saved: Any,
+        description: dict[str, Any] | None,
+        batch_sizes: Sequence[int],
+    ):
+        self._saved = saved
+        self._signature = saved.signatures[SIGNATURE]
+        self._description: dict[str, Any] = description or {"steps": []}
+        self._steps = self._description["steps"]
+        self.kernels: dict[int, Any] = dict.fromkeys(batch_sizes, GRAPH)
+        self._run: dict[int, Callable] = dict.fromkeys(batch_sizes, self._graph)
+        self._chains = {
+            index: _candidates(saved, step)
+            for index, step in enumerate(self._steps)
+            if "layers" in step
+        }
+        if self._chains:
+            for size in batch_sizes:
+                self._choose(size)
+
+    def __call__(self, x):
+        examples = len(next(iter(keras.tree.flatten(x))))
+        size = min(self._run, key=lambda known: abs(known - examples))
+        return self._run[size](x)
+
+    def _graph(self, x):
+        names = self._signature.structured_input_signature[1]
+        if not isinstance(x, dict):
+            x = {next(iter(names)): x}
+        tensors = {
+            name: tf.cast(x[name], spec.dtype) for name, spec in names.items()
+        }
+        outputs = self._signature(**tensors)
+        found = {name: value.numpy() for name, value in outputs.items()}
+        return found if len(found) > 1 else next(iter(found.values()))
+
+    def _choose(self, size) -> None:
+        """Find the fastest way for a batch size."""
+        (spec,) = self._signature.structured_input_signature[1].values()
+        shape = [side or 32 for side in spec.shape[1:]]
+        x = np.random.default_rng(0).random((size, *shape))
+        x = x.astype(spec.dtype.as_numpy_dtype)
+        chosen: dict[int, str] = {}
+
+        def trial(index, inputs):
+            times = {
+                name: latency(functools.partial(run, inputs), _TRIAL).low
+                for name, run in self._chains[index].items()
+            }
+            chosen[index] = min(times, key=times.__getitem__)
+            return chosen[index]
+
+        self._execute(x, trial)
+
+        def run(x):
+            return self._execute(x, lambda index, inputs: chosen[index])
+
+        seconds = {
+            function: latency(functools.partial(function, x), 2 * _TRIAL).low
+            for function in (run, self._graph)
+        }
+        if seconds[run] < seconds[self._graph]:
+            self._run[size] = run
+            self.kernels[size] = {
+                self._steps[index]["layers"][0]["name"]: name
+                for index, name in chosen.items()
+            }
+
+    def _execute(self, x, choose: Callable[[int, np.ndarray], str]):
+        """Run the steps; `choose` names how to run a chain on its inputs."""
+        values = {self._description["source"]: x}
+        for index, step in enumerate(self._steps):
+            if index in self._chains:
+                y = self._run_chain(index, values[step["source"]], choose)
+                values[step["result"]] = y
+                continue
+            function = getattr(self._saved, f"segment_{index}")
+            tensors = {f"x{n}": values[n] for n in step["sources"]}
+            outputs = function(
+                **{k: tf.convert_to_tensor(v) for k, v in tensors.items()}
+            )
+            values.update(zip(step["results"], outputs, strict=True))
+        return np.asarray(values[self._description["result"]])
+
+    def _run_chain(self, index, x, choose) -> np.ndarray:
+        step = self._steps[index]
+        x = np.asarray(x, "float32")
+        lead = x.shape[:1] if step["flatten"] else x.shape[:-1]
+        inputs = np.ascontiguousarray(x.reshape(int(np.prod(lead)), -1))
+        y = self._chains[index][choose(index, inputs)](inputs)
+        y = y.reshape(*lead, y.shape[-1])
+        if step["ending"]:
+            y = getattr(self._saved, f"ending_{index}")(y)
+        return y
+
+
+def _candidates(saved, step) -> dict[str, Callable]:
+    layers = []
+    for layer in step["layers"]:
+        matrix = read_matrix(saved.matrices[layer["matrix"]])
+        layers.append(
+            Layer(*parted(matrix, layer["outputs"]), layer["activation"])
+        )
+    found: dict[str, Callable] = {
+        "tensorflow": EagerChain(layers),
+        "dense": DenseChain(layers),
+    }
+    try:
+        found["numba"] = CompiledChain(layers)
+    except InputError:
+        # An extra that is not installed; the others do.
+        pass
+    return found

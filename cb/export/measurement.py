@@ -1,0 +1,106 @@
+"""Size and speed of exported models."""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from cb.costs.latency import Latency
+from cb.costs.latency import latency
+from cb.export.checking import SIGNATURE
+from cb.export.checking import inputs_for
+from cb.export.loading import load
+
+# How many times faster something must be to count as faster.
+GAIN = 1.05
+
+
+class Measured(NamedTuple):
+    """What an export costs.
+
+    Attributes:
+        form: String, the form, or what else is measured.
+        size: Integer, bytes of its files.
+        latencies: Dict of batch size to `Latency`.
+    """
+
+    form: str
+    size: int
+    latencies: dict[int, Latency]
+
+    def gain(self, other: "Measured") -> float:
+        """Return how many times faster this is, as a geometric mean."""
+        logarithms = [
+            math.log(other.latencies[size].median / found.median)
+            for size, found in self.latencies.items()
+        ]
+        return math.exp(sum(logarithms) / len(logarithms))
+
+
+def measure(
+    form: str, path: str, batch_sizes: Sequence[int], seconds: float = 0.5
+) -> Measured:
+    """Measure a SavedModel as plain TensorFlow runs it.
+
+    Args:
+        form: String, what to call it.
+        path: String, its folder.
+        batch_sizes: Integers, examples in a call.
+        seconds: Float, how long to time each for.
+
+    Returns:
+        `Measured`.
+    """
+    saved = tf.saved_model.load(path)
+    signature = saved.signatures[SIGNATURE]
+
+    def call(inputs):
+        for tensor in keras.tree.flatten(signature(**inputs)):
+            tensor.numpy()
+
+    return _measured(form, path, signature, call, batch_sizes, seconds)
+
+
+def measure_loaded(
+    form: str, path: str, batch_sizes: Sequence[int], seconds: float = 0.5
+) -> Measured:
+    """Measure a SavedModel as `cb.export.load` runs it; as `measure`."""
+    function: Any = load(path, batch_sizes)
+    signature = tf.saved_model.load(path).signatures[SIGNATURE]
+
+    def call(inputs):
+        arrays = {name: value.numpy() for name, value in inputs.items()}
+        function(arrays if len(arrays) > 1 else [*arrays.values()][0])
+
+    return _measured(form, path, signature, call, batch_sizes, seconds)
+
+
+def _measured(
+    form, path, signature, call: Callable, batch_sizes, seconds
+) -> Measured:
+    latencies = {}
+    for size in batch_sizes:
+        inputs = inputs_for(signature, size)
+        latencies[size] = latency(functools.partial(call, inputs), seconds)
+    return Measured(form, size_of(path), latencies)
+
+
+def size_of(path: str) -> int:
+    """Return how many bytes the files in a folder have."""
+    return sum(
+        os.path.getsize(os.path.join(folder, file))
+        for folder, _, files in os.walk(path)
+        for file in files
+    )
+
+
+def fastest(found: Sequence[Measured]) -> Measured:
+    """Return the fastest, the first unless another is clearly faster."""
+    best = max(found, key=lambda item: item.gain(found[0]))
+    return best if best.gain(found[0]) >= GAIN else found[0]

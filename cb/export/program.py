@@ -1,0 +1,223 @@
+"""The order in which chains of sparse layers and other layers are run."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from cb.export.chains import ACTIVATIONS
+from cb.export.graph import Call
+from cb.export.graph import Graph
+from cb.export.graph import Value
+from cb.export.products import Product
+from cb.export.sparse_module import changes_nothing
+
+# Where the description of the steps is, in the folder of a SavedModel.
+FILE = ("assets.extra", "cb_steps.json")
+
+
+@dataclasses.dataclass
+class Chain:
+    """Sparse layers, each of which alone needs the one before.
+
+    Attributes:
+        source: `Value` that goes in.
+        result: `Value` that comes out.
+        layers: List of tuples of a call and the name of its activation.
+        flatten: Boolean, whether all axes but the first become one before.
+        ending: Activation of the last layer that kernels do not know, or
+            `None`.
+    """
+
+    source: Value
+    result: Value
+    layers: list[tuple[Call, str]]
+    flatten: bool = False
+    ending: Any = None
+
+
+@dataclasses.dataclass
+class Segment:
+    """Other layers.
+
+    Attributes:
+        calls: List of calls.
+        sources: List of `Value`, what they need from before.
+        results: List of `Value`, what they make that is needed later.
+    """
+
+    calls: list[Call]
+    sources: list[Value] = dataclasses.field(default_factory=list)
+    results: list[Value] = dataclasses.field(default_factory=list)
+
+
+def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
+    """Divide a graph into chains of sparse layers and segments of others.
+
+    Args:
+        graph: `Graph`.
+        products: Dict of a call to its `Product`.
+
+    Returns:
+        List of `Chain` and `Segment` in the order to run them in; empty if the
+        model has several inputs or outputs, or no sparse layer.
+    """
+    single = isinstance(graph.inputs, Value | list) and all(
+        len(keras.tree.flatten(side)) == 1
+        for side in (graph.inputs, graph.outputs)
+    )
+    if not single or not products:
+        return []
+    uses = _uses(graph)
+    found: list[Chain | Segment] = []
+    open_chains: dict[Value, Chain] = {}
+    flattened = _flattened(graph, products, uses)
+    for call in graph.calls:
+        if call in flattened.values():
+            continue
+        chain = None
+        if len(call.sources) == 1 and uses[call.sources[0]] == 1:
+            chain = open_chains.get(call.sources[0])
+        if call in products:
+            if chain is None:
+                chain = _begin(call, flattened)
+                found.append(chain)
+            _extend(chain, call, products[call])
+        elif chain is None or not _absorb(chain, call):
+            last = found[-1] if found else None
+            if not isinstance(last, Segment):
+                last = Segment([])
+                found.append(last)
+            last.calls.append(call)
+            continue
+        open_chains.pop(chain.result, None)
+        (chain.result,) = call.results
+        if chain.ending is None:
+            open_chains[chain.result] = chain
+    _connect(graph, found)
+    return found
+
+
+def _uses(graph) -> dict[Value, int]:
+    values = keras.tree.flatten(graph.outputs)
+    values += [value for call in graph.calls for value in call.sources]
+    return {value: values.count(value) for value in values}
+
+
+def _flattened(graph, products, uses) -> dict[Value, Call]:
+    """Return the results of calls that flatten for a sparse layer only."""
+    needed = {call.sources[0] for call in products}
+    return {
+        call.results[0]: call
+        for call in graph.calls
+        if type(call.operation) is keras.layers.Flatten
+        and call.operation.data_format == "channels_last"
+        and uses[call.results[0]] == 1
+        and call.results[0] in needed
+    }
+
+
+def _begin(call, flattened) -> Chain:
+    (source,) = call.sources
+    if source in flattened:
+        (before,) = flattened[source].sources
+        return Chain(before, source, [], flatten=True)
+    return Chain(source, source, [])
+
+
+def _extend(chain, call, item) -> None:
+    name = item.activation_name
+    if name not in ACTIVATIONS or not item.elementwise:
+        chain.ending, name = item.activation, "linear"
+    chain.layers.append((call, name))
+
+
+def _absorb(chain, call) -> bool:
+    """Make a call without weights part of the layer before, if it can be."""
+    if changes_nothing(call):
+        return True
+    last, before = chain.layers[-1]
+    if before != "linear" or type(call.operation) is not (
+        keras.layers.Activation
+    ):
+        return False
+    name = getattr(call.operation.activation, "__name__", "")
+    if name in ACTIVATIONS:
+        chain.layers[-1] = (last, name)
+    else:
+        chain.ending = call.operation.activation
+    return True
+
+
+def _connect(graph, found) -> None:
+    """Find what every segment needs, and what is needed of it."""
+    for segment in found:
+        if isinstance(segment, Segment):
+            made = [v for call in segment.calls for v in call.results]
+            needed = [v for call in segment.calls for v in call.sources]
+            segment.sources = [*dict.fromkeys(needed)]
+            segment.sources = [v for v in segment.sources if v not in made]
+            outside = keras.tree.flatten(graph.outputs)
+            for other in found:
+                if isinstance(other, Chain):
+                    outside.append(other.source)
+                elif other is not segment:
+                    outside += [v for c in other.calls for v in c.sources]
+            segment.results = [v for v in made if v in outside]
+
+
+def describe(
+    graph: Graph, found: list[Chain | Segment], products: dict[Call, Product]
+) -> dict[str, Any]:
+    """Return the steps as JSON can hold them.
+
+    Args:
+        graph: `Graph`.
+        found: What `steps` returned.
+        products: Dict of a call to its `Product`, in the order in which the
+            matrices are stored.
+
+    Returns:
+        Dict, with values and matrices by number.
+    """
+    numbers: dict[Value, int] = {}
+
+    def number(value):
+        return numbers.setdefault(value, len(numbers))
+
+    source, *_ = keras.tree.flatten(graph.inputs)
+    result, *_ = keras.tree.flatten(graph.outputs)
+    matrices = {call: index for index, call in enumerate(products)}
+    described: list[dict[str, Any]] = []
+    for step in found:
+        if isinstance(step, Chain):
+            described.append(
+                {
+                    "source": number(step.source),
+                    "result": number(step.result),
+                    "flatten": step.flatten,
+                    "ending": step.ending is not None,
+                    "layers": [
+                        {
+                            "name": call.name,
+                            "matrix": matrices[call],
+                            "outputs": products[call].matrix.shape[0],
+                            "activation": activation,
+                        }
+                        for call, activation in step.layers
+                    ],
+                }
+            )
+        else:
+            described.append(
+                {
+                    "sources": [number(v) for v in step.sources],
+                    "results": [number(v) for v in step.results],
+                }
+            )
+    return {
+        "version": 1,
+        "source": number(source),
+        "result": number(result),
+        "steps": described,
+    }

@@ -1,0 +1,209 @@
+"""A model as a TensorFlow module that stores only what is not zero."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+
+from cb.export.graph import Call
+from cb.export.graph import Graph
+from cb.export.graph import Value
+from cb.export.products import DENSEST
+from cb.export.products import Product
+from cb.export.stored_matrix import CsrMatrix
+from cb.export.stored_matrix import DenseMatrix
+from cb.export.stored_matrix import StoredMatrix
+from cb.variables import read
+
+# Of these, 1 makes 1: the row that keeps a constant 1 survives them.
+_FIXING_ONE = (keras.activations.linear, keras.activations.relu)
+
+
+class SparseGraph:
+    """Computes a graph in TensorFlow, its sparse layers by CSR products.
+
+    Between sparse layers examples are columns, with a row of ones below them
+    that multiplies the biases; a last row of each matrix keeps it.
+
+    Args:
+        graph: `Graph`.
+        products: Dict of a call to its `Product`; all are stored sparse.
+        dense: Calls among them that are multiplied as dense matrices.
+
+    Attributes:
+        module: `tf.Module` with all that the functions use.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        products: dict[Call, Product],
+        dense: Sequence[Call] = (),
+    ):
+        self.module = tf.Module()
+        matrices = [
+            StoredMatrix(extended(item, keeper=call not in dense))
+            for call, item in products.items()
+        ]
+        self._products: dict[Call, tuple[Product, Any]] = {}
+        for (call, item), stored in zip(
+            products.items(), matrices, strict=True
+        ):
+            rows, columns = stored.shape
+            kind = (
+                DenseMatrix(stored, (columns, rows))
+                if call in dense
+                else CsrMatrix(stored)
+            )
+            self._products[call] = (item, kind)
+        self._kernels = self._pack(graph, products)
+        kernels = [*self._kernels.values()]
+        self.module.matrices = matrices
+        self.module.packed = [item.stored for item in kernels]
+        self.module.unpacked = [
+            *(kind for _, kind in self._products.values()),
+            *kernels,
+        ]
+        self.module.variables_used = []
+
+    def _pack(self, graph, products) -> dict[int, DenseMatrix]:
+        """Store the sparse kernels of other layers small too."""
+        found: dict[int, DenseMatrix] = {}
+        for call in graph.calls:
+            layer = call.operation
+            if call in products or not isinstance(layer, keras.layers.Layer):
+                continue
+            for variable in layer.variables:
+                matrix = _packable(variable)
+                if matrix is not None and id(variable) not in found:
+                    stored = StoredMatrix(matrix)
+                    shape = tuple(variable.shape)
+                    found[id(variable)] = DenseMatrix(stored, shape)
+        return found
+
+    def function(
+        self, calls: Sequence[Call], sources: Any, results: Any
+    ) -> tf.types.experimental.ConcreteFunction:
+        """Make a function of some of the calls, and track its variables.
+
+        Args:
+            calls: Sequence of calls, in order.
+            sources: Dict of name to `Value`, the inputs.
+            results: Structure of `Value`, the outputs.
+
+        Returns:
+            A concrete function from tensors by name.
+        """
+
+        def run(**tensors):
+            rows = {sources[name]: tensor for name, tensor in tensors.items()}
+            columns: dict[Value, tf.Tensor] = {}
+            for call in calls:
+                if call in self._products:
+                    self._multiply(call, rows, columns)
+                else:
+                    self._apply(call, rows, columns)
+            return keras.tree.map_structure(lambda v: rows[v], results)
+
+        specs = {
+            name: tf.TensorSpec(value.shape, value.dtype, name)
+            for name, value in sources.items()
+        }
+        concrete = tf.function(run, autograph=False).get_concrete_function(
+            **specs
+        )
+        self.module.variables_used.extend(concrete.variables)
+        return concrete
+
+    def _multiply(self, call, rows, columns) -> None:
+        (source,), (result,) = call.sources, call.results
+        item, matrix = self._products[call]
+        outputs, inputs = item.matrix.shape
+        lead = tf.shape(rows[source])[:-1]
+        if isinstance(matrix, DenseMatrix):
+            kernel = matrix.read()
+            flat = tf.reshape(rows[source], (-1, inputs))
+            flat = tf.matmul(flat, kernel[:inputs])
+            flat = item.activation(flat + kernel[inputs])
+        else:
+            if source not in columns:
+                flat = tf.transpose(tf.reshape(rows[source], (-1, inputs)))
+                columns[source] = _with_ones(flat)
+            product = matrix.product(columns[source])
+            if item.activation in _FIXING_ONE:
+                product = columns[result] = item.activation(product)
+                flat = tf.transpose(product[:outputs])
+            else:
+                flat = item.activation(tf.transpose(product[:outputs]))
+        shape = tf.concat([lead, [outputs]], axis=0)
+        rows[result] = tf.ensure_shape(tf.reshape(flat, shape), result.shape)
+
+    def _apply(self, call, rows, columns) -> None:
+        def tensor(leaf):
+            return rows[leaf] if isinstance(leaf, Value) else leaf
+
+        scope = keras.StatelessScope(
+            [
+                (variable, self._kernels[id(variable)].read())
+                for variable in getattr(call.operation, "variables", ())
+                if id(variable) in self._kernels
+            ]
+        )
+        with scope:
+            outputs = call.operation(
+                *keras.tree.map_structure(tensor, call.args),
+                **keras.tree.map_structure(tensor, call.kwargs),
+            )
+        tensors = keras.tree.flatten(outputs)
+        rows.update(zip(call.results, tensors, strict=True))
+        if changes_nothing(call) and call.sources[0] in columns:
+            columns[call.results[0]] = columns[call.sources[0]]
+
+
+def changes_nothing(call: Call) -> bool:
+    """Return whether a call hands on its input, as dropout does in use."""
+    layer = call.operation
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    names = ("Dropout", "Identity", "ActivityRegularization")
+    kind = type(layer) in [getattr(keras.layers, name) for name in names]
+    return kind and not call.kwargs.get("training")
+
+
+def extended(item: Product, keeper: bool) -> scipy.sparse.csr_array:
+    """Return the matrix of a product with its bias, and a row that keeps 1."""
+    inputs = item.matrix.shape[1]
+    bias = scipy.sparse.csr_array(item.bias[:, None])
+    found = scipy.sparse.hstack([item.matrix, bias])
+    if keeper:
+        one = (np.ones(1, "float32"), ([0], [inputs]))
+        row = scipy.sparse.csr_array(one, shape=(1, inputs + 1))
+        found = scipy.sparse.vstack([found, row])
+    found = scipy.sparse.csr_array(found).astype("float32")
+    found.sort_indices()
+    return found
+
+
+def parted(
+    matrix: scipy.sparse.csr_array, outputs: int
+) -> tuple[scipy.sparse.csr_array, np.ndarray]:
+    """Return what `extended` put together: a matrix and its bias."""
+    body = matrix[:outputs]
+    return body[:, :-1], body[:, [-1]].toarray().reshape(-1)
+
+
+def _with_ones(columns: tf.Tensor) -> tf.Tensor:
+    return tf.pad(columns, [[0, 1], [0, 0]], constant_values=1.0)
+
+
+def _packable(variable) -> scipy.sparse.csr_array | None:
+    """Return a kernel as a sparse matrix with its filters as rows."""
+    if len(variable.shape) < 2 or variable.dtype != "float32":
+        return None
+    value = read(variable)
+    if np.count_nonzero(value) > DENSEST * value.size:
+        return None
+    return scipy.sparse.csr_array(value.reshape(-1, value.shape[-1]).T)

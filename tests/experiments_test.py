@@ -1,0 +1,197 @@
+"""Every published experiment can be run as its file says."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from absl import flags
+
+from cb import datasets
+from cb import experiment
+from cb import inputs
+from cb.config import Config
+from cb.config import layered
+from cb.datasets import electricity
+from cb.datasets import tfds_loading
+from cb.datasets.source import Examples
+from cb.datasets.source import Source
+from experiments import catalogue
+from experiments import run
+from flags import data as _data  # noqa: F401
+from flags import model as _model  # noqa: F401
+from flags import optimization as _optimization  # noqa: F401
+from flags import run as _run  # noqa: F401
+from tests.commands import ROOT
+
+ALL = {found.name: found for found in catalogue.experiments()}
+# One of each source, and what makes it small.
+SMALL = {
+    "dynamic_sparse/mnist_08_dynamic_s98": [],
+    "big_batch/f1_gbn": ["--normalization=ghost(size=4)"],
+    "wirings/graph_static_discovered": [],
+    "autosparse/mnist_rigl": ["--set=reallocation.every=2"],
+    "bundles/fnn_10_50": ["--validation_examples=4"],
+}
+TRAIN = """
+import json, sys
+from absl import flags
+from flags import data, experiment, model, optimization, run
+from flags.command import _unquoted
+from cb.training import train
+for arguments in json.load(sys.stdin):
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS([*_unquoted(["train.py", *arguments])])
+    train(*experiment())
+"""
+
+
+def config_of(found):
+    """Parse the file of an experiment as `train.py` does."""
+    values = {}
+    for line in (ROOT / found.path).read_text().splitlines():
+        if not line.startswith("#"):
+            name, _, text = line.removeprefix("--").partition("=")
+            values[name] = flags.FLAGS[name].parser.parse(text)
+    schedule = values.pop("schedule_file", None)
+    schedule = schedule and str(ROOT / schedule)
+    assert set(values) <= set(Config.__dataclass_fields__)
+    return layered(None, values, [], schedule)[0]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Put two examples in the place of everything that is downloaded."""
+
+    def load(name, data_dir, *splits, recipes=None, **details):
+        shape = (28, 28, 1) if "mnist" in name else (32, 32, 3)
+        shape = (28,) if name == "higgs" else shape
+        kind = np.uint8 if len(shape) == 3 else np.float32
+        two = Examples(
+            np.zeros((2, *shape), kind), np.arange(2, dtype=np.int32)
+        )
+        return Source(name, two, two, 10, recipes=recipes)
+
+    monkeypatch.setattr(tfds_loading, "load", load)
+    features = Examples(
+        np.zeros((20, 7), np.float32), np.arange(20, dtype=np.int32) % 2
+    )
+    monkeypatch.setattr(electricity, "_downloaded", lambda *_: features)
+
+
+def test_files_and_catalogue_are_what_the_tables_say():
+    for found in ALL.values():
+        assert (ROOT / found.path).read_text() == found.text(), found.name
+    assert (ROOT / "docs/experiments.md").read_text() == catalogue.page()
+    files = {
+        str(file.relative_to(ROOT))
+        for source in catalogue.SOURCES
+        for file in (ROOT / "experiments" / source).glob("*.flags")
+    }
+    assert files == {found.path for found in ALL.values()}
+
+
+def test_all_jobs_of_the_sources_are_there():
+    names = [name.partition("/")[2] for name in ALL]
+
+    def numbers(data):
+        return sorted(
+            int(name.split("_")[1])
+            for name in names
+            if name.startswith(f"{data}_") and name.split("_")[1].isdecimal()
+        )
+
+    assert numbers("cifar10") == list(range(83))
+    assert numbers("imagenet") == list(range(21))
+    assert numbers("mnist") == list(range(25))
+    kept = [n for n in names if n.startswith(("allsparse", "ignorefirst"))]
+    assert len(kept) == 18
+    assert len([n for n in names if n.startswith("script_")]) == 10
+
+
+def test_headers_say_what_a_reader_needs():
+    for found in ALL.values():
+        head = catalogue.header(found.text())
+        assert head["Status"] in catalogue.STATUSES
+        for key in ("Paper", "Table", "Command", "Expected", "Time"):
+            assert head[key], found.name
+
+
+@pytest.mark.parametrize("source", catalogue.SOURCES)
+def test_every_file_is_a_complete_configuration(source, tiny):
+    for found in ALL.values():
+        if found.name.startswith(f"{source}/"):
+            config = experiment.completed(config_of(found))
+            loaded = datasets.load(config.dataset)
+            chain = inputs.build_chain(
+                config.augmentation, loaded, config.model
+            )
+            assert chain.output_shape(loaded.features_shape), found.name
+
+
+def write_images(folder, name, version, shape):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, *shape), np.uint8)
+    examples = [
+        (n, {"id": f"{n}", "image": image, "label": n % 10})
+        for n, image in enumerate(images)
+    ]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name,
+        version,
+        tfds.features.FeaturesDict(
+            {
+                "id": tfds.features.Text(),
+                "image": tfds.features.Image(shape=shape),
+                "label": tfds.features.ClassLabel(num_classes=10),
+            }
+        ),
+        {"train": examples, "test": examples},
+        data_dir=folder,
+    )
+
+
+def test_one_of_each_source_trains(tmp_path):
+    write_images(tmp_path / "data", "mnist", "3.0.1", (28, 28, 1))
+    write_images(tmp_path / "data", "cifar10", "3.0.2", (32, 32, 3))
+    commands = [
+        [
+            f"--flagfile={ROOT / ALL[name].path}",
+            f"--data_dir={tmp_path / 'data'}",
+            f"--run_dir={tmp_path / name}",
+            "--limit_examples=24",
+            "--batch_size=8",
+            "--epochs=1",
+            *changes,
+        ]
+        for name, changes in SMALL.items()
+    ]
+    subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        input=json.dumps(commands),
+        cwd=ROOT,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    for name in SMALL:
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        assert 0 <= summary["test"]["accuracy"] <= 1, name
+
+
+def test_another_set_of_flags_is_another_folder():
+    name = "bundles/fnn_10_50"
+    assert run.folder(name, ["--data_dir=x"]) == f"runs/{name}"
+    other = run.folder(name, ["--seed=1", "--epochs=2"])
+    assert other == run.folder(name, ["--epochs=2", "--seed=1"])
+    assert other.startswith(f"runs/{name}_")
+    assert run.folder(name, ["--run_dir=mine"]) == "mine"
+
+
+def test_an_experiment_that_is_not_there(capsys):
+    assert run.main(["bundles/fnn_10_5"]) == 2
+    assert "Did you mean 'bundles/fnn_10_50'" in capsys.readouterr().err

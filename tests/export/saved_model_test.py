@@ -1,0 +1,258 @@
+"""Exports are small, load without the project and compute the same."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import scipy.sparse
+import tensorflow as tf
+
+import cb
+from cb.errors import InputError
+from cb.errors import RunError
+from cb.export import checking
+from cb.export.chains import CompiledChain
+from cb.export.chains import DenseChain
+from cb.export.chains import EagerChain
+from cb.export.chains import Layer
+from cb.export.measurement import size_of
+from tests.export import random_networks
+
+layers = keras.layers
+
+
+def wide(sparsity=0.9, seed=0):
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16), name="pixels"),
+            layers.Flatten(),
+            layers.Dense(512, "relu"),
+            layers.Dropout(0.5),
+            layers.Dense(512, "gelu"),
+            layers.Dense(512),
+            layers.Activation("relu"),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+    for layer in model.layers:
+        for weight in layer.weights:
+            random = np.random.default_rng(seed + len(weight.shape))
+            weight.assign(random.normal(size=weight.shape) * 0.1)
+    return cb.sparsify(model, sparsity, "uniform", seed=seed)
+
+
+def images(number, shape=(16, 16)):
+    random = np.random.default_rng(number)
+    return random.normal(size=(number, *shape)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    model = wide()
+    path = str(tmp_path_factory.mktemp("exported") / "sparse")
+    assert cb.export.save(model, path, "sparse", batch_sizes=[4]) == "sparse"
+    return model, path
+
+
+PLAIN = """
+import sys, numpy as np, tensorflow as tf
+saved = tf.saved_model.load(sys.argv[1])
+x = np.load(sys.argv[2])
+y = saved.signatures["serving_default"](pixels=x)["output_0"]
+np.save(sys.argv[3], y)
+assert not any(name.split(".")[0] in ("cb", "numba") for name in sys.modules)
+"""
+
+
+def test_the_sparse_form_is_plain_tensorflow(exported, tmp_path):
+    model, path = exported
+    x = images(5)
+    np.save(tmp_path / "x.npy", x)
+    files = [str(tmp_path / name) for name in ("x.npy", "y.npy")]
+    subprocess.run(
+        [sys.executable, "-c", PLAIN, path, *files],
+        check=True,
+        cwd=tmp_path,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    found = np.load(tmp_path / "y.npy")
+    np.testing.assert_allclose(found, model(x), atol=1e-5)
+
+
+def test_variables_hold_little_more_than_the_nonzeros(exported):
+    model, path = exported
+    plain = cb.export.compact(model)
+    kernels = [np.array(w) for w in plain.weights if len(w.shape) == 2]
+    biases = sum(kernel.shape[1] for kernel in kernels)
+    nonzeros = sum(np.count_nonzero(kernel) for kernel in kernels) + biases
+    # A value of four bytes and an index of two.
+    assert size_of(f"{path}/variables") <= 1.3 * 6 * nonzeros
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 16, 40, 200])
+def test_loaded_models_take_any_batch(exported, number):
+    model, path = exported
+    function = cb.export.load(path, batch_sizes=[1, 64])
+    x = images(number)
+    np.testing.assert_allclose(function(x), model(x), atol=1e-5)
+    assert set(function.kernels) == {1, 64}
+
+
+def test_two_exports_in_a_process_keep_apart(exported, tmp_path):
+    model, path = exported
+    other = wide(seed=5)
+    second = str(tmp_path / "other")
+    cb.export.save(other, second, "sparse", batch_sizes=[4])
+    functions = [
+        tf.saved_model.load(folder).signatures["serving_default"]
+        for folder in (path, second, path)
+    ]
+    x = images(3)
+    for function, source in zip(functions, (model, other, model), strict=True):
+        found = function(pixels=x)["output_0"]
+        np.testing.assert_allclose(found, source(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_random_networks_come_out_the_same(seed, tmp_path):
+    model = random_networks.network(seed)
+    path = str(tmp_path / "network")
+    cb.export.save(model, path, "sparse", batch_sizes=[2])
+    function = cb.export.load(path, batch_sizes=[2])
+    x = images(4, random_networks.IMAGE)
+    expected = np.array(model(x))
+    scale = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(function(x), expected, atol=1e-5 * scale)
+    # Every step by itself too, whatever is fastest.
+    if function._steps:
+        for kind in ("numba", "tensorflow", "dense"):
+            found = function._execute(x, lambda *_, kind=kind: kind)
+            np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("kind", [CompiledChain, EagerChain, DenseChain])
+@pytest.mark.parametrize("number", [1, 3, 16, 33, 130])
+def test_chains_multiply_as_scipy_does(kind, number):
+    random = np.random.default_rng(0)
+    activations = {
+        "relu": lambda x: np.maximum(x, 0),
+        "relu6": lambda x: np.clip(x, 0, 6),
+        "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+        "tanh": np.tanh,
+        "linear": lambda x: x,
+    }
+    widths = [70, 30, 90, 20, 5, 11]
+    chain = [
+        Layer(
+            scipy.sparse.random_array(
+                (outputs, inputs), density=0.2, rng=random, format="csr"
+            ).astype("float32"),
+            random.normal(size=outputs).astype("float32"),
+            activation,
+        )
+        for inputs, outputs, activation in zip(
+            widths, widths[1:], activations, strict=False
+        )
+    ]
+    expected = x = random.normal(size=(number, 70)).astype("float32")
+    for layer in chain:
+        expected = activations[layer.activation](
+            (layer.matrix @ expected.T).T + layer.bias
+        )
+    np.testing.assert_allclose(kind(chain)(x), expected, atol=1e-5)
+
+
+def test_compiled_kernels_pass_on_what_is_not_a_number():
+    eye = scipy.sparse.csr_array(np.eye(3, dtype="float32"))
+    chain = CompiledChain([Layer(eye, np.zeros(3, "float32"), "relu")])
+    for number in (1, 20):
+        x = np.full((number, 3), np.nan, "float32")
+        assert np.isnan(chain(x)).all()
+
+
+def test_without_numba_the_others_do(exported, monkeypatch):
+    model, path = exported
+    monkeypatch.setitem(sys.modules, "cb.export.kernels", None)
+    function = cb.export.load(path, batch_sizes=[8])
+    x = images(8)
+    np.testing.assert_allclose(function(x), model(x), atol=1e-5)
+    with pytest.raises(InputError, match="install the extra"):
+        CompiledChain([])
+
+
+def test_auto_writes_one_form_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "auto"
+    form = cb.export.save(wide(), str(path), "auto", batch_sizes=[2])
+    assert form in ("dense", "compact", "sparse")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["auto"]
+    x = images(2)
+    found = cb.export.load(str(path), batch_sizes=[2])(x)
+    np.testing.assert_allclose(found, wide()(x), atol=1e-5)
+
+
+def test_several_inputs_and_outputs_go_by_name(tmp_path):
+    inputs = {name: keras.Input((6,), name=name) for name in ("b", "a")}
+    x = layers.Dense(30, "relu")(layers.Concatenate()([*inputs.values()]))
+    outputs = {"y": layers.Dense(3)(x), "z": layers.Dense(2)(x)}
+    model = cb.sparsify(keras.Model(inputs, outputs), 0.8)
+    x = {name: images(4, (6,)) + len(name) for name in inputs}
+    for form in ("dense", "sparse"):
+        path = str(tmp_path / form)
+        cb.export.save(model, path, form, batch_sizes=[2])
+        found = cb.export.load(path, batch_sizes=[2])(x)
+        for name, value in model(x).items():
+            np.testing.assert_allclose(found[name], value, atol=1e-5)
+
+
+def test_a_different_export_is_never_left_behind(tmp_path, monkeypatch):
+    other = cb.strip(wide(seed=3))
+    monkeypatch.setattr("cb.export.saved_model.strip", lambda model: other)
+    with pytest.raises(RunError, match="differs from"):
+        cb.export.save(wide(), str(tmp_path / "dense"))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_cannot_be_exported_says_so(tmp_path):
+    with pytest.raises(InputError, match="has no weights yet"):
+        cb.export.save(keras.Sequential([layers.Dense(2)]), str(tmp_path))
+    with pytest.raises(InputError, match="compact"):
+        cb.export.save(wide(), str(tmp_path), form="zipped")
+    with pytest.raises(InputError, match="folder of a SavedModel"):
+        cb.export.load(str(tmp_path))
+    with pytest.raises(InputError, match="positive integers"):
+        cb.export.save(wide(), str(tmp_path / "a"), "sparse", batch_sizes=[2])
+        cb.export.load(str(tmp_path / "a"), batch_sizes=[0])
+
+
+def test_images_of_any_size_and_low_precision_come_out(tmp_path):
+    for dtype in ("float32", "mixed_bfloat16"):
+        inputs = keras.Input((None, None, 2))
+        x = layers.Conv2D(8, 3, activation="relu", dtype=dtype)(inputs)
+        x = layers.Conv2D(16, 1, activation="relu", dtype=dtype)(x)
+        x = layers.GlobalMaxPooling2D()(x)
+        model = keras.Model(inputs, layers.Dense(2)(x))
+        model = cb.sparsify(model, 0.8)
+        path = str(tmp_path / dtype)
+        cb.export.save(model, path, "sparse", batch_sizes=[1])
+        x = images(2, (9, 7, 2))
+        found = checking.inputs_for(
+            tf.saved_model.load(path).signatures["serving_default"]
+        )
+        assert len(found) == 1
+        tolerance = 1e-5 if dtype == "float32" else 0.05
+        found = cb.export.load(path, batch_sizes=[1])(x)
+        np.testing.assert_allclose(found, model(x), atol=tolerance)
+
+
+def test_the_steps_are_readable(exported):
+    _, path = exported
+    with open(f"{path}/assets.extra/cb_steps.json") as stream:
+        steps = json.load(stream)["steps"]
+    found = [[x["activation"] for x in step["layers"]] for step in steps]
+    # gelu and softmax end a chain; dropout is nothing, relu joins its layer.
+    assert found == [["relu", "linear"], ["relu", "linear"]]
+    assert [step["ending"] for step in steps] == [True, True]
+    assert steps[0]["flatten"]

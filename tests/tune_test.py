@@ -1,0 +1,100 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from cb.tuning.results import Results
+from tests import commands
+
+# Searched for in seconds: the costs of three sizes, or trainings of one epoch.
+SHORT = ("--epochs=1", "--batch_size=500", "--seed=3")
+CHEAP = "--objectives=inference_flops,training_flops"
+
+
+def rows(folder):
+    """Return the results without what differs when repeated."""
+    found = Results(folder / "results.csv").read()
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
+
+
+def test_a_sweep_killed_in_a_trial_ends_as_one_that_was_not(tmp_path):
+    flags = (*SHORT, "--max_trials=3")
+    code, output, errors = commands.run(
+        "tune.py", *flags, "--directory=whole", folder=tmp_path
+    )
+    assert (code, errors) == (0, "")
+    assert "trial 3/3" in output
+    assert (tmp_path / "whole/report/index.html").is_file()
+
+    process = commands.start(
+        "tune.py", *flags, "--directory=killed", folder=tmp_path
+    )
+    for line in process.stdout:
+        if line.startswith("trial 1/3"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    code, _, errors = commands.run(
+        "tune.py", *flags, "--directory=killed", folder=tmp_path
+    )
+    assert (code, errors) == (0, "")
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+    # Every point is had again by one command.
+    assert rows(tmp_path / "whole")[0]["command"].startswith("python train.py")
+
+
+def test_two_workers_share_the_trials_of_a_chief(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for name in ("chief", "worker_0", "worker_1"):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(commands.ROOT),
+            "KERASTUNER_TUNER_ID": name,
+            "KERASTUNER_ORACLE_IP": "127.0.0.1",
+            "KERASTUNER_ORACLE_PORT": str(port),
+        }
+        arguments = [CHEAP, "--max_trials=8", "--directory=shared", *SHORT]
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, commands.ROOT / "tune.py", *arguments],
+                cwd=tmp_path,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
+    outputs = [process.communicate(timeout=280)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    found = rows(tmp_path / "shared")
+    assert sorted(row["trial"] for row in found) == list("01234567")
+    assert "Report:" in outputs[0]
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--objectives=val_eror"], "Unknown objective"),
+        (["--compare=nowhere"], "must have a folder with `sweep.json`"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, flags, message):
+    code, output, errors = commands.run("tune.py", *flags, folder=tmp_path)
+    assert code == 2
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not output
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_help_lists_the_flags_before_anything_slow(tmp_path):
+    code, output, _ = commands.run("tune.py", "--help", folder=tmp_path)
+    assert code == 0
+    for name in ("oracle", "objectives", "max_trials", "space", "sparsity"):
+        assert f"--{name}" in output or f"--[no]{name}" in output

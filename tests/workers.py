@@ -1,0 +1,159 @@
+"""Runs trainings of several real processes without importing much each time.
+
+A server process imports TensorFlow once and forks; every worker is a process
+of its own that can be killed, with a runtime of its own.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from cb.launch import free_ports
+from tests.commands import ROOT
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["cb.training", "flags.command"])
+PATIENCE_SECONDS = 120
+
+
+class Worker:
+    """A process that runs `train.py` with some flags.
+
+    Attributes:
+        process: The process.
+        output: Lines that it prints, as they come, and its errors.
+    """
+
+    def __init__(self, flags, folder, target=None):
+        reader, writer = CONTEXT.Pipe(duplex=False)
+        self.process = CONTEXT.Process(
+            target=target or _train, args=(flags, str(folder), writer)
+        )
+        self.process.start()
+        writer.close()
+        self.output = os.fdopen(os.dup(reader.fileno()), encoding="utf-8")
+        reader.close()
+
+    def finish(self):
+        """Wait for the end; return the exit code and what was printed."""
+        printed = self.output.read()
+        self.output.close()
+        self.process.join(PATIENCE_SECONDS)
+        return self.process.exitcode, printed
+
+    def send(self, number):
+        """Send a signal."""
+        os.kill(self.process.pid, number)
+
+    def kill(self):
+        """End the process as a failing machine does."""
+        self.process.kill()
+
+
+@contextlib.contextmanager
+def cluster(number, flags, folder, target=None, extra=()):
+    """Start workers that find each other; none outlives the block.
+
+    Args:
+        number: Integer, how many workers.
+        flags: List of flags for all.
+        folder: Working directory.
+        target: Function `(flags, folder, writer)` to run instead of a
+            training.
+        extra: For each worker a list of flags of its own.
+    """
+    hosts = ",".join(f"127.0.0.1:{port}" for port in free_ports(number))
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                alone(
+                    [
+                        *flags,
+                        "--strategy=multi_worker",
+                        f"--worker_hosts={hosts}",
+                        f"--worker_index={index}",
+                        *(extra[index] if extra else ()),
+                    ],
+                    folder,
+                    target,
+                )
+            )
+            for index in range(number)
+        ]
+
+
+@contextlib.contextmanager
+def alone(flags, folder, target=None):
+    """Start one process; it does not outlive the block."""
+    worker = Worker(flags, folder, target)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        worker.process.join()
+        worker.output.close()
+
+
+def finish(workers):
+    """Wait for all; return their exit codes and what they printed."""
+    return list(zip(*[worker.finish() for worker in workers], strict=True))
+
+
+def pass_steps(worker, number):
+    """Wait until a training has printed so many steps."""
+    while number:
+        line = worker.output.readline()
+        assert line, "the training has ended"
+        number -= " step " in line
+
+
+def arrays(run, name="last"):
+    """Return what a checkpoint holds, as bytes."""
+    with np.load(run / "checkpoints" / f"{name}.npz") as file:
+        return {key: file[key].tobytes() for key in file.files}
+
+
+def launch(number, flags, folder):
+    """Start a local cluster as a user does."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "cb.launch",
+            f"--num_workers={number}",
+            str(ROOT / "train.py"),
+            *flags,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def redirect(folder, writer):
+    """Let this process work in a folder and print into a pipe."""
+    os.chdir(folder)
+    os.dup2(writer.fileno(), 1)
+    os.dup2(writer.fileno(), 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    writer.close()
+
+
+def _train(flags, folder, writer):
+    redirect(folder, writer)
+    import train
+    from flags import command
+    from flags import data
+    from flags import model
+    from flags import optimization
+    from flags import run
+
+    sys.argv = ["train.py", *flags]
+    command.run(train.main, [data, model, optimization, run])

@@ -169,8 +169,8 @@ def report(rows):
         lines += [
             f"## Sparsity {sparsity:.2f}",
             "",
-            "| algorithm | test accuracy, % | spread | published | time |",
-            "|---|---|---|---|---|",
+            "| algorithm | accuracy, % | spread | runs | published | time |",
+            "|---|---|---|---|---|---|",
         ]
         shown = [key for key in runs if key[1] in (sparsity, 0.0, 0.5)]
         for key in sorted(shown, key=lambda key: _mean(runs[key], 0)):
@@ -187,9 +187,13 @@ def _line(key, sparsity, runs):
         values = PUBLISHED[key[0]]
         published = f"{values[PUBLISHED_AT.index(sparsity)]:.2f}"
     ratio = _mean(runs[key], 1) / _mean(runs["dense", 0.0], 1)
+    spread = ""
+    if len(accuracies) > 1:
+        spread = f"{statistics.pstdev(accuracies):.2f}"
     return (
         f"| {name} | {statistics.mean(accuracies):.2f} | "
-        f"{statistics.pstdev(accuracies):.2f} | {published} | {ratio:.2f} |"
+        f"{spread} | {len(accuracies)} | "
+        f"{published} | {ratio:.2f} |"
     )
 
 
@@ -199,7 +203,6 @@ def _mean(runs, column):
 
 def introduction(rows):
     """Say what the tables show."""
-    seeds = len({row["seed"] for row in rows})
     return f"""# Every algorithm on `{DATASET.value}`, LeNet-300-100
 
 {time.strftime("%Y-%m-%d")}, one thread of a shared Intel Xeon. A short
@@ -212,8 +215,8 @@ chosen on these figures.
     python benchmarks/reallocation_table.py --dataset={DATASET.value} \\
         --data_dir=DIR --epochs={EPOCHS.value}
 
-Mean and standard deviation of {seeds} seeds, last epoch, all test examples,
-lowest accuracy first. *Published* is
+Mean and standard deviation of the test accuracies of as many runs as are done,
+last epoch, all test examples, lowest first. *Published* is
 [sparse_learning](https://github.com/TimDettmers/sparse_learning), a schedule
 of 100 epochs. *Time* is the processor time of an epoch, events included, over
 that of the dense network; a step of so small a network takes a millisecond,

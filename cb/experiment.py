@@ -180,7 +180,8 @@ def build_callbacks(
     def on_event(step, changes):
         mover = movers["reallocation"]
         # Of what happens after every step, a sample will do.
-        if not mover.algorithm.every_step or step % LOGGED_EVERY == 0:
+        sampled = step % LOGGED_EVERY == 0 or step % updates == 0
+        if sampled or not mover.algorithm.every_step:
             logger.log_event(step, changes, mover.metrics())
             pictures.note(step, changes)
 

@@ -36,9 +36,11 @@ class BundleMonitor(keras.callbacks.Callback):
             in a deterministic order: training examples, not augmented. A
             fixed part of them is used.
         batch_size: Integer, examples of a training step.
-        layers: `"all"`, `"last"`, or a pattern of layer names or a list of
-            them. `"all"` means the blocks of a model of the zoo, and for
-            other models whatever layers with kernels take as inputs.
+        layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
+            or a list of them. `"all"` means the blocks of a model of the
+            zoo, and for other models whatever layers with kernels take as
+            inputs; `"branches"` what residual blocks of the zoo add to
+            their shortcuts.
         every: String such as `"1ep"`, a number of epochs, or an integer
             number of optimizer steps.
         num_samples: Integer, how many examples.

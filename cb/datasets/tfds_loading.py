@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -281,15 +282,11 @@ def _prepare(builder, data_dir: str | None) -> None:
     downloader.MAX_RETRIES = RETRIES
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     downloads = os.path.join(folder, "downloads")
-    made = [
-        path
-        for path in (downloads, builder.data_path)
-        if not os.path.exists(path)
-    ]
+    made = [_first_missing(path) for path in (downloads, builder.data_path)]
     try:
         builder.download_and_prepare(download_dir=downloads)
     except Exception as error:
-        for path in made:
+        for path in filter(None, made):
             shutil.rmtree(path, ignore_errors=True)
         # Whatever went wrong - no network, no room, a checksum - the way
         # out is the same.
@@ -304,3 +301,10 @@ def _prepare(builder, data_dir: str | None) -> None:
             f"({type(error).__name__}: {reason}). Run `{command}{where}` where "
             "there is a network, then pass that folder as `--data_dir`."
         ) from error
+
+
+def _first_missing(path) -> str | None:
+    """Return the first folder of a path that has to be made."""
+    path = pathlib.Path(path)
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    return str(missing[-1]) if missing else None

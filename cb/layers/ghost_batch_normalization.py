@@ -216,20 +216,27 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         """Normalize ghosts of one size, by their own moments or `given`."""
         shape = ops.shape(examples)
         channel = self.axis % len(shape)
+        inner, place = [rows, *shape[1:]], channel + 1
+        if mask is None:
+            # Compiled reductions are faster over fewer dimensions.
+            inner = [
+                rows * _product(shape[1:channel]),
+                shape[channel],
+                _product(shape[channel + 1 :]),
+            ]
+            place = 2
         # A compiled function cannot check that the size divides the batch,
         # but shows the scope's name when the reshape fails.
         scope = f"virtual_batch_size_{self.virtual_batch_size}_must_divide"
         with tf.name_scope(scope):
-            ghosts = ops.reshape(examples, (number, rows, *shape[1:]))
+            ghosts = ops.reshape(examples, (number, *inner))
         if mask is not None:
             held = ops.shape(mask)
             mask = ops.reshape(mask, (number, rows, *held[1:]))
-        axes = [
-            axis for axis in range(1, len(shape) + 1) if axis != channel + 1
-        ]
+        axes = [axis for axis in range(1, len(inner) + 1) if axis != place]
         moments = _moments(ghosts, mask, axes)
-        across = [1] * len(ghosts.shape)
-        across[channel + 1] = -1
+        across = [1] * (len(inner) + 1)
+        across[place] = -1
         used = moments[:2]
         if given is not None:
             used = [ops.reshape(value, across) for value in given]

@@ -189,15 +189,18 @@ class Recorder:
         if self._layers in ("all", "last"):
             blocks = list(filter(BLOCK.fullmatch, names))
             points = output_points(calls, blocks) or hidden_points(calls)
-            if not points:
-                raise InputError(
-                    f"Model {self._model.name!r} has nothing to record: no "
-                    "layer with a kernel follows another one."
-                )
-            return points[-1:] if self._layers == "last" else points
-        if self._layers == BRANCHES:
-            return branch_points(calls)
-        return output_points(calls, matching(names, self._layers))
+            missing = "layer with a kernel follows another one"
+        elif self._layers == BRANCHES:
+            points = branch_points(calls)
+            missing = "residual block has the name of one"
+        else:
+            return output_points(calls, matching(names, self._layers))
+        if not points:
+            raise InputError(
+                f"Model {self._model.name!r} has nothing to record: no "
+                f"{missing}."
+            )
+        return points[-1:] if self._layers == "last" else points
 
     def _piece_size(self) -> int:
         numbers = sum(

@@ -216,6 +216,8 @@ def test_bad_arguments_are_one_clear_line(arguments, message):
 def test_a_model_with_nothing_to_record_is_refused():
     with pytest.raises(InputError, match="has nothing to record"):
         Recorder(chain(names=())).names(examples()[0])
+    with pytest.raises(InputError, match="no residual block"):
+        Recorder(chain(), "branches").names(examples()[0])
 
 
 def test_a_model_that_is_not_built_is_refused():

@@ -113,6 +113,36 @@ def test_the_published_ranges_of_the_perceptron():
 
 
 @pytest.mark.parametrize(
+    "name, every, end, distribution, batch_size, epochs",
+    [
+        ("mnist", 420, 0.8, "uniform", 128, 200),
+        ("fashion_mnist", 420, 0.8, "uniform", 128, 200),
+        ("electricity", 300, 0.8, "uniform", 128, 200),
+        ("higgs", 2563, 0.8, "uniform", 4096, 200),
+        ("cifar10", 100, 0.75, "erk", 256, 135),
+        ("svhn_cropped", 100, 0.75, "erk", 256, 135),
+    ],
+)
+def test_the_published_reproductions(
+    name, every, end, distribution, batch_size, epochs
+):
+    space = space_file.read_space(f"{name}_reproduction")
+    assert space.names == ["algorithm", "sparsity"]
+    chosen = {"algorithm": "rigl", "sparsity": 0.9}
+    config, _ = Base().config(space.fixed, space.settings(chosen))
+    assert config.dataset == name
+    assert config.reallocation == (
+        f"rigl(drop_fraction=0.1, every={every}, end={end})"
+    )
+    assert config.distribution == distribution
+    assert (config.batch_size, config.epochs) == (batch_size, epochs)
+    config, _ = Base().config(
+        space.fixed, space.settings({"algorithm": "no_prune"})
+    )
+    assert (config.reallocation, config.sparsity) == ("static", 0.0)
+
+
+@pytest.mark.parametrize(
     "search, message",
     [
         ({}, "must have parameters under `search`"),

@@ -92,6 +92,34 @@ def test_cheap_objectives_need_no_training(run_sweep, space):
             assert "every=2" in row["command"]
 
 
+@pytest.mark.parametrize(
+    "oracle", ["bayesian", "hyperband(factor=3)", "grid", "pareto"]
+)
+def test_every_oracle_searches_one_objective(run_sweep, space, oracle):
+    folder = run_sweep(
+        space=space,
+        oracle=oracle,
+        objectives=CHEAP[:1],
+        max_trials=4,
+        given={"epochs": 3},
+    )
+    found = rows(folder)
+    assert len(found) >= 4
+    assert {row["status"] for row in found} == {"complete"}
+
+
+def test_configurations_run_with_every_seed(run_sweep, space):
+    folder = run_sweep(
+        space=space, objectives=CHEAP, max_trials=2, seeds=[4, 5]
+    )
+    assert [(row["trial"], row["seed"]) for row in rows(folder)] == [
+        ("0", 4),
+        ("0", 5),
+        ("1", 4),
+        ("1", 5),
+    ]
+
+
 def test_constraints_leave_trainings_out(run_sweep, space):
     folder = run_sweep(
         space=space,

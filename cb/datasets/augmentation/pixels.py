@@ -24,8 +24,11 @@ class Flip(Transform):
     """Mirror half of the images left to right."""
 
     def __call__(self, features, random):
-        mirrored = random("flip")[:, None, None, None] < 0.5
-        return tf.where(mirrored, tf.reverse(features, [2]), features)
+        places = tf.range(tf.shape(features)[2])
+        mirrored = random("flip")[:, None] < 0.5
+        columns = tf.where(mirrored, places[::-1], places)
+        flipped = tf.gather(features, columns, axis=2, batch_dims=1)
+        return tf.ensure_shape(flipped, features.shape)
 
 
 @REGISTRY.register("translation")

@@ -34,7 +34,7 @@ class Progress:
         self._trials = trials
         self._folder = folder
         self._started = time.monotonic()
-        self._ended = 0
+        self._before = self._done()
 
     def note(self, rows: Sequence[Row]) -> None:
         """Print a line and write a session for TensorBoard.
@@ -42,10 +42,11 @@ class Progress:
         Args:
             rows: Sequence of the rows of a trial.
         """
-        self._ended += 1
         everything = self._results.read()
-        done = len({row["trial"] for row in everything})
-        each = (time.monotonic() - self._started) / self._ended
+        done = self._done()
+        # Of all processes that share the sweep.
+        ended = max(done - self._before, 1)
+        each = (time.monotonic() - self._started) / ended
         left = max(self._trials - done, 0) * each
         last = rows[-1]
         parts = [f"trial {done}/{self._trials}"]
@@ -59,6 +60,9 @@ class Progress:
         parts += [*self._best(everything), f"{_duration(left)} left"]
         print("  ".join(parts), flush=True)
         self._write_session(rows)
+
+    def _done(self) -> int:
+        return len({row["trial"] for row in self._results.read()})
 
     def _best(self, rows: Sequence[Row]) -> list[str]:
         columns = [self._plan.columns[o.name] for o in self._plan.objectives]

@@ -58,11 +58,11 @@ class SweepTuner(BaseTuner):
         Returns:
             Dict of objective to its mean over the runs of the trial.
         """
+        self._failure = ""
         rows = self._runner.run(
             trial.trial_id, dict(trial.hyperparameters.values)
         )
         self._report(rows)
-        self._failure = ""
         if rows[-1]["status"] == FAILED:
             self._failure = rows[-1]["note"]
         found = self._runner.objectives(rows)

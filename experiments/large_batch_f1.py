@@ -175,7 +175,9 @@ def rows(given: argparse.Namespace):
 def print_table(found: list[dict]) -> None:
     """Print accuracies beside those of the poster, as Markdown."""
     print(f"| | {' | '.join(POSTER)} |\n|---|{'---|' * len(POSTER)}")
-    print(f"| poster | {' | '.join(f'{v:.2f}' for v in POSTER.values())} |")
+    print(
+        f"| poster, MNIST | {' | '.join(f'{v:.2f}' for v in POSTER.values())} |"
+    )
     for mode in dict.fromkeys(row["mode"] for row in found):
         cells = []
         for arm in POSTER:
@@ -184,12 +186,16 @@ def print_table(found: list[dict]) -> None:
                 for row in found
                 if (row["mode"], row["arm"]) == (mode, arm)
             ]
-            cells.append(
-                f"{np.mean(values):.2f} ± {np.std(values):.2f} ({len(values)})"
-                if values
-                else ""
-            )
+            cells.append(_cell(values))
         print(f"| {mode} | {' | '.join(cells)} |")
+
+
+def _cell(values: list[float]) -> str:
+    """Return mean, spread and number of what is there."""
+    if not values:
+        return ""
+    spread = f" ± {np.std(values):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{spread} ({len(values)})"
 
 
 def main() -> None:

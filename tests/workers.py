@@ -7,6 +7,7 @@ of its own that can be killed, with a runtime of its own.
 import contextlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ from tests.commands import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["cb.training", "flags.command"])
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 class Worker:
@@ -138,6 +139,8 @@ def launch(number, flags, folder):
 
 def redirect(folder, writer):
     """Let this process work in a folder and print into a pipe."""
+    # A worker that hangs ends by itself, whatever becomes of the test.
+    signal.alarm(PATIENCE_SECONDS)
     os.chdir(folder)
     os.dup2(writer.fileno(), 1)
     os.dup2(writer.fileno(), 2)

@@ -1,12 +1,10 @@
 """Joins this process to the other workers of a training."""
 
-import contextlib
 import dataclasses
+import faulthandler
 import os
 import socket
-import sys
-import threading
-from collections.abc import Iterator
+import time
 
 import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
@@ -15,7 +13,6 @@ from tensorflow.python.eager import context
 from cb.distribute import keras_issue_20585
 from cb.distribute.cluster import Cluster
 from cb.distribute.cluster import resolve
-from cb.errors import WORKER_LOST
 from cb.errors import InputError
 from cb.errors import WorkerLost
 
@@ -23,6 +20,7 @@ from cb.errors import WorkerLost
 # ends is noticed at once.
 HEARTBEAT_SECONDS = 10
 PROBE_SECONDS = 2.0
+SECONDS_BETWEEN_PROBES = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +52,10 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
     Raises:
         InputError: If there is no cluster, it makes no sense, or the address
             of this worker is taken.
-        WorkerLost: If a worker left while all were joining.
+        WorkerLost: If a worker does not come, or leaves meanwhile.
     """
     cluster = resolve(workers.hosts, workers.index)
-    _check_port(cluster)
+    _meet(cluster, workers.timeout)
     keras_issue_20585.install()
     context.context().configure_coordination_service(
         service_type="standalone",
@@ -77,21 +75,44 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    with _deadline(cluster, workers.timeout):
-        try:
-            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-        except tf.errors.OpError as error:
-            raise WorkerLost(_absent(cluster, workers.timeout)) from error
+    # The call that waits for the others holds Python's lock, so that only a
+    # clock outside of Python can end it.
+    faulthandler.dump_traceback_later(workers.timeout, exit=True)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except tf.errors.OpError as error:
+        raise WorkerLost(
+            f"Worker {cluster.index} could not join the others: one left "
+            "meanwhile. Start the same command on all workers again."
+        ) from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
-def _check_port(cluster: Cluster) -> None:
-    """Raise `InputError` if the port is taken, of which gRPC says little."""
+def _meet(cluster: Cluster, seconds: float) -> None:
+    """Wait until all workers listen, this one too."""
+    absent = [n for n in range(len(cluster.hosts)) if n != cluster.index]
+    deadline = time.monotonic() + seconds
+    with _listening(cluster):
+        while absent := [n for n in absent if not _listens(cluster.hosts[n])]:
+            if time.monotonic() > deadline:
+                names = [f"{n} ({cluster.hosts[n]})" for n in absent]
+                raise WorkerLost(
+                    f"Worker {cluster.index} has waited {seconds:.0f} s, but "
+                    f"worker {', '.join(names)} did not come. Start the same "
+                    "command on all workers again."
+                )
+            time.sleep(SECONDS_BETWEEN_PROBES)
+
+
+def _listening(cluster: Cluster) -> socket.socket:
+    """Listen where TensorFlow will, which says little of a taken port."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        socket.create_server(
+        return socket.create_server(
             ("", cluster.port), family=family, dualstack_ipv6=both
-        ).close()
+        )
     except OSError as error:
         raise InputError(
             f"Worker {cluster.index} cannot listen on "
@@ -99,41 +120,6 @@ def _check_port(cluster: Cluster) -> None:
             "Another process may have the port, such as a worker with the "
             "same index or a run that is still ending."
         ) from error
-
-
-@contextlib.contextmanager
-def _deadline(cluster: Cluster, seconds: float) -> Iterator[None]:
-    """End the process if what is inside takes longer.
-
-    The call that waits for the workers neither returns nor can be
-    interrupted.
-    """
-
-    def end():
-        print(_absent(cluster, seconds), file=sys.stderr, flush=True)
-        os._exit(WORKER_LOST)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _absent(cluster: Cluster, seconds: float) -> str:
-    absent = [
-        f"{number} ({host})"
-        for number, host in enumerate(cluster.hosts)
-        if number != cluster.index and not _listens(host)
-    ]
-    which = f"worker {', '.join(absent)}" if absent else "some worker"
-    return (
-        f"Worker {cluster.index} has waited {seconds:.0f} s for all "
-        f"{len(cluster.hosts)} workers, but {which} did not come. Start the "
-        "same command on all workers again."
-    )
 
 
 def _listens(address: str) -> bool:

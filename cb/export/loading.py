@@ -17,11 +17,12 @@ from cb.export.chains import CompiledChain
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
+from cb.export.checking import SIGNATURE
+from cb.export.choice import ROWS
 from cb.export.program import FILE
 from cb.export.sparse_module import parted
 from cb.export.stored_matrix import read_matrix
 
-SIGNATURE = "serving_default"
 GRAPH = "graph"
 # Seconds to time one way of running one chain for.
 _TRIAL = 0.1
@@ -134,7 +135,7 @@ class LoadedModel:
 
         def trial(index, inputs):
             times = {
-                name: latency(functools.partial(run, inputs), _TRIAL).low
+                name: latency(functools.partial(run, inputs[:ROWS]), _TRIAL).low
                 for name, run in self._chains[index].items()
             }
             chosen[index] = min(times, key=times.__getitem__)

@@ -81,8 +81,17 @@ def _write(model, path, form, batch_sizes) -> None:
         _write_sparse(compact(model), path, batch_sizes)
     else:
         plain = strip(model) if form == "dense" else compact(model)
-        plain.export(path, verbose=False)
+        _write_plain(plain, path)
     checking.check(model, path)
+
+
+def _write_plain(model, path) -> None:
+    """Do as `model.export`, which stores every variable twice."""
+    sequential = isinstance(model, keras.Sequential)
+    inputs = model.inputs[0] if sequential else model.input
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint("serve", model.__call__, [inputs])
+    archive.write_out(path, verbose=False)
 
 
 def _write_fastest(model, path, batch_sizes) -> str:

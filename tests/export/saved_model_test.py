@@ -92,6 +92,14 @@ def test_variables_hold_little_more_than_the_nonzeros(exported):
     assert size_of(f"{path}/variables") <= 1.3 * 6 * nonzeros
 
 
+def test_the_dense_form_holds_every_weight_once(exported, tmp_path):
+    model, _ = exported
+    path = str(tmp_path / "dense")
+    cb.export.save(model, path)
+    weights = sum(w.numpy().nbytes for w in cb.strip(model).weights)
+    assert weights < size_of(f"{path}/variables") < 1.02 * weights + 4096
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 16, 40, 200])
 def test_loaded_models_take_any_batch(exported, number):
     model, path = exported

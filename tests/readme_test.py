@@ -12,8 +12,8 @@ from tests.commands import ROOT
 
 # Keras says so of every data set that is given to `fit`.
 @pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
-def test_the_example_in_python_runs(tmp_path, monkeypatch):
-    (example,) = re.findall(
+def test_the_examples_in_python_run(tmp_path, monkeypatch):
+    training, exporting = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
     monkeypatch.chdir(tmp_path)
@@ -22,7 +22,7 @@ def test_the_example_in_python_runs(tmp_path, monkeypatch):
     labels = np.arange(8) % 10
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
     names = {"data": data}
-    exec(example, names)
+    exec(training, names)
     model = names["model"]
     kernels = masked_kernels(model)
     total = sum(int(np.prod(kernel.mask.shape)) for kernel in kernels)
@@ -31,4 +31,8 @@ def test_the_example_in_python_runs(tmp_path, monkeypatch):
     exported = tf.saved_model.load(tmp_path / "exported")
     np.testing.assert_allclose(
         exported.serve(images), model.predict(images, verbose=0), atol=1e-6
+    )
+    exec(exporting, names)
+    np.testing.assert_allclose(
+        names["predict"](images), model.predict(images, verbose=0), atol=1e-5
     )

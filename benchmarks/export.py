@@ -23,9 +23,9 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
+from cb.costs.files import file_bytes  # noqa: E402
 from cb.export.checking import SIGNATURE  # noqa: E402
 from cb.export.checking import inputs_for  # noqa: E402
-from cb.export.measurement import size_of  # noqa: E402
 
 NETWORK = flags.DEFINE_string(
     "network",
@@ -87,7 +87,7 @@ def exports(model, folder, batch_sizes):
             return y.numpy()
 
         label = "graph" if form == "sparse" else form
-        functions[label], sizes[label] = function, size_of(path)
+        functions[label], sizes[label] = function, file_bytes(path)
     functions["load"] = cb.export.load(path, batch_sizes)
     sizes["load"] = sizes["graph"]
     return functions, sizes, signature

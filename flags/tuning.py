@@ -38,7 +38,10 @@ flags.DEFINE_list(
     "before a training, which is then left out.",
 )
 flags.DEFINE_integer(
-    "max_trials", None, "Trials at most; default: the budget of the space."
+    "max_trials",
+    None,
+    "Trials at most; default: the budget of the space.",
+    lower_bound=1,
 )
 flags.DEFINE_list(
     "folds",
@@ -56,9 +59,14 @@ flags.DEFINE_list(
     "Run nothing; draw the sweeps in these folders side by side in "
     "--directory.",
 )
-flags.DEFINE_float("trial_seconds", None, "The longest that a run may take.")
 flags.DEFINE_float(
-    "trial_gigabytes", None, "The most memory that a run's process may use."
+    "trial_seconds", None, "The longest that a run may take.", lower_bound=0.0
+)
+flags.DEFINE_float(
+    "trial_gigabytes",
+    None,
+    "The most memory that a run's process may use.",
+    lower_bound=0.0,
 )
 
 

@@ -30,11 +30,11 @@ class Linear(Rule):
         self.sums = taps.sum(axis=0)
 
     def constants(self, inputs):
+        if not elementwise(self.layer.activation):
+            return super().constants(inputs)
         fold = self._foldable(inputs[0])
         values = self._bias(inputs[0], fold)
         constant = ~self.joined[~fold].any(axis=0)
-        if not elementwise(self.layer.activation):
-            constant[:] = False
         values = np.array(self.layer.activation(values.astype("float32")))
         return [np.where(constant & np.isfinite(values), values, np.nan)]
 

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from cb.costs.files import file_bytes
 from cb.costs.latency import Latency
 from cb.costs.latency import latency
 from cb.export.checking import SIGNATURE
@@ -88,16 +88,7 @@ def _measured(
     for size in batch_sizes:
         inputs = inputs_for(signature, size)
         latencies[size] = latency(functools.partial(call, inputs), seconds)
-    return Measured(form, size_of(path), latencies)
-
-
-def size_of(path: str) -> int:
-    """Return how many bytes the files in a folder have."""
-    return sum(
-        os.path.getsize(os.path.join(folder, file))
-        for folder, _, files in os.walk(path)
-        for file in files
-    )
+    return Measured(form, file_bytes(path), latencies)
 
 
 def fastest(found: Sequence[Measured]) -> Measured:

@@ -10,6 +10,7 @@ from cb.export.graph import Call
 from cb.export.graph import Graph
 from cb.export.graph import Value
 from cb.export.products import Product
+from cb.export.rules import elementwise
 from cb.export.sparse_module import changes_nothing
 
 # Where the description of the steps is, in the folder of a SavedModel.
@@ -142,7 +143,7 @@ def _absorb(chain, call) -> bool:
     ):
         return False
     name = getattr(call.operation.activation, "__name__", "")
-    if name in ACTIVATIONS:
+    if name in ACTIVATIONS and elementwise(call.operation.activation):
         chain.layers[-1] = (last, name)
     else:
         chain.ending = call.operation.activation

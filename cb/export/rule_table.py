@@ -75,7 +75,8 @@ def _obstacle(call: Call, found: type[Rule]) -> str:
     layer = call.operation
     if found is Rule:
         return f"{call.kind} is not known"
-    if call.shared and call.operation.variables:
+    # A reshape is told how many channels it leaves; its calls may differ.
+    if call.shared and (call.operation.variables or found is Reshaping):
         return "called more than once"
     if call.kwargs.get("training"):
         return "called with `training=True`"

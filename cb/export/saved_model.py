@@ -15,6 +15,7 @@ from cb.export import graph as graphs
 from cb.export import program
 from cb.export.choice import dense_calls
 from cb.export.compaction import compact
+from cb.export.loading import check_batch_sizes
 from cb.export.measurement import fastest
 from cb.export.measurement import measure
 from cb.export.products import product
@@ -49,8 +50,9 @@ def save(
         String, the form that was written.
 
     Raises:
-        InputError: If the form is unknown, or the model has no weights yet
-            or is no graph of layers.
+        InputError: If an argument is wrong, the folder holds anything but
+            an earlier SavedModel, or the model has no weights yet or is no
+            graph of layers.
         RunError: If the outputs differ.
     """
     if form not in FORMS:
@@ -60,7 +62,9 @@ def save(
             f"Model {model.name!r} has no weights yet. Expected a model that "
             "is built, and trained."
         )
+    check_batch_sizes(batch_sizes)
     path = os.fspath(path)
+    _check_replaceable(path)
     folder, name = os.path.split(os.path.abspath(path))
     part = os.path.join(folder, f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -74,6 +78,17 @@ def save(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return form
+
+
+def _check_replaceable(path: str) -> None:
+    """Refuse to delete what is no export."""
+    file = os.path.join(path, "saved_model.pb")
+    empty = os.path.isdir(path) and not os.listdir(path)
+    if os.path.lexists(path) and not (empty or os.path.isfile(file)):
+        raise InputError(
+            "Argument `path` must be new, an empty folder or that of an "
+            f"earlier SavedModel. Received: path={path!r}"
+        )
 
 
 def _write(model, path, form, batch_sizes) -> None:
@@ -100,6 +115,8 @@ def _write_fastest(model, path, batch_sizes) -> str:
     folders = {form: f"{path}.{form}" for form in forms}
     try:
         for form, folder in folders.items():
+            # What a killed process left would be mixed with the new files.
+            shutil.rmtree(folder, ignore_errors=True)
             _write(model, folder, form, batch_sizes)
         found = [
             measure(form, folder, batch_sizes)

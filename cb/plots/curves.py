@@ -163,11 +163,15 @@ def fit_distance(run: Run) -> tuple[LogFit, slice]:
         run: `Run` with weight distances.
 
     Returns:
-        Tuple of the `LogFit` and the slice of the points it was fitted to.
+        Tuple of the `LogFit` and the slice of the points it was fitted to,
+        which is empty as long as no epoch was finished.
     """
     steps, _, distances = run.series[DISTANCE]
-    rates = run.series["learning_rate"]
-    plateau = first_plateau(np.interp(steps, rates.steps, rates.values))
+    plateau = slice(0, 0)
+    # It is known from the end of the first epoch on.
+    if "learning_rate" in run.series:
+        rates = run.series["learning_rate"]
+        plateau = first_plateau(np.interp(steps, rates.steps, rates.values))
     return log_fit(steps[plateau], distances[plateau]), plateau
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from cb import experiment
 from cb.config import Config
+from cb.datasets.splits import parse_fold
 from cb.errors import InputError
 from cb.tuning.experiments import EXPERIMENTS
 from cb.tuning.objectives import TEST
@@ -23,6 +24,7 @@ def check(plan: Plan) -> None:
         InputError: If an objective cannot be had, or a limit of a parameter
             is refused by the part that it belongs to.
     """
+    _check_instances(plan)
     config = configured(plan, plan.space.defaults())
     _check_objectives(plan, config)
     completed = experiment.completed(config)
@@ -52,19 +54,31 @@ def configured(plan: Plan, values: dict[str, Any]) -> Config:
     return config
 
 
+def _check_instances(plan: Plan) -> None:
+    for name, values in (("folds", plan.folds), ("seeds", plan.seeds)):
+        if len({*values}) < len(values):
+            raise InputError(
+                f"Argument `{name}` must not repeat itself. "
+                f"Received: {name}={[*values]}"
+            )
+    for fold in plan.folds:
+        parse_fold(fold)
+
+
 def _check_objectives(plan: Plan, config: Config) -> None:
     names = [objective.name for objective in plan.objectives]
+    names += plan.bounds
     held_out = plan.folds or config.validation_fraction > 0.0
     if not held_out and any(name.startswith(VALIDATION) for name in names):
         raise InputError(
-            "Objectives on validation examples need `--folds` or a "
-            f"`--validation_fraction`. Received: objectives={names}"
+            "Objectives and constraints on validation examples need "
+            f"`--folds` or a `--validation_fraction`. Received: {names}"
         )
     chooses = EXPERIMENTS[plan.experiment].oracle is not None
     if chooses and any(name.startswith(TEST) for name in names):
         raise InputError(
             "A search must not choose by test examples. "
-            f"Received: objectives={names}"
+            f"Received: objectives and constraints {names}"
         )
 
 

@@ -198,7 +198,7 @@ def draw_sparsity(sweep: Sweep, file: pathlib.Path) -> Drawn:
         Tuple of a caption and the path.
     """
     with style.drawing(file) as axes:
-        methods = sorted({row[method_of(sweep)] for row in _scored(sweep)})
+        methods = sorted({str(row[method_of(sweep)]) for row in _scored(sweep)})
         for method, look in zip(methods, style.lines(), strict=False):
             x, mean, spread = _by_sparsity(sweep, method)
             axes.errorbar(
@@ -211,7 +211,9 @@ def draw_sparsity(sweep: Sweep, file: pathlib.Path) -> Drawn:
 
 
 def _scored(sweep: Sweep) -> list[dict]:
-    return [row for row in sweep.rows if "Error" in row]
+    """Return the rows with an error and a method, which may be inactive."""
+    method = method_of(sweep)
+    return [row for row in sweep.rows if "Error" in row and method in row]
 
 
 def _by_sparsity(sweep: Sweep, method: str):
@@ -222,7 +224,7 @@ def _by_sparsity(sweep: Sweep, method: str):
     """
     scored = _scored(sweep)
     everywhere = {row.get(SPARSITY, 0.0) for row in scored}
-    rows = [row for row in scored if row[method_of(sweep)] == method]
+    rows = [row for row in scored if str(row[method_of(sweep)]) == method]
     places = np.array([row.get(SPARSITY, 0.0) for row in rows])
     accuracies = 100 * (1 - np.array([row["Error"] for row in rows]))
     if len(everywhere) > MOST_EXACT:

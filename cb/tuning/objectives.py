@@ -20,7 +20,6 @@ METRICS = (
     *[prefix + name for prefix in ("", VALIDATION, TEST) for name in _SCORES],
     "seconds",
 )
-PUBLISHED = (ERROR, INFERENCE, TRAINING)
 
 
 @dataclasses.dataclass(frozen=True)

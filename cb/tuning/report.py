@@ -74,6 +74,7 @@ def _add_table(page: Page, sweep: Sweep) -> None:
     measured = [*dict.fromkeys(sweep.about["columns"].values())]
     about = [name for name in ABOUT if name != "trial"]
     header = ["trial", "layer", *measured, *sweep.parameters, *IDENTITY, *about]
+    header = [*dict.fromkeys(header)]
     page.table(
         header,
         [

@@ -38,6 +38,13 @@ class Parameter:
     default: Any = None
     when: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
+    @property
+    def written(self) -> set[str]:
+        """The names that its values set."""
+        if self.effects is None:
+            return {self.name}
+        return {name for effect in self.effects.values() for name in effect}
+
     def settings(self, value: Any) -> dict[str, Any]:
         """Return what a value sets, by the name of a flag or in a spec."""
         if self.effects is not None:
@@ -92,6 +99,11 @@ class Space:
         """The names of all parameters, in order."""
         return [parameter.name for parameter in self.parameters]
 
+    @property
+    def written(self) -> set[str]:
+        """The names that any of its parameters sets."""
+        return {name for one in self.parameters for name in one.written}
+
     def hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the space as keras-tuner has it."""
         declared = keras_tuner.HyperParameters()
@@ -144,25 +156,21 @@ class Space:
             InputError: If nothing is left, or a flag would be overwritten
                 by a choice that stands for it.
         """
-        left = []
+        left: list[Parameter] = []
         for parameter in self.parameters:
             if parameter.name in given:
                 continue
-            written = {
-                name
-                for effect in (parameter.effects or {}).values()
-                for name in effect
-            }
-            if written & set(given):
+            written = parameter.written & set(given)
+            if written:
                 raise InputError(
-                    f"Flag `{min(written & set(given))}` cannot be given, for "
+                    f"Flag `{min(written)}` cannot be given, for "
                     f"parameter `{parameter.name}` of space {self.name!r} "
-                    "sets it. "
+                    "sets it."
                 )
+            reachable = {one.name for one in left}
             if all(
-                given[name] in allowed
+                given[name] in allowed if name in given else name in reachable
                 for name, allowed in parameter.when.items()
-                if name in given
             ):
                 when = {
                     name: allowed

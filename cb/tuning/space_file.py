@@ -39,7 +39,7 @@ def read_space(name: str) -> Space:
         InputError: If there is none, or it is malformed.
     """
     content = _read(name)
-    search = content.get("search") or {}
+    search = content["search"]
     parameters = {
         path: _parameter(path, entry, name)
         for path, entry in search.items()
@@ -50,21 +50,32 @@ def read_space(name: str) -> Space:
             f"Space {name!r} must have parameters under `search`. "
             "Received: none"
         )
-    fixed = content.get("fixed") or {}
+    fixed = content["fixed"]
     known = [field.name for field in dataclasses.fields(Config)]
     for key in fixed:
         if key not in known:
             raise unknown(f"flag under `fixed` in {name!r}", key, known)
+    budget = content.get("budget")
+    if budget is not None and (type(budget) is not int or budget < 1):
+        raise InputError(
+            f"Space {name!r} must have a positive integer as `budget`. "
+            f"Received: budget={budget!r}"
+        )
     return Space(
         pathlib.Path(name).stem,
         fixed,
         _ordered(_with_conditions(parameters, search, name), name),
-        content.get("budget"),
+        budget,
     )
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read(name: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read a file on top of those that it extends."""
+    if not isinstance(name, str) or name in extended_by:
+        raise InputError(
+            f"Space {extended_by[0]!r} must extend the name or the file of "
+            f"another space. Received: extends={name!r}"
+        )
     path = pathlib.Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if name not in published():
@@ -83,13 +94,28 @@ def _read(name: str) -> dict[str, Any]:
     for key in content:
         if key not in KEYS:
             raise unknown(f"key in space {name!r}", key, KEYS)
+    for key in ("fixed", "search"):
+        what = f"Entry `{key}` of space {name!r}"
+        content[key] = _mapping(content.get(key), what)
     if "extends" not in content:
         return content
-    base = _read(content["extends"])
+    base = _read(content["extends"], (*extended_by, name))
     merged = {**base, **content}
     for key in ("fixed", "search"):
-        merged[key] = {**(base.get(key) or {}), **(content.get(key) or {})}
+        merged[key] = {**base[key], **content[key]}
     return merged
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    """Return a mapping with names as keys; `None` is an empty one."""
+    found = {} if value is None else value
+    if not isinstance(found, dict) or not all(
+        isinstance(key, str) for key in found
+    ):
+        raise InputError(
+            f"{what} must be a mapping with names as keys. Received: {value!r}"
+        )
+    return found
 
 
 def _parameter(path: str, entry: Any, space: str) -> Parameter:
@@ -106,14 +132,9 @@ def _parameter(path: str, entry: Any, space: str) -> Parameter:
         parameter = _choice(path, entry, where)
     else:
         parameter = _range(path, entry, where)
-    for name in parameter.effects and _written(parameter) or [path]:
+    for name in sorted(parameter.written):
         _check_name(name, where)
     return parameter
-
-
-def _written(parameter: Parameter) -> list[str]:
-    effects = parameter.effects or {}
-    return sorted({name for effect in effects.values() for name in effect})
 
 
 def _check_name(name: str, where: str) -> None:
@@ -210,7 +231,9 @@ def _with_conditions(
             parameter,
             when={
                 other: _allowed(parameters, path, other, values, space)
-                for other, values in (search[path].get("when") or {}).items()
+                for other, values in _mapping(
+                    search[path].get("when"), f"Condition of `{path}`"
+                ).items()
             },
         )
         for path, parameter in parameters.items()
@@ -226,22 +249,49 @@ def _allowed(parameters, path: str, other: str, values: Any, space: str):
             parameters,
         )
     parent = parameters[other]
-    if isinstance(values, Mapping) and parent.kind == "int":
-        low = values.get("min", parent.low)
-        high = values.get("max", parent.high)
-        return tuple(range(int(low), int(high) + 1))
+    if parent.kind != "choice":
+        return _allowed_integers(parent, path, values)
     values = tuple(values) if isinstance(values, list) else (values,)
     if parent.effects is not None:
         values = tuple(str(value) for value in values)
-    if parent.kind == "choice":
-        for value in values:
-            if value not in parent.values:
-                raise unknown(
-                    f"value of `{other}` in the condition of `{path}`",
-                    value,
-                    map(str, parent.values),
-                )
+    if not values:
+        raise InputError(
+            f"Condition of `{path}` must have values of `{other}`. "
+            "Received: none"
+        )
+    for value in values:
+        if value not in parent.values:
+            raise unknown(
+                f"value of `{other}` in the condition of `{path}`",
+                value,
+                map(str, parent.values),
+            )
     return values
+
+
+def _allowed_integers(parent: Parameter, path: str, values: Any) -> tuple:
+    """Return the integers that a condition allows, in a range or a list."""
+    everything = range(int(parent.low or 0), int(parent.high or 0) + 1)
+    if isinstance(values, Mapping):
+        low = values.get("min", everything[0])
+        high = values.get("max", everything[-1])
+        limits = (low, high)
+        if {*values} <= {"min", "max"} and all(map(_is_integer, limits)):
+            values = [value for value in everything if low <= value <= high]
+    found = tuple(values) if isinstance(values, list) else (values,)
+    if parent.kind != "int" or not (
+        found and all(_is_integer(v) and v in everything for v in found)
+    ):
+        raise InputError(
+            f"Condition of `{path}` on `{parent.name}` must hold for integers "
+            f"from {parent.low} to {parent.high}, or values of a choice. "
+            f"Received: {values!r}"
+        )
+    return found
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int
 
 
 def _ordered(parameters: list[Parameter], space: str) -> tuple[Parameter, ...]:

@@ -27,6 +27,7 @@ from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import Results
 from cb.tuning.runner import Runner
+from cb.tuning.space import Space
 from cb.tuning.space_file import read_space
 from cb.tuning.tuner import SweepTuner
 from cb.tuning.tuner import build_oracle
@@ -98,10 +99,9 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
     oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
     checks.check(plan)
     _claim(folder, _identity(settings, plan, spec, trials))
-    results = Results(
-        folder / "results.csv",
-        [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT],
-    )
+    # `seconds` can be an objective too.
+    columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
+    results = Results(folder / "results.csv", [*dict.fromkeys(columns)])
     progress = Progress(plan, results, trials, folder)
     worker = Worker(settings.limits)
     runner = Runner(plan, worker, results, folder / "runs")
@@ -168,10 +168,11 @@ def build_plan(settings: Settings, base: Base) -> Plan:
         points = experiments.points(
             settings.experiment, space, settings.earlier
         )
+        _check_free(settings.experiment, space, searched)
         space = dataclasses.replace(
             space, fixed={**space.fixed, "validation_fraction": 0.0}
         )
-    elif searched & set(space.names):
+    else:
         config, _ = base.config(space.fixed, {})
         values = {**config.as_dict(), **_literals(base.settings)}
         space = space.fixing({name: values[name] for name in searched})
@@ -189,6 +190,16 @@ def build_plan(settings: Settings, base: Base) -> Plan:
         seeds=tuple(settings.seeds) or (config.seed,),
         points=tuple(points),
     )
+
+
+def _check_free(experiment: str, space: Space, given: set[str]) -> None:
+    """Refuse flags that the points of an experiment would overwrite."""
+    written = given & space.written
+    if written:
+        raise InputError(
+            f"Flag `{min(written)}` cannot be given, for the points of "
+            f"experiment `{experiment}` set it. Received: space={space.name!r}"
+        )
 
 
 def _literals(settings: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import scipy.sparse
 import tensorflow as tf
 
 import cb
+from cb.costs.files import file_bytes
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.export import checking
@@ -18,7 +19,6 @@ from cb.export.chains import CompiledChain
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
-from cb.export.measurement import size_of
 from tests.export import random_networks
 
 layers = keras.layers
@@ -89,7 +89,7 @@ def test_variables_hold_little_more_than_the_nonzeros(exported):
     biases = sum(kernel.shape[1] for kernel in kernels)
     nonzeros = sum(np.count_nonzero(kernel) for kernel in kernels) + biases
     # A value of four bytes and an index of two.
-    assert size_of(f"{path}/variables") <= 1.3 * 6 * nonzeros
+    assert file_bytes(f"{path}/variables") <= 1.3 * 6 * nonzeros
 
 
 def test_the_dense_form_holds_every_weight_once(exported, tmp_path):
@@ -97,7 +97,7 @@ def test_the_dense_form_holds_every_weight_once(exported, tmp_path):
     path = str(tmp_path / "dense")
     cb.export.save(model, path)
     weights = sum(w.numpy().nbytes for w in cb.strip(model).weights)
-    assert weights < size_of(f"{path}/variables") < 1.02 * weights + 4096
+    assert weights < file_bytes(f"{path}/variables") < 1.02 * weights + 4096
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 16, 40, 200])
@@ -228,8 +228,14 @@ def test_what_cannot_be_exported_says_so(tmp_path):
         cb.export.save(keras.Sequential([layers.Dense(2)]), str(tmp_path))
     with pytest.raises(InputError, match="compact"):
         cb.export.save(wide(), str(tmp_path), form="zipped")
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(InputError, match="an earlier SavedModel"):
+        cb.export.save(wide(), str(tmp_path))
+    assert (tmp_path / "thesis.txt").is_file()
     with pytest.raises(InputError, match="folder of a SavedModel"):
         cb.export.load(str(tmp_path))
+    with pytest.raises(InputError, match="positive integers"):
+        cb.export.save(wide(), str(tmp_path / "a"), "sparse", batch_sizes=[])
     with pytest.raises(InputError, match="positive integers"):
         cb.export.save(wide(), str(tmp_path / "a"), "sparse", batch_sizes=[2])
         cb.export.load(str(tmp_path / "a"), batch_sizes=[0])

@@ -81,6 +81,12 @@ def test_runs_without_validation_or_distance_are_drawn(make_run, tmp_path):
     assert names == {"loss.png", "index.html"}
 
 
+def test_a_run_in_its_first_epoch_is_drawn(make_run, tmp_path):
+    rows = [(step, 1, "weight_distance", float(step)) for step in (1, 2, 4)]
+    main([make_run("a", rows=rows), f"--output={tmp_path / 'page'}"])
+    assert (tmp_path / "page/distance.png").is_file()
+
+
 def test_what_a_page_shows_is_text_not_markup(tmp_path):
     page = Page("<b>")
     page.table(["a&b"], [["<script>"], [0.123456], [None]])

@@ -79,6 +79,19 @@ def test_given_flags_win_over_a_space_and_leave_the_search(tmp_path):
     assert "model.last" not in space.fixing({"model.layers": 1}).names
 
 
+def test_what_depends_on_a_parameter_that_is_gone_goes_too(tmp_path):
+    whole = {"type": "int", "min": 1, "max": 3}
+    search = {
+        "epochs": whole,
+        "batch_size": {**whole, "when": {"epochs": [2, 3]}},
+        "model.layers": {**whole, "when": {"batch_size": {"min": 2}}},
+        "learning_rate": {"type": "float", "min": 0.1, "max": 1},
+    }
+    space = space_file.read_space(write(tmp_path, search))
+    assert space.fixing({"epochs": 1}).names == ["learning_rate"]
+    assert len(space.fixing({"epochs": 2}).names) == 3
+
+
 @pytest.mark.parametrize("name", space_file.published())
 def test_published_spaces_are_whole(name):
     space = space_file.read_space(name)
@@ -194,6 +207,35 @@ def test_the_published_reproductions(
             },
             "conditions in a circle",
         ),
+        (["epochs"], "`search` .* must be a mapping"),
+        (
+            {"epochs": {"type": "int", "min": 1, "max": 2, "when": "model"}},
+            "Condition of `epochs` must be a mapping",
+        ),
+        (
+            {
+                "epochs": {"type": "int", "min": 1, "max": 2},
+                "batch_size": {
+                    "type": "int",
+                    "min": 1,
+                    "max": 2,
+                    "when": {"epochs": {"min": 3}},
+                },
+            },
+            "must hold for integers from 1 to 2",
+        ),
+        (
+            {
+                "sparsity": {"type": "float", "min": 0, "max": 0.5},
+                "epochs": {
+                    "type": "int",
+                    "min": 1,
+                    "max": 2,
+                    "when": {"sparsity": 0.5},
+                },
+            },
+            "or values of a choice",
+        ),
     ],
 )
 def test_bad_spaces_are_refused(tmp_path, search, message):
@@ -211,6 +253,26 @@ def test_bad_spaces_are_refused(tmp_path, search, message):
 def test_missing_spaces_are_refused(name, message):
     with pytest.raises(InputError, match=message):
         space_file.read_space(name)
+
+
+@pytest.mark.parametrize(
+    "others, message",
+    [
+        ({"budget": "many"}, "a positive integer as `budget`"),
+        ({"fixed": ["epochs"]}, "`fixed` .* must be a mapping"),
+        ({"extends": ["mnist"]}, "must extend the name or the file"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path, others, message):
+    search = {"epochs": {"type": "int", "min": 1, "max": 2}}
+    with pytest.raises(InputError, match=message):
+        space_file.read_space(write(tmp_path, search, **others))
+
+
+def test_a_space_that_extends_itself_is_refused(tmp_path):
+    file = str(tmp_path / "space.yaml")
+    with pytest.raises(InputError, match="of another space"):
+        space_file.read_space(write(tmp_path, {}, extends=file))
 
 
 def test_nothing_left_to_search_is_refused(tmp_path):

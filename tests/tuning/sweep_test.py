@@ -240,6 +240,17 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
         ({"experiment": "optimisation"}, "mean 'optimization'"),
         ({"oracle": "bayesian"}, "has one objective"),
         ({"objectives": ["test_error"]}, "must not choose by test examples"),
+        (
+            {"constraints": ["test_error<=0.1"]},
+            "must not choose by test examples",
+        ),
+        ({"folds": ["1/3", "1/3"]}, "`folds` must not repeat itself"),
+        ({"folds": ["1/3", "4/3"]}, "`fold` must be a fold from 1 on"),
+        ({"given": {"reallocation": "set"}}, "`reallocation` cannot be given"),
+        (
+            {"experiment": "reproduction", "given": {"sparsity": 0.5}},
+            "`sparsity` cannot be given",
+        ),
         ({"experiment": "evaluation"}, "needs earlier sweeps"),
         ({"earlier": ["a"]}, "cannot use earlier sweeps"),
         (

@@ -4,7 +4,7 @@ Sparse and dense `fit` take turns in one process; the time of a step is that
 of a whole epoch of steps, callback and reallocation events included. The
 same is done for the TensorFlow Model Optimization toolkit on the old Keras.
 
-    python benchmarks/masked_step.py --network=mlp_784_300_100
+    python -m benchmarks.masked_step --network=mlp_784_300_100
 """
 
 import os

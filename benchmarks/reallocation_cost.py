@@ -1,7 +1,7 @@
 """What every algorithm costs: per step, per event, and as models grow.
 
-python benchmarks/reallocation_cost.py
-python benchmarks/reallocation_cost.py --networks=mlp_784_300_100 \
+python -m benchmarks.reallocation_cost
+python -m benchmarks.reallocation_cost --networks=mlp_784_300_100 \
     --algorithms=set,rigl
 """
 

@@ -21,9 +21,9 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
-from networks import NETWORKS  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks.networks import NETWORKS  # noqa: E402
 
 NETWORK = flags.DEFINE_enum(
     "network", "mlp_784_300_100", sorted(NETWORKS), "Network."

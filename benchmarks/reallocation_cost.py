@@ -18,10 +18,10 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
-from masked_step import batches  # noqa: E402
-from networks import NETWORKS  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks.masked_step import batches  # noqa: E402
+from benchmarks.networks import NETWORKS  # noqa: E402
 from cb.sparsity import reallocation  # noqa: E402
 from cb.sparsity.reallocation.base import Connections  # noqa: E402
 from cb.sparsity.reallocation.base import Event  # noqa: E402

@@ -1,6 +1,6 @@
 """Sparse forms of `keras.applications` at native size: equality and time.
 
-python benchmarks/applications.py [name ...]
+python -m benchmarks.applications [name ...]
 """
 
 import sys

@@ -3,7 +3,7 @@
 Everything that is compared takes turns in one process. `graph` is the sparse
 SavedModel in plain TensorFlow, `load` what `cb.export.load` makes of it.
 
-    python benchmarks/export.py --network=mlp_1024 --sparsities=0.9,0.95,0.98
+    python -m benchmarks.export --network=mlp_1024 --sparsities=0.9,0.95,0.98
 """
 
 import os

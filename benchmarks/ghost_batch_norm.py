@@ -1,6 +1,6 @@
 """Times a training step with ghosts against its two alternatives.
 
-Run `python benchmarks/ghost_batch_norm.py`. Rows are a model, columns the
+Run `python -m benchmarks.ghost_batch_norm`. Rows are a model, columns the
 median time of a step with `BatchNormalization`, and ratios to it of a step
 with `GhostBatchNormalization` and of a loop over chunks that accumulates
 gradients: by the clock, and by processor time, which other work on the

@@ -4,7 +4,7 @@ Sparse and dense `fit` take turns in one process; the time of a step is that
 of a whole epoch of steps, callback and reallocation events included. The
 same is done for the TensorFlow Model Optimization toolkit on the old Keras.
 
-    python benchmarks/masked_step.py --network=mlp_784_300_100
+    python -m benchmarks.masked_step --network=mlp_784_300_100
 """
 
 import os
@@ -21,9 +21,9 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
-from networks import NETWORKS  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks.networks import NETWORKS  # noqa: E402
 
 NETWORK = flags.DEFINE_enum(
     "network", "mlp_784_300_100", sorted(NETWORKS), "Network."

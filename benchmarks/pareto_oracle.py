@@ -1,6 +1,6 @@
 """How much of ZDT1 and DTLZ2 the oracles cover in 200 trials, ten seeds.
 
-python benchmarks/pareto_oracle.py > benchmarks/pareto_oracle.md
+python -m benchmarks.pareto_oracle > benchmarks/pareto_oracle.md
 """
 
 import argparse
@@ -109,7 +109,7 @@ def main():
     print(f"# Hypervolume after {given.trials} trials, {given.seeds} seeds\n")
     print(
         f"{datetime.date.today()}, {platform.machine()}, "
-        f"{os.cpu_count()} cores: `python benchmarks/pareto_oracle.py`\n"
+        f"{os.cpu_count()} cores: `python -m benchmarks.pareto_oracle`\n"
     )
     print(
         "| problem | reference point | oracle | mean | deviation | least "

@@ -1,7 +1,7 @@
 """What every algorithm costs: per step, per event, and as models grow.
 
-python benchmarks/reallocation_cost.py
-python benchmarks/reallocation_cost.py --networks=mlp_784_300_100 \
+python -m benchmarks.reallocation_cost
+python -m benchmarks.reallocation_cost --networks=mlp_784_300_100 \
     --algorithms=set,rigl
 """
 
@@ -18,10 +18,10 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
-from masked_step import batches  # noqa: E402
-from networks import NETWORKS  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks.masked_step import batches  # noqa: E402
+from benchmarks.networks import NETWORKS  # noqa: E402
 from cb.sparsity import reallocation  # noqa: E402
 from cb.sparsity.reallocation.base import Connections  # noqa: E402
 from cb.sparsity.reallocation.base import Event  # noqa: E402

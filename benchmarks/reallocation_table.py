@@ -2,8 +2,8 @@
 
 A short schedule of MNIST in one process, and the full one:
 
-    python benchmarks/reallocation_table.py --data_dir=DIR
-    python benchmarks/reallocation_table.py --data_dir=DIR --epochs=100 \
+    python -m benchmarks.reallocation_table --data_dir=DIR
+    python -m benchmarks.reallocation_table --data_dir=DIR --epochs=100 \
         --output=benchmarks/reallocation_table_full
 
 Each run is a line of the CSV file; those that are there are not done again.
@@ -212,7 +212,7 @@ weight decay; all of the training examples. Sparsity is shared out by `erk`.
 Algorithms have their default hyperparameters, fixed beforehand; nothing was
 chosen on these figures.
 
-    python benchmarks/reallocation_table.py --dataset={DATASET.value} \\
+    python -m benchmarks.reallocation_table --dataset={DATASET.value} \\
         --data_dir=DIR --epochs={EPOCHS.value}
 
 Mean and standard deviation of the test accuracies of as many runs as are done,

@@ -5,7 +5,7 @@ sparse step keeps values of active weights only: products forward and backward
 and the gradient of each active weight are Numba kernels over columns of
 examples. Both take turns, and must have the same loss in the end.
 
-    python benchmarks/sparse_training.py --widths=1000,2000 --sparsity=0.98
+    python -m benchmarks.sparse_training --widths=1000,2000 --sparsity=0.98
 """
 
 import os

@@ -25,7 +25,9 @@ _PACKAGES = (
     "metrics",
     "models",
     "optimization",
+    "plots",
     "sparsity",
+    "tuning",
 )
 
 __all__ = [*_ATTRIBUTES, *_PACKAGES]

@@ -122,10 +122,16 @@ def started_on_all(config: Config, sources: dict[str, str]) -> Iterator[Start]:
         logged(run, index, workers),
         StopRequest(strategy) as stop_requested,
     ):
-        require_equal(strategy, {**VERSIONS, **config.identity()})
+        require_equal(strategy, {**VERSIONS, **_agreed(config)})
         yield Start(config, sources, strategy, run, stop_requested)
         # No worker leaves while another still needs it.
         exchange.total(strategy, np.zeros(1, np.int32))
+
+
+def _agreed(config: Config) -> dict[str, Any]:
+    """Return what decides results, and when all workers meet to save."""
+    times = ("checkpoint_every", "save_every")
+    return config.identity() | {name: getattr(config, name) for name in times}
 
 
 def _train(start: Start) -> dict[str, Any]:
@@ -203,7 +209,7 @@ def complete(
         run.write_config(config, sources)
         run.forget_summary()
         position = find_position(config, data, model, callbacks, run)
-        if config.show_input:
+        if config.show_input and run.writes:
             print(f"Input: {write_input_sheet(data, run, config.seed)}")
         # A gate restored from a checkpoint may have closed already.
         if not any(gate.outcome for gate in gates):

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from collections.abc import Iterable
 from types import ModuleType
@@ -59,20 +60,25 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
         # Whoever reads has gone; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(RUN_ERROR)
-    except OSError as error:
-        if error.errno not in MACHINE_ERRORS:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        _stop(
-            f"{error.strerror}{where}. Checkpoints written before are kept; "
-            "the same command goes on from the last one.",
-            RUN_ERROR,
-        )
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+            where = f" ({error.filename})" if error.filename else ""
+            _stop(
+                f"{error.strerror}{where}. Checkpoints written before are "
+                "kept; the same command goes on from the last one.",
+                RUN_ERROR,
+            )
+        traceback.print_exc()
+        _leave(RUN_ERROR)
     sys.exit(0)
 
 
 def _stop(message: str, code: int) -> NoReturn:
     print(" ".join(message.split()), file=sys.stderr)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     # TensorFlow's own clean-up would wait for workers, who wait for this one.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.errors import RunError
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
 from cb.variables import read
@@ -67,7 +68,7 @@ class ProbeGradients:
         """Return the gradients on batch `index`, one array a kernel.
 
         Raises:
-            FloatingPointError: If they are not finite at any loss scale.
+            RunError: If they are not finite at any loss scale.
         """
         return self._run(index, [])
 
@@ -96,8 +97,9 @@ class ProbeGradients:
                 return gradients
             scale /= 4.0
             if scale < SMALLEST_LOSS_SCALE or self._loss_scale() == 1.0:
-                raise FloatingPointError(
-                    "The gradients of the probe batch are not finite."
+                raise RunError(
+                    "The gradients of the probe batch are not finite. A lower "
+                    "`--learning_rate` may help."
                 )
 
     def _loss_scale(self) -> float:

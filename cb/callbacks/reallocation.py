@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import NamedTuple
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ from cb.sparsity.seeds import fold
 from cb.variables import read
 
 # New masks and the algorithm's state with them, each by name.
-Decision = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+Result = TypeVar("Result")
 
 
 class Change(NamedTuple):
@@ -255,7 +256,7 @@ class Reallocation(keras.callbacks.Callback):
         )
         return masks
 
-    def _decided(self, decide: Callable[[], Decision]) -> Decision:
+    def _decided(self, decide: Callable[[], Result]) -> Result:
         """Let one worker decide for all: masks must never differ."""
         return exchange.from_chief(self.model.distribute_strategy, decide)
 
@@ -267,7 +268,8 @@ class Reallocation(keras.callbacks.Callback):
             for key, variable in variables.items()
             if key.endswith("mask")
         }
-        write_all(masks, self._source)
+        chosen = {k: self._source[k] for k in self._source if k in masks}
+        write_all(masks, self._decided(lambda: chosen))
         if self.algorithm.initial_weights:
             path, _, _ = self.algorithm.copy_mask_from.partition(":")
             weights = {
@@ -275,7 +277,9 @@ class Reallocation(keras.callbacks.Callback):
                 for key, variable in variables.items()
                 if key not in masks and "seed" not in key
             }
-            write_all(weights, read_arrays(path, "initial"))
+            write_all(
+                weights, self._decided(lambda: read_arrays(path, "initial"))
+            )
         self._kernels.read_masks()
 
     def _horizon(self, epoch: int) -> Horizon:

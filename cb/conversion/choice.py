@@ -83,10 +83,7 @@ def _unable(layer) -> str:
     if any(kind in MASKED_CLASSES for kind in classes_inside_layer(layer)):
         return ""
     if any(type(inner) in MASKED_CLASSES for inner in layer._flatten_layers()):
-        return (
-            "its layers are not in its config; use "
-            "`cb.conversion.sparsify_layers`"
-        )
+        return "its layers are not in its config; use `cb.sparsify_layers`"
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
         return f"no masked form of {type(layer).__name__}"
     return "no kernel"

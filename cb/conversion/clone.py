@@ -73,7 +73,7 @@ def copy_with(
             f"Model {model.name!r} cannot be cloned. Expected a Sequential "
             f"or functional model. Received: {type(model).__name__} "
             f"({error}). For a subclassed model use "
-            "`cb.conversion.sparsify_layers(model, ...)`, which changes its "
+            "`cb.sparsify_layers(model, ...)`, which changes its "
             "layers in place."
         ) from error
     if not copy.built:

@@ -29,11 +29,6 @@ def csv(
     ordered = check_order(order)
     found, names = tables.examples(tables.read_csv(path), label, columns)
     if test is None:
-        if not 0.0 < test_fraction < 1.0:
-            raise InputError(
-                "Argument `test_fraction` must be in (0, 1). "
-                f"Received: test_fraction={test_fraction}"
-            )
         parts = train_test(found, test_fraction, "csv", ordered)
     else:
         held, known = tables.examples(tables.read_csv(test), label, columns)

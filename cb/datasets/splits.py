@@ -72,8 +72,14 @@ def train_test(
         Tuple of training and test `Examples`.
 
     Raises:
-        InputError: If nothing is left on a side.
+        InputError: If the fraction is out of range, or nothing is left on a
+            side.
     """
+    if not 0.0 < fraction < 1.0:
+        raise InputError(
+            "Argument `test_fraction` must be in (0, 1). "
+            f"Received: test_fraction={fraction}"
+        )
     held = _fraction(examples.labels, fraction, ("test", name), ordered)
     if not held.any() or held.all():
         raise InputError(

@@ -244,7 +244,7 @@ def _read_encoded(builder, split: str, label: str) -> Examples:
 
 def _kept_labels(builder, split, source, label) -> np.ndarray:
     """Return the labels, from a file beside the data once they were read."""
-    file = os.path.join(str(builder.data_path), f"labels_of_{split}.npy")
+    file = os.path.join(str(builder.data_path), f"{label}_of_{split}.npy")
     if os.path.exists(file):
         labels = np.load(file)
         if len(labels) == len(source):

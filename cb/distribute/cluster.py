@@ -12,6 +12,7 @@ import tensorflow as tf
 from cb.errors import InputError
 
 SLURM_PORT = 8888
+PORTS = 2**16
 ADDRESS = re.compile(r"\[?[^\s\[\]]+\]?:\d{1,5}")
 SOURCES = (
     "Expected `--worker_hosts` with `--worker_index`, the environment "
@@ -71,6 +72,7 @@ def _of_tf_config(text: str) -> Cluster:
         kind, index = task["type"], int(task["index"])
         # A chief is the first worker.
         chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
+        hosts = [str(host) for host in (*chiefs, *workers)]
         known = {"chief": 0, "worker": len(chiefs)}[kind]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
@@ -78,7 +80,7 @@ def _of_tf_config(text: str) -> Cluster:
             "addresses (and at most a `chief`) and a task with type and "
             f"index. Received: TF_CONFIG={text!r}"
         ) from None
-    return _checked([*chiefs, *workers], known + index, "TF_CONFIG")
+    return _checked(hosts, known + index, "TF_CONFIG")
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Cluster:
@@ -103,7 +105,8 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster:
 
 def _checked(hosts: Sequence[str], index: int | None, source: str) -> Cluster:
     for host in hosts:
-        if not ADDRESS.fullmatch(host):
+        port = host.rpartition(":")[2]
+        if not ADDRESS.fullmatch(host) or not 0 < int(port) < PORTS:
             raise InputError(
                 f"`{source}` must hold addresses `host:port`. "
                 f"Received: {host!r}"

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.errors import InputError
+from cb.errors import RunError
 
 Result = TypeVar("Result")
 
@@ -84,6 +85,7 @@ def from_chief(
 
     Raises:
         InputError: On all workers, if the function raised it.
+        RunError: As `InputError`.
     """
     index, workers = position(strategy)
     if workers == 1:
@@ -92,13 +94,13 @@ def from_chief(
     if index == 0:
         try:
             answer = function()
-        except InputError as error:
+        except (InputError, RunError) as error:
             answer = error
     data = pickle.dumps(answer) if index == 0 else b""
     size = int(total(strategy, np.array(len(data), np.int64)))
     words = total(strategy, _words(data, -(-size // 4)))
     answer = pickle.loads(words.tobytes()[:size])
-    if isinstance(answer, InputError):
+    if isinstance(answer, InputError | RunError):
         raise answer
     return answer
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cb.errors import RunError
+
 # How many scores are looked at to guess where selection has to look.
 SAMPLE = 8192
 
@@ -25,7 +27,8 @@ def keep_top(
         Boolean array of the shape of `scores` with `count` true entries.
 
     Raises:
-        ValueError: If `count` is out of range or a score is NaN.
+        RunError: If a score is NaN.
+        ValueError: If `count` is out of range.
     """
     scores = np.ascontiguousarray(scores)
     eligible = scores.size if where is None else int(np.count_nonzero(where))
@@ -57,7 +60,11 @@ def _highest(count, scores, where, eligible):
         np.isnan(scores.max())
         and np.isnan(scores if where is None else scores[where]).any()
     ):
-        raise ValueError("Argument `scores` must not hold NaN.")
+        # What a training that diverges comes to: no mistake of the caller.
+        raise RunError(
+            "Scores of connections must not be NaN: weights or gradients are "
+            "no longer finite. A lower `--learning_rate` may help."
+        )
     if scores.size > 4 * SAMPLE:
         low, high = _bracket(count / eligible, scores, where)
         above, between = scores > high, scores > low

@@ -4,7 +4,7 @@
         python tune.py --space=experiments/sweeps/electricity.yaml \
             --oracle=$oracle --max_trials=60 --seed=0 --directory=$oracle
     done
-    python experiments/sweeps/electricity.py .
+    python -m experiments.sweeps.electricity .
 
 The first command wants `electricity.csv` in the folder where it is run: the
 45,312 rows of OpenML data set 151. The second prints the table of

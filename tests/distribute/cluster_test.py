@@ -53,6 +53,7 @@ def test_a_job_step_of_slurm_is_a_cluster(monkeypatch):
         (None, 0, "has 0 workers"),
         (["a:1", "a:1"], 0, "each address once"),
         (["a"], 0, "`host:port`.*'a'"),
+        (["a:65536"], 0, "`host:port`.*'a:65536'"),
     ],
 )
 def test_bad_flags_are_refused(hosts, index, message):
@@ -65,6 +66,8 @@ def test_bad_flags_are_refused(hosts, index, message):
     [
         ({}, "found no cluster"),
         ({"TF_CONFIG": "{"}, "TF_CONFIG must hold"),
+        (tf_config({"type": "worker", "index": 0}, worker=None), "TF_CONFIG m"),
+        (tf_config({"type": "worker", "index": 0}, worker=[5]), "host:port"),
         (tf_config({"type": "ps", "index": 0}, ps=["a:1"]), "TF_CONFIG must"),
         ({"SLURM_PROCID": "0"}, "Slurm's variables.*srun"),
     ],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cb.errors import RunError
 from cb.sparsity import masks
 
 
@@ -52,7 +53,7 @@ def test_keep_top_of_many_refuses_nan_only_where_it_may_choose():
     scores[7] = np.nan
     where = np.arange(40000) > 7
     assert masks.keep_top(scores, 3, where).sum() == 3
-    with pytest.raises(ValueError, match="must not hold NaN"):
+    with pytest.raises(RunError, match="must not be NaN"):
         masks.keep_top(scores, 3)
 
 
@@ -80,7 +81,7 @@ def test_keep_top_takes_infinities():
 @pytest.mark.parametrize("finite", [(1.0, 1.0, 1.0), (1.0, 2.0, 3.0)])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_keep_top_refuses_nan(finite, count):
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(RunError, match="NaN"):
         masks.keep_top(np.array([np.nan, *finite]), count)
 
 

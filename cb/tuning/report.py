@@ -1,5 +1,6 @@
 """A page of one sweep, or of several side by side."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -28,6 +29,12 @@ def write(
         InputError: If a folder holds no sweep, or objectives differ.
     """
     sweeps = [read_sweep(folder) for folder in folders]
+    if len({sweep.label for sweep in sweeps}) < len(sweeps):
+        # Figures and files are named after them.
+        sweeps = [
+            dataclasses.replace(sweep, label="_".join(folder.parts).strip("/_"))
+            for sweep, folder in zip(sweeps, folders, strict=True)
+        ]
     for sweep in sweeps:
         if sweep.objectives != sweeps[0].objectives:
             raise InputError(

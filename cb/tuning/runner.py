@@ -111,7 +111,20 @@ class Runner:
             Task(config, sources, self._plan.bounds, self._plan.trained),
             self._folder / trial_id / "output.log",
         )
+        outcome = self._checked(outcome)
         return dataclasses.replace(outcome, config=outcome.config or config)
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """Call a run failed that lacks an objective, which is then unknown."""
+        names = [objective.name for objective in self._plan.objectives]
+        missing = [name for name in names if name not in outcome.measured]
+        if outcome.status != COMPLETE or not missing:
+            return outcome
+        return dataclasses.replace(
+            outcome,
+            status=FAILED,
+            note=f"a run of this data set has no {', '.join(missing)}",
+        )
 
     def _row(self, point, outcome: Outcome, fold: str, seed: int) -> Row:
         config = outcome.config

@@ -50,12 +50,16 @@ class Base:
             InputError: If a value is wrong.
         """
         texts = [f"{name}={value!r}" for name, value in chosen.items()]
+        # A choice of a whole part must not undo what was set inside of it.
+        ordered = sorted([*self.settings, *texts], key=_is_inside)
         return layered(
-            self.file,
-            {**fixed, **self.given},
-            [*self.settings, *texts],
-            self.schedule,
+            self.file, {**fixed, **self.given}, ordered, self.schedule
         )
+
+
+def _is_inside(setting: str) -> bool:
+    """Tell whether a setting is of a hyperparameter in a spec."""
+    return "." in setting.partition("=")[0]
 
 
 @dataclasses.dataclass(frozen=True)

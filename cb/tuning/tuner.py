@@ -99,7 +99,7 @@ def build_oracle(
 
     Raises:
         InputError: If the spec is wrong, or the oracle has one objective
-            and the plan several.
+            and the plan several, or cannot heed constraints.
     """
     name = parse_spec(spec).name
     objectives = [
@@ -110,6 +110,12 @@ def build_oracle(
         raise InputError(
             f"Oracle `{name}` has one objective; `pareto` searches several. "
             f"Received: objectives={[one.name for one in objectives]}"
+        )
+    if name == "bayesian" and plan.bounds:
+        # It takes the infinity that stands for such a point for a zero.
+        raise InputError(
+            "Oracle `bayesian` cannot heed constraints; `pareto` can, of one "
+            f"objective too. Received: constraints={dict(plan.bounds)}"
         )
     space = plan.space.hyperparameters()
     if plan.points:

@@ -92,6 +92,14 @@ def test_what_depends_on_a_parameter_that_is_gone_goes_too(tmp_path):
     assert len(space.fixing({"epochs": 2}).names) == 3
 
 
+def test_what_is_set_inside_a_part_survives_the_choice_of_the_part():
+    base = Base(settings=["reallocation.drop_fraction=0.2", "seed=3"])
+    chosen = {"reallocation": "rigl", "seed": 5, "reallocation.every": 7}
+    config, _ = base.config({}, chosen)
+    assert config.reallocation == "rigl(drop_fraction=0.2, every=7)"
+    assert config.seed == 5
+
+
 @pytest.mark.parametrize("name", space_file.published())
 def test_published_spaces_are_whole(name):
     space = space_file.read_space(name)

@@ -239,6 +239,14 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
     [
         ({"experiment": "optimisation"}, "mean 'optimization'"),
         ({"oracle": "bayesian"}, "has one objective"),
+        (
+            {
+                "oracle": "bayesian",
+                "objectives": ["val_error"],
+                "constraints": ["inference_flops<=100"],
+            },
+            "cannot heed constraints",
+        ),
         ({"objectives": ["test_error"]}, "must not choose by test examples"),
         (
             {"constraints": ["test_error<=0.1"]},

@@ -205,7 +205,7 @@ def build_callbacks(
             PlainProgress(
                 config.print_every,
                 data.epochs,
-                steps_per_epoch,
+                updates,
                 lambda: data.batches.seconds_waited,
             )
         )

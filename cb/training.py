@@ -219,10 +219,11 @@ def complete(
         if any(gate.outcome for gate in gates):
             return {}
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
-        record(run, "last", "test", scores)
         if run.writes:
             save(model, str(run.export))
         found, training = run_costs(config, model, data)
+        # Late, since who is killed before the summary comes here again.
+        record(run, "last", "test", scores)
         record(run, "last", "costs", recorded(found))
         summary = summarize(config, model, reports, scores, run)
         summary["costs"] = {

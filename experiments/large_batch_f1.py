@@ -1,7 +1,7 @@
 r"""Train F1 on MNIST with small and large batches, as the poster has it.
 
-    python experiments/large_batch_f1.py --data_dir=DIR [--help]
-    python experiments/large_batch_f1.py --dataset=digits --epochs=20 \
+    python -m experiments.large_batch_f1 --data_dir=DIR [--help]
+    python -m experiments.large_batch_f1 --dataset=digits --epochs=20 \
         --small=64 --large=512
 
 For each of three seeds: a small batch, a large one, and the large one with

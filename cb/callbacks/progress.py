@@ -19,7 +19,7 @@ class PlainProgress(keras.callbacks.Callback):
     Args:
         print_every: Integer, steps between lines.
         epochs: Integer, epochs of the whole training.
-        steps_per_epoch: Integer.
+        steps_per_epoch: Integer, optimizer steps.
         seconds_waited: Callable that returns the seconds that steps have
             waited for their input so far.
     """
@@ -38,15 +38,20 @@ class PlainProgress(keras.callbacks.Callback):
         self.seconds_waited = seconds_waited
 
     def on_train_begin(self, logs=None):
+        self._step = int(read(self.model.optimizer.iterations))
         self._restart_clock()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self._steps += 1
-        late = time.monotonic() - self._start > PATIENCE_SECONDS
         step = int(read(self.model.optimizer.iterations))
+        if step == self._step:
+            # One of several batches that are accumulated.
+            return
+        self._steps += step - self._step
+        self._step = step
+        late = time.monotonic() - self._start > PATIENCE_SECONDS
         # The end of an epoch prints a line of its own.
         inside = step % self.steps_per_epoch
         if inside and (step % self.print_every == 0 or late):

@@ -170,10 +170,7 @@ def _read(builder, split: str, label: str) -> Examples:
     try:
         dataset = builder.as_dataset(split=split, shuffle_files=False)
     except (ValueError, KeyError) as error:
-        raise InputError(
-            f"Data set {builder.name!r} has the splits "
-            f"{sorted(builder.info.splits)}. Received: {split!r}"
-        ) from error
+        raise _no_split(builder, split) from error
     features, labels = [], []
     for batch in dataset.batch(AT_ONCE).as_numpy_iterator():
         columns = [batch[name] for name in names]
@@ -232,6 +229,8 @@ def _read_encoded(builder, split: str, label: str) -> Examples:
             f"prepared for reading images one by one. Run `tfds build "
             f"{builder.name} --file_format={RANDOM_ACCESS} --overwrite`."
         ) from error
+    except (ValueError, KeyError) as error:
+        raise _no_split(builder, split) from error
 
     def read(numbers):
         records = source.__getitems__([int(number) for number in numbers])
@@ -240,6 +239,13 @@ def _read_encoded(builder, split: str, label: str) -> Examples:
     labels = _kept_labels(builder, split, source, label)
     channels = builder.info.features[image].shape[-1]
     return Examples(Encoded(read, np.arange(len(source)), channels), labels)
+
+
+def _no_split(builder, split: str) -> InputError:
+    return InputError(
+        f"Data set {builder.name!r} has the splits "
+        f"{sorted(builder.info.splits)}. Received: {split!r}"
+    )
 
 
 def _kept_labels(builder, split, source, label) -> np.ndarray:

@@ -6,6 +6,10 @@ from absl import flags
 
 from cb.config import Config
 from cb.config import layered
+from cb.errors import InputError
+from cb.registry import parse_spec
+
+WORKERS = ("worker_hosts", "worker_index")
 
 
 def experiment() -> tuple[Config, dict[str, str]]:
@@ -16,9 +20,22 @@ def experiment() -> tuple[Config, dict[str, str]]:
         of its values came from.
 
     Raises:
-        InputError: If a value is wrong.
+        InputError: If a value is wrong, or workers are named that the
+            strategy does not use: each would train alone.
     """
-    return layered(*layers())
+    config, sources = layered(*layers())
+    if parse_spec(config.strategy).name != "multi_worker":
+        # The workers in a run's own file go where `--strategy` says so.
+        ignored = sources["strategy"] == "default"
+        for name in WORKERS:
+            value = getattr(config, name)
+            asked = ignored or sources[name] in ("flag", "set")
+            if value is not None and asked:
+                raise InputError(
+                    f"Argument `{name}` needs `--strategy=multi_worker`. "
+                    f"Received: {name}={value!r}, strategy={config.strategy!r}"
+                )
+    return config, sources
 
 
 def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:

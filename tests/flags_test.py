@@ -1,11 +1,16 @@
 """Flags, the configuration and the requirements say the same."""
 
+import json
 import tomllib
 
+import pytest
 from absl import flags
+from absl.testing import flagsaver
 
 from cb.config import Config
+from cb.errors import InputError
 from flags import data  # noqa: F401
+from flags import experiment
 from flags import model  # noqa: F401
 from flags import optimization  # noqa: F401
 from flags import run  # noqa: F401
@@ -37,3 +42,33 @@ def test_requirements_and_the_package_have_the_same_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in project["dependencies"]:
         assert requirement in lines
+
+
+def read(*arguments):
+    """Return the configuration that a command line gives."""
+    with flagsaver.flagsaver():
+        flags.FLAGS(["train.py", *arguments])
+        return experiment()[0]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("worker_hosts", "a:1,b:1"), ("worker_index", 1)]
+)
+def test_workers_that_no_strategy_uses_are_refused(name, value, tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(json.dumps({name: value}))
+    for given in (f"--{name}={value}", f"--set={name}={value}"):
+        with pytest.raises(InputError, match=f"`{name}` needs `--strategy"):
+            read(given)
+    with pytest.raises(InputError, match=f"`{name}` needs `--strategy"):
+        read(f"--config={file}")
+    assert getattr(read(f"--{name}={value}", "--strategy=multi_worker"), name)
+
+
+def test_a_run_of_several_machines_is_repeated_on_one(tmp_path):
+    config = Config(
+        strategy="multi_worker", worker_hosts=["a:1", "b:1"], worker_index=1
+    )
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"config": config.as_dict()}))
+    assert read(f"--config={file}", "--strategy=none").strategy == "none"

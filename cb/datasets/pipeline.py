@@ -176,19 +176,19 @@ def evaluation_batches(
 
     Args:
         examples: `Examples`.
-        batch_size: Integer, the most that a batch may hold.
+        batch_size: Integer, examples in a batch. Fewer where replicas would
+            share the last batch badly; more where that does not help.
         replicas: Integer, replicas that share each batch.
         chain: `Chain` for evaluation; by default pixels are only scaled.
         workers: As of `TrainingBatches`.
 
     Returns:
         A `tf.data.Dataset` of `(features, labels)`.
+
+    Raises:
+        InputError: If there are too few examples for so many replicas.
     """
-    size = max(min(batch_size, len(examples)), replicas)
-    # A last batch smaller than the number of replicas leaves one without
-    # examples, whose mean loss is not a number.
-    while 0 < len(examples) % size < replicas:
-        size -= 1
+    size = _shared_size(len(examples), batch_size, replicas)
     read = storage.reader(examples.features)
     chain = chain or augmentation.build(augmentation.NONE)
     chain.output_shape(examples.features.shape[1:])
@@ -199,6 +199,28 @@ def evaluation_batches(
 
     positions = tf.data.Dataset.range(len(examples)).batch(size)
     return _mapped(positions, batch, workers).prefetch(tf.data.AUTOTUNE)
+
+
+def _shared_size(count: int, batch_size: int, replicas: int) -> int:
+    """Return a batch size with which every replica has examples, always.
+
+    The mean loss of a replica without examples is not a number.
+    """
+
+    def shared(size):
+        # Each takes as many, rounded up, until there are none.
+        return (replicas - 1) * -(-size // replicas) < size
+
+    most = min(batch_size, count)
+    for size in (*range(most, 0, -1), *range(most + 1, count + 1)):
+        rest = count % size
+        if shared(size) and (not rest or shared(rest)):
+            return size
+    raise InputError(
+        f"Evaluation cannot share {count} examples among {replicas} replicas "
+        "so that each always has some. Expected more examples, or a "
+        "`strategy` of fewer replicas."
+    )
 
 
 def _mapped(dataset, function, workers: int | None) -> tf.data.Dataset:

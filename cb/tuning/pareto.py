@@ -82,9 +82,11 @@ def crowding(points: np.ndarray) -> np.ndarray:
     """
     points = _checked(points)
     distances = np.zeros(len(points))
+    if not len(points):
+        return distances
     for column in points.T:
         order = np.argsort(column, kind="stable")
-        extent = column[order[-1]] - column[order[0]] if len(order) else 0.0
+        extent = column[order[-1]] - column[order[0]]
         distances[order[[0, -1]]] = np.inf
         if extent:
             gaps = column[order[2:]] - column[order[:-2]]

@@ -1,5 +1,7 @@
 """Batches are a function of seed and step, and nothing is lost."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -68,12 +70,32 @@ def test_pixels_are_scaled_to_one():
         np.testing.assert_array_equal(features, 1.0)
 
 
-@pytest.mark.parametrize("count, size, replicas", [(10, 4, 1), (9, 4, 2)])
+@pytest.mark.parametrize(
+    "count, size, replicas",
+    [(10, 4, 1), (9, 4, 2), (3, 2, 2), (7, 4, 4), (13, 8, 4), (11, 4, 4)],
+)
 def test_evaluation_sees_every_example_once(count, size, replicas):
     dataset = evaluation_batches(numbered(count), size, replicas)
     parts = [y.numpy() for _, y in dataset]
     np.testing.assert_array_equal(np.concatenate(parts), np.arange(count))
-    assert all(len(part) >= replicas for part in parts)
+    for part in parts:
+        # As TensorFlow shares out a batch.
+        each = math.ceil(len(part) / replicas)
+        assert len(part[each * (replicas - 1) :]) > 0
+
+
+def test_replicas_are_given_what_evaluation_expects(two_replicas):
+    for count, size in ((3, 2), (9, 4), (10, 4)):
+        batches = evaluation_batches(numbered(count), size, 2)
+        for _, y in two_replicas.experimental_distribute_dataset(batches):
+            for part in two_replicas.experimental_local_results(y):
+                assert len(part) > 0
+
+
+@pytest.mark.parametrize("count", [3, 5, 6])
+def test_too_few_examples_for_the_replicas_are_refused(count):
+    with pytest.raises(InputError, match=f"share {count} examples among 4"):
+        evaluation_batches(numbered(count), 4, 4)
 
 
 def test_a_batch_larger_than_the_data_is_refused():

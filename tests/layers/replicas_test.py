@@ -8,6 +8,7 @@ from keras import layers
 
 import cb
 from cb.layers.masked import masked_kernels
+from cb.variables import read
 from cb.variables import read_replicas
 
 STEPS, WIDTH = 6, 8
@@ -49,15 +50,14 @@ def test_inactive_weights_stay_zero_on_every_replica(
         )
     kernels = masked_kernels(model)
     assert len(kernels) == number
-    before = [read_replicas(kernel.weight)[0] for kernel in kernels]
-    masks = [read_replicas(kernel.mask)[0] for kernel in kernels]
+    before = [read(kernel.weight) for kernel in kernels]
+    masks = [read(kernel.mask) for kernel in kernels]
     mover = cb.callbacks.Reallocation("set(every=2, end=1.0)")
     model.fit(batches, callbacks=[mover], shuffle=False, verbose=0)
     moved = False
     for kernel, old, old_mask in zip(kernels, before, masks, strict=True):
         # One array where all replicas hold the same.
-        (weight,) = read_replicas(kernel.weight)
-        (mask,) = read_replicas(kernel.mask)
+        (weight,), (mask,) = read_replicas([kernel.weight, kernel.mask])
         assert not weight[mask == 0].any()
         assert mask.sum() == old_mask.sum() < mask.size
         stayed = (mask * old_mask).astype(bool)

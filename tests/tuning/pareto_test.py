@@ -81,6 +81,10 @@ def test_crowding_of_a_front_by_hand():
     )
 
 
+def test_nothing_has_no_crowding():
+    assert pareto.crowding(np.empty((0, 2))).shape == (0,)
+
+
 def test_a_point_does_not_dominate_its_equal():
     assert not pareto.dominates(np.array([1, 2]), np.array([1, 2]))
     assert pareto.dominates(np.array([1, 2]), np.array([1, 3]))

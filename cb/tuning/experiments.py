@@ -138,7 +138,8 @@ def merged(space: Space, folders: Sequence[str]) -> list[Point]:
     rows = []
     needed = {*MEASURED, *IDENTITY, *ABOUT, *space.names}
     for folder in folders:
-        results = Results(pathlib.Path(folder) / "results.csv")
+        file = pathlib.Path(folder) / "results.csv"
+        results = Results(file, texts=space.texts)
         missing = needed - set(results.columns)
         if missing:
             raise InputError(

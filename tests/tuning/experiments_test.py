@@ -59,3 +59,15 @@ def test_tables_of_other_columns_are_not_merged(tmp_path):
     )
     with pytest.raises(InputError, match="without .*'config_id'"):
         experiments.merged(SPACE, [str(tmp_path)])
+
+
+def test_choices_that_look_like_numbers_stay_text(tmp_path):
+    effects = {"1": {"epochs": 1}, "2": {"epochs": 2}}
+    blocks = Parameter(
+        name="blocks", kind="choice", values=(*effects,), effects=effects
+    )
+    space = Space("blocks", {}, (blocks,))
+    folder = write(tmp_path / "a", "blocks", effects)
+    found = experiments.merged(space, [folder])
+    settings = [space.settings(point.values) for point in found]
+    assert settings == [{"epochs": 1}, {"epochs": 2}]

@@ -172,6 +172,12 @@ def build_plan(settings: Settings, base: Base) -> Plan:
             settings.experiment, space, settings.earlier
         )
         _check_free(settings.experiment, space, searched)
+        if settings.max_trials is not None:
+            raise InputError(
+                "Argument `max_trials` cannot be given, for experiment "
+                f"`{settings.experiment}` has {len(points)} points, all of "
+                f"them run. Received: max_trials={settings.max_trials}"
+            )
         space = dataclasses.replace(
             space, fixed={**space.fixed, "validation_fraction": 0.0}
         )

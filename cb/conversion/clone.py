@@ -57,8 +57,9 @@ def copy_with(
     def clone(layer):
         if not isinstance(layer, keras.layers.Layer):
             # A bare operation such as an addition of two tensors.
-            return type(layer).from_config(layer.get_config())
-        return replaced_layer(layer, replace(layer))
+            return clone_operation(layer)
+        with _cloning(layer):
+            return replaced_layer(layer, replace(layer))
 
     try:
         with _uncompiled(model):
@@ -68,6 +69,8 @@ def copy_with(
                 clone_function=clone,
                 recursive=True,
             )
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(
             f"Model {model.name!r} cannot be cloned. Expected a Sequential "
@@ -83,6 +86,41 @@ def copy_with(
     ):
         copy_variables(old, new)
     return copy
+
+
+def clone_operation(operation: keras.Operation) -> keras.Operation:
+    """Make an operation from the configuration of another.
+
+    Args:
+        operation: Keras layer or bare operation.
+
+    Returns:
+        An operation of the same class, not built.
+
+    Raises:
+        InputError: If its configuration is not enough for that.
+    """
+    with _cloning(operation):
+        return type(operation).from_config(operation.get_config())
+
+
+@contextlib.contextmanager
+def _cloning(operation: keras.Operation) -> Iterator[None]:
+    """Say of a layer in one line that its configuration is not enough."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (NotImplementedError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"Layer {operation.name!r} cannot be cloned. Expected a layer "
+            "that can be made again from its `get_config()`, which those "
+            "with Python lambdas or without that method cannot. "
+            f"Received: {type(operation).__name__} ({reason}). To make "
+            "its model sparse use `cb.sparsify_layers(model, ...)`, which "
+            "clones nothing."
+        ) from error
 
 
 def _inputs(model: keras.Model):

@@ -1,5 +1,6 @@
 """Whether a SavedModel computes what the model does that it came from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -33,15 +34,36 @@ def inputs_for(
         Dict of name to a tensor; zeros and ones for integers.
     """
     random = np.random.default_rng(seed)
-    drawn = {}
-    for name, spec in signature.structured_input_signature[1].items():
-        shape = [side or _SIDE for side in spec.shape[1:]]
-        size = (examples, *shape)
-        values: Any = random.normal(size=size)
-        if not spec.dtype.is_floating:
-            values = random.integers(0, 2, size)
-        drawn[name] = tf.cast(values, spec.dtype)
-    return drawn
+    specs = signature.structured_input_signature[1]
+    return {
+        name: draw(spec.shape, spec.dtype, random, examples)
+        for name, spec in specs.items()
+    }
+
+
+def draw(
+    shape: Sequence[int | None],
+    dtype: str | tf.DType,
+    random: np.random.Generator,
+    examples: int = _EXAMPLES,
+) -> tf.Tensor:
+    """Draw an input.
+
+    Args:
+        shape: Sequence of sizes, first that of the batch; `None` where it
+            is not fixed.
+        dtype: Of TensorFlow, or its name.
+        random: Numpy generator.
+        examples: Integer, the size of the batch.
+
+    Returns:
+        Tensor; of zeros and ones if it holds integers.
+    """
+    size = (examples, *[side or _SIDE for side in shape[1:]])
+    values: Any = random.normal(size=size)
+    if not tf.as_dtype(dtype).is_floating:
+        values = random.integers(0, 2, size)
+    return tf.cast(values, dtype)
 
 
 def check(model: keras.Model, path: str) -> None:
@@ -68,15 +90,31 @@ def check(model: keras.Model, path: str) -> None:
     coarse = bool(policies & {"float16", "bfloat16"})
     tolerance = _COARSE if coarse else _TOLERANCE
     for value, name in pairs:
-        value, other = np.array(value, "float64"), np.array(found[name])
-        scale = max(1.0, float(np.abs(value).max(initial=0.0)))
-        difference = np.abs(value - other).max(initial=0.0)
-        if not difference <= tolerance * scale:
-            raise RunError(
-                f"The exported model differs from {model.name!r} by "
-                f"{difference:.2e}, where outputs reach {scale:.2e}. "
-                "Nothing was written."
-            )
+        check_outputs(model.name, value, found[name], tolerance)
+
+
+def check_outputs(name: str, expected, found, tolerance: float) -> None:
+    """Compare an output of an exported model with that of its source.
+
+    Args:
+        name: String, that of the model.
+        expected: Array, what the model computes.
+        found: Array of the same shape, what the exported one computes.
+        tolerance: Float, the largest difference allowed, in parts of the
+            largest value expected, or of 1 if that is smaller.
+
+    Raises:
+        RunError: If they differ by more.
+    """
+    expected = np.array(expected, "float64")
+    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    difference = np.abs(expected - np.array(found)).max(initial=0.0)
+    if not difference <= tolerance * scale:
+        raise RunError(
+            f"The exported model differs from {name!r} by "
+            f"{difference:.2e}, where outputs reach {scale:.2e}. "
+            "Nothing was written."
+        )
 
 
 def _arranged(model, drawn: dict[str, tf.Tensor]):

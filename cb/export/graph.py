@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from cb.conversion.clone import clone_operation
 from cb.conversion.clone import copy_variables
 from cb.errors import InputError
 
@@ -184,7 +185,7 @@ Fill = Callable[[Call, keras.Operation], None]
 
 def clone(call: Call) -> keras.Operation:
     """Make an operation from the configuration of a call's."""
-    return type(call.operation).from_config(call.operation.get_config())
+    return clone_operation(call.operation)
 
 
 def copy(call: Call, operation: keras.Operation) -> None:

@@ -1,5 +1,6 @@
 """A compacted model for LiteRT, weights in half precision."""
 
+import contextlib
 import os
 import tempfile
 import warnings
@@ -9,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from cb.errors import InputError
-from cb.errors import RunError
+from cb.export import checking
 from cb.export.compaction import compact
 
-_EXAMPLES, _SIDE = 3, 32
 # Half precision keeps three digits; layers add up.
 _TOLERANCE = 2e-2
 
@@ -27,7 +27,8 @@ def save_lite(model: keras.Model, path: str) -> None:
         path: String, the file to write, by custom `NAME.tflite`.
 
     Raises:
-        InputError: If the converter cannot take the model.
+        InputError: If the converter cannot take the model, or the file
+            cannot be written.
         RunError: If the outputs differ by more than half precision.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
@@ -36,22 +37,23 @@ def save_lite(model: keras.Model, path: str) -> None:
             f"{len(model.inputs)} and {len(model.outputs)}"
         )
     contents = _converted(model)
-    shape = [side or _SIDE for side in model.input_shape[1:]]
-    random = np.random.default_rng(0)
-    x = random.normal(size=(_EXAMPLES, *shape)).astype("float32")
-    expected = np.asarray(model(x, training=False))
-    scale = max(1.0, float(np.abs(expected).max()))
-    difference = np.abs(run_lite(contents, x) - expected).max()
-    if not difference <= _TOLERANCE * scale:
-        raise RunError(
-            f"The converted model differs from {model.name!r} by "
-            f"{difference:.2e}, where outputs reach {scale:.2e}. "
-            "Nothing was written."
-        )
+    (source,) = model.inputs
+    x = checking.draw(source.shape, source.dtype, np.random.default_rng(0))
+    expected = model(x, training=False)
+    found = run_lite(contents, x.numpy())
+    checking.check_outputs(model.name, expected, found, _TOLERANCE)
     part = f"{os.fspath(path)}.part"
-    with open(part, "wb") as stream:
-        stream.write(contents)
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as stream:
+            stream.write(contents)
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(part)
+        raise InputError(
+            "Argument `path` must be a file that can be written, in a folder "
+            f"that is there. Received: path={str(path)!r} ({error.strerror})"
+        ) from error
 
 
 def _converted(model) -> bytes:
@@ -74,7 +76,7 @@ def run_lite(contents: bytes, x: np.ndarray) -> np.ndarray:
 
     Args:
         contents: Bytes of the file.
-        x: Float array, its input.
+        x: Array, its input.
 
     Returns:
         Float array, its output.

@@ -117,7 +117,11 @@ class LoadedModel:
     def __call__(self, x):
         examples = len(next(iter(keras.tree.flatten(x))))
         size = min(self._run, key=lambda known: abs(known - examples))
-        return self._run[size](x)
+        if examples:
+            return self._run[size](x)
+        # Sparse products refuse an empty batch, so one of zeros is cut.
+        zeros = keras.tree.map_structure(_example, x)
+        return keras.tree.map_structure(lambda y: y[:0], self._run[size](zeros))
 
     def _graph(self, x):
         names = self._signature.structured_input_signature[1]
@@ -193,6 +197,12 @@ class LoadedModel:
         if step["ending"]:
             y = getattr(self._saved, f"ending_{index}")(y)
         return y
+
+
+def _example(x) -> np.ndarray:
+    """Return a batch of one example of zeros, like those of another."""
+    x = np.asarray(x)
+    return np.zeros((1, *x.shape[1:]), x.dtype)
 
 
 def _candidates(saved, step) -> dict[str, Callable]:

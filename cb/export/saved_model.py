@@ -63,9 +63,10 @@ def save(
             "is built, and trained."
         )
     check_batch_sizes(batch_sizes)
-    path = os.fspath(path)
+    # A link to a folder stays, and what it points to is replaced.
+    path = os.path.realpath(path)
     _check_replaceable(path)
-    folder, name = os.path.split(os.path.abspath(path))
+    folder, name = os.path.split(path)
     part = os.path.join(folder, f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -73,8 +74,7 @@ def save(
             form = _write_fastest(model, part, batch_sizes)
         else:
             _write(model, part, form, batch_sizes)
-        shutil.rmtree(path, ignore_errors=True)
-        os.rename(part, path)
+        _replace(path, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return form
@@ -89,6 +89,23 @@ def _check_replaceable(path: str) -> None:
             "Argument `path` must be new, an empty folder or that of an "
             f"earlier SavedModel. Received: path={path!r}"
         )
+
+
+def _replace(path: str, new: str) -> None:
+    """Put one folder in the place of another, which is deleted last."""
+    folder, name = os.path.split(path)
+    old = os.path.join(folder, f".{name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    replaced = os.path.lexists(path)
+    if replaced:
+        os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except BaseException:
+        if replaced:
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(model, path, form, batch_sizes) -> None:

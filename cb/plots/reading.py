@@ -1,8 +1,11 @@
 """Runs as their folders tell them."""
 
+import contextlib
+import csv
 import dataclasses
 import pathlib
 from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -117,16 +120,10 @@ def read_runs(texts: Iterable[str]) -> list[Run]:
 
 def _series(file: LongCsv) -> dict[str, Series]:
     found: dict[str, dict[int, tuple[int, float]]] = {}
-    try:
+    with _reading(file):
         for row in file.read():
             points = found.setdefault(row["name"], {})
             points[int(row["step"])] = int(row["epoch"]), float(row["value"])
-    except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(
-            "A run's `metrics.csv` must have the columns "
-            f"{','.join(METRICS_HEADER)} with numbers. "
-            f"Received: {str(file.file)!r}: {error}"
-        ) from error
     series = {}
     for name, points in found.items():
         steps = sorted(points)
@@ -140,9 +137,23 @@ def _series(file: LongCsv) -> dict[str, Series]:
 def _scores(folder: RunDirectory) -> dict[str, float]:
     if not folder.evaluation_file.is_file():
         return {}
-    rows = LongCsv(folder.evaluation_file, EVALUATION_HEADER).read()
-    return {
-        row["name"]: float(row["value"])
-        for row in rows
-        if (row["checkpoint"], row["split"]) == ("last", "test")
-    }
+    file = LongCsv(folder.evaluation_file, EVALUATION_HEADER)
+    with _reading(file):
+        return {
+            row["name"]: float(row["value"])
+            for row in file.read()
+            if (row["checkpoint"], row["split"]) == ("last", "test")
+        }
+
+
+@contextlib.contextmanager
+def _reading(file: LongCsv) -> Iterator[None]:
+    """Say in one line that a file of a run is none."""
+    try:
+        yield
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"A run's `{file.file.name}` must have the columns "
+            f"{','.join(file.header)} with numbers. "
+            f"Received: {str(file.file)!r}: {error}"
+        ) from error

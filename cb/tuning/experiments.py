@@ -14,6 +14,8 @@ from cb.tuning.objectives import INFERENCE
 from cb.tuning.objectives import TEST
 from cb.tuning.objectives import TRAINING
 from cb.tuning.objectives import VALIDATION
+from cb.tuning.results import ABOUT
+from cb.tuning.results import IDENTITY
 from cb.tuning.results import MEASURED
 from cb.tuning.results import Point
 from cb.tuning.results import Results
@@ -130,13 +132,15 @@ def merged(space: Space, folders: Sequence[str]) -> list[Point]:
         List of `Point`.
 
     Raises:
-        InputError: If a folder holds no sweep of the space, their folds
-            differ, or nothing is complete.
+        InputError: If a folder holds no sweep of the space, their data or
+            folds differ, or nothing is complete.
     """
     rows = []
+    needed = {*MEASURED, *IDENTITY, *ABOUT, *space.names}
     for folder in folders:
-        results = Results(pathlib.Path(folder) / "results.csv")
-        missing = {*MEASURED, *space.names} - set(results.columns)
+        file = pathlib.Path(folder) / "results.csv"
+        results = Results(file, texts=space.texts)
+        missing = needed - set(results.columns)
         if missing:
             raise InputError(
                 "Argument `from` must name folders of sweeps of space "
@@ -144,6 +148,13 @@ def merged(space: Space, folders: Sequence[str]) -> list[Point]:
                 f"{sorted(missing)}"
             )
         rows += results.read()
+    # Of a run that failed before its data were known there is none.
+    datasets = {row["dataset"] for row in rows if "dataset" in row}
+    if len(datasets) > 1:
+        raise InputError(
+            "Argument `from` must name sweeps of one data set. "
+            f"Received: {list(folders)}, of {sorted(datasets)}"
+        )
     found = aggregate(rows, MEASURED, space.names)
     if not found:
         raise InputError(

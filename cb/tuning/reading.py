@@ -1,18 +1,44 @@
 """Sweeps as their folders tell them."""
 
+import contextlib
+import csv
 import dataclasses
 import json
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from cb.errors import InputError
 from cb.tuning import pareto
 from cb.tuning.objectives import Objective
+from cb.tuning.results import ABOUT
+from cb.tuning.results import IDENTITY
 from cb.tuning.results import Point
 from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import aggregate
+from cb.tuning.space import Parameter
+
+# Of `sweep.json`, what a report tells.
+NEEDED = (
+    "columns",
+    "experiment",
+    "folds",
+    "objectives",
+    "oracle",
+    "seeds",
+    "space",
+)
+_MALFORMED = (
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    csv.Error,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,28 +95,67 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
     Raises:
         InputError: If the folder holds no sweep with results.
     """
-    file = folder / "sweep.json"
-    if not file.is_file() or not (folder / "results.csv").is_file():
+    file, table = folder / "sweep.json", folder / "results.csv"
+    if not file.is_file() or not table.is_file():
         raise InputError(
             "A sweep must have a folder with `sweep.json` and `results.csv`. "
             f"Received: {str(folder)!r}"
         )
-    about = json.loads(file.read_text("utf-8"))
-    columns = about["columns"]
-    objectives = tuple(
-        Objective(columns[one["name"]], one["direction"])
-        for one in about["objectives"]
-    )
-    parameters = tuple(one["name"] for one in about["space"])
-    rows = Results(folder / "results.csv").read()
-    names = [objective.name for objective in objectives]
-    measured = [*dict.fromkeys([*columns.values()])]
-    points = [
-        point
+    about = read_about(folder)
+    with _reading(file):
+        about = {name: about[name] for name in NEEDED}
+        columns = about["columns"]
+        objectives = tuple(
+            Objective(columns[one["name"]], one["direction"])
+            for one in about["objectives"]
+        )
+        parameters = [Parameter(**one) for one in about["space"]]
+        measured = [*dict.fromkeys([*columns.values()])]
+    names = tuple(parameter.name for parameter in parameters)
+    with _reading(table):
+        texts = [
+            parameter.name for parameter in parameters if parameter.is_text
+        ]
+        results = Results(table, texts=texts)
+        missing = {*measured, *names, *IDENTITY, *ABOUT} - {*results.columns}
+        if missing:
+            raise ValueError(f"it lacks {sorted(missing)}")
+        rows = results.read()
         # Equal values tried twice are two trials.
-        for point in aggregate(rows, measured, [*parameters, "trial"])
-        if set(names) <= set(point.means)
-    ]
-    return Sweep(
-        folder.resolve().name, objectives, parameters, rows, points, about
-    )
+        points = aggregate(rows, measured, [*names, "trial"])
+    wanted = {objective.name for objective in objectives}
+    points = [point for point in points if wanted <= set(point.means)]
+    label = folder.resolve().name
+    return Sweep(label, objectives, names, rows, points, about)
+
+
+def read_about(folder: pathlib.Path) -> dict[str, Any]:
+    """Read what the sweep in a folder is.
+
+    Args:
+        folder: Path.
+
+    Returns:
+        Dict, the content of `sweep.json`.
+
+    Raises:
+        InputError: If that cannot be read.
+    """
+    file = folder / "sweep.json"
+    with _reading(file):
+        return dict(json.loads(file.read_text("utf-8")))
+
+
+@contextlib.contextmanager
+def _reading(file: pathlib.Path) -> Iterator[None]:
+    """Say in one line that a file is none of a sweep."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _MALFORMED as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"A sweep's `{file.name}` must be as the sweep wrote it. "
+            f"Received: {str(file)!r} ({type(error).__name__}: {reason})"
+        ) from error

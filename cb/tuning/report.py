@@ -1,6 +1,7 @@
 """A page of one sweep, or of several side by side."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -26,7 +27,8 @@ def write(
         Path of the page; `None` if no trial is complete yet.
 
     Raises:
-        InputError: If a folder holds no sweep, or objectives differ.
+        InputError: If a folder holds no sweep, objectives differ, or `to`
+            cannot be written.
     """
     sweeps = [read_sweep(folder) for folder in folders]
     if len({sweep.label for sweep in sweeps}) < len(sweeps):
@@ -44,6 +46,7 @@ def write(
             )
     if not all(sweep.points for sweep in sweeps):
         return None
+    make_folder(to)
     page = Page(" · ".join(sweep.label for sweep in sweeps))
     for sweep in sweeps:
         page.note(f"{sweep.label}: {_summary(sweep)}")
@@ -55,6 +58,27 @@ def write(
     file = to / "index.html"
     page.write(file)
     return file
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Make the folder of a sweep or a report if it is not there.
+
+    Args:
+        folder: Path.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise InputError(
+            "Argument `directory` must be a folder that can be written. "
+            f"Received: directory={str(folder)!r}"
+        )
 
 
 def _summary(sweep: Sweep) -> str:

@@ -28,6 +28,7 @@ ABOUT = (
     "note",
     "command",
 )
+TEXTS = {*IDENTITY, *ABOUT} - {"seed", "seconds"}
 
 Row = dict[str, Any]
 
@@ -41,13 +42,20 @@ class Results:
     Args:
         file: Path.
         columns: Names of the columns; of a file that is there, its own.
+        texts: Names of the hyperparameters that are text, if like a number.
 
     Raises:
         InputError: If the file has other columns.
     """
 
-    def __init__(self, file: pathlib.Path, columns: Sequence[str] = ()):
+    def __init__(
+        self,
+        file: pathlib.Path,
+        columns: Sequence[str] = (),
+        texts: Iterable[str] = (),
+    ):
         self.file = file
+        self._texts = TEXTS | {*texts}
         self.columns = list(columns)
         if file.is_file() and file.stat().st_size:
             with open(file, newline="", encoding="utf-8") as opened:
@@ -93,7 +101,11 @@ class Results:
         with open(self.file, newline="", encoding="utf-8") as opened:
             text = _whole_lines(opened.read())
         return [
-            {key: _value(key, cell) for key, cell in row.items() if cell != ""}
+            {
+                key: cell if key in self._texts else _number(cell)
+                for key, cell in row.items()
+                if cell != ""
+            }
             for row in csv.DictReader(io.StringIO(text))
         ]
 
@@ -121,9 +133,8 @@ def _text(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _value(key: str, cell: str) -> Any:
-    if key in (*IDENTITY, *ABOUT) and key not in ("seed", "seconds"):
-        return cell
+def _number(cell: str) -> int | float | str:
+    """Return what a cell says; a text if it is no number."""
     for convert in (int, float):
         try:
             return convert(cell)

@@ -45,6 +45,11 @@ class Parameter:
             return {self.name}
         return {name for effect in self.effects.values() for name in effect}
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are text."""
+        return any(isinstance(value, str) for value in self.values)
+
     def settings(self, value: Any) -> dict[str, Any]:
         """Return what a value sets, by the name of a flag or in a spec."""
         if self.effects is not None:
@@ -98,6 +103,11 @@ class Space:
     def names(self) -> list[str]:
         """The names of all parameters, in order."""
         return [parameter.name for parameter in self.parameters]
+
+    @property
+    def texts(self) -> list[str]:
+        """The names of the parameters whose values are text."""
+        return [one.name for one in self.parameters if one.is_text]
 
     @property
     def written(self) -> set[str]:

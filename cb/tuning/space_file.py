@@ -69,18 +69,9 @@ def read_space(name: str) -> Space:
     )
 
 
-def _read(name: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
+def _read(name: str, extended_by: tuple[pathlib.Path, ...] = ()) -> dict:
     """Read a file on top of those that it extends."""
-    if not isinstance(name, str) or name in extended_by:
-        raise InputError(
-            f"Space {extended_by[0]!r} must extend the name or the file of "
-            f"another space. Received: extends={name!r}"
-        )
-    path = pathlib.Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if name not in published():
-            raise unknown("space (or a .yaml file)", name, published())
-        path = PUBLISHED / f"{name}.yaml"
+    path = _path(name, extended_by)
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -99,11 +90,29 @@ def _read(name: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
         content[key] = _mapping(content.get(key), what)
     if "extends" not in content:
         return content
-    base = _read(content["extends"], (*extended_by, name))
+    base = _read(content["extends"], (*extended_by, path))
     merged = {**base, **content}
     for key in ("fixed", "search"):
         merged[key] = {**base[key], **content[key]}
     return merged
+
+
+def _path(name: Any, extended_by: tuple[pathlib.Path, ...]) -> pathlib.Path:
+    """Find a file, beside the one that extends it if there is one."""
+    path = None
+    if isinstance(name, str):
+        folder = extended_by[-1].parent if extended_by else pathlib.Path()
+        path = (folder / name).resolve()
+        if path.suffix not in (".yaml", ".yml"):
+            if name not in published():
+                raise unknown("space (or a .yaml file)", name, published())
+            path = PUBLISHED / f"{name}.yaml"
+    if path is None or path in extended_by:
+        raise InputError(
+            f"Space {str(extended_by[0])!r} must extend the name or the file "
+            f"of another space. Received: extends={name!r}"
+        )
+    return path
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:

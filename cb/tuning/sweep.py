@@ -23,6 +23,7 @@ from cb.tuning.objectives import parse_objectives
 from cb.tuning.plan import Base
 from cb.tuning.plan import Plan
 from cb.tuning.progress import Progress
+from cb.tuning.reading import read_about
 from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import Results
@@ -101,7 +102,9 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
     _claim(folder, _identity(settings, plan, spec, trials))
     # `seconds` can be an objective too.
     columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
-    results = Results(folder / "results.csv", [*dict.fromkeys(columns)])
+    results = Results(
+        folder / "results.csv", [*dict.fromkeys(columns)], plan.space.texts
+    )
     progress = Progress(plan, results, trials, folder)
     worker = Worker(settings.limits)
     runner = Runner(plan, worker, results, folder / "runs")
@@ -169,6 +172,12 @@ def build_plan(settings: Settings, base: Base) -> Plan:
             settings.experiment, space, settings.earlier
         )
         _check_free(settings.experiment, space, searched)
+        if settings.max_trials is not None:
+            raise InputError(
+                "Argument `max_trials` cannot be given, for experiment "
+                f"`{settings.experiment}` has {len(points)} points, all of "
+                f"them run. Received: max_trials={settings.max_trials}"
+            )
         space = dataclasses.replace(
             space, fixed={**space.fixed, "validation_fraction": 0.0}
         )
@@ -245,7 +254,7 @@ def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
                 )
             with replacing(file) as opened:
                 opened.write((json.dumps(identity, indent=2) + "\n").encode())
-        before = json.loads(file.read_text("utf-8"))
+        before = read_about(folder)
     differences = [
         f"{name}: {identity.get(name)!r} is not {before.get(name)!r}"
         for name in {**before, **identity}
@@ -262,14 +271,8 @@ def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path) -> Iterator[None]:
     """Make a folder and keep the other processes of a sweep waiting."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise InputError(
-            "Argument `directory` must be a folder that can be written. "
-            f"Received: directory={str(folder)!r}"
-        ) from error
+    report.make_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

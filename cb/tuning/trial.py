@@ -11,11 +11,13 @@ from cb import experiment
 from cb import recipes
 from cb.config import Config
 from cb.registry import Spec
+from cb.registry import bind
 from cb.registry import parse_spec
 from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
 from cb.runs.metrics_csv import LongCsv
+from cb.sparsity import reallocation
 from cb.sparsity.schedules import Horizon
 from cb.training import train
 from cb.tuning import objectives
@@ -111,8 +113,10 @@ def capped(
     }
     if not longer:
         return config, []
-    kwargs = {**spec.kwargs, **dict.fromkeys(longer, steps)}
-    cut = str(Spec(spec.name, spec.args, kwargs))
+    # By name, for what is cut may have been given by its place.
+    given = bind(reallocation.get(spec.name), spec, reallocation.REGISTRY.kind)
+    kwargs = {**given, **dict.fromkeys(longer, steps)}
+    cut = str(Spec(spec.name, (), kwargs))
     notes = [
         f"reallocation.{name} cut from {value} to {steps}"
         for name, value in longer.items()

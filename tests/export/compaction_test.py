@@ -6,6 +6,7 @@ import pytest
 
 import cb
 from cb.errors import InputError
+from cb.export import graph as graphs
 from tests.export import random_networks
 
 layers = keras.layers
@@ -207,3 +208,28 @@ def test_a_model_without_a_graph_is_refused():
 
     with pytest.raises(InputError, match="Sequential or functional"):
         cb.export.compact(Subclassed())
+
+
+class Unconfigured(layers.Layer):
+    """Leaves out what Keras needs to make it again."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        """Return what the function makes of the inputs."""
+        return self.function(inputs)
+
+
+@pytest.mark.parametrize("kind", [layers.Lambda, Unconfigured])
+def test_layers_that_cannot_be_made_again_are_named(kind):
+    model = keras.Sequential([keras.Input((4,)), kind(lambda x: 2 * x)])
+    name = model.layers[-1].name
+    message = f"Layer '{name}' cannot be cloned.*{kind.__name__}"
+    with pytest.raises(InputError, match=message) as caught:
+        cb.export.compact(model)
+    assert "\n" not in str(caught.value)
+    # As it is where there is nothing to strip before.
+    with pytest.raises(InputError, match=message):
+        graphs.rebuild(graphs.trace(model))

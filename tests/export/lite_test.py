@@ -35,3 +35,28 @@ def test_several_inputs_are_refused(tmp_path):
     model = keras.Model(inputs, layers.Add()(inputs))
     with pytest.raises(InputError, match="one input and one output"):
         cb.export.save_lite(model, str(tmp_path / "model.tflite"))
+
+
+def test_integers_go_in(tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((7,), dtype="int32"),
+            layers.Embedding(50, 8),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3),
+        ]
+    )
+    path = tmp_path / "model.tflite"
+    cb.export.save_lite(model, str(path))
+    x = np.random.default_rng(0).integers(0, 50, (4, 7), "int32")
+    found = run_lite(path.read_bytes(), x)
+    np.testing.assert_allclose(found, model(x), atol=1e-3)
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    (tmp_path / "taken").mkdir()
+    for name in ("none/here/model.tflite", "taken"):
+        with pytest.raises(InputError, match="`path` must be a file"):
+            cb.export.save_lite(model, str(tmp_path / name))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]

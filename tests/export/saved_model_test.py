@@ -1,6 +1,7 @@
 """Exports are small, load without the project and compute the same."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -100,7 +101,7 @@ def test_the_dense_form_holds_every_weight_once(exported, tmp_path):
     assert weights < file_bytes(f"{path}/variables") < 1.02 * weights + 4096
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 16, 40, 200])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 16, 40, 200])
 def test_loaded_models_take_any_batch(exported, number):
     model, path = exported
     function = cb.export.load(path, batch_sizes=[1, 64])
@@ -221,6 +222,29 @@ def test_a_different_export_is_never_left_behind(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="differs from"):
         cb.export.save(wide(), str(tmp_path / "dense"))
     assert not [*tmp_path.iterdir()]
+
+
+def test_an_export_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    path = tmp_path / "dense"
+    cb.export.save(model, str(path))
+    before = sorted(path.rglob("*"))
+    rename = os.rename
+
+    def full(source, target):
+        if str(source).endswith(".part"):
+            assert (tmp_path / ".dense.old/saved_model.pb").is_file()
+            raise OSError("disk full")
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", full)
+        with pytest.raises(OSError, match="disk full"):
+            cb.export.save(model, str(path))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["dense"]
+    assert sorted(path.rglob("*")) == before
+    cb.export.save(model, str(path))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["dense"]
 
 
 def test_what_cannot_be_exported_says_so(tmp_path):

@@ -73,3 +73,20 @@ def test_another_file_is_refused(make_run, text):
         file.write(text)
     with pytest.raises(InputError, match="must have the columns step,epoch"):
         read_run(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n",
+        "checkpoint,split,name,value\nlast,test,loss,much\n",
+        "\xff",
+    ],
+)
+def test_scores_that_are_none_are_refused(make_run, text):
+    path = make_run("a")
+    with open(f"{path}/evaluation.csv", "w", encoding="latin-1") as file:
+        file.write(text)
+    message = "`evaluation.csv` must have the columns checkpoint,split"
+    with pytest.raises(InputError, match=message):
+        read_run(path)

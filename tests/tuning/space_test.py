@@ -277,10 +277,25 @@ def test_bad_files_are_refused(tmp_path, others, message):
         space_file.read_space(write(tmp_path, search, **others))
 
 
-def test_a_space_that_extends_itself_is_refused(tmp_path):
-    file = str(tmp_path / "space.yaml")
-    with pytest.raises(InputError, match="of another space"):
-        space_file.read_space(write(tmp_path, {}, extends=file))
+@pytest.mark.parametrize("name", ["space.yaml", "../spaces/space.yaml"])
+def test_a_space_that_extends_itself_is_refused(tmp_path, name):
+    folder = tmp_path / "spaces"
+    folder.mkdir()
+    for extended in (name, str(folder / name)):
+        with pytest.raises(InputError, match="of another space"):
+            space_file.read_space(write(folder, {}, extends=extended))
+
+
+def test_a_space_extends_the_file_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    search = {"epochs": {"type": "int", "min": 1, "max": 2}}
+    write(tmp_path, search)
+    inner = write(tmp_path / "inner", {}, extends="../space.yaml")
+    monkeypatch.chdir(tmp_path / "inner")
+    for path in (inner, "space.yaml"):
+        assert space_file.read_space(path).names == ["epochs"]
+    monkeypatch.chdir(tmp_path)
+    assert space_file.read_space("inner/space.yaml").names == ["epochs"]
 
 
 def test_nothing_left_to_search_is_refused(tmp_path):

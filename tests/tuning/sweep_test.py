@@ -259,6 +259,7 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
             {"experiment": "reproduction", "given": {"sparsity": 0.5}},
             "`sparsity` cannot be given",
         ),
+        ({"experiment": "reproduction"}, "`max_trials` cannot be given"),
         ({"experiment": "evaluation"}, "needs earlier sweeps"),
         ({"earlier": ["a"]}, "cannot use earlier sweeps"),
         (

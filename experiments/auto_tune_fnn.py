@@ -17,6 +17,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from flags import command
 from flags.quiet import quiet_stderr
 
 with quiet_stderr():
@@ -103,4 +104,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    command.guarded(main)

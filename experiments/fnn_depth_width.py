@@ -26,6 +26,7 @@ from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import CONFLICTS_HEADER
 from cb.runs.metrics_csv import EVALUATION_HEADER
 from cb.runs.metrics_csv import LongCsv
+from flags import command
 from flags.quiet import quiet_stderr
 
 SIDES = (10, 25, 40, 60, 80, 100)
@@ -164,4 +165,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    command.guarded(main)

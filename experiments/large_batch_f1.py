@@ -34,6 +34,7 @@ from cb.config import layered
 from cb.plots import curves
 from cb.plots.reading import Run
 from cb.plots.reading import read_run
+from flags import command
 
 POSTER = {"SB": 98.27, "LB": 97.05, "+LR": 97.55, "+GBN": 97.60, "+RA": 98.53}
 SEEDS = (0, 1, 2)
@@ -215,4 +216,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.guarded(main)

@@ -38,16 +38,32 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     # It warns of every new graph, and attempts or lesions are such.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     arguments = [*_unquoted(sys.argv)]
-    try:
+
+    def parsed() -> None:
         if _asks_for_help(arguments):
             print(_help(modules))
-            sys.exit(0)
+            return
         words = flags.FLAGS(arguments)[1:]
         if words:
             raise InputError(
                 "Flags must have the form `--name=value`. "
                 f"Received: {' '.join(words)!r}"
             )
+        main()
+
+    guarded(parsed)
+
+
+def guarded(main: Callable[[], None]) -> NoReturn:
+    """Call a command that reads its own arguments; end as `run` does.
+
+    Args:
+        main: The command, without arguments.
+
+    Raises:
+        SystemExit: Always, as of `run`.
+    """
+    try:
         main()
     except flags.Error as error:
         _stop(str(error).strip(), INPUT_ERROR)

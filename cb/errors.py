@@ -1,5 +1,7 @@
 """What a command shows as one line instead of a traceback."""
 
+import re
+
 # As in sysexits.h: a service is unavailable, and a failure to be tried again.
 WORKER_LOST, PREEMPTED = 69, 75
 
@@ -28,3 +30,18 @@ class Preempted(RunError):
     """Told to stop, with everything saved; exit code 75."""
 
     code = PREEMPTED
+
+
+def refused_in_graph(error: Exception) -> str | None:
+    """Return what an assertion inside a TensorFlow graph says of the input.
+
+    A graph cannot raise an `InputError`.
+
+    Args:
+        error: Exception that TensorFlow raised.
+
+    Returns:
+        String, one sentence of the form of an `InputError`; or `None`.
+    """
+    found = re.search(r"assertion failed: \[(Argument `[^\]]*)\]", str(error))
+    return found and found[1]

@@ -14,6 +14,7 @@ from absl import flags
 
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import refused_in_graph
 
 INPUT_ERROR, RUN_ERROR, INTERRUPTED = 2, 1, 130
 # What the machine refuses, not what the program does wrong.
@@ -68,6 +69,8 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
                 "kept; the same command goes on from the last one.",
                 RUN_ERROR,
             )
+        if refused := refused_in_graph(error):
+            _stop(refused, INPUT_ERROR)
         traceback.print_exc()
         _leave(RUN_ERROR)
     sys.exit(0)

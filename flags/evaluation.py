@@ -78,6 +78,8 @@ flags.DEFINE_integer(
     "batch_size", 100, "Examples in a batch, for --saved_model."
 )
 
+OF_RUNS = ("attempt", "checkpoint", "strategy")
+OF_SAVED_MODELS = ("augmentation", "batch_size", "dataset")
 CONFLICTS = {
     "all_conflict_layers": "all_layers",
     "conflicting_samples_size": "num_samples",
@@ -90,6 +92,8 @@ def check() -> None:
     values = flags.FLAGS
     if (values.run_dir is None) == (values.saved_model is None):
         raise InputError("Expected either `--run_dir` or `--saved_model`.")
+    _check_alone("saved_model", "run_dir", OF_RUNS)
+    _check_alone("run_dir", "saved_model", OF_SAVED_MODELS)
     if values.saved_model and not values.dataset:
         raise InputError("Argument `saved_model` needs `--dataset`.")
     if values.saved_model and (values.lesion or conflicts()):
@@ -110,6 +114,17 @@ def check() -> None:
     for name in ("all_conflict_layers", "published_columns"):
         if values.lesion and values[name].value is not None:
             raise InputError(f"Expected `--lesion` or `--{name}`, not both.")
+
+
+def _check_alone(given: str, needed: str, names: tuple[str, ...]) -> None:
+    """Raise `InputError` for flags that have no meaning with what is given."""
+    values = flags.FLAGS
+    for name in names:
+        if values[given].present and values[name].present:
+            raise InputError(
+                f"Argument `{name}` needs `--{needed}`. "
+                f"Received: {name}={values[name].value!r} with `--{given}`"
+            )
 
 
 def conflicts() -> dict[str, Any]:

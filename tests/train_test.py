@@ -400,6 +400,10 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, flags, message):
         ([], "either `--run_dir` or `--saved_model`"),
         (["--run_dir=nowhere"], "'nowhere'"),
         (["--saved_model=nowhere"], "--dataset"),
+        (["--saved_model=x", "--attempt=1"], "needs `--run_dir`"),
+        (["--saved_model=x", "--checkpoint=best"], "needs `--run_dir`"),
+        (["--run_dir=r", "--batch_size=9"], "needs `--saved_model`"),
+        (["--run_dir=r", "--augmentation=none"], "needs `--saved_model`"),
         (["--saved_model=nowhere", "--dataset=digits"], "'nowhere'"),
         (
             [

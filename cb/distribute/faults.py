@@ -1,6 +1,7 @@
 """What happens when a worker goes, or is told to go."""
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ GONE = (
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
+# An internal error may be this machine's own, unless it speaks of the others.
+OF_OTHERS = re.compile(
+    "collective|connection|grpc|nccl|by peer|remote|rst_stream|socket", re.I
+)
 SECONDS_BETWEEN_LOOKS = 1.0
 MOST_BATCHES = 1000
 
@@ -35,7 +40,9 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
     try:
         yield
     except GONE as error:
-        if workers == 1:
+        internal = isinstance(error, tf.errors.InternalError)
+        own = internal and not OF_OTHERS.search(error.message)
+        if workers == 1 or own:
             raise
         reason = " ".join(error.message.split())[:80]
         raise WorkerLost(

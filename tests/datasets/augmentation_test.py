@@ -14,6 +14,7 @@ from cb.datasets.augmentation.crops import RandomResizedCrop
 from cb.datasets.augmentation.pixels import moments
 from cb.datasets.augmentation.randomness import uniform
 from cb.errors import InputError
+from cb.errors import refused_in_graph
 
 COUNT, SEED = 64, 5
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 3), np.uint8)
@@ -190,14 +191,38 @@ def test_standardize_is_measured_on_what_it_is_fitted_to():
     [
         ("flip", (4,), "needs images"),
         ("flip", (None, None, 3), "differ in size"),
-        ("random_crop(9)", (8, 8, 3), "at most that of the images, 8x8"),
-        ("pad_crop(8)", (8, 8, 3), "less than the size"),
+        ("random_crop(9)", (8, 8, 3), "at least 9x9 .* of 8x8"),
+        ("random_crop(8)", (9, 7, 3), "at least 8x8 .* of 9x7"),
+        ("pad_crop(8)", (8, 8, 3), "at least 9x9 .* of 8x8"),
+        ("pad_crop(9, 'symmetric')", (8, 8, 3), "at least 9x9 .* of 8x8"),
         ("normalize((1, 2), 1)", (8, 8, 3), "each of 3 channels"),
     ],
 )
 def test_chains_that_do_not_fit_the_examples(text, shape, message):
     with pytest.raises(InputError, match=message):
         build(text).output_shape(shape)
+
+
+@pytest.mark.parametrize("size", [(30, 5), (5, 30)])
+@pytest.mark.parametrize(
+    "text, least",
+    [
+        ("random_crop(20)", 20),
+        ("center_crop(20)", 20),
+        ("pad_crop(8)|resize_with_pad(20)", 9),
+    ],
+)
+def test_what_is_too_small_is_found_where_sizes_differ(text, least, size):
+    chain = build(text)
+    assert chain.output_shape((None, None, 3)) == (20, 20, 3)
+    unknown = tf.TensorSpec([None, None, None, 3], tf.uint8)
+    cut = tf.function(lambda images: chain(images, draw), [unknown])
+    assert cut(tf.zeros([64, 31, 33, 3], tf.uint8)).shape[1:] == (20, 20, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+        cut(tf.zeros([64, *size, 3], tf.uint8))
+    message = refused_in_graph(raised.value)
+    assert f"at least {least}x{least} pixels" in message
+    assert message.endswith(f"an image of {size[0]}x{size[1]}")
 
 
 @pytest.mark.parametrize(

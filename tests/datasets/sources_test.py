@@ -13,6 +13,7 @@ from cb.datasets.electricity import COLUMNS
 from cb.datasets.pipeline import TrainingBatches
 from cb.datasets.pipeline import evaluation_batches
 from cb.errors import InputError
+from tests.commands import run
 
 CLASSES = ("cat", "dog")
 
@@ -115,6 +116,21 @@ def test_batches_of_files_do_not_depend_on_their_size(tmp_path):
     assert found[0] == found[1]
     test = evaluation_batches(source.test, 4, chain=build(chain).evaluation())
     assert sum(len(y) for _, y in test) == 10
+
+
+def test_a_file_smaller_than_the_crop_is_one_line(tmp_path):
+    path = write_folder(tmp_path / "images")
+    code, _, errors = run(
+        "train.py",
+        f"--dataset=folder({path!r})",
+        "--augmentation=random_crop(10)",
+        "--batch_size=4",
+        "--epochs=1",
+        folder=tmp_path,
+    )
+    assert code == 2, errors
+    (line,) = errors.splitlines()
+    assert "`size` needs images of at least 10x10 pixels" in line
 
 
 @pytest.mark.parametrize(

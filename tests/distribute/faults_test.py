@@ -6,7 +6,10 @@ import socket
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from cb.distribute import faults
+from cb.errors import WorkerLost
 from tests.workers import alone
 from tests.workers import arrays
 from tests.workers import cluster
@@ -138,3 +141,28 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with np.load(tmp_path / "run" / "checkpoints" / "last.npz") as file:
         for name in file.files:
             assert np.isfinite(file[name]).all(), name
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (tf.errors.InternalError, tf.errors.InternalError),
+        (tf.errors.UnavailableError, WorkerLost),
+    ],
+)
+def test_a_failure_of_its_own_is_not_that_of_another(
+    error, expected, monkeypatch
+):
+    monkeypatch.setattr(faults.exchange, "position", lambda strategy: (0, 2))
+    with pytest.raises(expected):
+        with faults.reported_loss(None):
+            raise error(None, None, "Failed to launch a kernel on the GPU")
+
+
+def test_an_internal_error_of_a_collective_is_the_loss_of_another(monkeypatch):
+    monkeypatch.setattr(faults.exchange, "position", lambda strategy: (0, 2))
+    with pytest.raises(WorkerLost, match="another worker has gone"):
+        with faults.reported_loss(None):
+            raise tf.errors.InternalError(
+                None, None, "Collective ops is aborted by: connection reset"
+            )

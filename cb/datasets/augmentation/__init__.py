@@ -14,8 +14,6 @@ from cb.registry import parse_spec
 REGISTRY = Registry("augmentation", __name__)
 
 NONE = "none"
-# Two sizes that an image of any size might have.
-SIZES = ((61, 67), (83, 71))
 
 
 class Chain:
@@ -74,26 +72,20 @@ class Chain:
                 f"augmentation={str(self)!r} for examples of shape "
                 f"{tuple(shape)}"
             )
-        found = {
-            self._tried(
-                [
-                    known if known is not None else size[place]
-                    for place, known in enumerate(shape)
-                ]
-            )
-            for size in SIZES
-        }
-        if len(found) > 1:
+        # Traced, not called: where sizes differ there is none to try.
+        traced = tf.function(self._tried, autograph=False)
+        features = tf.TensorSpec([1, *shape], tf.float32)
+        found = traced.get_concrete_function(features).output_shapes[1:]
+        if not found.is_fully_defined():
             raise InputError(
                 "Argument `augmentation` must bring images that differ in "
                 "size to one, as 'resize(256)|center_crop(224)' does. "
                 f"Received: augmentation={str(self)!r}"
             )
-        return found.pop()
+        return tuple(found)
 
-    def _tried(self, shape):
-        features = tf.zeros([1, *shape], tf.float32)
-        return tuple(self(features, lambda name: tf.zeros([1])).shape[1:])
+    def _tried(self, features):
+        return self(features, lambda name: tf.zeros([1]))
 
     def __str__(self) -> str:
         return "|".join(str(part) for part in self.transforms) or NONE

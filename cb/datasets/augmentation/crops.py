@@ -40,12 +40,10 @@ class PadCrop(Transform):
         check(0 <= self.value <= 255, "value", "in [0, 255]", self.value)
 
     def __call__(self, features, random):
-        known = [side for side in features.shape[1:3] if side is not None]
-        if self.mode == "reflect" and self.padding >= min(known, default=2**31):
-            raise InputError(
-                "Argument `padding` must be less than the size of the images, "
-                f"{known}, to reflect. Received: padding={self.padding}"
-            )
+        if self.mode != "constant":
+            # A reflection leaves out the pixel at the edge.
+            least = self.padding + (self.mode == "reflect")
+            features = _checked(features, least, "padding", self.padding)
         height, width = _size(features)
         room = 2 * self.padding
         rows = _window(random("row"), room, height) - self.padding
@@ -78,7 +76,7 @@ class RandomCrop(Transform):
         check_size("size", self.size)
 
     def __call__(self, features, random):
-        _check_fits(features, self.size)
+        features = _checked(features, self.size, "size", self.size)
         return crop_at_random(features, self.size, self.size, random)
 
     def evaluation(self):
@@ -100,7 +98,7 @@ class CenterCrop(Fixed):
         check_size("size", self.size)
 
     def __call__(self, features, random):
-        _check_fits(features, self.size)
+        features = _checked(features, self.size, "size", self.size)
         shape = tf.shape(features)
         return tf.image.crop_to_bounding_box(
             features,
@@ -273,7 +271,10 @@ class RandomResizedCrop(Transform):
 
 
 def crop_at_random(images, height, width, random):
-    """Crop `height` x `width` pixels of each image at a place of its own."""
+    """Crop `height` x `width` pixels of each image at a place of its own.
+
+    Images must be at least that large.
+    """
     shape = tf.shape(images)
     rows = _window(random("row"), shape[1] - height, height)
     columns = _window(random("column"), shape[2] - width, width)
@@ -328,10 +329,24 @@ def _window(random, room, size):
     return first[:, None] + tf.range(size)[None, :]
 
 
-def _check_fits(images, size):
-    height, width = images.shape[1:3]
-    if None not in (height, width) and min(height, width) < size:
-        raise InputError(
-            "Argument `size` of a crop must be at most that of the images, "
-            f"{height}x{width}. Received: size={size}"
-        )
+def _checked(images, least: int, name: str, value: int):
+    """Return images whose sides are long enough for an argument.
+
+    What differs in size is known to be too small only in a batch.
+    """
+    height, width = _size(images)
+    text = f"Argument `{name}` needs images of at least {least}x{least} pixels."
+    if not (tf.is_tensor(height) or tf.is_tensor(width)):
+        if min(height, width) < least:
+            raise InputError(
+                f"{text} Received: {name}={value} for images of "
+                f"{height}x{width}"
+            )
+        return images
+    sides = [tf.strings.as_string(side) for side in (height, width)]
+    received = tf.strings.join(sides, "x")
+    message = f"{text} Received: {name}={value} for an image of "
+    large = tf.minimum(height, width) >= least
+    check = tf.debugging.Assert(large, [tf.strings.join([message, received])])
+    with tf.control_dependencies([check]):
+        return tf.identity(images)

@@ -95,5 +95,6 @@ def _examples(root: pathlib.Path, names, channels: int) -> Examples:
     def read(numbers):
         return [files[number].read_bytes() for number in numbers]
 
-    images = Encoded(read, np.arange(len(files)), channels)
+    places = [file.relative_to(root).as_posix() for file in files]
+    images = Encoded(read, np.arange(len(files)), channels, places)
     return Examples(images, np.array(labels, np.int32))

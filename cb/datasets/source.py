@@ -91,13 +91,15 @@ class Source:
     def digest(self) -> str:
         """Return hexadecimal digits that differ for other examples.
 
-        Of images on disk the labels count, not the pixels.
+        Of images on disk labels and names count, not the pixels.
         """
         hashed = hashlib.blake2b(self.name.encode("utf-8"), digest_size=8)
         for array in (*self.train, *self.test):
             hashed.update(str(array.shape).encode("utf-8"))
             if isinstance(array, np.ndarray):
                 hashed.update(np.ascontiguousarray(array).view(np.uint8).data)
+            else:
+                hashed.update(array.identity())
         return hashed.hexdigest()
 
     def limited(self, number: int | None) -> "Source":

@@ -22,6 +22,8 @@ class Encoded:
             encoded image each.
         numbers: int64 array, which of the images that `read` knows.
         channels: Integer, 1 or 3.
+        names: Sequence of strings, what tells the images that `read` knows
+            from others; `None` where only reading them would.
     """
 
     def __init__(
@@ -29,13 +31,17 @@ class Encoded:
         read: Callable[[np.ndarray], Sequence[bytes]],
         numbers: np.ndarray,
         channels: int = 3,
+        names: Sequence[str] | None = None,
     ):
         self._read = read
         self._numbers = np.asarray(numbers, np.int64)
         self._channels = channels
+        self._names = names
 
     def __getitem__(self, positions) -> "Encoded":
-        return Encoded(self._read, self._numbers[positions], self._channels)
+        return Encoded(
+            self._read, self._numbers[positions], self._channels, self._names
+        )
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -49,6 +55,13 @@ class Encoded:
     def ndim(self) -> int:
         """Number of axes of a batch."""
         return len(self.shape)
+
+    def identity(self) -> bytes:
+        """Return bytes that differ for images of other names or places."""
+        if self._names is None:
+            return self._numbers.tobytes()
+        names = [self._names[number] for number in self._numbers]
+        return "\n".join(names).encode("utf-8", "surrogateescape")
 
     def encoded(self, positions: tf.Tensor) -> tf.Tensor:
         """Return the encoded images at `positions`, strings `(batch,)`."""

@@ -118,6 +118,16 @@ def test_batches_of_files_do_not_depend_on_their_size(tmp_path):
     assert sum(len(y) for _, y in test) == 10
 
 
+def test_other_files_have_another_digest(tmp_path):
+    one, same = (write_folder(tmp_path / part / "images") for part in "ab")
+    spec = "folder({!r}, test_fraction=0.5)"
+    digests = [datasets.load(spec.format(p)).digest() for p in (one, same)]
+    assert digests[0] == digests[1]
+    image = tmp_path / "b" / "images" / "cat" / "03.png"
+    image.rename(image.with_name("03b.png"))
+    assert datasets.load(spec.format(same)).digest() != digests[0]
+
+
 def test_a_file_smaller_than_the_crop_is_one_line(tmp_path):
     path = write_folder(tmp_path / "images")
     code, _, errors = run(

@@ -28,7 +28,6 @@ from cb.models.keskar import NORMALIZE
             "flip",
             NORMALIZE,
         ),
-        eval_transform=("resize(256)", "center_crop(224)", NORMALIZE),
     )
 )
 def alexnet(input_shape, num_classes, gamma="ones"):

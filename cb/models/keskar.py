@@ -17,7 +17,6 @@ CIFAR_TRANSFORMS: dict[str, Any] = {
         "flip",
         NORMALIZE,
     ),
-    "eval_transform": (NORMALIZE,),
 }
 
 
@@ -34,7 +33,6 @@ CIFAR_TRANSFORMS: dict[str, Any] = {
             "pad_crop(2, mode='constant')",
             "normalize(mean=0.5, std=0.5)",
         ),
-        eval_transform=("normalize(mean=0.5, std=0.5)",),
     )
 )
 def f1(input_shape, num_classes, gamma="ones"):

@@ -20,7 +20,6 @@ class Recipe:
         batch_size: Integer.
         train_transform: Tuple of specs of input transforms for training, in
             order; `None` for those of the data set.
-        eval_transform: As `train_transform`, for evaluation.
         label_smoothing: Float.
         clip_norm: Float, limit of the global norm of the gradient, or `None`.
         sparsity: Arguments of `cb.sparsify` that the source used.
@@ -30,20 +29,9 @@ class Recipe:
     epochs: int | None = None
     batch_size: int | None = None
     train_transform: tuple[str, ...] | None = None
-    eval_transform: tuple[str, ...] | None = None
     label_smoothing: float = 0.0
     clip_norm: float | None = None
     sparsity: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def settings(self, epoch: int) -> dict[str, Any]:
-        """Return all settings that hold in an epoch, counted from 0."""
-        if callable(self.regime):
-            return dict(self.regime(epoch))
-        found: dict[str, Any] = {}
-        for start in sorted(self.regime):
-            if start <= epoch:
-                found.update(self.regime[start])
-        return found
 
 
 def trained_by(recipe: Recipe | Callable[..., Recipe]):

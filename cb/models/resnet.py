@@ -30,7 +30,6 @@ CONFIG = re.compile(r"(ignorefirst|allsparse)([1-9]0)?")
 NORMALIZE = "normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
 TRANSFORMS: dict[str, Any] = {
     "train_transform": ("random_resized_crop(224)", "flip", NORMALIZE),
-    "eval_transform": ("resize(256)", "center_crop(224)", NORMALIZE),
 }
 
 

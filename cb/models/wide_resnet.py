@@ -31,7 +31,6 @@ NORMALIZE = (
             "flip",
             NORMALIZE,
         ),
-        eval_transform=(NORMALIZE,),
     )
 )
 def wide_resnet(input_shape, num_classes, depth=28, width=2):

@@ -46,9 +46,6 @@ def _recipe(graph="discrete"):
             "flip",
             "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))",
         ),
-        eval_transform=(
-            "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))",
-        ),
         sparsity={
             "sparsity": 1.0 - EDGES / edge_count(graph),
             "distribution": "uniform",

@@ -242,14 +242,29 @@ def test_wrong_specs(text, message):
         build(text)
 
 
-@pytest.mark.parametrize(
-    "model",
-    ["f1", "resnet44", "wide_resnet", "wiring_graph", "alexnet", "resnet50"],
+IMAGENET = "normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
+CROPPED = f"resize(256)|center_crop(224)|{IMAGENET}"
+WIDE = (
+    "normalize(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), scale=255)"
 )
-def test_recipes_of_models_are_chains_with_their_evaluation(model):
+WIRINGS = "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))"
+
+
+@pytest.mark.parametrize(
+    "model, published",
+    [
+        ("f1", "normalize(mean=0.5, std=0.5)"),
+        ("resnet44", IMAGENET),
+        ("wide_resnet", WIDE),
+        ("wiring_graph", WIRINGS),
+        ("alexnet", CROPPED),
+        ("resnet50", CROPPED),
+    ],
+)
+def test_recipes_of_models_evaluate_as_published(model, published):
     recipe = models.recipe(model)
     trained = build("|".join(recipe.train_transform)).evaluation()
-    evaluated = build("|".join(recipe.eval_transform))
+    evaluated = build(published)
     shape = (28, 28, 1) if model == "f1" else (32, 32, 3)
     images = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
     np.testing.assert_array_equal(

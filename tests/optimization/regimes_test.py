@@ -103,15 +103,6 @@ def test_wrong_regime_is_one_clear_line(text, message):
         regimes.from_yaml(text)
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet44", "wresnet16_4", "f1", "c1", "c3", "alexnet"]
-)
-def test_regimes_of_models_are_read_as_their_recipes_say(name):
-    recipe = models.recipe(name)
-    for epoch in range(200):
-        assert published(name).at(epoch) == recipe.settings(epoch)
-
-
 class NumpySGD:
     """The rule and the engine of the published code, epoch by epoch."""
 

@@ -10,6 +10,7 @@ import cb
 from cb import models
 from cb.errors import InputError
 from cb.layers.masked import masked_kernels
+from cb.optimization import regimes
 
 NAMES = set(models.names())
 # Spec and input shape that keep the test of a family small.
@@ -113,8 +114,13 @@ def test_the_layers_kept_dense_exist(name, abstract_model):
 def test_a_recipe_gives_every_epoch_a_learning_rate(name):
     recipe = models.recipe(SMALL[name][0])
     if recipe is not None:
+        regime = (
+            regimes.from_function(recipe.regime, 100)
+            if callable(recipe.regime)
+            else regimes.from_dict(recipe.regime)
+        )
         for epoch in (0, 1, 37, 99):
-            settings = recipe.settings(epoch)
+            settings = regime.at(epoch)
             assert settings["optimizer"] == "sgd"
             assert 0 < settings["learning_rate"] < 1
 

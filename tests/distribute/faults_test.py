@@ -59,7 +59,8 @@ def test_told_to_stop_it_saves_and_goes_on_to_the_same_bits(tmp_path, whole):
 
 
 def test_all_workers_stop_at_the_same_step(tmp_path):
-    with cluster(2, FLAGS, tmp_path) as workers:
+    # So long that it cannot end before the signal is there.
+    with cluster(2, [*FLAGS, "--epochs=400"], tmp_path) as workers:
         pass_steps(workers[0], 5)
         # Whoever is told, the chief saves and all stop.
         workers[1].send(signal.SIGTERM)

@@ -1,0 +1,76 @@
+"""What `train.py` and `evaluate.py` say to bad input, and to `--help`."""
+
+import pytest
+
+from tests.commands import run
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--model=lenet_300_10"], "Did you mean 'lenet_300_100'"),
+        (["--reallocation=rigl(every=0)"], "every=0"),
+        (["--optimizer=muon"], "Muon"),
+        (["--strategy=mirrored(devices=2)", "--batch_size=51"], "divisible"),
+        (["--sparsity=0.9999999"], "would empty layer 'hidden_"),
+        (["--initialize_from=nowhere"], "'nowhere'"),
+        (["--dataset=mnist", "--data_dir=/proc/none"], "tfds build mnist"),
+        (["--run_dir=/proc/none"], "must be a folder that can be written"),
+        (["--datset=mnist"], "dataset"),
+        (["word"], "'word'"),
+        (["--sparsity=1.5"], r"[0, 1)"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, flags, message):
+    code, _, errors = run("train.py", *flags, folder=tmp_path)
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "either `--run_dir` or `--saved_model`"),
+        (["--run_dir=nowhere"], "'nowhere'"),
+        (["--saved_model=nowhere"], "--dataset"),
+        (["--saved_model=x", "--attempt=1"], "needs `--run_dir`"),
+        (["--saved_model=x", "--checkpoint=best"], "needs `--run_dir`"),
+        (["--run_dir=r", "--batch_size=9"], "needs `--saved_model`"),
+        (["--run_dir=r", "--augmentation=none"], "needs `--saved_model`"),
+        (["--saved_model=nowhere", "--dataset=digits"], "'nowhere'"),
+        (
+            [
+                "--saved_model=nowhere",
+                "--dataset=digits",
+                "--all_conflict_layers",
+            ],
+            "--run_dir",
+        ),
+    ],
+)
+def test_bad_input_of_evaluate_is_one_line(tmp_path, flags, message):
+    code, _, errors = run("evaluate.py", *flags, folder=tmp_path)
+    assert code == 2
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_needs_no_tensorflow(tmp_path, script):
+    for name in ("tensorflow", "keras", "tensorflow_datasets", "sklearn"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
+    code, output, _ = run(script, "--help", folder=tmp_path, first=tmp_path)
+    assert code == 0
+    assert "--strategy" in output
+
+
+def test_a_flagfile_may_quote_its_values(tmp_path):
+    file = tmp_path / "flags.txt"
+    file.write_text('# A comment.\n--model="mlp(units=(4, 4)"\n')
+    flags = [f"--flagfile={file}"]
+    code, _, errors = run("train.py", *flags, folder=tmp_path)
+    assert code == 2
+    assert "Received: 'mlp(units=(4, 4)'" in errors

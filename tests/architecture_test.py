@@ -21,7 +21,7 @@ ALLOWED = {
     "cb.bundles": BASE,
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": BASE,
-    "cb.variables": {"cb.distribute"},
+    "cb.variables": {"cb.distribute", "cb.errors"},
     "cb.text": set(),
     "cb.conversion": {*BASE, "cb.layers", "cb.text", "cb.variables"},
     "cb.costs": {*BASE, "cb.layers", "cb.text", "cb.variables"},

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from cb.callbacks import csr
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
@@ -16,6 +17,7 @@ from cb.errors import InputError
 from cb.layers import granularity as cells
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseDense
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import Penalty
@@ -47,7 +49,7 @@ class Kernels:
                 f"Model {model.name!r} has no masked layers. Make it "
                 "sparse with `cb.sparsify` first."
             )
-        weights = [kernel.weight for kernel in self.kernels]
+        weights = [kernel.trained for kernel in self.kernels]
         if not model.optimizer.built:
             with model.distribute_strategy.scope():
                 model.optimizer.build(model.trainable_variables)
@@ -59,6 +61,8 @@ class Kernels:
         self._momentum = None
         if algorithm.needs_momentum:
             self._momentum = momentum(model.optimizer, weights)
+        if any(map(_is_csr, self.kernels)):
+            csr.check_algorithm(algorithm)
         self._check_average()
         self._check_granularity()
         self._backward: list[keras.Variable] = []
@@ -149,6 +153,9 @@ class Kernels:
         """Write what differs from the masks before, which is little."""
         for kernel, owned in zip(self.kernels, self._slots, strict=True):
             value = values.get(kernel.key)
+            if _is_csr(kernel):
+                csr.rewrite(kernel.layer, owned, masks[kernel.key], value)
+                continue
             if value is not None or self._drifts:
                 mask = self._spread(kernel, masks[kernel.key])
                 value = kernel.weight if value is None else value
@@ -194,7 +201,7 @@ class Kernels:
         """
         algorithm = self._algorithm
         for number, kernel in enumerate(self.kernels):
-            weight, layer = kernel.weight, kernel.layer
+            weight, layer = kernel.trained, kernel.layer
             self._before.append((weight.regularizer, weight.constraint))
             if kernel.key in penalties:
                 weight.regularizer = _penalized(kernel, penalties[kernel.key])
@@ -213,7 +220,7 @@ class Kernels:
     def end(self) -> None:
         """Undo `begin`."""
         for kernel, before in zip(self.kernels, self._before, strict=True):
-            kernel.weight.regularizer, kernel.weight.constraint = before
+            kernel.trained.regularizer, kernel.trained.constraint = before
             kernel.layer.straight_through = False
             vars(kernel.layer).pop("backward_masks", None)
         if self._backward or self._algorithm.straight_through:
@@ -263,6 +270,8 @@ class Kernels:
         for kernel, owned, mask in zip(
             self.kernels, self._slots, masks, strict=True
         ):
+            if _is_csr(kernel):
+                continue  # Holds nothing that is inactive.
             kept = mask
             if not fresh:
                 kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
@@ -285,6 +294,10 @@ class Kernels:
             if initial is None:
                 initial = kernel.weight
             _assign(slot.variable, kept, slot.variable, initial)
+
+
+def _is_csr(kernel: MaskedKernel) -> bool:
+    return isinstance(kernel.layer, SparseDense)
 
 
 def _assign(variable, where, value, otherwise):

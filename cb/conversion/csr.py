@@ -100,7 +100,11 @@ def to_masked(model: keras.Model) -> keras.Model:
         return model
     dropped = ("connections", "seed")
     masked = Replacement(MaskedDense, {"granularity": "weight"}, dropped)
-    return copy_with(model, lambda layer: {SparseDense: masked}.get)
+
+    def replace(kind):
+        return masked if kind is SparseDense else None
+
+    return copy_with(model, lambda layer: replace)
 
 
 def _unable(kernel, units) -> str:

@@ -66,11 +66,10 @@ def _forward(x, values, indices, starts):
     y = _empty((len(x), len(starts) - 1))
     turned = _empty((tiles, x.shape[1], tile))
     edges = _edges(tiles)
-    run = kernels.FORWARD[tile]
 
     def work(share):
         part = edges[share], edges[share + 1]
-        run(*part, x, y, turned, values, indices, starts)
+        kernels.forward(*part, x, y, turned, values, indices, starts)
 
     parallel.share(work, len(edges) - 1)
     return y, turned
@@ -80,12 +79,11 @@ def _inputs_gradient(dy, inputs, values, indices, starts):
     tile = parallel.tile_size(len(dy), kernels.TILES)
     edges = _edges(-(-len(dy) // tile))
     dx = _empty((len(dy), inputs))
-    run = kernels.INPUTS_GRADIENT[tile]
 
     def work(share):
         part = edges[share], edges[share + 1]
         scratch = np.empty((inputs, tile), np.float32)
-        run(*part, dy, dx, scratch, values, indices, starts)
+        kernels.inputs_gradient(*part, dy, dx, scratch, values, indices, starts)
 
     parallel.share(work, len(edges) - 1)
     return dx
@@ -94,11 +92,12 @@ def _inputs_gradient(dy, inputs, values, indices, starts):
 def _weights_gradient(dy, turned, indices, starts):
     edges = _edges(len(turned))
     parts = [_empty(indices.shape) for _ in edges[1:]]
-    run = kernels.WEIGHTS_GRADIENT[turned.shape[-1]]
 
     def work(share):
         part = edges[share], edges[share + 1]
-        run(*part, dy, turned, parts[share], indices, starts)
+        kernels.weights_gradient(
+            *part, dy, turned, parts[share], indices, starts
+        )
 
     parallel.share(work, len(parts))
     for other in parts[1:]:

@@ -31,10 +31,11 @@ NETWORK_NAMES = flags.DEFINE_list(
     "networks", ["mlp_784_300_100", "wide_resnet_28_2"], "Networks."
 )
 ALGORITHMS = flags.DEFINE_list("algorithms", None, "Specs; all by default.")
-SECONDS = flags.DEFINE_float("seconds", 3.0, "Training of every algorithm.")
+SECONDS = flags.DEFINE_float("seconds", 12.0, "Training of every algorithm.")
 LARGEST = flags.DEFINE_integer("largest", 10**7, "Weights of the largest.")
 
 EVERY, DEFAULT_EVERY = 3, 100
+TURNS = 5
 RUNNING = "rigl(gradients='running')"
 TOTAL = 10**6
 
@@ -43,14 +44,27 @@ class Clock(keras.callbacks.Callback):
     """Times from step to step, with all that comes between two."""
 
     def on_train_begin(self, logs=None):
-        self.starts = []
+        self.starts, self.events = [], set()
 
     def on_train_batch_begin(self, batch, logs=None):
         self.starts.append(time.perf_counter())
 
+    def on_event(self, step, changes):
+        """Remember that an event came after the latest step."""
+        del step, changes
+        self.events.add(len(self.starts) - 1)
+
     def gaps(self):
-        """Return the seconds of every step but the first, which compiles."""
-        return [b - a for a, b in itertools.pairwise(self.starts)][1:]
+        """Return the seconds of plain steps and of those with an event.
+
+        The first two are left out: there `fit` is still filling its pipeline.
+        """
+        gaps = [b - a for a, b in itertools.pairwise(self.starts)]
+        numbered = list(enumerate(gaps))[2:]
+        return (
+            [gap for number, gap in numbered if number not in self.events],
+            [gap for number, gap in numbered if number in self.events],
+        )
 
 
 def compiled(model):
@@ -63,9 +77,8 @@ def compiled(model):
     return model
 
 
-def trained(model, dataset, steps, callbacks=()):
-    """Train for a number of steps; return the seconds from step to step."""
-    clock = Clock()
+def turn(model, dataset, steps, clock, callbacks=()):
+    """Train for a number of steps; return what the clock saw."""
     model.fit(
         dataset,
         steps_per_epoch=steps,
@@ -90,36 +103,35 @@ def often(spec):
 def costs(network):
     """Yield `(spec, step over dense, event in steps, seconds of an event)`.
 
-    Dense and sparse training take turns.
+    Dense and sparse training take turns, and every figure is the median of
+    those of the turns.
     """
     build, size = NETWORKS[network]
-    dense = compiled(build(keras))
+    dense, clock = compiled(build(keras)), Clock()
     dataset = batches(dense.input_shape[1:], size)
-    step = statistics.median(trained(dense, dataset, 12))
-    steps = max(int(SECONDS.value / step), 12) // EVERY * EVERY + 2
-    specs = ALGORITHMS.value or sorted([*reallocation.names(), RUNNING])
-    yield "dense", 1.0, 0.0, step
-    for spec in specs:
+    first, _ = turn(dense, dataset, 12, clock)
+    steps = max(int(SECONDS.value / TURNS / statistics.median(first)), 9)
+    yield "dense", 1.0, 0.0, statistics.median(first)
+    for spec in ALGORITHMS.value or sorted([*reallocation.names(), RUNNING]):
         sparse = compiled(cb.sparsify(build(keras), 0.9))
         mover = cb.callbacks.Reallocation(
-            often(spec), dataset=dataset, total_steps=TOTAL
+            often(spec),
+            dataset=dataset,
+            total_steps=TOTAL,
+            on_event=clock.on_event,
         )
-        baseline = trained(dense, dataset, max(steps // 3, 8))
-        gaps = trained(sparse, dataset, steps, [mover])
-        step = statistics.median(baseline)
-        # The first gap, left out, is that of step one.
-        periodic = _is_periodic(mover.algorithm)
-        events = gaps[1::EVERY] if periodic else []
-        plain = [g for n, g in enumerate(gaps) if n % EVERY != 1 or not events]
-        usual = statistics.median(plain)
-        event = statistics.median(events[1:]) - usual if events else 0.0
-        yield spec, usual / step, event / step, event
-
-
-def _is_periodic(algorithm):
-    return not algorithm.every_step and (
-        algorithm.period(Horizon(TOTAL, 100)) is not None
-    )
+        seen = []
+        for _ in range(TURNS + 1):
+            dense_gaps, _ = turn(dense, dataset, steps, clock)
+            step = statistics.median(dense_gaps)
+            plain, events = turn(sparse, dataset, steps, clock, [mover])
+            # What acts after every step has no others.
+            usual = statistics.median(plain or events)
+            event = statistics.median(events) - usual if plain and events else 0
+            seen.append((usual / step, event / step, event))
+        # The first turn compiles.
+        figures = zip(*seen[1:], strict=True)
+        yield spec, *(statistics.median(values) for values in figures)
 
 
 def print_costs(network):

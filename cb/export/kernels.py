@@ -9,11 +9,16 @@ that is read serves all of them by one vector operation.
 import numba
 import numpy as np
 
+from cb.export.vectors import weighted_sum
+
 # What is computed is not reordered for NaN and infinity to get lost.
 _RELAXED = {"reassoc", "contract", "nsz"}
 # How many examples a tile can hold: from a vector of 512 bits to as many as
 # leave the inputs of a wide layer in the second cache.
 TILES = (16, 32, 64)
+# Inputs and outputs that are turned over at a time: with a tile of examples
+# they stay in the first cache.
+_BLOCK = 64
 ACTIVATIONS = ("linear", "relu", "relu6", "tanh", "sigmoid")
 _ZERO, _ONE, _SIX = np.float32(0), np.float32(1), np.float32(6)
 
@@ -42,8 +47,9 @@ def few(x, y, scratch, widths, codes, starts, indices, values, biases):
             largest of `widths`.
         widths: Integer array, inputs of the chain and outputs of each layer.
         codes: Integer array, for each layer a position in `ACTIVATIONS`.
-        starts: Integer array, where the entries of every row start.
-        indices: Integer array, the column of every entry.
+        starts: Array of uint64, where the entries of every row start. Signed
+            positions would be checked for being negative at every entry.
+        indices: Unsigned array, the column of every entry.
         values: Float array, the entries.
         biases: Float array, one for each row.
     """
@@ -63,79 +69,65 @@ def few(x, y, scratch, widths, codes, starts, indices, values, biases):
         y[example] = source[: y.shape[1]]
 
 
-def _accumulator(tile):
-    """Return the function that adds the entries of a row to sums."""
+@numba.njit(nogil=True, cache=True)
+def _turn(rows, columns):
+    """Copy `rows[i, j]` to `columns[j, i]`, part by part of the cache."""
+    for first in range(0, rows.shape[1], _BLOCK):
+        last = min(first + _BLOCK, rows.shape[1])
+        for i in range(rows.shape[0]):
+            for j in range(first, last):
+                columns[j, i] = rows[i, j]
 
-    @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
-    def add(sums, source, indices, values, k, end):
-        # Eight entries at a time, so that sums are seldom read and written.
-        while k + 8 <= end:
-            v0, v1 = values[k], values[k + 1]
-            v2, v3 = values[k + 2], values[k + 3]
-            v4, v5 = values[k + 4], values[k + 5]
-            v6, v7 = values[k + 6], values[k + 7]
-            i0, i1 = indices[k], indices[k + 1]
-            i2, i3 = indices[k + 2], indices[k + 3]
-            i4, i5 = indices[k + 4], indices[k + 5]
-            i6, i7 = indices[k + 6], indices[k + 7]
-            for j in range(tile):
-                sums[j] += (
-                    v0 * source[i0, j]
-                    + v1 * source[i1, j]
-                    + v2 * source[i2, j]
-                    + v3 * source[i3, j]
-                    + v4 * source[i4, j]
-                    + v5 * source[i5, j]
-                    + v6 * source[i6, j]
-                    + v7 * source[i7, j]
-                )
-            k += 8
-        while k < end:
-            value, index = values[k], indices[k]
-            for j in range(tile):
-                sums[j] += value * source[index, j]
-            k += 1
 
-    return add
+@numba.njit(nogil=True, cache=True)
+def _turn_back(columns, rows):
+    """Copy `columns[j, i]` to `rows[i, j]`, part by part of the cache."""
+    for first in range(0, rows.shape[1], _BLOCK):
+        last = min(first + _BLOCK, rows.shape[1])
+        for i in range(rows.shape[0]):
+            for j in range(first, last):
+                rows[i, j] = columns[j, i]
 
 
 def _many(tile):
     """Return the function for tiles of some size, which it is built for."""
-    add = _accumulator(tile)
+    weighted = weighted_sum(tile)
 
     @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
     def run(x, y, scratch, widths, codes, starts, indices, values, biases):
-        sums = np.empty(tile, np.float32)
         source, target = scratch[0], scratch[1]
         for first in range(0, len(x), tile):
-            present = min(tile, len(x) - first)
-            for j in range(present):
-                for i in range(widths[0]):
-                    source[i, j] = x[first + j, i]
+            last = min(first + tile, len(x))
+            _turn(x[first:last], source)
             row = 0
             for layer in range(len(codes)):
                 code = codes[layer]
                 for output in range(widths[layer + 1]):
-                    for j in range(tile):
-                        sums[j] = biases[row]
-                    start, end = starts[row], starts[row + 1]
-                    add(sums, source, indices, values, start, end)
+                    weighted(
+                        target,
+                        output,
+                        source,
+                        indices,
+                        values,
+                        starts[row],
+                        starts[row + 1],
+                        biases[row],
+                    )
                     if code == 1:
                         for j in range(tile):
-                            s = sums[j]
+                            s = target[output, j]
                             target[output, j] = _ZERO if s < _ZERO else s
-                    else:
+                    elif code:
                         for j in range(tile):
-                            target[output, j] = _activate(sums[j], code)
+                            s = target[output, j]
+                            target[output, j] = _activate(s, code)
                     row += 1
                 source, target = target, source
-            for j in range(present):
-                for i in range(y.shape[1]):
-                    y[first + j, i] = source[i, j]
+            _turn_back(source, y[first:last])
 
     return run
 
 
 # From the size of a tile to the function; arguments as of `few`, with
-# `scratch` of shape `(2, width, tile)`.
+# `scratch` of shape `(2, width, tile)` at a multiple of 64 bytes.
 MANY = {tile: _many(tile) for tile in TILES}

@@ -65,6 +65,7 @@ def save(
     check_batch_sizes(batch_sizes)
     # A link to a folder stays, and what it points to is replaced.
     path = os.path.realpath(path)
+    _restore(path)
     _check_replaceable(path)
     folder, name = os.path.split(path)
     part = os.path.join(folder, f".{name}.part")
@@ -91,10 +92,22 @@ def _check_replaceable(path: str) -> None:
         )
 
 
+def _set_aside(path: str) -> str:
+    """Return where a folder is while another is put in its place."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.old")
+
+
+def _restore(path: str) -> None:
+    """Take back what a process that was killed had set aside."""
+    old = _set_aside(path)
+    if os.path.isdir(old) and not os.path.lexists(path):
+        os.rename(old, path)
+
+
 def _replace(path: str, new: str) -> None:
     """Put one folder in the place of another, which is deleted last."""
-    folder, name = os.path.split(path)
-    old = os.path.join(folder, f".{name}.old")
+    old = _set_aside(path)
     shutil.rmtree(old, ignore_errors=True)
     replaced = os.path.lexists(path)
     if replaced:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -100,7 +101,7 @@ class SparseGraph:
 
         def run(**tensors):
             rows = {sources[name]: tensor for name, tensor in tensors.items()}
-            columns: dict[Value, tf.Tensor] = {}
+            columns: dict[Value, _Columns] = {}
             for call in calls:
                 if call in self._products:
                     self._multiply(call, rows, columns)
@@ -122,19 +123,21 @@ class SparseGraph:
         (source,), (result,) = call.sources, call.results
         item, matrix = self._products[call]
         outputs, inputs = item.matrix.shape
-        lead = tf.shape(rows[source])[:-1]
         if isinstance(matrix, DenseMatrix):
+            lead = tf.shape(rows[source])[:-1]
             kernel = matrix.read()
             flat = tf.reshape(rows[source], (-1, inputs))
             flat = tf.matmul(flat, kernel[:inputs])
             flat = item.activation(flat + kernel[inputs])
         else:
             if source not in columns:
-                flat = tf.transpose(tf.reshape(rows[source], (-1, inputs)))
-                columns[source] = _with_ones(flat)
-            product = matrix.product(columns[source])
+                columns[source] = _columns(rows[source], inputs)
+            # Not of the rows, which then need not be made between layers.
+            lead = columns[source].lead
+            product = matrix.product(columns[source].tensor)
             if item.activation in _FIXING_ONE:
-                product = columns[result] = item.activation(product)
+                product = item.activation(product)
+                columns[result] = _Columns(product, lead)
                 flat = tf.transpose(product[:outputs])
             else:
                 flat = item.activation(tf.transpose(product[:outputs]))
@@ -195,8 +198,22 @@ def parted(
     return body[:, :-1], body[:, [-1]].toarray().reshape(-1)
 
 
-def _with_ones(columns: tf.Tensor) -> tf.Tensor:
-    return tf.pad(columns, [[0, 1], [0, 0]], constant_values=1.0)
+class _Columns(NamedTuple):
+    """Examples as columns.
+
+    Attributes:
+        tensor: `(features + 1, examples)`, the last row ones.
+        lead: Integer tensor, the shape of the examples.
+    """
+
+    tensor: tf.Tensor
+    lead: tf.Tensor
+
+
+def _columns(rows: tf.Tensor, features: int) -> _Columns:
+    flat = tf.transpose(tf.reshape(rows, (-1, features)))
+    ones = tf.pad(flat, [[0, 1], [0, 0]], constant_values=1.0)
+    return _Columns(ones, tf.shape(rows)[:-1])
 
 
 def _packable(variable) -> scipy.sparse.csr_array | None:

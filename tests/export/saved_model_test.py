@@ -202,6 +202,19 @@ def test_auto_writes_one_form_and_leaves_nothing_else(tmp_path):
     np.testing.assert_allclose(found, wide()(x), atol=1e-5)
 
 
+def test_an_export_set_aside_by_a_killed_process_is_not_lost(tmp_path):
+    path, aside = tmp_path / "export", tmp_path / ".export.old"
+    cb.export.save(wide(), str(path))
+    path.rename(aside)
+    unknown = keras.Sequential([layers.Dense(1)])
+    unknown.build((None, 2))
+    unknown.layers[0].kernel.assign([[np.nan], [1.0]])
+    with pytest.raises(RunError):
+        cb.export.save(unknown, str(path))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["export"]
+    tf.saved_model.load(str(path))
+
+
 def test_several_inputs_and_outputs_go_by_name(tmp_path):
     inputs = {name: keras.Input((6,), name=name) for name in ("b", "a")}
     x = layers.Dense(30, "relu")(layers.Concatenate()([*inputs.values()]))

@@ -10,7 +10,6 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import cb
@@ -32,6 +31,7 @@ from cb.distribute import exchange
 from cb.distribute.agreement import require_equal
 from cb.distribute.faults import StopRequest
 from cb.distribute.faults import reported_loss
+from cb.distribute.faults import stopped_at_once
 from cb.distribute.join import Workers
 from cb.evaluation import record
 from cb.export import save
@@ -110,25 +110,24 @@ def started_on_all(config: Config, sources: dict[str, str]) -> Iterator[Start]:
     config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
-    strategy = distribute.build(
-        config.strategy,
-        workers=Workers(
-            config.worker_hosts, config.worker_index, config.worker_timeout
-        ),
+    workers = Workers(
+        config.worker_hosts, config.worker_index, config.worker_timeout
     )
-    index, workers = exchange.position(strategy)
+    with stopped_at_once():
+        strategy = distribute.build(config.strategy, workers=workers)
+    index, number = exchange.position(strategy)
     run = RunDirectory(
         config.run_dir or default_run_dir(config), writes=index == 0
     )
     with (
         reported_loss(strategy),
-        logged(run, index, workers),
+        logged(run, index, number),
         StopRequest(strategy) as stop_requested,
     ):
         require_equal(strategy, {**VERSIONS, **_agreed(config)})
         yield Start(config, sources, strategy, run, stop_requested)
         # No worker leaves while another still needs it.
-        exchange.total(strategy, np.zeros(1, np.int32))
+        exchange.leave_together(strategy)
 
 
 def _agreed(config: Config) -> dict[str, Any]:
@@ -202,7 +201,8 @@ def complete(
     """
     interactive = sys.stdout.isatty()
     slots(model.optimizer, [k.trained for k in masked_kernels(model)])
-    callbacks = experiment.build_callbacks(config, data, run, interactive)
+    with model.distribute_strategy.scope():
+        callbacks = experiment.build_callbacks(config, data, run, interactive)
     callbacks.checkpointing.stop_requested = stop_requested
     callbacks.others.extend(extra)
     gates = [callback for callback in extra if isinstance(callback, AutoTune)]

@@ -17,11 +17,6 @@ from tests.commands import run
         (["--dataset=mnist", "--data_dir=/proc/none"], "tfds build mnist"),
         (["--run_dir=/proc/none"], "must be a folder that can be written"),
         (["--kernels=csr(min_size=2000)"], "logits: only 1,000 weights"),
-        (
-            ["--kernels=csr", "--reallocation=dynamic_sparse"],
-            "CSR kernels cannot",
-        ),
-        (["--kernels=csr", "--auto_tune=auto_tune"], "`auto_tune` must be"),
         (["--datset=mnist"], "dataset"),
         (["word"], "'word'"),
         (["--sparsity=1.5"], r"[0, 1)"),

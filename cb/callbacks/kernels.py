@@ -71,7 +71,19 @@ class Kernels:
         self._drifts = algorithm.zero_inactive and not (
             self._resets or algorithm.straight_through
         )
-        self._write_all = tf.function(self._write_whole)
+        # Graphs of few arguments: the many small operations of a deep model,
+        # and as many arguments, take longer from Python than they do by
+        # themselves.
+        self._write_values = tf.function(self._write_masked)
+        self._write_places = tf.function(
+            self._write_scattered,
+            input_signature=[
+                tf.TensorSpec((len(self.kernels),), tf.int64),
+                tf.TensorSpec((None,), tf.int64),
+                tf.TensorSpec((None,), tf.bool),
+                tf.TensorSpec((None,), tf.float32),
+            ],
+        )
         self._write_backward = tf.function(self._write_sets)
 
     def read_masks(self) -> None:
@@ -138,7 +150,7 @@ class Kernels:
                 self._spread(kernel, self._masks[kernel.key])
                 for kernel in self.kernels
             ]
-            self._write_all(whole, fresh)
+            self._write_whole(whole, fresh)
         else:
             self._write_changes(masks, values or {})
         if backward:
@@ -147,38 +159,30 @@ class Kernels:
 
     def _write_changes(self, masks: Masks, values) -> None:
         """Write what differs from the masks before, which is little."""
-        for kernel, owned in zip(self.kernels, self._slots, strict=True):
-            value = values.get(kernel.key)
-            if value is not None or self._drifts:
-                mask = self._spread(kernel, masks[kernel.key])
-                value = kernel.weight if value is None else value
-                # Only active positions of what is given count.
-                _assign(kernel.weight, mask, value, 0.0)
-            changed = masks[kernel.key] ^ self._masks[kernel.key]
-            if changed.any():
-                place = np.nonzero(self._spread(kernel, changed))
-                self._scatter(kernel, owned, place, masks, values)
+        if values or self._drifts:
+            whole = [self._spread(k, masks[k.key]) for k in self.kernels]
+            given = [values[k.key] for k in self.kernels] if values else None
+            self._write_values(_joined(whole), given and _joined(given))
+        changes = [self._changes(k, masks, values) for k in self.kernels]
+        columns = [_joined(column) for column in zip(*changes, strict=True)]
+        if len(columns[0]):
+            counts = tf.constant(
+                [places.size for places, *_ in changes], tf.int64
+            )
+            self._write_places(counts, *columns)
         self._masks = dict(masks)
 
-    def _scatter(self, kernel, owned, place, masks, values) -> None:
-        """Write what belongs to some weights of a kernel."""
-        active = self._spread(kernel, masks[kernel.key])[place]
+    def _changes(self, kernel: MaskedKernel, masks: Masks, values):
+        """Return where a mask changes, what is active then, and weights."""
+        changed = masks[kernel.key] ^ self._masks[kernel.key]
+        places = np.flatnonzero(self._spread(kernel, changed))
+        mask = self._spread(kernel, masks[kernel.key])
+        active = mask.reshape(-1)[places]
         weights = np.zeros(active.size, np.float32)
         if kernel.key in values:
-            weights[active] = values[kernel.key][place][active]
-        indices = tf.constant(np.stack(place, -1), tf.int32)
-        if self._algorithm.zero_inactive:
-            scatter(kernel.weight, indices, weights)
-        for slot in owned if self._resets else ():
-            initial = slot.initial
-            if initial is not None:
-                initial = np.full(active.size, initial, np.float32)
-            scatter(
-                slot.variable,
-                indices,
-                weights if initial is None else initial,
-            )
-        scatter(kernel.mask, indices, active)
+            given = values[kernel.key].reshape(-1)[places]
+            weights[active] = given[active]
+        return places, active, weights
 
     def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
         """Return what the mask of cells says of every weight."""
@@ -272,6 +276,50 @@ class Kernels:
                 self._reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
+    def _write_masked(self, masks, values):
+        """Assign weights, those that are not active zero."""
+        masks = self._parted(masks)
+        values = [None] * len(masks) if values is None else self._parted(values)
+        for kernel, mask, value in zip(
+            self.kernels, masks, values, strict=True
+        ):
+            value = kernel.weight if value is None else value
+            _assign(kernel.weight, mask, value, 0.0)
+
+    def _write_scattered(self, counts, places, active, weights):
+        """Write what belongs to some weights of every kernel."""
+        number = len(self.kernels)
+        for kernel, owned, at, on, weight in zip(
+            self.kernels,
+            self._slots,
+            *[
+                tf.split(x, counts, num=number)
+                for x in (places, active, weights)
+            ],
+            strict=True,
+        ):
+            shape = np.array(kernel.mask.shape)
+            # What an index moves by; `tf.unravel_index` refuses none at all.
+            strides = shape[::-1].cumprod()[::-1] // shape
+            indices = at[:, None] // strides % shape
+            if self._algorithm.zero_inactive:
+                scatter(kernel.weight, indices, weight)
+            for slot in owned if self._resets else ():
+                initial = weight
+                if slot.initial is not None:
+                    initial = tf.fill(tf.shape(on), slot.initial)
+                scatter(slot.variable, indices, initial)
+            scatter(kernel.mask, indices, on)
+
+    def _parted(self, joined):
+        """Cut one vector into tensors of the shapes of the kernels."""
+        shapes = [tuple(kernel.mask.shape) for kernel in self.kernels]
+        parts = tf.split(joined, [math.prod(shape) for shape in shapes])
+        return [
+            tf.reshape(part, shape)
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+
     def _write_sets(self, sets):
         for kernel, owned, variable, backward in zip(
             self.kernels, self._slots, self._backward, sets, strict=True
@@ -285,6 +333,10 @@ class Kernels:
             if initial is None:
                 initial = kernel.weight
             _assign(slot.variable, kept, slot.variable, initial)
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> tf.Tensor:
+    return tf.constant(np.concatenate([array.reshape(-1) for array in arrays]))
 
 
 def _assign(variable, where, value, otherwise):

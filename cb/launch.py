@@ -4,7 +4,8 @@
 each worker, on ports of the loopback interface that are free, and adds
 `--strategy=multi_worker` with the addresses. The chief's output is shown as it
 is; the other workers log to files of their own. When one worker fails, all are
-ended, and its exit code is that of the launch.
+ended, and its exit code is that of the launch. Ctrl-C and SIGTERM are passed
+on to all workers; the second time all are killed.
 """
 
 import argparse
@@ -35,34 +36,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Integer, the exit code: of the first worker that failed, or 0.
     """
     options = _parser().parse_args(arguments)
+    hosts = ",".join(
+        f"127.0.0.1:{port}" for port in free_ports(options.num_workers)
+    )
+    workers: list[subprocess.Popen] = []
     with contextlib.ExitStack() as stack:
-        hosts = ",".join(
-            f"127.0.0.1:{port}" for port in free_ports(options.num_workers)
-        )
-        workers = [
-            stack.enter_context(
-                _running(
-                    [
-                        sys.executable,
-                        options.script,
-                        *options.arguments,
-                        "--strategy=multi_worker",
-                        f"--worker_hosts={hosts}",
-                        f"--worker_index={index}",
-                    ]
-                )
-            )
-            for index in range(options.num_workers)
-        ]
-        signal.signal(
-            signal.SIGTERM, lambda number, frame: _send(workers, number)
-        )
-        try:
-            return _wait(workers)
-        except KeyboardInterrupt:
-            _send(workers, signal.SIGINT)
-            _end(workers)
-            return INTERRUPTED
+        signals = _Signals(workers)
+        for index in range(options.num_workers):
+            command = [
+                sys.executable,
+                options.script,
+                *options.arguments,
+                "--strategy=multi_worker",
+                f"--worker_hosts={hosts}",
+                f"--worker_index={index}",
+            ]
+            workers.append(stack.enter_context(_running(command)))
+        signals.all_are_there()
+        code = _wait(workers)
+    return INTERRUPTED if signal.SIGINT in signals.come else code
 
 
 def free_ports(number: int) -> list[int]:
@@ -117,9 +109,31 @@ def _running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
         process.wait()
 
 
-def _send(workers: Sequence[subprocess.Popen], number: int) -> None:
-    for worker in workers:
-        worker.send_signal(number)
+class _Signals:
+    """Passes on to workers what this process is told.
+
+    Args:
+        workers: List of processes, which may still grow.
+    """
+
+    def __init__(self, workers: list[subprocess.Popen]):
+        self.come: list[int] = []
+        self._workers = workers
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def all_are_there(self) -> None:
+        """Pass on what came when not all workers had started."""
+        for number in self.come:
+            self._send(number)
+
+    def _note(self, number, frame):
+        self._send(signal.SIGKILL if self.come else number)
+        self.come.append(number)
+
+    def _send(self, number: int) -> None:
+        for worker in self._workers:
+            worker.send_signal(number)
 
 
 def _wait(workers: Sequence[subprocess.Popen]) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import cb
@@ -26,11 +25,13 @@ from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conversion import Report
+from cb.conversion import to_masked
 from cb.costs.files import file_bytes
 from cb.distribute import exchange
 from cb.distribute.agreement import require_equal
 from cb.distribute.faults import StopRequest
 from cb.distribute.faults import reported_loss
+from cb.distribute.faults import stopped_at_once
 from cb.distribute.join import Workers
 from cb.evaluation import record
 from cb.export import save
@@ -41,6 +42,8 @@ from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.source import read_arrays
 from cb.runs.worker_log import logged
+from cb.summary import csr_layers
+from cb.summary import print_kernels
 from cb.summary import print_start
 from cb.summary import print_summary
 from cb.summary import summarize
@@ -107,25 +110,24 @@ def started_on_all(config: Config, sources: dict[str, str]) -> Iterator[Start]:
     config, sources = recipes.applied(config, sources)
     config = experiment.completed(config)
     tf.config.experimental.enable_op_determinism()
-    strategy = distribute.build(
-        config.strategy,
-        workers=Workers(
-            config.worker_hosts, config.worker_index, config.worker_timeout
-        ),
+    workers = Workers(
+        config.worker_hosts, config.worker_index, config.worker_timeout
     )
-    index, workers = exchange.position(strategy)
+    with stopped_at_once():
+        strategy = distribute.build(config.strategy, workers=workers)
+    index, number = exchange.position(strategy)
     run = RunDirectory(
         config.run_dir or default_run_dir(config), writes=index == 0
     )
     with (
         reported_loss(strategy),
-        logged(run, index, workers),
+        logged(run, index, number),
         StopRequest(strategy) as stop_requested,
     ):
         require_equal(strategy, {**VERSIONS, **_agreed(config)})
         yield Start(config, sources, strategy, run, stop_requested)
         # No worker leaves while another still needs it.
-        exchange.total(strategy, np.zeros(1, np.int32))
+        exchange.leave_together(strategy)
 
 
 def _agreed(config: Config) -> dict[str, Any]:
@@ -149,11 +151,12 @@ def _train(start: Start) -> dict[str, Any]:
     with strategy.scope():
         reports: list[Report] = []
         model = experiment.build_model(config, data.source, reports.append)
+        if config.initialize_from:
+            initialize(model, config.initialize_from)
+        model = experiment.on_kernels(config, model, print_kernels)
         compilation.compile_model(
             model, config, data.horizon(), data.source.num_classes
         )
-    if config.initialize_from:
-        initialize(model, config.initialize_from)
     summary = complete(
         model,
         reports,
@@ -197,8 +200,9 @@ def complete(
         Dict, the summary; empty after an early end.
     """
     interactive = sys.stdout.isatty()
-    slots(model.optimizer, [k.weight for k in masked_kernels(model)])
-    callbacks = experiment.build_callbacks(config, data, run, interactive)
+    slots(model.optimizer, [k.trained for k in masked_kernels(model)])
+    with model.distribute_strategy.scope():
+        callbacks = experiment.build_callbacks(config, data, run, interactive)
     callbacks.checkpointing.stop_requested = stop_requested
     callbacks.others.extend(extra)
     gates = [callback for callback in extra if isinstance(callback, AutoTune)]
@@ -219,6 +223,8 @@ def complete(
         if any(gate.outcome for gate in gates):
             return {}
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
+        on_csr = csr_layers(model)
+        model = to_masked(model)
         if run.writes:
             save(model, str(run.export))
         found, training = run_costs(config, model, data)
@@ -231,6 +237,7 @@ def complete(
             "export_bytes": file_bytes(run.export) if run.writes else 0,
         }
         summary["training"] = training.as_dict()
+        summary["csr_layers"] = on_csr
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     return summary
@@ -288,7 +295,7 @@ def initialize(model: keras.Model, text: str) -> None:
         model.distribute_strategy, lambda: read_arrays(text)
     )
     variables = model_variables(model)
-    dense = not any(key.endswith("/mask") for key in arrays)
+    dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
     if dense:
         # The masks just drawn stay.
         variables = {

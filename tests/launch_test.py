@@ -1,8 +1,104 @@
-"""A launch says what is wrong with its own arguments."""
+"""A launch passes on what it is told, and leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
 from cb import launch
+from tests.commands import ROOT
+
+# Both print into one pipe.
+SAY = """
+import os, signal, sys
+def say(text):
+    sys.stdout.write(f"{text}\\n")
+    sys.stdout.flush()
+"""
+# Says who it is, waits for a signal, notes it and ends as told.
+WORKER = """
+    import pathlib
+    index = sys.argv[-1].partition("=")[2]
+    def note(number, frame):
+        pathlib.Path(f"worker_{index}").write_text(signal.Signals(number).name)
+        sys.exit(CODE)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    say(os.getpid())
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that launches a script on two workers."""
+
+    def run(script):
+        file = tmp_path / "script.py"
+        file.write_text(SAY + textwrap.dedent(script))
+        return subprocess.Popen(
+            [sys.executable, "-m", "cb.launch", "--num_workers=2", str(file)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return run
+
+
+def wait_for_workers(process):
+    """Return the process ids of two workers that are ready."""
+    return [int(process.stdout.readline()) for _ in range(2)]
+
+
+def assert_gone(pids):
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    "number, expected", [(signal.SIGTERM, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_goes_to_all_workers(start, tmp_path, number, expected):
+    process = start(WORKER.replace("CODE", str(expected)))
+    pids = wait_for_workers(process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (expected, "")
+    for index in range(2):
+        told = (tmp_path / f"worker_{index}").read_text()
+        assert told == signal.Signals(number).name
+    assert_gone(pids)
+
+
+def test_a_second_signal_ends_workers_that_ignore_the_first(start):
+    process = start("""
+        signal.signal(signal.SIGTERM, lambda number, frame: say("no"))
+        say(os.getpid())
+        while True:
+            signal.pause()
+    """)
+    pids = wait_for_workers(process)
+    process.send_signal(signal.SIGTERM)
+    assert [process.stdout.readline() for _ in range(2)] == ["no\n"] * 2
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert_gone(pids)
+
+
+def test_the_code_is_that_of_the_worker_whom_the_others_missed(start):
+    process = start("""
+        sys.exit(69 if sys.argv[-1].endswith("0") else 3)
+    """)
+    process.communicate(timeout=60)
+    assert process.returncode == 3
 
 
 @pytest.mark.parametrize("number", ["abc", "0", "-1", "1.5"])

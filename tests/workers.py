@@ -59,32 +59,44 @@ class Worker:
 def cluster(number, flags, folder, target=None, extra=()):
     """Start workers that find each other; none outlives the block.
 
+    They share no files: each works in a folder of its own.
+
     Args:
         number: Integer, how many workers.
         flags: List of flags for all.
-        folder: Working directory.
+        folder: Path, in which worker `n` works in `worker_n`.
         target: Function `(flags, folder, writer)` to run instead of a
             training.
         extra: For each worker a list of flags of its own.
     """
-    hosts = ",".join(f"127.0.0.1:{port}" for port in free_ports(number))
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(number)]
+    folders = [folder / f"worker_{index}" for index in range(number)]
+    for own in folders:
+        own.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(
                 alone(
                     [
                         *flags,
-                        "--strategy=multi_worker",
-                        f"--worker_hosts={hosts}",
-                        f"--worker_index={index}",
+                        *worker_flags(hosts, index),
                         *(extra[index] if extra else ()),
                     ],
-                    folder,
+                    own,
                     target,
                 )
             )
-            for index in range(number)
+            for index, own in enumerate(folders)
         ]
+
+
+def worker_flags(hosts, index):
+    """Return the flags that make a process one of several workers."""
+    return [
+        "--strategy=multi_worker",
+        f"--worker_hosts={','.join(hosts)}",
+        f"--worker_index={index}",
+    ]
 
 
 @contextlib.contextmanager
@@ -104,6 +116,14 @@ def finish(workers):
     return list(zip(*[worker.finish() for worker in workers], strict=True))
 
 
+def train_two(folder, flags):
+    """Train with two workers to the end; return the run folder."""
+    with cluster(2, flags, folder) as workers:
+        codes, printed = finish(workers)
+    assert codes == (0, 0), printed
+    return folder / "worker_0" / "run"
+
+
 def pass_steps(worker, number):
     """Wait until a training has printed so many steps."""
     while number:
@@ -116,6 +136,14 @@ def arrays(run, name="last"):
     """Return what a checkpoint holds, as bytes."""
     with np.load(run / "checkpoints" / f"{name}.npz") as file:
         return {key: file[key].tobytes() for key in file.files}
+
+
+def assert_same_files(one, other):
+    """Compare what two trainings leave behind, to the last bit."""
+    for name in ("initial", "best", "last"):
+        assert arrays(one, name) == arrays(other, name)
+    for name in ("metrics.csv", "evaluation.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def launch(number, flags, folder):

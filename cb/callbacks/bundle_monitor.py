@@ -162,7 +162,8 @@ class BundleMonitor(keras.callbacks.Callback):
             self._period, lambda: int(read(self.model.optimizer.iterations))
         )
         self._read_rate()
-        if self.log_dir is not None:
+        writes = exchange.is_chief(self.model.distribute_strategy)
+        if self.log_dir is not None and writes:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
 
     def on_train_batch_begin(self, batch, logs=None):

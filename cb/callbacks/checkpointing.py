@@ -9,6 +9,7 @@ import numpy as np
 from cb.callbacks.training_state import TrainingState
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import read_all
+from cb.distribute import exchange
 from cb.errors import Preempted
 from cb.errors import RunError
 from cb.runs.checkpoint import Checkpoint
@@ -114,6 +115,8 @@ class Checkpointing(keras.callbacks.Callback):
         if stop or (batch > 0 and steps % self.save_every == 0):
             self._save("last", self._epoch, done)
         if stop:
+            # Nobody says so before the chief has written it.
+            exchange.leave_together(self.model.distribute_strategy)
             raise Preempted(
                 f"Stopped as told (SIGTERM) in epoch {self._epoch + 1} after "
                 f"batch {done}, with a checkpoint written. The same command "

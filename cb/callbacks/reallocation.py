@@ -109,7 +109,11 @@ class Reallocation(keras.callbacks.Callback):
         self._compiled: list = [None, None]
         self._source: dict[str, np.ndarray] = {}
         if self.algorithm.copy_mask_from is not None:
-            self._source = read_arrays(self.algorithm.copy_mask_from)
+            # In the scope of several workers the chief alone has it to read.
+            self._source = exchange.from_chief(
+                tf.distribute.get_strategy(),
+                lambda: read_arrays(self.algorithm.copy_mask_from),
+            )
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the algorithm's state, to be saved with a checkpoint."""

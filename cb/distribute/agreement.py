@@ -33,6 +33,7 @@ def require_equal(
             if value != others.get(name)
         ]
         if differences:
+            exchange.linger(strategy)
             raise InputError(
                 "All workers must be given the same. This is worker "
                 f"{index}; worker 0 and worker {number} differ in "

@@ -4,6 +4,7 @@ Every function here is a collective: all workers must call it, in the same
 order. With one worker nothing is sent.
 """
 
+import contextlib
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -103,8 +104,25 @@ def from_chief(
     # graph here anyway: whoever could forge this needs no pickle.
     answer = pickle.loads(words.tobytes()[:size])
     if isinstance(answer, InputError | RunError):
+        linger(strategy)
         raise answer
     return answer
+
+
+def leave_together(strategy: tf.distribute.Strategy) -> None:
+    """Wait until all workers are here and know that the others are."""
+    total(strategy, np.zeros(1, np.int32))
+    linger(strategy)
+
+
+def linger(strategy: tf.distribute.Strategy) -> None:
+    """Let the others learn what this worker already knows, before it ends.
+
+    Of a process that ends the last message may be lost. Who waits here has
+    got it, and needs nothing more.
+    """
+    with contextlib.suppress(tf.errors.OpError):
+        total(strategy, np.zeros(1, np.int32))
 
 
 def _words(data: bytes, length: int) -> np.ndarray:

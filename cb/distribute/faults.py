@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.distribute import exchange
+from cb.errors import Preempted
 from cb.errors import WorkerLost
 
 # What collectives raise when a worker they wait for has gone.
@@ -51,6 +52,27 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
             "same command on all workers goes on from the last checkpoint. "
             f"(TensorFlow: {reason})"
         ) from error
+
+
+@contextlib.contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """End at SIGTERM, as long as there is nothing to save.
+
+    Raises:
+        Preempted: When told so.
+    """
+
+    def stop(number, frame):
+        raise Preempted(
+            "Stopped as told (SIGTERM) before training began. The same "
+            "command starts it."
+        )
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class StopRequest:
@@ -97,8 +119,11 @@ class StopRequest:
         self._told = True
 
     def _next_pause(self) -> int:
-        """Return how many batches take about a second."""
+        """Return how many batches take about a second.
+
+        At most twice as many as before: the first are no measure of others.
+        """
         now = time.monotonic()
         seconds, self._looked = now - self._looked, now
         batches = SECONDS_BETWEEN_LOOKS * self._batches / max(seconds, 1e-6)
-        return int(min(max(batches, 1), MOST_BATCHES))
+        return int(max(1, min(batches, 2 * self._batches, MOST_BATCHES)))

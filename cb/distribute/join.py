@@ -1,7 +1,6 @@
 """Joins this process to the other workers of a training."""
 
 import dataclasses
-import faulthandler
 import os
 import socket
 import time
@@ -57,17 +56,7 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
     cluster = resolve(workers.hosts, workers.index)
     _meet(cluster, workers.timeout)
     keras_issue_20585.install()
-    context.context().configure_coordination_service(
-        service_type="standalone",
-        service_leader="/job:worker/replica:0/task:0",
-        cluster_register_timeout_in_ms=int(1e3 * workers.timeout),
-        heartbeat_timeout_in_ms=1000 * HEARTBEAT_SECONDS,
-        coordinated_jobs=[
-            coordination_config_pb2.CoordinatedJob(
-                name="worker", num_tasks=len(cluster.hosts)
-            )
-        ],
-    )
+    _configure(cluster, workers.timeout)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.hosts)}),
         task_type="worker",
@@ -75,9 +64,6 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    # The call that waits for the others holds Python's lock, so that only a
-    # clock outside of Python can end it.
-    faulthandler.dump_traceback_later(workers.timeout, exit=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except tf.errors.OpError as error:
@@ -85,8 +71,25 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
             f"Worker {cluster.index} could not join the others: one left "
             "meanwhile. Start the same command on all workers again."
         ) from error
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+
+
+def _configure(cluster: Cluster, seconds: float) -> None:
+    """Let the chief watch over all, and have nobody wait for ever."""
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        cluster_register_timeout_in_ms=int(1e3 * seconds),
+        heartbeat_timeout_in_ms=1000 * HEARTBEAT_SECONDS,
+        coordinated_jobs=[
+            coordination_config_pb2.CoordinatedJob(
+                name="worker", num_tasks=len(cluster.hosts)
+            )
+        ],
+    )
+    # Without it the chief waits an hour for one that was seen but never
+    # joins; no argument sets it.
+    configured = context.context().coordination_service
+    configured.cluster_register_with_barrier = True
 
 
 def _meet(cluster: Cluster, seconds: float) -> None:

@@ -6,12 +6,15 @@ from cb import experiment
 from cb.config import Config
 from cb.datasets.splits import parse_fold
 from cb.errors import InputError
+from cb.registry import parse_spec
 from cb.tuning.experiments import EXPERIMENTS
 from cb.tuning.objectives import TEST
 from cb.tuning.objectives import VALIDATION
 from cb.tuning.plan import Plan
 
 MODEL = "model."
+MULTI_WORKER = "multi_worker"
+WORKERS = ("worker_hosts", "worker_index")
 
 
 def check(plan: Plan) -> None:
@@ -26,6 +29,7 @@ def check(plan: Plan) -> None:
     """
     _check_instances(plan)
     config = configured(plan, plan.space.defaults())
+    _check_machines(plan, config)
     _check_objectives(plan, config)
     completed = experiment.completed(config)
     source = experiment.build_data(completed, 1).source
@@ -63,6 +67,22 @@ def _check_instances(plan: Plan) -> None:
             )
     for fold in plan.folds:
         parse_fold(fold)
+
+
+def _check_machines(plan: Plan, config: Config) -> None:
+    """Refuse a cluster: each run would be one worker that waits alone."""
+    if parse_spec(config.strategy).name == MULTI_WORKER:
+        raise InputError(
+            "Each run of a sweep is on one machine; several share the runs "
+            "by the variables of keras-tuner (docs/sweeps.md). "
+            f"Received: strategy={config.strategy!r}"
+        )
+    for name in WORKERS:
+        if (value := plan.base.given.get(name)) is not None:
+            raise InputError(
+                f"Argument `{name}` is of no use in a sweep, each run of "
+                f"which is on one machine. Received: {name}={value!r}"
+            )
 
 
 def _check_objectives(plan: Plan, config: Config) -> None:

@@ -10,11 +10,13 @@ import tensorflow as tf
 
 from cb.distribute import faults
 from cb.errors import WorkerLost
+from cb.launch import free_ports
 from tests.workers import alone
 from tests.workers import arrays
 from tests.workers import cluster
 from tests.workers import finish
 from tests.workers import pass_steps
+from tests.workers import worker_flags
 
 FLAGS = [
     "--model=mlp(units=(16, 16))",
@@ -31,6 +33,10 @@ def complaint(code, printed, expected):
     assert code == expected, printed
     assert "Traceback" not in printed
     return printed.strip().splitlines()[-1]
+
+
+def address(server):
+    return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +64,6 @@ def test_told_to_stop_it_saves_and_goes_on_to_the_same_bits(tmp_path, whole):
     assert metrics.read_bytes() == (whole / "metrics.csv").read_bytes()
 
 
-def test_all_workers_stop_at_the_same_step(tmp_path):
-    # So long that it cannot end before the signal is there.
-    with cluster(2, [*FLAGS, "--epochs=400"], tmp_path) as workers:
-        pass_steps(workers[0], 5)
-        # Whoever is told, the chief saves and all stop.
-        workers[1].send(signal.SIGTERM)
-        codes, outputs = finish(workers)
-    lines = [
-        complaint(code, printed, 75)
-        for code, printed in zip(codes, outputs, strict=True)
-    ]
-    assert "Stopped as told" in lines[0]
-    assert lines[0] == lines[1]
-
-
 def test_a_frozen_worker_stops_the_others(tmp_path):
     with cluster(2, [*FLAGS, "--epochs=400"], tmp_path) as workers:
         pass_steps(workers[0], 5)
@@ -88,21 +79,39 @@ def test_a_worker_that_never_comes_is_named(tmp_path):
         line = complaint(*workers[0].finish(), 69)
     assert "waited 3 s" in line
     assert "worker 1 (127.0.0.1:" in line
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "worker_0" / "run").exists()
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_comes_and_goes_does_not_keep_the_others(tmp_path, index):
+    # What listens there will never join.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        hosts = [address(other)]
+        hosts.insert(index, f"127.0.0.1:{free_ports(1)[0]}")
+        flags = [*FLAGS, *worker_flags(hosts, index), "--worker_timeout=3"]
+        with alone(flags, tmp_path) as worker:
+            line = complaint(*worker.finish(), 69)
+    assert f"Worker {index} could not join the others" in line
+
+
+def test_told_to_stop_while_it_waits_for_others_it_does(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        own, never = (f"127.0.0.1:{port}" for port in free_ports(2))
+        flags = worker_flags([own, address(other), never], 0)
+        with alone([*FLAGS, *flags], tmp_path) as worker:
+            # It looks for the others now.
+            other.accept()[0].close()
+            worker.send(signal.SIGTERM)
+            line = complaint(*worker.finish(), 75)
+    assert "Stopped as told (SIGTERM) before training began" in line
 
 
 def test_a_taken_port_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        flags = [
-            *FLAGS,
-            "--strategy=multi_worker",
-            f"--worker_hosts={address}",
-            "--worker_index=0",
-        ]
-        with alone(flags, tmp_path) as worker:
+        host = address(taken)
+        with alone([*FLAGS, *worker_flags([host], 0)], tmp_path) as worker:
             line = complaint(*worker.finish(), 2)
-    assert f"cannot listen on {address}" in line
+    assert f"cannot listen on {host}" in line
 
 
 def test_workers_with_other_configurations_are_refused(tmp_path):
@@ -112,7 +121,51 @@ def test_workers_with_other_configurations_are_refused(tmp_path):
     for code, printed in zip(codes, outputs, strict=True):
         line = complaint(code, printed, 2)
         assert "worker 0 and worker 1 differ in learning_rate: 0.1" in line
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "worker_0" / "run").exists()
+
+
+def test_workers_with_other_data_are_refused(tmp_path):
+    for index, value in enumerate((1.5, 1.6)):
+        folder = tmp_path / f"worker_{index}"
+        folder.mkdir()
+        rows = [f"{row / 7},{value},{'ab'[row % 2]}" for row in range(40)]
+        text = "\n".join(["one,two,kind", *rows])
+        (folder / "data.csv").write_text(text)
+    flags = ["--dataset=csv(path='data.csv', label='kind')", *FLAGS]
+    with cluster(2, [*flags, "--batch_size=10"], tmp_path) as workers:
+        codes, outputs = finish(workers)
+    for code, printed in zip(codes, outputs, strict=True):
+        line = complaint(code, printed, 2)
+        assert "worker 0 and worker 1 differ in data: " in line
+    assert not (tmp_path / "worker_0" / "run").exists()
+
+
+def test_a_full_disk_of_the_chief_keeps_the_last_checkpoint(
+    tmp_path, convolutional, undisturbed
+):
+    run = tmp_path / "worker_0" / "run"
+    shutil.copytree(undisturbed, run)
+    # The kernel says of it what it says of a full disk.
+    (run / "checkpoints" / "..next.npz.part").symlink_to("/dev/full")
+    with cluster(2, [*convolutional, "--epochs=7"], tmp_path) as workers:
+        codes, outputs = finish(workers)
+    line = complaint(codes[0], outputs[0], 1)
+    assert "No space left on device" in line
+    assert "another worker has gone" in complaint(codes[1], outputs[1], 69)
+    assert arrays(run) == arrays(undisturbed)
+    assert not (tmp_path / "worker_1" / "run").exists()
+
+
+def test_a_run_folder_of_the_chief_that_disappears_ends_all(tmp_path):
+    run = tmp_path / "worker_0" / "run"
+    with cluster(2, [*FLAGS, "--epochs=400"], tmp_path) as workers:
+        pass_steps(workers[0], 5)
+        shutil.move(run, tmp_path / "elsewhere")
+        codes, outputs = finish(workers)
+    line = complaint(codes[0], outputs[0], 1)
+    assert "run folder 'run' has disappeared" in line
+    assert "another worker has gone" in complaint(codes[1], outputs[1], 69)
+    assert not run.exists()
 
 
 def test_a_run_folder_that_disappears_ends_the_run(tmp_path):

@@ -1,6 +1,9 @@
 """Two machines end where one does, however often they fail on the way."""
 
+import json
 import random
+import shutil
+import signal
 from csv import DictReader
 
 import numpy as np
@@ -9,11 +12,14 @@ import pytest
 from tests.workers import PATIENCE_SECONDS
 from tests.workers import alone
 from tests.workers import arrays
+from tests.workers import assert_same_files
 from tests.workers import cluster
 from tests.workers import finish
 from tests.workers import launch
 from tests.workers import pass_steps
+from tests.workers import train_two
 
+MIRRORED = "--strategy=mirrored(devices=2)"
 # 200 steps.
 PERCEPTRON = [
     "--model=mlp(units=(16, 16))",
@@ -22,15 +28,14 @@ PERCEPTRON = [
     "--epochs=8",
     "--run_dir=run",
 ]
-# Statistics and dropout that each replica has for itself.
-CONVOLUTIONAL = [
-    "--model=small_cnn(filters=(4, 8), units=16, dropout=0.2)",
-    "--augmentation=pad_crop(1)|flip",
-    "--reallocation=rigl(every=4, end=1.0)",
-    "--batch_size=128",
-    "--epochs=6",
-    "--save_every=3",
-    "--print_every=1",
+AUTO_TUNED = [
+    "--model=fnn(blocks=8, width=5)",
+    "--auto_tune=auto_tune(num_samples=64, tolerance=0.3, when='before', "
+    "checks=1, warm=True)",
+    "--sparsity=0.2",
+    "--reallocation=set(every=10)",
+    "--batch_size=100",
+    "--epochs=2",
     "--run_dir=run",
 ]
 KILLS = 10
@@ -45,35 +50,17 @@ def train(folder, *flags):
     return folder / "run"
 
 
-def train_two(folder, *flags):
-    """Train with two workers to the end; return the run folder."""
-    folder.mkdir(exist_ok=True)
-    with cluster(2, flags, folder) as workers:
-        codes, printed = finish(workers)
-    assert codes == (0, 0), printed
-    return folder / "run"
+def names(folder):
+    return {file.name for file in folder.iterdir()}
 
 
-def assert_same_files(one, other):
-    """Compare what a training leaves behind, to the last bit."""
-    for name in ("initial", "best", "last"):
-        assert arrays(one, name) == arrays(other, name)
-    for name in ("metrics.csv", "evaluation.csv"):
-        assert (one / name).read_bytes() == (other / name).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Train the convolutional network with two workers."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return train_two(folder, *CONVOLUTIONAL)
-
-
-def test_two_workers_are_two_replicas(tmp_path, undisturbed):
-    mirrored = "--strategy=mirrored(devices=2)"
-    assert_same_files(
-        undisturbed, train(tmp_path / "two", *CONVOLUTIONAL, mirrored)
-    )
+def test_two_workers_are_two_replicas(tmp_path, convolutional, undisturbed):
+    one = train(tmp_path / "one", *convolutional, MIRRORED)
+    assert_close(undisturbed, one)
+    # The chief alone writes, and the other shares no files with it.
+    first = undisturbed.parent
+    assert names(first) == {"run", "run.worker_0.log"}
+    assert names(first.parent / "worker_1") == {"run.worker_1.log"}
 
 
 def test_two_workers_are_one_device_without_batch_norm(tmp_path):
@@ -84,8 +71,7 @@ def test_two_workers_are_one_device_without_batch_norm(tmp_path):
     output, errors = launched.communicate(timeout=PATIENCE_SECONDS)
     assert launched.returncode == 0, errors
     assert errors == ""
-    files = {file.name for file in two.iterdir()}
-    assert files == {"run", "run.worker_0.log", "run.worker_1.log"}
+    assert names(two) == {"run", "run.worker_0.log", "run.worker_1.log"}
     # Progress is the chief's alone; the logs are each worker's own.
     assert output == (two / "run.worker_0.log").read_text()
     other = (two / "run.worker_1.log").read_text()
@@ -107,19 +93,85 @@ def assert_close(one, other):
                 np.testing.assert_allclose(
                     first[name], second[name], rtol=0, atol=1e-5
                 )
-    scores = [values(folder / "evaluation.csv") for folder in (one, other)]
-    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    for file in ("evaluation.csv", "metrics.csv"):
+        pairs = [values(folder / file) for folder in (one, other)]
+        assert pairs[0] == pytest.approx(pairs[1], abs=1e-5)
 
 
 def values(file):
     with open(file, newline="") as opened:
-        return {row["name"]: float(row["value"]) for row in DictReader(opened)}
+        return {
+            (row.get("step"), row["name"]): float(row["value"])
+            for row in DictReader(opened)
+        }
 
 
-def test_ten_kills_at_random_moments_change_nothing(tmp_path, undisturbed):
+def test_auto_tune_finds_what_it_finds_in_one_process(tmp_path):
+    with cluster(2, AUTO_TUNED, tmp_path / "two") as workers:
+        one = train(tmp_path / "one", *AUTO_TUNED, MIRRORED)
+        codes, printed = finish(workers)
+    assert codes == (0, 0), printed
+    two = tmp_path / "two" / "worker_0" / "run"
+    found = attempts(two)
+    assert found == attempts(one)
+    assert len(found) > 1
+    for number in range(len(found)):
+        name = f"attempt_{number}"
+        assert arrays(two / name) == arrays(one / name)
+        for file in ("metrics.csv", "conflicting_layers.csv"):
+            bits = [(run / name / file).read_bytes() for run in (one, two)]
+            assert bits[0] == bits[1]
+    assert names(tmp_path / "two" / "worker_1") == {"run.worker_1.log"}
+
+
+def attempts(run):
+    """Read the attempts without what differs when they are repeated."""
+    found = json.loads((run / "attempts.json").read_text())
+    return [
+        {key: value for key, value in one.items() if "seconds" not in key}
+        for one in found
+    ]
+
+
+def test_the_chief_alone_needs_the_run_that_masks_come_from(
+    tmp_path, convolutional, undisturbed
+):
+    shutil.copytree(undisturbed, tmp_path / "worker_0" / "source")
+    masks = "--reallocation=static(copy_mask_from='source:last')"
+    weights = "--initialize_from=source:initial"
+    run = train_two(tmp_path, [*convolutional, masks, weights, "--epochs=1"])
+    before, after = arrays(undisturbed), arrays(run)
+    copied = [name for name in before if name.endswith("/mask")]
+    assert copied
+    for name in copied:
+        assert after[name] == before[name]
+    assert names(tmp_path / "worker_1") == {"run.worker_1.log"}
+
+
+def test_told_to_stop_two_workers_go_on_to_the_same_bits(
+    tmp_path, convolutional, undisturbed
+):
+    # Whoever is told, the chief saves and all stop.
+    for told in (0, 1):
+        with cluster(2, convolutional, tmp_path) as workers:
+            pass_steps(workers[0], 3)
+            workers[told].send(signal.SIGTERM)
+            codes, outputs = finish(workers)
+        assert codes == (75, 75), outputs
+        first, second = [text.strip().splitlines()[-1] for text in outputs]
+        assert first == second
+        assert "Stopped as told (SIGTERM)" in first
+    log = tmp_path / "worker_0" / "run.worker_0.log"
+    assert "Going on after epoch" in log.read_text()
+    assert_same_files(train_two(tmp_path, convolutional), undisturbed)
+
+
+def test_ten_kills_at_random_moments_change_nothing(
+    tmp_path, convolutional, undisturbed
+):
     choose = random.Random(0)
     for number in range(KILLS):
-        with cluster(2, CONVOLUTIONAL, tmp_path) as workers:
+        with cluster(2, convolutional, tmp_path) as workers:
             victim, survivor = choose.sample(workers, 2)
             if number % 3 == 0:
                 # Somewhere on the way to the first step, both.
@@ -131,4 +183,4 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path, undisturbed):
             code, printed = survivor.finish()
         assert code == 69, printed
         assert "another worker has gone" in printed
-    assert_same_files(train_two(tmp_path, *CONVOLUTIONAL), undisturbed)
+    assert_same_files(train_two(tmp_path, convolutional), undisturbed)

@@ -13,7 +13,6 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import statistics  # noqa: E402
-import time  # noqa: E402
 import warnings  # noqa: E402
 
 import keras  # noqa: E402
@@ -24,6 +23,8 @@ from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
 from benchmarks.networks import NETWORKS  # noqa: E402
+from benchmarks.turns import take_turns  # noqa: E402
+from benchmarks.turns import turn  # noqa: E402
 
 NETWORK = flags.DEFINE_enum(
     "network", "mlp_784_300_100", sorted(NETWORKS), "Network."
@@ -33,21 +34,6 @@ TURNS = flags.DEFINE_integer("turns", 15, "Turns of each kind.")
 ALGORITHM = flags.DEFINE_string("algorithm", "rigl", "Reallocation.")
 JIT = flags.DEFINE_bool("jit_compile", False, "Compile with XLA.")
 TOOLKIT = flags.DEFINE_bool("toolkit", True, "Measure the toolkit too.")
-
-
-def stopwatch(library):
-    """Return a callback of a Keras library that times its epochs."""
-
-    class Stopwatch(library.callbacks.Callback):
-        """Times the epoch, without what `fit` does before and after."""
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.start = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.seconds = time.perf_counter() - self.start
-
-    return Stopwatch()
 
 
 def batches(shape, size):
@@ -68,19 +54,12 @@ def compiled(library, model):
     return model
 
 
-def turn(library, model, dataset, callbacks):
-    """Train for one turn; return the seconds of a step."""
-    watch = stopwatch(library)
+def training(library, model, dataset, callbacks):
+    """Return a function that trains for one turn."""
     options = {"shuffle": False} if library is keras else {}
-    model.fit(
-        dataset,
-        epochs=1,
-        steps_per_epoch=STEPS.value,
-        verbose=0,
-        callbacks=[*callbacks, watch],
-        **options,
+    return lambda: turn(
+        library, model, dataset, callbacks, STEPS.value, **options
     )
-    return watch.seconds / STEPS.value
 
 
 def contestants():
@@ -94,8 +73,8 @@ def contestants():
         ALGORITHM.value, dataset=dataset, total_steps=10**6
     )
     runs = {
-        "dense": lambda: turn(keras, dense, dataset, []),
-        "sparse": lambda: turn(keras, sparse, dataset, [mover]),
+        "dense": training(keras, dense, dataset, []),
+        "sparse": training(keras, sparse, dataset, [mover]),
     }
     if TOOLKIT.value:
         runs |= toolkit_contestants(build, dataset)
@@ -113,8 +92,8 @@ def toolkit_contestants(build, dataset):
     pruned = compiled(tf_keras, pruned)
     update = tfmot.sparsity.keras.UpdatePruningStep()
     return {
-        "toolkit_dense": lambda: turn(tf_keras, old, dataset, []),
-        "toolkit_sparse": lambda: turn(tf_keras, pruned, dataset, [update]),
+        "toolkit_dense": training(tf_keras, old, dataset, []),
+        "toolkit_sparse": training(tf_keras, pruned, dataset, [update]),
     }
 
 
@@ -122,13 +101,7 @@ def main(arguments):
     """Let all take turns and print medians and ratios."""
     del arguments
     warnings.simplefilter("ignore")
-    runs = contestants()
-    seconds = {name: [] for name in runs}
-    for number in range(TURNS.value + 1):
-        for name, run in runs.items():
-            taken = run()
-            if number:  # The first turn compiles.
-                seconds[name].append(taken)
+    seconds = take_turns(contestants(), TURNS.value)
     print(f"{NETWORK.value}, jit_compile={JIT.value}, {ALGORITHM.value}")
     for name, values in seconds.items():
         base = seconds["toolkit_dense" if "toolkit" in name else "dense"]

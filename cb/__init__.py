@@ -13,6 +13,8 @@ _ATTRIBUTES = {
     "sparsify": ("cb.conversion", "sparsify"),
     "sparsify_layers": ("cb.conversion", "sparsify_layers"),
     "strip": ("cb.conversion", "strip"),
+    "to_csr": ("cb.conversion", "to_csr"),
+    "to_masked": ("cb.conversion", "to_masked"),
     "reallocation": ("cb.sparsity.reallocation", None),
 }
 _PACKAGES = (

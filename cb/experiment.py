@@ -15,6 +15,7 @@ from cb import models
 from cb.bundles import settings
 from cb.callbacks.checkpointing import AverageStatistics
 from cb.callbacks.checkpointing import Checkpointing
+from cb.callbacks.csr import check_algorithm
 from cb.callbacks.pictures import Pictures
 from cb.callbacks.progress import PlainProgress
 from cb.callbacks.progress import StopWhenNotFinite
@@ -52,6 +53,7 @@ COMPLETE: dict[str, Callable[..., Any]] = {
     "dataset": datasets.complete,
     "distribution": distributions.REGISTRY.complete,
     "granularity": granularity.REGISTRY.complete,
+    "kernels": conversion.KERNELS.complete,
     "learning_rate_schedule": learning_rates.REGISTRY.complete,
     "model": models.complete,
     "normalization": normalization.REGISTRY.complete,
@@ -99,6 +101,7 @@ def build_model(
         InputError: If a part is wrong or two of them do not go together.
     """
     _check_weight_sharing(config)
+    _check_kernels(config)
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
@@ -123,6 +126,28 @@ def build_model(
     )
 
 
+def on_kernels(
+    config: Config,
+    model: keras.Model,
+    report: Callable[[dict[str, str]], object] | None = None,
+) -> keras.Model:
+    """Put a masked model on the kernels that it trains on.
+
+    Args:
+        config: `Config`.
+        model: Keras model from `build_model`.
+        report: Callable that is given a dict of the name of a masked layer
+            to the reason why it stays masked, empty if it does not.
+
+    Returns:
+        A Keras model, for training only; it may be the same.
+
+    Raises:
+        InputError: If the kernels do not suit the model.
+    """
+    return conversion.KERNELS.build(config.kernels, model=model, report=report)
+
+
 def _has_masks(config: Config) -> bool:
     return parse_spec(config.weight_sharing).name == "none"
 
@@ -137,6 +162,19 @@ def _check_weight_sharing(config: Config) -> None:
                 f"Argument `{field}` must be {only!r} with weight_sharing="
                 f"{config.weight_sharing!r}, which leaves no masks. "
                 f"Received: {field}={value!r}"
+            )
+
+
+def _check_kernels(config: Config) -> None:
+    if parse_spec(config.kernels).name == "masked":
+        return
+    check_algorithm(reallocation.build(config.reallocation))
+    for field in ("auto_tune", "weight_sharing"):
+        value = getattr(config, field)
+        if parse_spec(value).name != "none":
+            raise InputError(
+                f"Argument `{field}` must be 'none' with kernels="
+                f"{config.kernels!r}. Received: {field}={value!r}"
             )
 
 

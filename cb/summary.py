@@ -12,6 +12,7 @@ from cb.config import Config
 from cb.conversion import Report
 from cb.experiment import Data
 from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseDense
 from cb.runs.directory import RunDirectory
 from cb.variables import read
 
@@ -90,6 +91,28 @@ def print_start(
     sys.stdout.flush()
 
 
+def print_kernels(choice: dict[str, str]) -> None:
+    """Say which masked layers train on CSR kernels, and why others do not.
+
+    Args:
+        choice: Dict of the name of a layer to the reason, empty for none.
+    """
+    chosen = [name for name, reason in choice.items() if not reason]
+    print(f"CSR kernels: {', '.join(chosen)}")
+    others = [f"{name} ({why})" for name, why in choice.items() if why]
+    if others:
+        print(f"Masked: {', '.join(others)}")
+
+
+def csr_layers(model: keras.Model) -> list[str]:
+    """List the names of the layers that train on CSR kernels."""
+    return [
+        kernel.name
+        for kernel in masked_kernels(model)
+        if isinstance(kernel.layer, SparseDense)
+    ]
+
+
 def cost_lines(summary: dict[str, Any]) -> list[str]:
     """Return what the summary tells of costs, of inference and training."""
     if "costs" not in summary:
@@ -138,6 +161,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         parameters = f"density {density:.4f}, {parameters}"
         parameters += f" of {summary['parameters_dense']:,}"
     print(parameters)
+    if summary.get("csr_layers"):
+        print(f"CSR kernels in {', '.join(summary['csr_layers'])}")
     for line in cost_lines(summary):
         print(line)
     scores = "  ".join(

@@ -25,6 +25,7 @@ from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.conversion import Report
+from cb.conversion import to_masked
 from cb.costs.files import file_bytes
 from cb.distribute import exchange
 from cb.distribute.agreement import require_equal
@@ -41,6 +42,8 @@ from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.source import read_arrays
 from cb.runs.worker_log import logged
+from cb.summary import csr_layers
+from cb.summary import print_kernels
 from cb.summary import print_start
 from cb.summary import print_summary
 from cb.summary import summarize
@@ -148,11 +151,12 @@ def _train(start: Start) -> dict[str, Any]:
     with strategy.scope():
         reports: list[Report] = []
         model = experiment.build_model(config, data.source, reports.append)
+        if config.initialize_from:
+            initialize(model, config.initialize_from)
+        model = experiment.on_kernels(config, model, print_kernels)
         compilation.compile_model(
             model, config, data.horizon(), data.source.num_classes
         )
-    if config.initialize_from:
-        initialize(model, config.initialize_from)
     summary = complete(
         model,
         reports,
@@ -196,7 +200,7 @@ def complete(
         Dict, the summary; empty after an early end.
     """
     interactive = sys.stdout.isatty()
-    slots(model.optimizer, [k.weight for k in masked_kernels(model)])
+    slots(model.optimizer, [k.trained for k in masked_kernels(model)])
     with model.distribute_strategy.scope():
         callbacks = experiment.build_callbacks(config, data, run, interactive)
     callbacks.checkpointing.stop_requested = stop_requested
@@ -219,6 +223,8 @@ def complete(
         if any(gate.outcome for gate in gates):
             return {}
         scores = model.evaluate(data.test, return_dict=True, verbose=0)
+        on_csr = csr_layers(model)
+        model = to_masked(model)
         if run.writes:
             save(model, str(run.export))
         found, training = run_costs(config, model, data)
@@ -231,6 +237,7 @@ def complete(
             "export_bytes": file_bytes(run.export) if run.writes else 0,
         }
         summary["training"] = training.as_dict()
+        summary["csr_layers"] = on_csr
         summary["seconds"] = round(time.monotonic() - started, 1)
         run.write_summary(summary)
     return summary
@@ -288,7 +295,7 @@ def initialize(model: keras.Model, text: str) -> None:
         model.distribute_strategy, lambda: read_arrays(text)
     )
     variables = model_variables(model)
-    dense = not any(key.endswith("/mask") for key in arrays)
+    dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
     if dense:
         # The masks just drawn stay.
         variables = {

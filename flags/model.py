@@ -72,6 +72,13 @@ flags.DEFINE_string(
     "each layer share one minus --sparsity as many values at random.",
 )
 flags.DEFINE_string(
+    "kernels",
+    Config.kernels,
+    "How masked layers train: masked (products with whole kernels), or 'csr' "
+    "or 'csr(max_density=0.05, min_size=250000)', where dense layers that are "
+    "as sparse and as large hold, multiply and update active weights only.",
+)
+flags.DEFINE_string(
     "reallocation",
     Config.reallocation,
     "How connections move, such as 'rigl(drop_fraction=0.3, every=100)', one "

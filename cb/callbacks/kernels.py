@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from cb.callbacks import csr
+from cb.callbacks.masked_writes import MaskedWrites
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
@@ -16,13 +18,13 @@ from cb.errors import InputError
 from cb.layers import granularity as cells
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseDense
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.schedules import Horizon
 from cb.variables import read
-from cb.variables import scatter
 
 # Whether an algorithm has events at all does not depend on the length.
 ANY = Horizon(total_steps=10**6, steps_per_epoch=10**3)
@@ -47,7 +49,7 @@ class Kernels:
                 f"Model {model.name!r} has no masked layers. Make it "
                 "sparse with `cb.sparsify` first."
             )
-        weights = [kernel.weight for kernel in self.kernels]
+        weights = [kernel.trained for kernel in self.kernels]
         if not model.optimizer.built:
             with model.distribute_strategy.scope():
                 model.optimizer.build(model.trainable_variables)
@@ -59,20 +61,19 @@ class Kernels:
         self._momentum = None
         if algorithm.needs_momentum:
             self._momentum = momentum(model.optimizer, weights)
+        if any(map(_is_csr, self.kernels)):
+            csr.check_algorithm(algorithm)
         self._check_average()
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
         self.read_masks()
-        # Where all weights train, none has left the optimizer's sight.
-        self._resets = (
-            algorithm.reset_momentum and not algorithm.straight_through
+        pairs = zip(self.kernels, self._slots, strict=True)
+        masked = [pair for pair in pairs if not _is_csr(pair[0])]
+        self._masked = [kernel for kernel, _ in masked]
+        self._writes = MaskedWrites(
+            self._masked, [owned for _, owned in masked], algorithm
         )
-        self._drifts = algorithm.zero_inactive and not (
-            self._resets or algorithm.straight_through
-        )
-        self._write_all = tf.function(self._write_whole)
-        self._write_backward = tf.function(self._write_sets)
 
     def read_masks(self) -> None:
         """Take over masks that something else has assigned."""
@@ -134,51 +135,27 @@ class Kernels:
         """
         if masks is None or fresh:
             self._masks = masks or self._masks
-            whole = [
-                self._spread(kernel, self._masks[kernel.key])
-                for kernel in self.kernels
-            ]
-            self._write_all(whole, fresh)
+            # Layers on CSR kernels hold nothing that is inactive.
+            self._writes.whole(self._whole(self._masks), fresh)
         else:
             self._write_changes(masks, values or {})
         if backward:
-            sets = [tf.constant(backward[k.key]) for k in self.kernels]
-            self._write_backward(sets)
+            sets = [backward[k.key] for k in self._masked]
+            self._writes.trained(self._backward, sets)
 
     def _write_changes(self, masks: Masks, values) -> None:
-        """Write what differs from the masks before, which is little."""
         for kernel, owned in zip(self.kernels, self._slots, strict=True):
-            value = values.get(kernel.key)
-            if value is not None or self._drifts:
-                mask = self._spread(kernel, masks[kernel.key])
-                value = kernel.weight if value is None else value
-                # Only active positions of what is given count.
-                _assign(kernel.weight, mask, value, 0.0)
-            changed = masks[kernel.key] ^ self._masks[kernel.key]
-            if changed.any():
-                place = np.nonzero(self._spread(kernel, changed))
-                self._scatter(kernel, owned, place, masks, values)
+            if _is_csr(kernel):
+                value = values.get(kernel.key)
+                csr.rewrite(kernel.layer, owned, masks[kernel.key], value)
+        if self._masked:
+            given = [values[k.key] for k in self._masked] if values else None
+            before = self._whole(self._masks)
+            self._writes.changes(before, self._whole(masks), given)
         self._masks = dict(masks)
 
-    def _scatter(self, kernel, owned, place, masks, values) -> None:
-        """Write what belongs to some weights of a kernel."""
-        active = self._spread(kernel, masks[kernel.key])[place]
-        weights = np.zeros(active.size, np.float32)
-        if kernel.key in values:
-            weights[active] = values[kernel.key][place][active]
-        indices = tf.constant(np.stack(place, -1), tf.int32)
-        if self._algorithm.zero_inactive:
-            scatter(kernel.weight, indices, weights)
-        for slot in owned if self._resets else ():
-            initial = slot.initial
-            if initial is not None:
-                initial = np.full(active.size, initial, np.float32)
-            scatter(
-                slot.variable,
-                indices,
-                weights if initial is None else initial,
-            )
-        scatter(kernel.mask, indices, active)
+    def _whole(self, masks: Masks) -> list[np.ndarray]:
+        return [self._spread(k, masks[k.key]) for k in self._masked]
 
     def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
         """Return what the mask of cells says of every weight."""
@@ -194,7 +171,7 @@ class Kernels:
         """
         algorithm = self._algorithm
         for number, kernel in enumerate(self.kernels):
-            weight, layer = kernel.weight, kernel.layer
+            weight, layer = kernel.trained, kernel.layer
             self._before.append((weight.regularizer, weight.constraint))
             if kernel.key in penalties:
                 weight.regularizer = _penalized(kernel, penalties[kernel.key])
@@ -213,7 +190,7 @@ class Kernels:
     def end(self) -> None:
         """Undo `begin`."""
         for kernel, before in zip(self.kernels, self._before, strict=True):
-            kernel.weight.regularizer, kernel.weight.constraint = before
+            kernel.trained.regularizer, kernel.trained.constraint = before
             kernel.layer.straight_through = False
             vars(kernel.layer).pop("backward_masks", None)
         if self._backward or self._algorithm.straight_through:
@@ -258,42 +235,9 @@ class Kernels:
             self._backward.append(variable)
         return self._backward[number]
 
-    def _write_whole(self, masks, fresh):
-        algorithm = self._algorithm
-        for kernel, owned, mask in zip(
-            self.kernels, self._slots, masks, strict=True
-        ):
-            kept = mask
-            if not fresh:
-                kept = tf.logical_and(mask, tf.not_equal(kernel.mask, 0))
-            if algorithm.zero_inactive:
-                _assign(kernel.weight, kept, kernel.weight, 0.0)
-            if self._resets:
-                self._reset(kernel, owned, kept)
-            kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
-    def _write_sets(self, sets):
-        for kernel, owned, variable, backward in zip(
-            self.kernels, self._slots, self._backward, sets, strict=True
-        ):
-            self._reset(kernel, owned, backward)
-            variable.assign(tf.cast(backward, variable.dtype))
-
-    def _reset(self, kernel, owned, kept):
-        for slot in owned:
-            initial = slot.initial
-            if initial is None:
-                initial = kernel.weight
-            _assign(slot.variable, kept, slot.variable, initial)
-
-
-def _assign(variable, where, value, otherwise):
-    # Not a product: that would leave -0.0 and keep infinities.
-    value, otherwise = (
-        tf.cast(tf.convert_to_tensor(v), variable.dtype)
-        for v in (value, otherwise)
-    )
-    variable.assign(tf.where(where, value, otherwise))
+def _is_csr(kernel: MaskedKernel) -> bool:
+    return isinstance(kernel.layer, SparseDense)
 
 
 def _masked(kernel: MaskedKernel):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from cb.errors import RunError
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
+from cb.layers.sparse_dense import opened
 from cb.variables import read
 
 SMALLEST_LOSS_SCALE = 2.0**-14
@@ -60,7 +61,7 @@ class ProbeGradients:
     ):
         self._model = model
         self._layers = [kernel.layer for kernel in kernels]
-        self._weights = [kernel.weight for kernel in kernels]
+        self._weights = [kernel.trained for kernel in kernels]
         self._batches = batches
         self._function = tf.function(self._gradients, reduce_retracing=True)
 
@@ -129,27 +130,27 @@ class ProbeGradients:
 
     def _gradients(self, batch, scale, vectors):
         strategy = self._model.distribute_strategy
-        with straight_through(self._layers):
+        with straight_through(self._layers), opened(self._layers) as whole:
             gradients = strategy.run(
-                self._replica, args=(batch, scale, vectors)
+                self._replica, args=(batch, scale, vectors, whole)
             )
         return [
             strategy.reduce("SUM", gradient, axis=None)
             for gradient in gradients
         ]
 
-    def _replica(self, batch, scale, vectors):
+    def _replica(self, batch, scale, vectors, whole):
         with tf.GradientTape() as outer:
+            outer.watch(whole)
             # Read under the tapes, hence made after they are.
             with (
                 tf.GradientTape() as tape,
                 keras.StatelessScope(self._regularized()),
             ):
+                tape.watch(whole)
                 loss = self._loss(batch)
                 loss *= tf.cast(scale, loss.dtype)
-            gradients = tape.gradient(
-                loss, self._weights, unconnected_gradients="zero"
-            )
+            gradients = self._differentiate(tape, loss, whole)
             product = tf.add_n(
                 [
                     tf.reduce_sum(tf.cast(gradient, tf.float32) * vector)
@@ -160,10 +161,22 @@ class ProbeGradients:
                 or [0.0]
             )
         if vectors:
-            gradients = outer.gradient(
-                product, self._weights, unconnected_gradients="zero"
-            )
+            gradients = self._differentiate(outer, product, whole)
         return [tf.cast(gradient, tf.float32) / scale for gradient in gradients]
+
+    def _differentiate(self, tape, target, whole):
+        """Return the gradients of all weights, in the shape of kernels."""
+        found = tape.gradient(
+            target,
+            [*(weight.value for weight in self._weights), *whole.values()],
+            unconnected_gradients="zero",
+        )
+        gradients = found[: len(self._weights)]
+        for number, kernel in zip(whole, found[len(gradients) :], strict=True):
+            # What active weights have by themselves is that of a penalty.
+            penalty = self._layers[number].spread(gradients[number])
+            gradients[number] = kernel + penalty
+        return gradients
 
     def _regularized(self):
         """Return the values of what is regularized.

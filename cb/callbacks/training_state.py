@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+import scipy.sparse
 
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
@@ -64,9 +65,12 @@ def write_all(
 ) -> None:
     """Assign variables from arrays as `read_all` returned them.
 
+    Those of layers on CSR kernels fit masked layers too.
+
     Raises:
         InputError: If an array is missing or has another shape.
     """
+    arrays = masked_form(arrays, variables)
     values = {name: _values(name, arrays) for name in variables}
     for name, variable in variables.items():
         if not values[name]:
@@ -81,6 +85,36 @@ def write_all(
         write_replicas(
             variable, [_typed(value, variable) for value in values[name]]
         )
+
+
+def masked_form(
+    arrays: Mapping[str, np.ndarray], variables: Mapping[str, keras.Variable]
+) -> Arrays:
+    """Write out the kernels and masks of layers that were on CSR kernels.
+
+    Args:
+        arrays: Dict of name to array, as `read_all` returned it.
+        variables: Dict of name to variable, those of the masked form.
+
+    Returns:
+        Dict of name to array, with those that such layers lack.
+    """
+    found = dict(arrays)
+    for name in arrays:
+        layer, _, last = name.rpartition("/")
+        kernel = variables.get(f"{layer}/kernel")
+        if last == "starts" and kernel is not None:
+            place = (arrays[f"{layer}/indices"], arrays[name])
+            values = arrays[f"{layer}/values"]
+            for key, entries in (
+                ("kernel", values),
+                ("mask", np.ones_like(values)),
+            ):
+                matrix = scipy.sparse.csr_array(
+                    (entries, *place), tuple(kernel.shape)[::-1]
+                )
+                found[f"{layer}/{key}"] = matrix.toarray().T
+    return found
 
 
 def _values(name: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
+from cb.layers.sparse_dense import SparseDense
 from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
 from cb.optimization.diffusion import log_fit
@@ -133,7 +134,7 @@ class WeightDistance(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         layers = [
-            (layer.name, layer._trainable_variables)
+            (layer.name, _weights(layer))
             for layer in ordered_layers(self.model)
             if layer._trainable_variables
         ]
@@ -196,6 +197,17 @@ class WeightDistance(keras.callbacks.Callback):
                 for group in self._groups
             ]
         )
+
+
+def _weights(layer) -> list:
+    """List the trainable weights of a layer, whole kernels among them."""
+    if not isinstance(layer, SparseDense):
+        return layer._trainable_variables
+    # Of what moves, the place counts too.
+    return [
+        layer.raw("kernel") if weight is layer.values else weight
+        for weight in layer._trainable_variables
+    ]
 
 
 def _square(weight, origin):

@@ -40,6 +40,7 @@ SPECS = (
     "dataset",
     "distribution",
     "granularity",
+    "kernels",
     "learning_rate_schedule",
     "model",
     "normalization",
@@ -100,6 +101,7 @@ class Config:
     exclude: list[str] | None = None
     regularization: str = "none"
     weight_sharing: str = "none"
+    kernels: str = "masked"
     reallocation: str = "rigl"
     optimizer: str = "sgd(momentum=0.9, nesterov=True)"
     learning_rate: float = 0.1

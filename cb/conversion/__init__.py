@@ -1,5 +1,7 @@
 """From a dense Keras model to a sparse one, and back."""
 
+from cb.conversion.csr import to_csr
+from cb.conversion.csr import to_masked
 from cb.conversion.dense import strip
 from cb.conversion.report import Report
 from cb.conversion.sparse import sparsify
@@ -33,7 +35,19 @@ WEIGHT_SHARING = Registry(
     },
 )
 
+# What the flag of a run fills: how its masked layers are computed.
+KERNELS = Registry(
+    "kernels",
+    "cb.conversion.csr",
+    given=("model", "report"),
+    elsewhere={
+        "csr": "cb.conversion.csr:to_csr",
+        "masked": "cb.conversion.csr:to_masked",
+    },
+)
+
 __all__ = [
+    "KERNELS",
     "WEIGHT_SHARING",
     "Report",
     "parse_sparsity",
@@ -41,4 +55,6 @@ __all__ = [
     "sparsify_layers",
     "strip",
     "tie",
+    "to_csr",
+    "to_masked",
 ]

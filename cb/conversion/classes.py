@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 
 from cb import layers
+from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import Tied
 
 MASKED_CLASSES = {
@@ -78,6 +79,8 @@ class Replacement(NamedTuple):
 
 def dense_form(kind: type) -> Replacement | None:
     """Return the Keras class that a class of `cb` stands for, or `None`."""
+    if kind is SparseDense:
+        return Replacement(keras.layers.Dense, dropped=("connections", "seed"))
     if kind not in DENSE_CLASSES:
         return None
     dropped: tuple[str, ...] = ("granularity",)

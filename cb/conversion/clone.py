@@ -13,6 +13,7 @@ from cb.errors import InputError
 from cb.layers.masked import Masked
 from cb.layers.masked import mask_name
 from cb.layers.masked import ordered_layers
+from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import Tied
 from cb.variables import read
 
@@ -81,11 +82,21 @@ def copy_with(
         ) from error
     if not copy.built:
         copy.build(model.input_shape)
-    for old, new in zip(
-        ordered_layers(model), ordered_layers(copy), strict=True
-    ):
-        copy_variables(old, new)
+    copy_all_variables(model, copy)
     return copy
+
+
+def copy_all_variables(old: keras.Model, new: keras.Model) -> None:
+    """Give a model the values of another of the same structure.
+
+    Args:
+        old: Keras model.
+        new: Its copy, dense, masked, sparse or tied.
+    """
+    for source, target in zip(
+        ordered_layers(old), ordered_layers(new), strict=True
+    ):
+        copy_variables(source, target)
 
 
 def clone_operation(operation: keras.Operation) -> keras.Operation:
@@ -136,7 +147,7 @@ def _inputs(model: keras.Model):
 
 
 def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-    """Give a layer the values of another, dense, masked or tied.
+    """Give a layer the values of another, dense, masked, sparse or tied.
 
     Inactive weights are copied to a masked layer as they are and to a dense
     one as zeros.
@@ -145,6 +156,10 @@ def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     skipped = masked | {mask_name(name) for name in masked}
     if isinstance(old, Tied) is not isinstance(new, Tied):
         skipped = {"kernel", "table"}
+    if masked and isinstance(old, SparseDense) is not isinstance(
+        new, SparseDense
+    ):
+        skipped |= {"indices", "starts", "values"}
     for variables in ("_trainable_variables", "_non_trainable_variables"):
         for source, target in zip(
             *(
@@ -167,13 +182,16 @@ def copy_variables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
 
 
 def _copy_weight(old, new, name: str) -> None:
-    if isinstance(new, Masked):
+    if isinstance(new, SparseDense):
+        new.fill(read(old.raw(name)), read(old.mask) != 0)
+    elif isinstance(new, Masked):
         source = (
             old.raw(name) if isinstance(old, Masked) else getattr(old, name)
         )
         new.raw(name).assign(source)
-        if isinstance(old, Masked):
-            getattr(new, mask_name(name)).assign(getattr(old, mask_name(name)))
+        if isinstance(old, Masked | SparseDense):
+            mask = getattr(old, mask_name(name))
+            getattr(new, mask_name(name)).assign(mask.value)
     else:
         getattr(new, name).assign(folded(old, name))
 
@@ -186,7 +204,8 @@ def folded(layer: keras.layers.Layer, name: str) -> np.ndarray:
 
 
 def _weight_names(layer) -> set[str]:
-    return set(layer.masked_weights) if isinstance(layer, Masked) else set()
+    masked = isinstance(layer, Masked | SparseDense)
+    return set(layer.masked_weights) if masked else set()
 
 
 @contextlib.contextmanager

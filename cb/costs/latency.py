@@ -1,6 +1,5 @@
 """How long a call takes on this machine."""
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from cb.costs.trace import input_specs
+from cb.parallel import threads
 
 # Calls that must be timed, however long they take.
 LEAST = 10
@@ -103,9 +103,3 @@ def model_latency(
             tensor.numpy()
 
     return latency(call, seconds)
-
-
-def threads() -> int:
-    """Return how many threads TensorFlow may use for one operation."""
-    chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return chosen or len(os.sched_getaffinity(0))

@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from cb.conversion.clone import copy_all_variables
+from cb.conversion.csr import to_masked
 from cb.costs import conventions
 from cb.costs import weights
 from cb.costs.conventions import Work
@@ -158,8 +160,10 @@ class Counter:
     """
 
     def __init__(self, model: keras.Model, input_shape: Any = None):
-        self._model = model
-        traced = trace(model, input_shape)
+        self._source = model
+        # What products on CSR kernels are is not in a graph.
+        self._model = to_masked(model)
+        traced = trace(self._model, input_shape)
         self._batch = traced.batch
         self._steps = _by_layer(traced.steps)
         self._calls = _by_layer(traced.calls)
@@ -174,6 +178,7 @@ class Counter:
     ) -> Costs:
         """Count with the masks and weights of now; as `cb.costs.costs`."""
         conventions.check(convention)
+        self._follow()
         counts = weights.active_counts(self._model)
         layers = named_layers(self._model)
         given = _given(densities or {}, [name for name, _ in layers])
@@ -182,6 +187,11 @@ class Counter:
             for name, layer in layers
         ]
         return Costs(convention, tuple(filter(_costs_something, rows)))
+
+    def _follow(self) -> None:
+        """Take over the weights and masks of now from CSR kernels."""
+        if self._model is not self._source:
+            copy_all_variables(self._source, self._model)
 
     def _layer(self, name, layer, counts, density, convention) -> LayerCosts:
         steps = self._steps.get(id(layer), [])

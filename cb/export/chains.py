@@ -1,6 +1,5 @@
 """Chains of sparse layers, run on the processor outside of a graph."""
 
-import concurrent.futures
 import math
 import threading
 from collections.abc import Callable
@@ -12,8 +11,10 @@ import scipy.sparse
 import tensorflow as tf
 from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops
 
-from cb.costs.latency import threads
-from cb.errors import InputError
+from cb.parallel import require_numba
+from cb.parallel import share
+from cb.parallel import threads
+from cb.parallel import tile_size
 
 # Examples that run faster one by one than as a tile that they do not fill.
 FEW = 2
@@ -48,9 +49,7 @@ class CompiledChain:
     """Runs layers by fused kernels that Numba compiles.
 
     Whole tiles of examples go through all layers while they are in the
-    cache. If there are several tiles, threads share them; a thread that has
-    not begun when the caller is done loses its share to the caller, so that
-    a busy machine does not make anyone wait.
+    cache. If there are several tiles, threads share them.
 
     Args:
         layers: List of `Layer`.
@@ -60,13 +59,9 @@ class CompiledChain:
     """
 
     def __init__(self, layers: Sequence[Layer]):
-        try:
-            import cb.export.kernels as kernels
-        except ImportError as error:
-            raise InputError(
-                "Compiled sparse kernels need Numba: install the extra, "
-                f"`pip install 'cb[fast]'` ({error})."
-            ) from error
+        require_numba()
+        import cb.export.kernels as kernels
+
         self._kernels = kernels
         matrices = [layer.matrix for layer in layers]
         lengths = np.concatenate([np.diff(m.indptr) for m in matrices])
@@ -84,7 +79,6 @@ class CompiledChain:
             np.concatenate([layer.bias for layer in layers]).astype("float32"),
         )
         self._threads = threads()
-        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads)
         self._scratch: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -109,25 +103,17 @@ class CompiledChain:
 
     def _share(self, x, y) -> None:
         tiles = self._kernels.TILES
-        wanted = -(-len(x) // self._threads)
-        tile = next((size for size in tiles if size >= wanted), tiles[-1])
+        tile = tile_size(len(x), tiles)
         run, memory = self._kernels.MANY[tile], self._memory(tile)
         whole = -(-len(x) // tile)
         edges = np.linspace(0, whole, min(self._threads, whole) + 1)
         edges = np.minimum(edges.astype(int) * tile, len(x))
 
-        def work(share):
-            part = slice(edges[share], edges[share + 1])
-            run(x[part], y[part], memory[share], *self._arguments)
+        def work(number):
+            part = slice(edges[number], edges[number + 1])
+            run(x[part], y[part], memory[number], *self._arguments)
 
-        others = range(1, len(edges) - 1)
-        futures = [(other, self._pool.submit(work, other)) for other in others]
-        work(0)
-        for other, future in futures:
-            if future.cancel():
-                work(other)
-            else:
-                future.result()
+        share(work, len(edges) - 1)
 
     def _memory(self, tile) -> np.ndarray:
         if tile not in self._scratch:

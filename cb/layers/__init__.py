@@ -22,6 +22,7 @@ from cb.layers.masked_recurrent import MaskedSimpleRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNNCell
 from cb.layers.neural_ode import NeuralODE
 from cb.layers.replacement import replace_batch_normalization
+from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
 
@@ -47,6 +48,7 @@ __all__ = [
     "MaskedSimpleRNN",
     "MaskedSimpleRNNCell",
     "NeuralODE",
+    "SparseDense",
     "TiedConv2D",
     "TiedDense",
     "replace_batch_normalization",

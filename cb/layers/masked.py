@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from cb.layers import granularity as cells
+from cb.layers.sparse_dense import SparseDense
 
 
 class MaskedWeight:
@@ -112,6 +113,10 @@ class Masked:
     def raw(self, name):
         """Return the variable of a masked weight, as it is under the mask."""
         return getattr(self, f"_{name}")
+
+    def trained(self, name):
+        """Return the variable that the optimizer updates."""
+        return self.raw(name)
 
     @property
     def raw_kernel(self):
@@ -236,8 +241,9 @@ class MaskedKernel(NamedTuple):
         name: String for people, the layer's name; that of a layer inside
             another comes after the other's, and a weight that is not
             `kernel` is added.
-        layer: The masked layer.
-        weight: The raw variable.
+        layer: The masked layer, or one on CSR kernels.
+        weight: The raw variable. On CSR kernels, it and the mask can only be
+            read.
         mask: The mask variable.
     """
 
@@ -251,6 +257,11 @@ class MaskedKernel(NamedTuple):
     def tile(self) -> tuple[int, ...]:
         """The size of a cell of the mask along every axis."""
         return self.layer.tile(self.weight_name)
+
+    @property
+    def trained(self) -> keras.Variable:
+        """The variable that the optimizer updates."""
+        return self.layer.trained(self.weight_name)
 
     @property
     def weight_name(self) -> str:
@@ -276,7 +287,7 @@ def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
             getattr(layer, mask_name(weight)),
         )
         for position, (name, layer) in enumerate(named_layers(model))
-        if isinstance(layer, Masked) and layer.built
+        if isinstance(layer, Masked | SparseDense) and layer.built
         for weight in layer.masked_weights
     ]
 

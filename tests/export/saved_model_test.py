@@ -184,7 +184,7 @@ def test_compiled_kernels_pass_on_what_is_not_a_number():
 
 def test_without_numba_the_others_do(exported, monkeypatch):
     model, path = exported
-    monkeypatch.setitem(sys.modules, "cb.export.kernels", None)
+    monkeypatch.setitem(sys.modules, "numba", None)
     function = cb.export.load(path, batch_sizes=[8])
     x = images(8)
     np.testing.assert_allclose(function(x), model(x), atol=1e-5)

@@ -78,6 +78,7 @@ CASES = {
         (2, 3),
         (2, 3),
     ),
+    "SparseDense": ({"units": 5, "connections": 7}, (2, 4), (2, 5)),
     "TiedConv2D": (
         {"filters": 4, "kernel_size": 3, "sparsity": 0.5},
         IMAGE,
@@ -93,6 +94,11 @@ NO_LAYERS = {
     "MaskedSimpleRNNCell",
     "replace_batch_normalization",
 }
+
+
+# A differential equation adds up the errors of half precision; compiled
+# kernels have no other.
+SINGLE_PRECISION = {"NeuralODE", "SparseDense"}
 
 
 def test_every_layer_has_a_case():
@@ -115,6 +121,5 @@ def test_a_layer_passes_the_check_of_keras(name):
         supports_masking=dense and dense(**arguments).supports_masking,
         # Keras makes no training data for several inputs.
         run_training_check=not isinstance(inputs, dict),
-        # A differential equation adds up the errors of half precision.
-        run_mixed_precision_check=name != "NeuralODE",
+        run_mixed_precision_check=name not in SINGLE_PRECISION,
     )

@@ -97,6 +97,7 @@ class Reallocation:
     - `straight_through`: training itself uses gradients of all weights.
     - `every_step`: an event follows every optimizer step.
     - `keeps_count`: the number of active connections never changes.
+    - `keeps_layer_counts`: nor does that of any layer.
     - `zero_inactive`: inactive weights are zero after every step.
     """
 
@@ -107,6 +108,7 @@ class Reallocation:
     straight_through: ClassVar[bool] = False
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
+    keeps_layer_counts: ClassVar[bool] = False
     zero_inactive: ClassVar[bool] = True
 
     @property

@@ -36,6 +36,7 @@ class ConstantFanIn(DropAndGrow):
     needs_gradients: ClassVar[bool] = True
     at_start: ClassVar[bool] = True
     keeps_count: ClassVar[bool] = False
+    keeps_layer_counts: ClassVar[bool] = False
 
     ablation: float = 0.3
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -101,6 +102,8 @@ class DropAndGrow(Periodic):
             `"gradient"`, a step of `grown_scale` down the gradient.
         grown_scale: Float, the step of `"gradient"`.
     """
+
+    keeps_layer_counts: ClassVar[bool] = True
 
     drop_fraction: float = 0.3
     decay: str = "cosine"

@@ -1,6 +1,7 @@
 """A mask that never changes."""
 
 import dataclasses
+from typing import ClassVar
 
 from cb.errors import InputError
 from cb.sparsity.reallocation import REGISTRY
@@ -23,6 +24,8 @@ class Static(Reallocation):
 
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
+
+    keeps_layer_counts: ClassVar[bool] = True
 
     copy_mask_from: str | None = None
     initial_weights: bool = False

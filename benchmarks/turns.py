@@ -1,0 +1,52 @@
+"""Contestants that train in turns, so that a busy machine is fair to all."""
+
+import time
+
+
+def stopwatch(library):
+    """Return a callback of a Keras library that times its epochs."""
+
+    class Stopwatch(library.callbacks.Callback):
+        """Times the epoch, without what `fit` does before and after."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seconds = time.perf_counter() - self.start
+
+    return Stopwatch()
+
+
+def turn(library, model, dataset, callbacks, steps, **options):
+    """Train for one turn; return the seconds of a step."""
+    watch = stopwatch(library)
+    model.fit(
+        dataset,
+        epochs=1,
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[*callbacks, watch],
+        **options,
+    )
+    return watch.seconds / steps
+
+
+def take_turns(runs, turns):
+    """Let all train in turns and time them.
+
+    Args:
+        runs: Dict of name to a function that trains for a turn and returns
+            the seconds of a step.
+        turns: Integer, beside a first one that compiles.
+
+    Returns:
+        Dict of name to the seconds of a step, turn by turn.
+    """
+    seconds = {name: [] for name in runs}
+    for number in range(turns + 1):
+        for name, run in runs.items():
+            taken = run()
+            if number:
+                seconds[name].append(taken)
+    return seconds

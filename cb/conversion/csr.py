@@ -1,0 +1,143 @@
+"""From masked layers to layers on CSR kernels, and back."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from cb.conversion.classes import Replacement
+from cb.conversion.clone import copy_with
+from cb.conversion.clone import graph_layers
+from cb.errors import InputError
+from cb.layers.masked import masked_kernels
+from cb.layers.masked import ordered_layers
+from cb.layers.masked_dense import MaskedDense
+from cb.layers.sparse_dense import REGULARIZERS
+from cb.layers.sparse_dense import SparseDense
+from cb.parallel import require_numba
+from cb.variables import read
+
+# From the name of a layer to why it stays masked, empty if it does not.
+Choice = dict[str, str]
+
+
+def to_csr(
+    model: keras.Model,
+    max_density: float = 0.05,
+    min_size: int = 250_000,
+    report: Callable[[Choice], object] | None = None,
+) -> keras.Model:
+    """Make a copy of a sparse model that trains on CSR kernels.
+
+    Masked dense layers become `cb.layers.SparseDense`, which hold, multiply
+    and update their active weights only, where that pays: the kernel is large
+    and sparse. Layers of other kinds stay as they are. The copy trains with
+    `cb.callbacks.Reallocation` by algorithms that keep the number of
+    connections of every layer: `static`, `set` and `rigl`.
+
+    Args:
+        model: Keras model from `cb.sparsify`.
+        max_density: Float in (0, 1], the largest part of a kernel that may
+            be active.
+        min_size: Integer, the least weights, active or not, of a kernel.
+        report: Callable that is given a dict of the name of a masked layer
+            to the reason why it stays masked, empty if it does not.
+
+    Returns:
+        A Keras model with the same outputs, without an optimizer.
+
+    Raises:
+        InputError: If no layer can be changed or pays, or Numba is not
+            installed.
+
+    Example:
+
+    >>> model = cb.to_csr(cb.sparsify(model, sparsity=0.98))
+    """
+    require_numba()
+    _check("max_density", max_density, 0.0 < max_density <= 1.0, "in (0, 1]")
+    _check("min_size", min_size, min_size >= 1, "at least 1")
+    units = {id(layer) for layer in graph_layers(model)}
+    choice, counts = {}, {}
+    for kernel in masked_kernels(model):
+        active = int(np.count_nonzero(read(kernel.mask)))
+        reason = _unable(kernel, units) or _does_not_pay(
+            kernel, active, max_density, min_size
+        )
+        choice[kernel.name] = reason
+        if not reason:
+            counts[id(kernel.layer)] = active
+    if not counts:
+        reasons = "; ".join(f"{k}: {v}" for k, v in choice.items())
+        raise InputError(
+            f"No layer of model {model.name!r} can train on CSR kernels. "
+            "Expected a dense layer with a large kernel that is sparse. "
+            f"Received: {reasons or 'no masked layers'}"
+        )
+
+    def replace(layer):
+        arguments = {"connections": counts.get(id(layer))}
+        replacement = Replacement(SparseDense, arguments, ("granularity",))
+        chosen = id(layer) in counts
+        return lambda kind: replacement if chosen else None
+
+    if report is not None:
+        report(choice)
+    return copy_with(model, replace)
+
+
+def to_masked(model: keras.Model) -> keras.Model:
+    """Make a copy of a model on CSR kernels that is masked again.
+
+    Args:
+        model: Keras model.
+
+    Returns:
+        A Keras model with the same outputs, without an optimizer; the model
+        itself if none of its layers is a `SparseDense`.
+    """
+    if not any(isinstance(one, SparseDense) for one in ordered_layers(model)):
+        return model
+    dropped = ("connections", "seed")
+    masked = Replacement(MaskedDense, {"granularity": "weight"}, dropped)
+
+    def replace(kind):
+        return masked if kind is SparseDense else None
+
+    return copy_with(model, lambda layer: replace)
+
+
+def _unable(kernel, units) -> str:
+    """Return why a masked layer has no form on CSR kernels."""
+    layer = kernel.layer
+    if isinstance(layer, SparseDense):
+        return "on CSR kernels already"
+    if type(layer) is not MaskedDense:
+        return f"a {type(layer).__name__}"
+    if id(layer) not in units:
+        return "inside another layer"
+    if layer.granularity != "weight":
+        return f"granularity {layer.granularity!r}"
+    if layer.dtype_policy.name != "float32":
+        return f"dtype {layer.dtype_policy.name}"
+    if layer.kernel_constraint is not None:
+        return "a kernel constraint"
+    if type(layer.kernel_regularizer) not in (type(None), *REGULARIZERS):
+        return f"regularizer {type(layer.kernel_regularizer).__name__}"
+    return ""
+
+
+def _does_not_pay(kernel, active, max_density, min_size) -> str:
+    size = int(np.prod(kernel.weight.shape))
+    if size < min_size:
+        return f"only {size:,} weights"
+    if active > max_density * size:
+        return f"density {active / size:.3f}"
+    return ""
+
+
+def _check(name, value, good, expected) -> None:
+    if not good:
+        raise InputError(
+            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+        )

@@ -1,0 +1,176 @@
+"""Products with a sparse matrix and their gradients, compiled by Numba.
+
+A matrix `(outputs, inputs)` is in CSR form. Examples go in tiles, and in a
+tile the examples are the last axis, so that every weight that is read serves
+all of them by vector operations. The size of a tile is not known to the
+compiler, which would unroll short loops and then not vectorise them.
+"""
+
+import numba
+import numpy as np
+
+# What is computed is not reordered for NaN and infinity to get lost.
+_RELAXED = {"reassoc", "contract", "nsz"}
+# Examples in a tile.
+TILES = (16, 32, 64)
+# Columns that are turned at a time: those of a line of the cache.
+_LINE = 16
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def _turn(source, first, present, column, target):
+    """Copy columns of some rows of `source` into rows of `target`."""
+    for i in range(min(_LINE, source.shape[1] - column)):
+        for j in range(present):
+            target[i, j] = source[first + j, column + i]
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def _turn_back(source, target, first, present, column):
+    """Copy rows of `source` into columns of some rows of `target`."""
+    columns = min(_LINE, target.shape[1] - column)
+    for j in range(present):
+        for i in range(columns):
+            target[first + j, column + i] = source[i, j]
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def _add(sums, source, indices, values, k, end):
+    """Add the entries of a row, times their inputs, to sums."""
+    tile = len(sums)
+    # Four entries at a time, so that sums are seldom read and written.
+    while k + 4 <= end:
+        v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
+        i0, i1 = indices[k], indices[k + 1]
+        i2, i3 = indices[k + 2], indices[k + 3]
+        for j in range(tile):
+            sums[j] += (
+                v0 * source[i0, j]
+                + v1 * source[i1, j]
+                + v2 * source[i2, j]
+                + v3 * source[i3, j]
+            )
+        k += 4
+    while k < end:
+        value, index = values[k], indices[k]
+        for j in range(tile):
+            sums[j] += value * source[index, j]
+        k += 1
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def forward(first, last, x, y, turned, values, indices, starts):
+    """Fill the outputs of some tiles, and their inputs turned.
+
+    Args:
+        first: Integer, number of the first tile.
+        last: Integer, that after the last one.
+        x: Float array `(examples, inputs)`.
+        y: Float array `(examples, outputs)`, filled.
+        turned: Float array `(tiles, inputs, tile)`, filled.
+        values: Float array `(entries,)`.
+        indices: Unsigned array `(entries,)`, the column of every entry.
+            Signed ones would be checked for being negative.
+        starts: Integer array `(outputs + 1,)`, where rows start.
+    """
+    tile = turned.shape[2]
+    sums = np.empty((_LINE, tile), np.float32)
+    for number in range(first, last):
+        source, begin = turned[number], number * tile
+        present = min(tile, len(x) - begin)
+        if present < tile:
+            source[:] = 0
+        for column in range(0, x.shape[1], _LINE):
+            _turn(x, begin, present, column, source[column:])
+        for column in range(0, y.shape[1], _LINE):
+            sums[:] = 0
+            for i in range(min(_LINE, y.shape[1] - column)):
+                start, end = starts[column + i], starts[column + i + 1]
+                _add(sums[i], source, indices, values, start, end)
+            _turn_back(sums, y, begin, present, column)
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def inputs_gradient(first, last, dy, dx, scratch, values, indices, starts):
+    """Fill the gradient of the inputs of some tiles.
+
+    Args:
+        first: Integer, number of the first tile.
+        last: Integer, that after the last one.
+        dy: Float array `(examples, outputs)`.
+        dx: Float array `(examples, inputs)`, filled.
+        scratch: Float array `(inputs, tile)`, overwritten.
+        values: As of `forward`, as are those that follow.
+        indices: See there.
+        starts: See there.
+    """
+    tile = scratch.shape[1]
+    errors = np.zeros((_LINE, tile), np.float32)
+    for number in range(first, last):
+        begin = number * tile
+        present = min(tile, len(dy) - begin)
+        scratch[:] = 0
+        for column in range(0, dy.shape[1], _LINE):
+            _turn(dy, begin, present, column, errors)
+            for i in range(min(_LINE, dy.shape[1] - column)):
+                error = errors[i]
+                for k in range(starts[column + i], starts[column + i + 1]):
+                    value, target = values[k], scratch[indices[k]]
+                    for j in range(tile):
+                        target[j] += value * error[j]
+        for column in range(0, dx.shape[1], _LINE):
+            _turn_back(scratch[column:], dx, begin, present, column)
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def weights_gradient(first, last, dy, turned, gradient, indices, starts):
+    """Fill the part of some tiles of the gradients of all entries.
+
+    Args:
+        first: Integer, number of the first tile.
+        last: Integer, that after the last one.
+        dy: Float array `(examples, outputs)`.
+        turned: Float array `(tiles, inputs, tile)`, from `forward`.
+        gradient: Float array `(entries,)`, filled.
+        indices: As of `forward`.
+        starts: See there.
+    """
+    tile = turned.shape[2]
+    errors = np.zeros((_LINE, tile), np.float32)
+    gradient[:] = 0
+    for number in range(first, last):
+        source, begin = turned[number], number * tile
+        present = min(tile, len(dy) - begin)
+        errors[:] = 0
+        for column in range(0, dy.shape[1], _LINE):
+            _turn(dy, begin, present, column, errors)
+            for i in range(min(_LINE, dy.shape[1] - column)):
+                start, end = starts[column + i], starts[column + i + 1]
+                _add_products(gradient, errors[i], source, indices, start, end)
+
+
+@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+def _add_products(gradient, error, source, indices, k, end):
+    """Add the products of errors and inputs to the gradients of a row."""
+    tile = len(error)
+    # Four entries at a time, so that errors are seldom read.
+    while k + 4 <= end:
+        i0, i1 = indices[k], indices[k + 1]
+        i2, i3 = indices[k + 2], indices[k + 3]
+        s0 = s1 = s2 = s3 = np.float32(0)
+        for j in range(tile):
+            s0 += error[j] * source[i0, j]
+            s1 += error[j] * source[i1, j]
+            s2 += error[j] * source[i2, j]
+            s3 += error[j] * source[i3, j]
+        gradient[k] += s0
+        gradient[k + 1] += s1
+        gradient[k + 2] += s2
+        gradient[k + 3] += s3
+        k += 4
+    while k < end:
+        total, index = np.float32(0), indices[k]
+        for j in range(tile):
+            total += error[j] * source[index, j]
+        gradient[k] += total
+        k += 1

@@ -1,0 +1,122 @@
+"""The product with a sparse matrix as a TensorFlow function."""
+
+import numpy as np
+import tensorflow as tf
+
+from cb import parallel
+from cb.layers import csr_kernels as kernels
+
+# Of what TensorFlow takes over without a copy.
+_ALIGNMENT = 64
+
+
+def multiply(x, values, indices, starts):
+    """Multiply examples by a sparse matrix, on the processor.
+
+    What is computed forward and back is in proportion to the entries of the
+    matrix, in time and in memory. Gradients cannot be differentiated again.
+
+    Args:
+        x: float32 tensor `(examples, inputs)`.
+        values: float32 tensor `(entries,)`.
+        indices: int32 tensor `(entries,)`, the input of every entry.
+        starts: int32 tensor `(outputs + 1,)`, where the entries of every
+            output start.
+
+    Returns:
+        float32 tensor `(examples, outputs)`.
+    """
+
+    @tf.custom_gradient
+    def product(x, values):
+        y, turned = tf.numpy_function(
+            _forward,
+            [x, values, indices, starts],
+            [tf.float32, tf.float32],
+            stateful=False,
+        )
+        y.set_shape((x.shape[0], starts.shape[0] - 1))
+
+        def gradient(dy):
+            # Apart, so that the first is left out where nothing needs it.
+            dx = tf.numpy_function(
+                _inputs_gradient,
+                [dy, tf.shape(x)[1], values, indices, starts],
+                tf.float32,
+                stateful=False,
+            )
+            dvalues = tf.numpy_function(
+                _weights_gradient,
+                [dy, turned, indices, starts],
+                tf.float32,
+                stateful=False,
+            )
+            dx.set_shape(x.shape)
+            dvalues.set_shape(values.shape)
+            return dx, dvalues
+
+        return y, gradient
+
+    return product(x, values)
+
+
+def _forward(x, values, indices, starts):
+    tile = parallel.tile_size(len(x), kernels.TILES)
+    tiles = -(-len(x) // tile)
+    y = _empty((len(x), len(starts) - 1))
+    turned = _empty((tiles, x.shape[1], tile))
+    indices = indices.view(np.uint32)
+    edges = _edges(tiles)
+
+    def work(share):
+        part = edges[share], edges[share + 1]
+        kernels.forward(*part, x, y, turned, values, indices, starts)
+
+    parallel.share(work, len(edges) - 1)
+    return y, turned
+
+
+def _inputs_gradient(dy, inputs, values, indices, starts):
+    tile = parallel.tile_size(len(dy), kernels.TILES)
+    indices = indices.view(np.uint32)
+    edges = _edges(-(-len(dy) // tile))
+    dx = _empty((len(dy), inputs))
+
+    def work(share):
+        part = edges[share], edges[share + 1]
+        scratch = np.empty((inputs, tile), np.float32)
+        kernels.inputs_gradient(*part, dy, dx, scratch, values, indices, starts)
+
+    parallel.share(work, len(edges) - 1)
+    return dx
+
+
+def _weights_gradient(dy, turned, indices, starts):
+    indices = indices.view(np.uint32)
+    edges = _edges(len(turned))
+    parts = [_empty(indices.shape) for _ in edges[1:]]
+
+    def work(share):
+        part = edges[share], edges[share + 1]
+        kernels.weights_gradient(
+            *part, dy, turned, parts[share], indices, starts
+        )
+
+    parallel.share(work, len(parts))
+    for other in parts[1:]:
+        parts[0] += other
+    return parts[0]
+
+
+def _edges(tiles: int) -> list[int]:
+    """Return where the share of each thread begins, and the end."""
+    shares = max(1, min(parallel.threads(), tiles))
+    return [tiles * share // shares for share in range(shares + 1)]
+
+
+def _empty(shape) -> np.ndarray:
+    """Make an array that TensorFlow can take over as it is."""
+    size = int(np.prod(shape)) * 4
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT
+    return memory[first : first + size].view(np.float32).reshape(shape)

@@ -1,0 +1,304 @@
+"""A densely connected layer that holds its active weights only."""
+
+import contextlib
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+from keras import ops
+
+from cb.errors import InputError
+from cb.parallel import require_numba
+from cb.sparsity import masks
+from cb.sparsity import seeds
+
+# What sums over weights, one by one, is the same without the zeros.
+REGULARIZERS = (
+    keras.regularizers.L1,
+    keras.regularizers.L2,
+    keras.regularizers.L1L2,
+)
+
+
+class DenseView:
+    """Reads as a variable of the shape of the kernel, which nothing holds.
+
+    Args:
+        layer: `SparseDense`.
+        is_mask: Boolean, whether active entries read as 1.
+    """
+
+    dtype = "float32"
+
+    def __init__(self, layer: "SparseDense", is_mask: bool):
+        self._layer = layer
+        self._is_mask = is_mask
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """That of the kernel."""
+        return self._layer.kernel_shape
+
+    @property
+    def value(self) -> tf.Tensor:
+        """The kernel or the mask as it is now, computed when asked for."""
+        values = tf.convert_to_tensor(self._layer.values.value)
+        if self._is_mask:
+            values = tf.ones_like(values)
+        return self._layer.spread(values)
+
+
+@keras.saving.register_keras_serializable("cb")
+class SparseDense(keras.layers.Dense):
+    """`keras.layers.Dense` that holds and multiplies active weights only.
+
+    A step of training takes time and memory in proportion to the active
+    weights: they are the variable `values`, so that gradients, optimizer
+    slots and updates are of their number too. Where they are in the kernel
+    say `indices`, the input of each, and `starts`, where those of each output
+    start. Products run on the processor, in float32, compiled by Numba; XLA
+    and second derivatives are not to be had. Regularizers of the kernel must
+    be `L1`, `L2` or `L1L2`, constraints none.
+
+    Args:
+        units: Integer, outputs.
+        connections: Integer, active weights. Their number never changes.
+        seed: Integer, decides which weights are active at first.
+        **kwargs: As of `keras.layers.Dense`.
+
+    Input shape:
+        Tensor `(batch, ..., inputs)`.
+
+    Output shape:
+        Tensor `(batch, ..., units)`.
+
+    Raises:
+        InputError: If an argument is wrong or Numba is not installed.
+    """
+
+    masked_weights = ("kernel",)
+    granularity = "weight"
+    # Gradients reach inactive weights by a kernel that is multiplied instead
+    # while a function is traced.
+    straight_through = False
+    opened: tf.Tensor | None = None
+
+    def __init__(self, units, connections, seed=0, **kwargs):
+        super().__init__(units, **kwargs)
+        require_numba()
+        self.connections = connections
+        self.seed = seed
+        self.supports_jit = False
+        if not isinstance(connections, int) or connections < 1:
+            self._refuse("connections", "a positive integer", connections)
+        if self.dtype_policy.name != "float32":
+            self._refuse("dtype", "float32", self.dtype_policy.name)
+        if self.kernel_constraint is not None:
+            self._refuse("kernel_constraint", "None", self.kernel_constraint)
+        if type(self.kernel_regularizer) not in (type(None), *REGULARIZERS):
+            expected = "L1, L2, L1L2 or None"
+            received = self.kernel_regularizer
+            self._refuse("kernel_regularizer", expected, received)
+
+    def _refuse(self, name, expected, received):
+        raise InputError(
+            f"Argument `{name}` of a layer on CSR kernels must be {expected}. "
+            f"Received: {name}={received!r} for layer {self.name!r}"
+        )
+
+    def build(self, input_shape):
+        self.kernel_shape = (int(input_shape[-1]), self.units)
+        size = self.kernel_shape[0] * self.units
+        if self.connections > size:
+            self._refuse("connections", f"at most {size}", self.connections)
+        drawn = masks.choose(
+            np.ones(self.kernel_shape, bool),
+            self.connections,
+            seeds.generator(self.seed, "connections"),
+        )
+        matrix = csr(drawn)
+        self.values = self.add_weight(
+            name="values",
+            shape=(self.connections,),
+            initializer=self._initial_values(drawn),
+            regularizer=self.kernel_regularizer,
+        )
+        self.indices = self._add_integers("indices", matrix.indices)
+        self.starts = self._add_integers("starts", matrix.indptr)
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(self.units,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = keras.layers.InputSpec(
+            min_ndim=2, axes={-1: self.kernel_shape[0]}
+        )
+        self.built = True
+
+    def _initial_values(self, drawn):
+        places = np.flatnonzero(drawn.T)
+
+        def initializer(shape, dtype=None):
+            del shape
+            kernel = self.kernel_initializer(self.kernel_shape, dtype=dtype)
+            return ops.take(ops.reshape(ops.transpose(kernel), (-1,)), places)
+
+        return initializer
+
+    def _add_integers(self, name, initial):
+        return self.add_weight(
+            name=name,
+            shape=initial.shape,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
+                initial, dtype
+            ),
+            dtype="int32",
+            trainable=False,
+        )
+
+    def call(self, inputs, training=None):
+        if self.opened is not None:
+            x = ops.matmul(inputs, self.opened)
+        else:
+            x = self._multiplied(inputs)
+        if self.bias is not None:
+            x = ops.add(x, self.bias)
+        return x if self.activation is None else self.activation(x)
+
+    def _multiplied(self, inputs):
+        from cb.layers.csr_products import multiply
+
+        x = multiply(
+            ops.reshape(inputs, (-1, self.kernel_shape[0])),
+            *map(tf.convert_to_tensor, (self.values, *self.structure)),
+        )
+        shape = ops.shape(inputs)
+        return ops.reshape(x, (*shape[:-1], self.units))
+
+    @property
+    def structure(self):
+        """The variables that say where the active weights are."""
+        return self.indices, self.starts
+
+    @property
+    def kernel(self):
+        """The whole kernel, zero where it is inactive."""
+        return self.spread(self.values)
+
+    @property
+    def mask(self):
+        """1 where the kernel is active, of its shape."""
+        return DenseView(self, is_mask=True)
+
+    def raw(self, name):
+        """Return the kernel, as it can be read."""
+        del name
+        return DenseView(self, is_mask=False)
+
+    def trained(self, name):
+        """Return the variable that the optimizer updates."""
+        del name
+        return self.values
+
+    def tile(self, name):
+        """Return the size of a cell of the mask, which is a weight."""
+        del name
+        return (1, 1)
+
+    def fill(self, kernel, mask):
+        """Take over a kernel and its mask, as many active as before.
+
+        Args:
+            kernel: Float array `(inputs, units)`.
+            mask: Boolean array of the same shape.
+        """
+        matrix = csr(mask)
+        self.indices.assign(matrix.indices)
+        self.starts.assign(matrix.indptr)
+        self.values.assign(kernel.T[mask.T])
+
+    def spread(self, values):
+        """Put a number for each active weight where it is in the kernel.
+
+        Args:
+            values: Tensor `(connections,)`.
+
+        Returns:
+            Tensor of the shape of the kernel, otherwise zero.
+        """
+        values = tf.convert_to_tensor(values)
+        return tf.scatter_nd(self.places(), values, self.kernel_shape)
+
+    def places(self):
+        """Return where the active weights are, int32 `(connections, 2)`."""
+        indices, starts = map(tf.convert_to_tensor, self.structure)
+        outputs = tf.repeat(tf.range(self.units), starts[1:] - starts[:-1])
+        return tf.stack([indices, outputs], axis=-1)
+
+    save_own_variables = keras.layers.Layer.save_own_variables
+    load_own_variables = keras.layers.Layer.load_own_variables
+
+    def enable_lora(self, *args, **kwargs):
+        """Refuse: the kernel is no variable."""
+        raise ValueError(
+            f"Layer {self.name!r} is sparse and cannot take LoRA weights. "
+            "Use `cb.strip(model)` first."
+        )
+
+    def quantize(self, *args, **kwargs):
+        """Refuse: the kernel is no variable."""
+        raise ValueError(
+            f"Layer {self.name!r} is sparse and cannot be quantized. "
+            "Use `cb.strip(model)` first."
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "connections": self.connections,
+            "seed": self.seed,
+        }
+
+
+def csr(mask: np.ndarray) -> scipy.sparse.csr_array:
+    """Return where a mask `(inputs, outputs)` is true, output by output."""
+    matrix = scipy.sparse.csr_array(mask.T)
+    matrix.indices = matrix.indices.astype("int32")
+    matrix.indptr = matrix.indptr.astype("int32")
+    return matrix
+
+
+@contextlib.contextmanager
+def opened(
+    layers: Sequence[keras.layers.Layer],
+) -> Iterator[dict[int, tf.Tensor]]:
+    """Let layers multiply by whole kernels in functions traced meanwhile.
+
+    Args:
+        layers: List of layers; those that are not `SparseDense` stay as they
+            are.
+
+    Yields:
+        Dict of the position of a layer in the list to its kernel, which
+        gradients can be taken of.
+    """
+    kernels = {
+        number: layer.kernel
+        for number, layer in enumerate(layers)
+        if isinstance(layer, SparseDense)
+    }
+    for number, kernel in kernels.items():
+        # Not by assignment, which Keras tracks.
+        vars(layers[number])["opened"] = kernel
+    try:
+        yield kernels
+    finally:
+        for number in kernels:
+            del vars(layers[number])["opened"]

@@ -1,0 +1,73 @@
+"""Threads that share the work of compiled kernels."""
+
+import concurrent.futures
+import functools
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from cb.errors import InputError
+
+
+def require_numba() -> None:
+    """Raise `InputError` if kernels cannot be compiled."""
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "Compiled sparse kernels need Numba: install the extra, "
+            f"`pip install 'cb[fast]'` ({error})."
+        ) from error
+
+
+@functools.cache
+def threads() -> int:
+    """Return how many threads TensorFlow may use for one operation.
+
+    TensorFlow takes as long to say so as a small product takes.
+    """
+    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    return chosen or len(os.sched_getaffinity(0))
+
+
+def tile_size(examples: int, sizes: Sequence[int]) -> int:
+    """Return the least size of a tile that gives each thread at most one.
+
+    Args:
+        examples: Integer, to be shared out.
+        sizes: Integers, ascending.
+
+    Returns:
+        Integer, the largest of them if none will do.
+    """
+    wanted = -(-examples // threads())
+    return next((size for size in sizes if size >= wanted), sizes[-1])
+
+
+@functools.cache
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(threads())
+
+
+def share(work: Callable[[int], None], shares: int) -> None:
+    """Let threads do the shares of some work that lets go of the GIL.
+
+    A thread that has not begun when the caller is done with its own share
+    loses its share to the caller, so that a busy machine does not make anyone
+    wait.
+
+    Args:
+        work: Callable with the number of a share, from zero.
+        shares: Integer.
+    """
+    others = [
+        (number, _pool().submit(work, number)) for number in range(1, shares)
+    ]
+    work(0)
+    for number, future in others:
+        if future.cancel():
+            work(number)
+        else:
+            future.result()

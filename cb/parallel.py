@@ -22,8 +22,12 @@ def require_numba() -> None:
         ) from error
 
 
+@functools.cache
 def threads() -> int:
-    """Return how many threads TensorFlow may use for one operation."""
+    """Return how many threads TensorFlow may use for one operation.
+
+    TensorFlow takes as long to say so as a small product takes.
+    """
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     return chosen or len(os.sched_getaffinity(0))
 

@@ -75,7 +75,7 @@ flags.DEFINE_string(
     "kernels",
     Config.kernels,
     "How masked layers train: masked (products with whole kernels), or 'csr' "
-    "or 'csr(max_density=0.1, min_size=65536)', where dense layers that are "
+    "or 'csr(max_density=0.05, min_size=250000)', where dense layers that are "
     "as sparse and as large hold, multiply and update active weights only.",
 )
 flags.DEFINE_string(

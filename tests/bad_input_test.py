@@ -16,6 +16,7 @@ from tests.commands import run
         (["--initialize_from=nowhere"], "'nowhere'"),
         (["--dataset=mnist", "--data_dir=/proc/none"], "tfds build mnist"),
         (["--run_dir=/proc/none"], "must be a folder that can be written"),
+        (["--kernels=csr(min_size=2000)"], "logits: only 1,000 weights"),
         (["--datset=mnist"], "dataset"),
         (["word"], "'word'"),
         (["--sparsity=1.5"], r"[0, 1)"),

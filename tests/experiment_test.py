@@ -160,6 +160,14 @@ def test_shared_weights_take_the_place_of_masks():
             "`regularization` must be 'none'",
         ),
         ({"weight_sharing": "tide"}, "Did you mean 'tied'"),
+        (
+            {"kernels": "csr", "reallocation": "dynamic_sparse"},
+            "CSR kernels cannot",
+        ),
+        (
+            {"kernels": "csr", "auto_tune": "auto_tune"},
+            "`auto_tune` must be 'none'",
+        ),
         ({"granularity": "blok"}, "Did you mean 'block'"),
         ({"granularity": "block(rows=0)"}, "rows=0"),
         ({"regularization": "l3"}, "Unknown regularization"),

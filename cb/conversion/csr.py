@@ -23,8 +23,8 @@ Choice = dict[str, str]
 
 def to_csr(
     model: keras.Model,
-    max_density: float = 0.1,
-    min_size: int = 2**16,
+    max_density: float = 0.05,
+    min_size: int = 250_000,
     report: Callable[[Choice], object] | None = None,
 ) -> keras.Model:
     """Make a copy of a sparse model that trains on CSR kernels.

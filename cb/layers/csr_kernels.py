@@ -20,9 +20,8 @@ _LINE = 16
 @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
 def _turn(source, first, present, column, target):
     """Copy columns of some rows of `source` into rows of `target`."""
-    columns = min(_LINE, source.shape[1] - column)
-    for j in range(present):
-        for i in range(columns):
+    for i in range(min(_LINE, source.shape[1] - column)):
+        for j in range(present):
             target[i, j] = source[first + j, column + i]
 
 
@@ -70,7 +69,8 @@ def forward(first, last, x, y, turned, values, indices, starts):
         y: Float array `(examples, outputs)`, filled.
         turned: Float array `(tiles, inputs, tile)`, filled.
         values: Float array `(entries,)`.
-        indices: Integer array `(entries,)`, the column of every entry.
+        indices: Unsigned array `(entries,)`, the column of every entry.
+            Signed ones would be checked for being negative.
         starts: Integer array `(outputs + 1,)`, where rows start.
     """
     tile = turned.shape[2]

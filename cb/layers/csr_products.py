@@ -65,6 +65,7 @@ def _forward(x, values, indices, starts):
     tiles = -(-len(x) // tile)
     y = _empty((len(x), len(starts) - 1))
     turned = _empty((tiles, x.shape[1], tile))
+    indices = indices.view(np.uint32)
     edges = _edges(tiles)
 
     def work(share):
@@ -77,6 +78,7 @@ def _forward(x, values, indices, starts):
 
 def _inputs_gradient(dy, inputs, values, indices, starts):
     tile = parallel.tile_size(len(dy), kernels.TILES)
+    indices = indices.view(np.uint32)
     edges = _edges(-(-len(dy) // tile))
     dx = _empty((len(dy), inputs))
 
@@ -90,6 +92,7 @@ def _inputs_gradient(dy, inputs, values, indices, starts):
 
 
 def _weights_gradient(dy, turned, indices, starts):
+    indices = indices.view(np.uint32)
     edges = _edges(len(turned))
     parts = [_empty(indices.shape) for _ in edges[1:]]
 

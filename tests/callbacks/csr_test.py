@@ -109,13 +109,12 @@ def assert_equal_events(one, two):
 
 
 CASES = [
-    *(
-        (name, optimizer)
-        for name in ("set", "rigl")
-        for optimizer in OPTIMIZERS
-    ),
     ("static", "sgd"),
-    ("redrawn", "sgd"),
+    ("set", "sgd"),
+    ("set", "adam"),
+    ("rigl", "sgd"),
+    ("rigl", "adamw"),
+    ("redrawn", "adagrad"),
     ("closed", "adam"),
 ]
 

@@ -39,18 +39,10 @@ def multiply(x, values, indices, starts):
 
         def gradient(dy):
             # Apart, so that the first is left out where nothing needs it.
-            dx = tf.numpy_function(
-                _inputs_gradient,
-                [dy, tf.shape(x)[1], values, indices, starts],
-                tf.float32,
-                stateful=False,
+            dx = _once(
+                _inputs_gradient, dy, tf.shape(x)[1], values, indices, starts
             )
-            dvalues = tf.numpy_function(
-                _weights_gradient,
-                [dy, turned, indices, starts],
-                tf.float32,
-                stateful=False,
-            )
+            dvalues = _once(_weights_gradient, dy, turned, indices, starts)
             dx.set_shape(x.shape)
             dvalues.set_shape(values.shape)
             return dx, dvalues
@@ -58,6 +50,29 @@ def multiply(x, values, indices, starts):
         return y, gradient
 
     return product(x, values)
+
+
+def _once(function, *tensors):
+    """Call a function; refuse to differentiate what it returns.
+
+    TensorFlow would take that for a constant.
+    """
+
+    @tf.custom_gradient
+    def call(*tensors):
+        result = tf.numpy_function(
+            function, tensors, tf.float32, stateful=False
+        )
+
+        def refuse(*gradients):
+            raise NotImplementedError(
+                "Products on CSR kernels have no second derivatives. Train "
+                "masked layers instead."
+            )
+
+        return result, refuse
+
+    return call(*tensors)
 
 
 def _forward(x, values, indices, starts):

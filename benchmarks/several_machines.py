@@ -8,8 +8,10 @@ the loopback interface (Linux), is compared with the formulas in
 `docs/several_machines.md`.
 """
 
+import contextlib
 import pathlib
 import signal
+import socket
 import statistics
 import tempfile
 import time
@@ -33,22 +35,28 @@ def seconds_to_stop(number, index, survivors):
     """Send a signal to a worker; return how long others take to end."""
     with tempfile.TemporaryDirectory() as folder:
         with cluster(2, ENDLESS, pathlib.Path(folder)) as workers:
-            pass_steps(workers[0], 20)
+            # Past the first epoch, at whose end most is still to be traced.
+            pass_steps(workers[0], 30)
             start = time.perf_counter()
             workers[index].send(number)
             codes, _ = finish([workers[place] for place in survivors])
             return time.perf_counter() - start, {*codes}
 
 
-def seconds_of_waiting():
-    """Return how long a worker waits for one that never comes."""
+def seconds_of_waiting(index, seen):
+    """Return how long a worker waits for one that does not join."""
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    flags = [*ENDLESS, *worker_flags(hosts, 0), f"--worker_timeout={TIMEOUT}"]
-    with tempfile.TemporaryDirectory() as folder:
+    flags = [*ENDLESS, *worker_flags(hosts, index)]
+    flags.append(f"--worker_timeout={TIMEOUT}")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if seen:
+            port = int(hosts[1 - index].rpartition(":")[2])
+            server = socket.create_server(("127.0.0.1", port))
+            stack.enter_context(server)
         start = time.perf_counter()
-        with alone(flags, folder) as worker:
-            code, _ = worker.finish()
-            return time.perf_counter() - start, {code}
+        code, _ = stack.enter_context(alone(flags, folder)).finish()
+        return time.perf_counter() - start, {code}
 
 
 def print_times(what, measure, *arguments):
@@ -106,14 +114,20 @@ def main():
     print_times(
         "SIGTERM to the other", seconds_to_stop, signal.SIGTERM, 1, [0, 1]
     )
-    print_times(
-        f"one never comes, `--worker_timeout={TIMEOUT}`", seconds_of_waiting
-    )
+    for index, who in enumerate(("the other", "the chief")):
+        for seen, what in ((False, "never comes"), (True, "never joins")):
+            print_times(
+                f"{who} {what}, `--worker_timeout={TIMEOUT}`",
+                seconds_of_waiting,
+                index,
+                seen,
+            )
     print("\n| step with | on paper | measured |")
     print("|---|---|---|")
     print_traffic("static", 4 * WEIGHTS)
-    print_traffic("set(every=1, end=1.0)", 4 * WEIGHTS + MASKED)
-    print_traffic("rigl(every=1, end=1.0)", 4 * WEIGHTS + 5 * MASKED)
+    print_traffic("set(every=1, end=1.0)", 4 * WEIGHTS + 2 * MASKED)
+    print_traffic("rigl(every=1, end=1.0)", 4 * WEIGHTS + 6 * MASKED)
+    print_traffic("discover_wirings", 4 * WEIGHTS + MASKED)
 
 
 if __name__ == "__main__":

@@ -119,21 +119,28 @@ class _Signals:
     def __init__(self, workers: list[subprocess.Popen]):
         self.come: list[int] = []
         self._workers = workers
+        self._ready = False
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+            # What `nohup` has told to be ignored stays so, in workers too.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def all_are_there(self) -> None:
         """Pass on what came when not all workers had started."""
-        for number in self.come:
-            self._send(number)
+        self._ready = True
+        if self.come:
+            self._send(signal.SIGKILL if len(self.come) > 1 else self.come[0])
 
     def _note(self, number, frame):
-        self._send(signal.SIGKILL if self.come else number)
+        if self._ready:
+            self._send(signal.SIGKILL if self.come else number)
         self.come.append(number)
 
     def _send(self, number: int) -> None:
+        # Workers save what they have at SIGTERM; SIGHUP would just end them.
+        told = signal.SIGTERM if number == signal.SIGHUP else number
         for worker in self._workers:
-            worker.send_signal(number)
+            worker.send_signal(told)
 
 
 def _wait(workers: Sequence[subprocess.Popen]) -> int:

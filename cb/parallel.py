@@ -51,6 +51,10 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(threads())
 
 
+# Threads do not live on in a fork, and work for them would pile up there.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def share(work: Callable[[int], None], shares: int) -> None:
     """Let threads do the shares of some work that lets go of the GIL.
 
@@ -65,9 +69,15 @@ def share(work: Callable[[int], None], shares: int) -> None:
     others = [
         (number, _pool().submit(work, number)) for number in range(1, shares)
     ]
-    work(0)
-    for number, future in others:
-        if future.cancel():
-            work(number)
-        else:
-            future.result()
+    try:
+        work(0)
+        for number, future in others:
+            if future.cancel():
+                work(number)
+    finally:
+        # Nobody may still be writing when the caller goes on, or gives up.
+        begun = [future for _, future in others if not future.cancel()]
+        for future in begun:
+            future.exception()
+    for future in begun:
+        future.result()

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.distribute import exchange
+from cb.errors import InputError
 
 
 def read(variable: keras.Variable | tf.Tensor) -> np.ndarray:
@@ -91,14 +92,15 @@ def write_replicas(
         values: Arrays of its shape, one, or as many as there are replicas.
 
     Raises:
-        ValueError: If the number of values is neither.
+        InputError: If the number of values is neither.
     """
     copies = _copies(variable)
     index, workers = exchange.position(_strategy([variable]))
     if len(values) not in (1, len(copies) * workers):
-        raise ValueError(
-            f"Argument `values` must hold 1 or {len(copies) * workers} arrays "
-            f"for {variable.path!r}. Received: {len(values)}"
+        raise InputError(
+            f"Variable {variable.path!r} is of {len(values)} replicas, each "
+            "with a value of its own. Expected as many workers and devices "
+            f"as it was saved with. Received: {len(copies) * workers}"
         )
     for number, copy in enumerate(copies):
         copy.assign(values[(index * len(copies) + number) % len(values)])

@@ -104,6 +104,8 @@ def check() -> None:
         values.saved_model or values.lesion or values.profile or conflicts()
     ):
         raise InputError("Argument `export` needs `--run_dir` alone.")
+    if values["export_batch_sizes"].present and not values.export:
+        raise InputError("Argument `export_batch_sizes` needs `--export`.")
     if values.export:
         export()
     if values.profile and (values.saved_model or values.lesion or conflicts()):

@@ -22,7 +22,7 @@ ALLOWED = {
     "cb.metrics": {*BASE, "cb.bundles", "cb.layers"},
     "cb.layers": {*BASE, "cb.parallel"},
     "cb.parallel": {"cb.errors"},
-    "cb.variables": {"cb.distribute"},
+    "cb.variables": {"cb.distribute", "cb.errors"},
     "cb.text": set(),
     "cb.conversion": {
         *BASE,

@@ -58,16 +58,24 @@ def test_a_checkpoint_is_exported(run_dir):
     assert (run_dir / "export" / "saved_model.pb").exists()
 
 
-def test_batch_sizes_are_checked_before_anything_else(tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (
+            ["--export=dense", "--export_batch_sizes=0"],
+            "`export_batch_sizes` must be positive integers",
+        ),
+        (["--export_batch_sizes=1"], "`export_batch_sizes` needs `--export`"),
+    ],
+)
+def test_batch_sizes_are_checked_before_anything_else(
+    flags, expected, tmp_path
+):
     code, _, errors = commands.run(
-        "evaluate.py",
-        "--run_dir=nowhere",
-        "--export=dense",
-        "--export_batch_sizes=0",
-        folder=tmp_path,
+        "evaluate.py", "--run_dir=nowhere", *flags, folder=tmp_path
     )
     assert code == 2
-    assert "`export_batch_sizes` must be positive integers" in errors
+    assert expected in errors
     assert len(errors.splitlines()) == 1
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import unittest.mock
 
 import pytest
 
@@ -36,11 +37,18 @@ WORKER = """
 def start(tmp_path):
     """Return a function that launches a script on two workers."""
 
-    def run(script):
+    def run(script, *before):
         file = tmp_path / "script.py"
         file.write_text(SAY + textwrap.dedent(script))
         return subprocess.Popen(
-            [sys.executable, "-m", "cb.launch", "--num_workers=2", str(file)],
+            [
+                *before,
+                sys.executable,
+                "-m",
+                "cb.launch",
+                "--num_workers=2",
+                str(file),
+            ],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             text=True,
@@ -63,18 +71,47 @@ def assert_gone(pids):
 
 
 @pytest.mark.parametrize(
-    "number, expected", [(signal.SIGTERM, 75), (signal.SIGINT, 130)]
+    ("number", "expected", "code"),
+    [
+        (signal.SIGTERM, signal.SIGTERM, 75),
+        # Workers save at this one.
+        (signal.SIGHUP, signal.SIGTERM, 75),
+        (signal.SIGINT, signal.SIGINT, 130),
+    ],
 )
-def test_a_signal_goes_to_all_workers(start, tmp_path, number, expected):
-    process = start(WORKER.replace("CODE", str(expected)))
+def test_a_signal_goes_to_all_workers(start, tmp_path, number, expected, code):
+    process = start(WORKER.replace("CODE", str(code)))
     pids = wait_for_workers(process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (expected, "")
+    assert (process.returncode, errors) == (code, "")
     for index in range(2):
         told = (tmp_path / f"worker_{index}").read_text()
-        assert told == signal.Signals(number).name
+        assert told == expected.name
     assert_gone(pids)
+
+
+def test_who_is_told_to_ignore_a_hangup_does(start):
+    process = start("say(signal.getsignal(signal.SIGHUP).name)", "nohup")
+    printed, _ = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (0, "SIG_IGN\n" * 2)
+
+
+def test_signals_that_come_early_are_passed_on_once(monkeypatch):
+    told = []
+    worker = unittest.mock.Mock(send_signal=told.append)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for come, expected in (
+        ([signal.SIGTERM], [signal.SIGTERM]),
+        ([signal.SIGTERM, signal.SIGTERM], [signal.SIGKILL]),
+    ):
+        signals = launch._Signals([worker])
+        for number in come:
+            signals._note(number, None)
+        assert not told
+        signals.all_are_there()
+        assert told == expected
+        told.clear()
 
 
 def test_a_second_signal_ends_workers_that_ignore_the_first(start):

@@ -144,7 +144,12 @@ class Checkpointing(keras.callbacks.Callback):
     def _save(self, name, epoch: int, batch: int = 0):
         arrays = self._training_state().arrays(inside_epoch=batch > 0)
         step = int(read(self.model.optimizer.iterations))
-        _check_finite(arrays, step)
+        if not _finite(arrays):
+            exchange.linger(self.model.distribute_strategy)
+            raise RunError(
+                f"Weights are no longer finite at step {step}. The last "
+                "checkpoint is kept. A lower `--learning_rate` may help."
+            )
         meta = {
             "step": step,
             "epoch": epoch,
@@ -155,19 +160,17 @@ class Checkpointing(keras.callbacks.Callback):
         self.folder.save(name, Checkpoint(arrays, meta))
 
 
-def _check_finite(arrays, step: int) -> None:
-    """Refuse to save what no training could go on from.
+def _finite(arrays) -> bool:
+    """Tell whether a training can go on from a state.
 
     The loss of a step is that before its update, so it shows only one step
     later that an update went wrong.
     """
-    for name, array in arrays.items():
-        floats = name.startswith("model/") and array.dtype.kind == "f"
-        if floats and not np.isfinite(array).all():
-            raise RunError(
-                f"Weights are no longer finite at step {step}. The last "
-                "checkpoint is kept. A lower `--learning_rate` may help."
-            )
+    return all(
+        np.isfinite(array).all()
+        for name, array in arrays.items()
+        if name.startswith("model/") and array.dtype.kind == "f"
+    )
 
 
 def estimate_bytes(model: keras.Model) -> int:

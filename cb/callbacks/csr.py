@@ -42,6 +42,10 @@ def _unable(algorithm: Reallocation) -> str:
         return "takes gradients of inactive weights from training steps"
     if not algorithm.reset_momentum:
         return "keeps the momentum of inactive weights"
+    if algorithm.noise_on_gradients:
+        return "adds noise to gradients"
+    if type(algorithm).penalties is not Reallocation.penalties:
+        return "adds penalties to the loss"
     if algorithm.copy_mask_from is not None:
         return "takes over the masks of another run"
     return ""

@@ -41,18 +41,20 @@ class Pictures(keras.callbacks.Callback):
         if not kernels:
             return
         if self._probe is None:
-            self._probe = ProbeGradients(self.model, kernels, self.batches)
+            self._probe = ProbeGradients(
+                self.model, kernels, self.batches, whole=False
+            )
         gradients = self._probe(epoch)
         step = int(read(self.model.optimizer.iterations))
         with self.logger.writer().as_default(step=step):
             for kernel, gradient in zip(kernels, gradients, strict=True):
-                active = read(kernel.mask) != 0
-                tf.summary.histogram(
-                    f"weights/{kernel.name}", read(kernel.weight)[active]
-                )
-                tf.summary.histogram(
-                    f"gradients/{kernel.name}", gradient[active]
-                )
+                weights = read(kernel.trained)
+                # Layers on CSR kernels hold nothing else.
+                if weights.ndim > 1:
+                    active = read(kernel.mask) != 0
+                    weights, gradient = weights[active], gradient[active]
+                tf.summary.histogram(f"weights/{kernel.name}", weights)
+                tf.summary.histogram(f"gradients/{kernel.name}", gradient)
             for kernel, before, after in self._changes:
                 picture = change_picture(before, after)
                 tf.summary.image(f"changes/{kernel.name}", picture[None])

@@ -51,6 +51,8 @@ class ProbeGradients:
         kernels: List of `MaskedKernel`.
         batches: Callable from an integer to a batch `(x, y)` or
             `(x, y, sample_weight)`.
+        whole: Boolean, whether gradients of layers on CSR kernels are those
+            of whole kernels, as if they were masked, or of `values` only.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class ProbeGradients:
         model: keras.Model,
         kernels: Sequence[MaskedKernel],
         batches: Callable,
+        whole: bool = True,
     ):
         self._model = model
         self._layers = [kernel.layer for kernel in kernels]
         self._weights = [kernel.trained for kernel in kernels]
         self._batches = batches
+        self._opened = self._layers if whole else []
         self._function = tf.function(self._gradients, reduce_retracing=True)
 
     def __call__(self, index: int) -> list[np.ndarray]:
@@ -130,7 +134,7 @@ class ProbeGradients:
 
     def _gradients(self, batch, scale, vectors):
         strategy = self._model.distribute_strategy
-        with straight_through(self._layers), opened(self._layers) as whole:
+        with straight_through(self._layers), opened(self._opened) as whole:
             gradients = strategy.run(
                 self._replica, args=(batch, scale, vectors, whole)
             )

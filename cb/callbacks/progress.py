@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 
+from cb.distribute import exchange
 from cb.errors import RunError
 from cb.variables import read
 
@@ -107,6 +108,8 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             step = int(read(self.model.optimizer.iterations))
+            # All workers see the same loss.
+            exchange.linger(self.model.distribute_strategy)
             raise RunError(
                 f"The loss is no longer finite at step {step}: {loss}. The "
                 "last checkpoint is kept. A lower `--learning_rate` may help."

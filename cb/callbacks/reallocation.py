@@ -14,6 +14,7 @@ from cb.callbacks.kernels import Kernels
 from cb.callbacks.probe import Batches
 from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import inner
+from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.distribute import exchange
@@ -114,6 +115,7 @@ class Reallocation(keras.callbacks.Callback):
                 tf.distribute.get_strategy(),
                 lambda: read_arrays(self.algorithm.copy_mask_from),
             )
+        self._check_source()
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the algorithm's state, to be saved with a checkpoint."""
@@ -211,6 +213,16 @@ class Reallocation(keras.callbacks.Callback):
                 f"gradient_accumulation_steps={accumulation}"
             )
 
+    def _check_source(self):
+        sparse = any(key.endswith("/starts") for key in self._source)
+        if sparse and self.algorithm.initial_weights:
+            raise InputError(
+                "Argument `initial_weights` must be False where the run of "
+                "`copy_mask_from` was on CSR kernels: it kept no initial "
+                "weights but those of its first connections. "
+                "Received: initial_weights=True"
+            )
+
     def _check_epochs(self):
         epochs, wanted = self.params["epochs"], self.algorithm.total_epochs()
         if self.total_steps is None and wanted not in (None, epochs):
@@ -272,7 +284,8 @@ class Reallocation(keras.callbacks.Callback):
             for key, variable in variables.items()
             if key.endswith("mask")
         }
-        chosen = {k: self._source[k] for k in self._source if k in masks}
+        source = masked_form(self._source, variables)
+        chosen = {k: source[k] for k in source if k in masks}
         write_all(masks, self._decided(lambda: chosen))
         if self.algorithm.initial_weights:
             path, _, _ = self.algorithm.copy_mask_from.partition(":")

@@ -1,6 +1,7 @@
 """Writes the numbers of a run to `metrics.csv` and to TensorBoard."""
 
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,8 +12,10 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from cb.callbacks.reallocation import Change
+from cb.costs import Costs
 from cb.costs import Counter
 from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseDense
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
 from cb.runs.metrics_csv import LongCsv
@@ -50,7 +53,7 @@ class RunLogger(keras.callbacks.Callback):
         self.hyperparameters = hyperparameters
         self.train_evaluation = train_evaluation
         self.input_shape = input_shape
-        self._counter: Counter | None = None
+        self._count: Callable[[], Costs] | None = None
         self._folder = run.tensorboard
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
@@ -169,9 +172,16 @@ class RunLogger(keras.callbacks.Callback):
         return densities
 
     def _costs(self) -> dict[str, float]:
-        if self._counter is None:
-            self._counter = Counter(self.model, self.input_shape)
-        costs = self._counter.costs()
+        if self._count is None:
+            self._count = Counter(self.model, self.input_shape).costs
+            if any(
+                isinstance(k.layer, SparseDense)
+                for k in masked_kernels(self.model)
+            ):
+                # No count changes, and the counter holds whole kernels.
+                found = self._count()
+                self._count = lambda: found
+        costs = self._count()
         return {"macs": costs.macs, "flops": costs.flops}
 
     def _evaluate_train(self, step: int):

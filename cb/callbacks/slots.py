@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from cb.errors import InputError
+from cb.optimization.succession import Succession
 from cb.variables import read
 
 # Muon orthogonalises whole updates and so moves inactive weights; Adafactor
@@ -56,7 +57,7 @@ def slots(
             does not belong to one weight each.
     """
     optimizer = inner(optimizer)
-    if hasattr(optimizer, "optimizers"):
+    if isinstance(optimizer, Succession):
         parts = [slots(part, weights) for part in optimizer.optimizers]
         return [sum(found, []) for found in zip(*parts, strict=True)]
     name = type(getattr(optimizer, "optimizer", optimizer)).__name__
@@ -122,7 +123,8 @@ def momentum(
 ) -> Callable[[], list[np.ndarray]]:
     """Return a reader of the optimizer's smoothed gradient of each weight.
 
-    Adam and its kin divide it by the root of the smoothed squares.
+    Adam and its kin divide it by the root of the smoothed squares. Where
+    optimizers take over from one another, it is that of the present one.
 
     Args:
         optimizer: Built Keras optimizer.
@@ -135,6 +137,11 @@ def momentum(
         InputError: If the optimizer keeps no momentum.
     """
     optimizer = inner(optimizer)
+    if isinstance(optimizer, Succession):
+        readers = {
+            id(part): momentum(part, weights) for part in optimizer.optimizers
+        }
+        return lambda: readers[id(optimizer.current)]()
     first = next(
         (
             slots

@@ -26,6 +26,9 @@ GONE = (
 OF_OTHERS = re.compile(
     "collective|connection|grpc|nccl|by peer|remote|rst_stream|socket", re.I
 )
+# Where in our code it was noticed, which says nothing of the reason.
+PLACES = re.compile(r"Graph execution error|Detected at node|\s+File ")
+REASON_LENGTH = 200
 SECONDS_BETWEEN_LOOKS = 1.0
 MOST_BATCHES = 1000
 
@@ -45,7 +48,9 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
         own = internal and not OF_OTHERS.search(error.message)
         if workers == 1 or own:
             raise
-        reason = " ".join(error.message.split())[:80]
+        said = error.message.splitlines()
+        said = [line for line in said if not PLACES.match(line)]
+        reason = " ".join(" ".join(said).split())[:REASON_LENGTH]
         raise WorkerLost(
             f"Worker {index} stops, since another worker has gone or cannot "
             "be reached; what stopped that one is in its own output. The "

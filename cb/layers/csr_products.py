@@ -40,12 +40,7 @@ def multiply(x, values, indices, starts):
         y.set_shape((x.shape[0], starts.shape[0] - 1))
 
         def gradient(dy):
-            dx, dvalues = tf.numpy_function(
-                _backward,
-                [dy, turned, values, indices, starts],
-                [tf.float32, tf.float32],
-                stateful=False,
-            )
+            dx, dvalues = _gradients(dy, turned, values, indices, starts)
             dx.set_shape(x.shape)
             dvalues.set_shape(values.shape)
             return dx, dvalues
@@ -53,6 +48,22 @@ def multiply(x, values, indices, starts):
         return y, gradient
 
     return product(x, values)
+
+
+@tf.custom_gradient
+def _gradients(*tensors):
+    results = tf.numpy_function(
+        _backward, tensors, [tf.float32, tf.float32], stateful=False
+    )
+
+    def refuse(*gradients):
+        # TensorFlow would take them for constants.
+        raise NotImplementedError(
+            "Products on CSR kernels have no second derivatives. Train "
+            "masked layers instead."
+        )
+
+    return results, refuse
 
 
 def _forward(x, values, indices, starts):

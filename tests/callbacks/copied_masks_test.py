@@ -75,6 +75,23 @@ def test_a_checkpoint_may_be_named(source, build_model, batches, compile_model):
     np.testing.assert_array_equal(mask, initial[key])
 
 
+def test_masks_of_a_run_on_csr_kernels_are_copied(
+    source, build_model, batches, compile_model
+):
+    path, other, _ = source
+    sparse = cb.to_csr(other, max_density=1.0, min_size=1)
+    arrays = read_all(model_variables(sparse))
+    folder = CheckpointFolder(RunDirectory(path).checkpoints)
+    folder.save("last", Checkpoint(arrays, {}))
+    model = compile_model(build_model(seed=1))
+    _, mask = start(model, batches(), f"static(copy_mask_from={path!r})")
+    np.testing.assert_array_equal(mask, read(masked_kernels(other)[0].mask))
+    with pytest.raises(ValueError, match="`initial_weights` must be False"):
+        cb.callbacks.Reallocation(
+            f"static(copy_mask_from={path!r}, initial_weights=True)"
+        )
+
+
 def test_a_run_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must be named by its folder.*/no"):
         cb.callbacks.Reallocation(f"static(copy_mask_from='{tmp_path}/no')")

@@ -1,5 +1,7 @@
 """Training on CSR kernels is training with masks, but for rounding."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from cb.errors import InputError
 from cb.layers.masked import masked_kernels
 from cb.layers.sparse_dense import SparseDense
 from cb.sparsity import reallocation
+from cb.sparsity.reallocation.base import Penalty
 from cb.variables import read
 from cb.variables import read_replicas
 
@@ -233,6 +236,21 @@ def test_probe_gradients_are_those_of_masked_layers(two_replicas):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 
 
+def test_gradients_of_values_are_those_of_the_kernel_where_it_is_active():
+    model = build("csr")
+    kernels = masked_kernels(model)
+    whole, own = (
+        ProbeGradients(model, kernels, Batches(batches(1)), whole=whole)(0)
+        for whole in (True, False)
+    )
+    for kernel, one, two in zip(kernels, whole, own, strict=True):
+        expected = one
+        if isinstance(kernel.layer, SparseDense):
+            # Values are kept output by output.
+            expected = one.T[read(kernel.mask).T != 0]
+        np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-6)
+
+
 UNABLE = [
     *sorted(set(reallocation.names()) - {"static", "set", "rigl"}),
     "rigl(gradients='running')",
@@ -240,7 +258,15 @@ UNABLE = [
 ]
 
 
-@pytest.mark.parametrize("spec", UNABLE)
+@dataclasses.dataclass(frozen=True)
+class Penalized(type(reallocation.build("set"))):
+    """A rule of a user's own that adds to the loss."""
+
+    def penalties(self, layers):
+        return dict.fromkeys(layers, Penalty(absolute=0.1))
+
+
+@pytest.mark.parametrize("spec", [*UNABLE, Penalized()])
 def test_other_algorithms_are_refused_in_one_line(spec):
     model = build("csr")
     callback = cb.callbacks.Reallocation(spec, batches(1))

@@ -10,6 +10,7 @@ from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
 from cb.layers.masked import masked_kernels
 from cb.optimization.published_sgd import PublishedSGD
+from cb.optimization.succession import Succession
 from cb.variables import read
 
 SGD = keras.optimizers.SGD
@@ -202,6 +203,27 @@ def test_an_optimizer_without_momentum_is_refused_by_name(
     kind = type(model.optimizer).__name__
     with pytest.raises(ValueError, match=f"Optimizer {kind} keeps no momentum"):
         momentum(model.optimizer, [masked_kernels(model)[0].weight])
+
+
+def test_the_momentum_is_that_of_the_optimizer_whose_turn_it_is():
+    weight = keras.Variable(np.ones(2, "float32"))
+    optimizer = Succession(
+        [SGD(0.5, momentum=0.9), OPTIMIZERS["adam"]()], [0, 2]
+    )
+    optimizer.build([weight])
+    read_momentum = momentum(optimizer, [weight])
+    gradient = np.array([1.0, -2.0], "float32")
+    for _ in range(2):
+        optimizer.take_over()
+        optimizer.apply([gradient])
+    # Keras puts the learning rate into the velocity: v = 0.9 v - 0.5 g.
+    np.testing.assert_allclose(read_momentum()[0], -0.95 * gradient)
+    optimizer.take_over()
+    np.testing.assert_array_equal(read_momentum()[0], [0.0, 0.0])
+    optimizer.apply([gradient])
+    # 0.1 g / sqrt(0.001 g g)
+    expected = np.sign(gradient) * 0.1 / np.sqrt(0.001)
+    np.testing.assert_allclose(read_momentum()[0], expected, rtol=1e-5)
 
 
 def test_a_copy_of_the_weights_starts_at_the_grown_weight(

@@ -35,6 +35,21 @@ def complaint(code, printed, expected):
     return printed.strip().splitlines()[-1]
 
 
+TABLE = [
+    *FLAGS,
+    "--dataset=csv(path='data.csv', label='kind')",
+    "--batch_size=10",
+]
+
+
+def write_table(folder, value):
+    """Write data that differ in one value."""
+    folder.mkdir()
+    rows = [f"{row / 7},{value},{'ab'[row % 2]}" for row in range(40)]
+    text = "\n".join(["one,two,kind", *rows])
+    (folder / "data.csv").write_text(text)
+
+
 def address(server):
     return f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -70,6 +85,8 @@ def test_a_frozen_worker_stops_the_others(tmp_path):
         workers[1].send(signal.SIGSTOP)
         line = complaint(*workers[0].finish(), 69)
     assert "another worker has gone or cannot be reached" in line
+    assert "/task:1" in line
+    assert "File" not in line
 
 
 def test_a_worker_that_never_comes_is_named(tmp_path):
@@ -126,17 +143,21 @@ def test_workers_with_other_configurations_are_refused(tmp_path):
 
 def test_workers_with_other_data_are_refused(tmp_path):
     for index, value in enumerate((1.5, 1.6)):
-        folder = tmp_path / f"worker_{index}"
-        folder.mkdir()
-        rows = [f"{row / 7},{value},{'ab'[row % 2]}" for row in range(40)]
-        text = "\n".join(["one,two,kind", *rows])
-        (folder / "data.csv").write_text(text)
-    flags = ["--dataset=csv(path='data.csv', label='kind')", *FLAGS]
-    with cluster(2, [*flags, "--batch_size=10"], tmp_path) as workers:
+        write_table(tmp_path / f"worker_{index}", value)
+    with cluster(2, TABLE, tmp_path) as workers:
         codes, outputs = finish(workers)
     for code, printed in zip(codes, outputs, strict=True):
         line = complaint(code, printed, 2)
         assert "worker 0 and worker 1 differ in data: " in line
+    assert not (tmp_path / "worker_0" / "run").exists()
+
+
+def test_data_that_only_the_chief_has_end_all(tmp_path):
+    write_table(tmp_path / "worker_0", 1.5)
+    with cluster(2, TABLE, tmp_path) as workers:
+        codes, outputs = finish(workers)
+    assert "another worker has gone" in complaint(codes[0], outputs[0], 69)
+    assert "'data.csv'" in complaint(codes[1], outputs[1], 2)
     assert not (tmp_path / "worker_0" / "run").exists()
 
 
@@ -195,6 +216,18 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with np.load(tmp_path / "run" / "checkpoints" / "last.npz") as file:
         for name in file.files:
             assert np.isfinite(file[name]).all(), name
+
+
+def test_a_loss_that_is_not_finite_ends_all(tmp_path):
+    flags = [*FLAGS, "--optimizer=sgd", "--learning_rate=1e30"]
+    with cluster(2, flags, tmp_path) as workers:
+        codes, outputs = finish(workers)
+    lines = [
+        complaint(code, printed, 1)
+        for code, printed in zip(codes, outputs, strict=True)
+    ]
+    assert "The loss is no longer finite at step" in lines[0]
+    assert lines[0] == lines[1]
 
 
 @pytest.mark.parametrize(

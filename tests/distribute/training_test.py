@@ -161,6 +161,12 @@ def test_told_to_stop_two_workers_go_on_to_the_same_bits(
         first, second = [text.strip().splitlines()[-1] for text in outputs]
         assert first == second
         assert "Stopped as told (SIGTERM)" in first
+    # Inside an epoch the two have statistics of their own.
+    with cluster(1, convolutional, tmp_path) as workers:
+        ((code,), (printed,)) = finish(workers)
+    assert code == 2, printed
+    assert "as many workers and devices" in printed.strip().splitlines()[-1]
+    assert "Traceback" not in printed
     log = tmp_path / "worker_0" / "run.worker_0.log"
     assert "Going on after epoch" in log.read_text()
     assert_same_files(train_two(tmp_path, convolutional), undisturbed)

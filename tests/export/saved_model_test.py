@@ -182,6 +182,16 @@ def test_compiled_kernels_pass_on_what_is_not_a_number():
         assert np.isnan(chain(x)).all()
 
 
+def test_kernels_are_compiled_once_for_all_processes():
+    from cb.export import kernels
+
+    # Numba keeps a function under the values that it closes over, and only
+    # plain ones are the same in another process.
+    for run in kernels.MANY.values():
+        for cell in run.py_func.__closure__:
+            assert isinstance(cell.cell_contents, int)
+
+
 def test_without_numba_the_others_do(exported, monkeypatch):
     model, path = exported
     monkeypatch.setitem(sys.modules, "numba", None)

@@ -152,3 +152,21 @@ def test_lora_and_quantization_are_refused():
         build().enable_lora(2)
     with pytest.raises(ValueError, match="cb.strip"):
         build().quantize("int8")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_second_derivative_is_refused_and_not_zero(compiled):
+    layer = build(activation="tanh")
+
+    def penalty(x):
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.reduce_sum(layer(x))
+            slope = tape.gradient(y, x)
+            total = tf.reduce_sum(slope**2)
+        return outer.gradient(total, layer.values.value)
+
+    x = tf.ones((3, INPUTS))
+    with pytest.raises(NotImplementedError, match="no second derivatives"):
+        (tf.function(penalty) if compiled else penalty)(x)

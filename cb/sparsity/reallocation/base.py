@@ -258,7 +258,7 @@ class Reallocation:
     def values(
         self, layers: Layers, masks: Masks, state: State, *, seed: int
     ) -> dict[str, np.ndarray]:
-        """Return new weights for layers that are not merely masked.
+        """Return new weights if layers are not merely masked.
 
         By default there are none: what stays keeps its weight, what is
         grown starts at zero.
@@ -271,7 +271,7 @@ class Reallocation:
 
         Returns:
             Dict of layer key to float array of the shape of the kernel, of
-            which only active positions count.
+            which only active positions count; of all layers or of none.
         """
         del layers, masks, state, seed
         return {}

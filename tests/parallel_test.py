@@ -1,0 +1,84 @@
+"""Threads do all of some work, whatever becomes of it."""
+
+import threading
+
+import pytest
+
+from cb import parallel
+
+
+@pytest.mark.parametrize("shares", [1, 2, 5, 40])
+def test_every_share_is_done_once(shares):
+    done = []
+    parallel.share(done.append, shares)
+    assert sorted(done) == [*range(shares)]
+
+
+def test_a_caller_does_what_no_thread_has_begun():
+    freed = threading.Event()
+    # As long as there are threads, all of them wait.
+    waiting = [
+        parallel._pool().submit(freed.wait) for _ in range(parallel.threads())
+    ]
+    done = []
+    parallel.share(
+        lambda number: done.append((number, threading.get_ident())), 4
+    )
+    freed.set()
+    assert sorted(done) == [(n, threading.get_ident()) for n in range(4)]
+    assert all(future.result() for future in waiting)
+
+
+def test_an_error_comes_after_all_have_ended():
+    begun, freed, ended = threading.Event(), threading.Event(), []
+
+    def work(number):
+        if number:
+            begun.set()
+            freed.wait()
+            ended.append(number)
+        else:
+            begun.wait()
+            threading.Timer(0.01, freed.set).start()
+            raise ValueError("of the caller")
+
+    with pytest.raises(ValueError, match="of the caller"):
+        parallel.share(work, 2)
+    assert ended == [1]
+
+
+def test_an_error_of_a_thread_is_that_of_the_call():
+    begun = threading.Event()
+
+    def work(number):
+        if number:
+            begun.set()
+            raise ValueError("of a thread")
+        begun.wait()
+
+    with pytest.raises(ValueError, match="of a thread"):
+        parallel.share(work, 2)
+
+
+def test_many_callers_share_the_threads():
+    done = [[] for _ in range(8)]
+    callers = [
+        threading.Thread(target=parallel.share, args=(found.append, 20))
+        for found in done
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert all(sorted(found) == [*range(20)] for found in done)
+
+
+@pytest.mark.parametrize(
+    ("examples", "workers", "expected"),
+    [(1, 1, 16), (16, 1, 16), (17, 1, 32), (33, 2, 32), (999, 2, 64)],
+)
+def test_a_tile_is_the_least_that_gives_each_thread_one(
+    examples, workers, expected, monkeypatch
+):
+    monkeypatch.setattr(parallel, "threads", lambda: workers)
+    assert parallel.tile_size(examples, (16, 32, 64)) == expected

@@ -21,6 +21,7 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks.turns import CLOCKS  # noqa: E402
 from benchmarks.turns import take_turns  # noqa: E402
 from benchmarks.turns import turn  # noqa: E402
 from cb.layers.masked import masked_kernels  # noqa: E402
@@ -31,9 +32,18 @@ FEATURES = flags.DEFINE_list("features", ["28", "8"], "HIGGS, Electricity.")
 SPARSITIES = flags.DEFINE_list(
     "sparsities", ["0.98", "0.99"], "Of all kernels but the last."
 )
+MAX_DENSITY = flags.DEFINE_float("max_density", 0.05, "As of `cb.to_csr`.")
+MIN_SIZE = flags.DEFINE_integer("min_size", 250_000, "As of `cb.to_csr`.")
 BATCH = flags.DEFINE_integer("batch", 128, "Examples in a batch.")
 ALGORITHM = flags.DEFINE_string("algorithm", "static", "Reallocation.")
 STEPS = flags.DEFINE_integer("steps", 20, "Steps in a turn.")
+CLOCK = flags.DEFINE_enum(
+    "clock",
+    "wall",
+    sorted(CLOCKS),
+    "What is measured: time, or processor time, on which it depends less what "
+    "else the machine does.",
+)
 TURNS = flags.DEFINE_integer("turns", 5, "Turns of each kind.")
 # How far the losses may be apart in the end.
 TOLERANCE = 1e-3
@@ -59,7 +69,13 @@ def contestant(model, dataset):
         ALGORITHM.value, dataset=dataset, total_steps=10**6
     )
     return lambda: turn(
-        keras, model, dataset, [mover], STEPS.value, shuffle=False
+        keras,
+        model,
+        dataset,
+        [mover],
+        STEPS.value,
+        CLOCK.value,
+        shuffle=False,
     )
 
 
@@ -70,7 +86,10 @@ def compare(features, width, sparsity):
     y = random.integers(0, 2, BATCH.value)
     dataset = tf.data.Dataset.from_tensors((x, y)).repeat()
     masked = build(features, width, sparsity)
-    models = {"masked": masked, "csr": cb.to_csr(masked)}
+    models = {
+        "masked": masked,
+        "csr": cb.to_csr(masked, MAX_DENSITY.value, MIN_SIZE.value),
+    }
     seconds = take_turns(
         {name: contestant(models[name], dataset) for name in models},
         TURNS.value,

@@ -91,62 +91,43 @@ def forward(first, last, x, y, turned, values, indices, starts):
 
 
 @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
-def inputs_gradient(first, last, dy, dx, scratch, values, indices, starts):
-    """Fill the gradient of the inputs of some tiles.
+def backward(
+    first, last, dy, dx, dvalues, turned, scratch, values, indices, starts
+):
+    """Fill the gradients of the inputs of some tiles, and of all entries.
 
     Args:
         first: Integer, number of the first tile.
         last: Integer, that after the last one.
         dy: Float array `(examples, outputs)`.
         dx: Float array `(examples, inputs)`, filled.
+        dvalues: Float array `(entries,)`, filled with the part of the tiles.
+        turned: Float array `(tiles, inputs, tile)`, from `forward`.
         scratch: Float array `(inputs, tile)`, overwritten.
         values: As of `forward`, as are those that follow.
         indices: See there.
         starts: See there.
     """
-    tile = scratch.shape[1]
-    errors = np.zeros((_LINE, tile), np.float32)
+    tile = turned.shape[2]
+    errors = np.empty((_LINE, tile), np.float32)
+    dvalues[:] = 0
     for number in range(first, last):
-        begin = number * tile
+        source, begin = turned[number], number * tile
         present = min(tile, len(dy) - begin)
+        errors[:] = 0
         scratch[:] = 0
         for column in range(0, dy.shape[1], _LINE):
             _turn(dy, begin, present, column, errors)
             for i in range(min(_LINE, dy.shape[1] - column)):
                 error = errors[i]
-                for k in range(starts[column + i], starts[column + i + 1]):
+                start, end = starts[column + i], starts[column + i + 1]
+                _add_products(dvalues, error, source, indices, start, end)
+                for k in range(start, end):
                     value, target = values[k], scratch[indices[k]]
                     for j in range(tile):
                         target[j] += value * error[j]
         for column in range(0, dx.shape[1], _LINE):
             _turn_back(scratch[column:], dx, begin, present, column)
-
-
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
-def weights_gradient(first, last, dy, turned, gradient, indices, starts):
-    """Fill the part of some tiles of the gradients of all entries.
-
-    Args:
-        first: Integer, number of the first tile.
-        last: Integer, that after the last one.
-        dy: Float array `(examples, outputs)`.
-        turned: Float array `(tiles, inputs, tile)`, from `forward`.
-        gradient: Float array `(entries,)`, filled.
-        indices: As of `forward`.
-        starts: See there.
-    """
-    tile = turned.shape[2]
-    errors = np.zeros((_LINE, tile), np.float32)
-    gradient[:] = 0
-    for number in range(first, last):
-        source, begin = turned[number], number * tile
-        present = min(tile, len(dy) - begin)
-        errors[:] = 0
-        for column in range(0, dy.shape[1], _LINE):
-            _turn(dy, begin, present, column, errors)
-            for i in range(min(_LINE, dy.shape[1] - column)):
-                start, end = starts[column + i], starts[column + i + 1]
-                _add_products(gradient, errors[i], source, indices, start, end)
 
 
 @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)

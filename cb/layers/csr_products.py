@@ -1,5 +1,7 @@
 """The product with a sparse matrix as a TensorFlow function."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -38,11 +40,7 @@ def multiply(x, values, indices, starts):
         y.set_shape((x.shape[0], starts.shape[0] - 1))
 
         def gradient(dy):
-            # Apart, so that the first is left out where nothing needs it.
-            dx = _once(
-                _inputs_gradient, dy, tf.shape(x)[1], values, indices, starts
-            )
-            dvalues = _once(_weights_gradient, dy, turned, indices, starts)
+            dx, dvalues = _gradients(dy, turned, values, indices, starts)
             dx.set_shape(x.shape)
             dvalues.set_shape(values.shape)
             return dx, dvalues
@@ -52,27 +50,20 @@ def multiply(x, values, indices, starts):
     return product(x, values)
 
 
-def _once(function, *tensors):
-    """Call a function; refuse to differentiate what it returns.
+@tf.custom_gradient
+def _gradients(*tensors):
+    results = tf.numpy_function(
+        _backward, tensors, [tf.float32, tf.float32], stateful=False
+    )
 
-    TensorFlow would take that for a constant.
-    """
-
-    @tf.custom_gradient
-    def call(*tensors):
-        result = tf.numpy_function(
-            function, tensors, tf.float32, stateful=False
+    def refuse(*gradients):
+        # TensorFlow would take them for constants.
+        raise NotImplementedError(
+            "Products on CSR kernels have no second derivatives. Train "
+            "masked layers instead."
         )
 
-        def refuse(*gradients):
-            raise NotImplementedError(
-                "Products on CSR kernels have no second derivatives. Train "
-                "masked layers instead."
-            )
-
-        return result, refuse
-
-    return call(*tensors)
+    return results, refuse
 
 
 def _forward(x, values, indices, starts):
@@ -84,43 +75,39 @@ def _forward(x, values, indices, starts):
     edges = _edges(tiles)
 
     def work(share):
-        part = edges[share], edges[share + 1]
-        kernels.forward(*part, x, y, turned, values, indices, starts)
+        place = edges[share], edges[share + 1]
+        kernels.forward(*place, x, y, turned, values, indices, starts)
 
     parallel.share(work, len(edges) - 1)
     return y, turned
 
 
-def _inputs_gradient(dy, inputs, values, indices, starts):
-    tile = parallel.tile_size(len(dy), kernels.TILES)
-    indices = indices.view(np.uint32)
-    edges = _edges(-(-len(dy) // tile))
+def _backward(dy, turned, values, indices, starts):
+    tiles, inputs, tile = turned.shape
     dx = _empty((len(dy), inputs))
-
-    def work(share):
-        part = edges[share], edges[share + 1]
-        scratch = np.empty((inputs, tile), np.float32)
-        kernels.inputs_gradient(*part, dy, dx, scratch, values, indices, starts)
-
-    parallel.share(work, len(edges) - 1)
-    return dx
-
-
-def _weights_gradient(dy, turned, indices, starts):
     indices = indices.view(np.uint32)
-    edges = _edges(len(turned))
+    edges = _edges(tiles)
     parts = [_empty(indices.shape) for _ in edges[1:]]
 
     def work(share):
-        part = edges[share], edges[share + 1]
-        kernels.weights_gradient(
-            *part, dy, turned, parts[share], indices, starts
+        place = edges[share], edges[share + 1]
+        scratch = _empty((inputs, tile))
+        kernels.backward(
+            *place,
+            dy,
+            dx,
+            parts[share],
+            turned,
+            scratch,
+            values,
+            indices,
+            starts,
         )
 
     parallel.share(work, len(parts))
     for other in parts[1:]:
         parts[0] += other
-    return parts[0]
+    return dx, parts[0]
 
 
 def _edges(tiles: int) -> list[int]:
@@ -131,7 +118,7 @@ def _edges(tiles: int) -> list[int]:
 
 def _empty(shape) -> np.ndarray:
     """Make an array that TensorFlow can take over as it is."""
-    size = int(np.prod(shape)) * 4
+    size = math.prod(shape) * 4
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % _ALIGNMENT
     return memory[first : first + size].view(np.float32).reshape(shape)

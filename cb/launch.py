@@ -132,9 +132,10 @@ class _Signals:
             self._send(signal.SIGKILL if len(self.come) > 1 else self.come[0])
 
     def _note(self, number, frame):
-        if self._ready:
-            self._send(signal.SIGKILL if self.come else number)
+        # Noted first: the next one may come while this one is passed on.
         self.come.append(number)
+        if self._ready:
+            self._send(signal.SIGKILL if len(self.come) > 1 else number)
 
     def _send(self, number: int) -> None:
         # Workers save what they have at SIGTERM; SIGHUP would just end them.

@@ -18,7 +18,7 @@ from tests.commands import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["cb.training", "flags.command"])
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 
 class Worker:

@@ -39,6 +39,9 @@ OPTIMIZERS = {
     "adamw": lambda: keras.optimizers.AdamW(
         0.01, weight_decay=0.1, use_ema=True, clipnorm=1.0
     ),
+    "accumulated": lambda: keras.optimizers.SGD(
+        0.1, momentum=0.9, gradient_accumulation_steps=2
+    ),
     "adagrad": lambda: keras.optimizers.Adagrad(0.05),
 }
 
@@ -119,6 +122,7 @@ CASES = [
     ("rigl", "adamw"),
     ("redrawn", "adagrad"),
     ("closed", "adam"),
+    ("rigl", "accumulated"),
 ]
 
 
@@ -132,10 +136,9 @@ def test_masks_are_those_of_masked_training_and_weights_nearly(name, optimizer):
     compare(masked, sparse)
 
 
-@pytest.mark.parametrize("name, optimizer", [("rigl", "sgd"), ("set", "adam")])
-def test_two_replicas_do_the_same(name, optimizer, two_replicas):
-    masked, events = trained("masked", optimizer, name, two_replicas)
-    sparse, others = trained("csr", optimizer, name, two_replicas)
+def test_two_replicas_do_the_same(two_replicas):
+    masked, events = trained("masked", "adam", "rigl", two_replicas)
+    sparse, others = trained("csr", "adam", "rigl", two_replicas)
     assert_equal_events(events, others)
     compare(masked, sparse)
     for values in read_replicas([*sparse.variables]):

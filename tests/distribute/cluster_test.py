@@ -70,6 +70,20 @@ def test_bad_flags_are_refused(hosts, index, message):
         (tf_config({"type": "worker", "index": 0}, worker=[5]), "host:port"),
         (tf_config({"type": "ps", "index": 0}, ps=["a:1"]), "TF_CONFIG must"),
         ({"SLURM_PROCID": "0"}, "Slurm's variables.*srun"),
+        (
+            {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "x"},
+            "Slurm's variables.*'x'",
+        ),
+        # Enough for the number of workers, but not for their addresses.
+        (
+            {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"},
+            "Slurm's variables.*srun",
+        ),
+        (tf_config({"type": "worker", "index": 1}, worker=["a:1"]), "index 1"),
+        (
+            tf_config({"type": "worker", "index": -1}, worker=["a:1"]),
+            "index -1",
+        ),
     ],
 )
 def test_a_bad_environment_is_refused(environment, message):

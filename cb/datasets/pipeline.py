@@ -151,16 +151,24 @@ class TrainingBatches:
         are Python's: TensorFlow has none that it calls deterministic.
         """
 
-        def clock(sign):
-            def read(_):
-                self.seconds_waited += sign * time.perf_counter()
-                return True
+        began = 0.0
 
+        def begin(_):
+            nonlocal began
+            began = time.perf_counter()
+            return True
+
+        def end(_):
+            # At once, since progress is read at any time.
+            self.seconds_waited += time.perf_counter() - began
+            return True
+
+        def called(function):
             return tf.data.Dataset.counter().map(
-                lambda number: tf.numpy_function(read, [number], tf.bool)
+                lambda number: tf.numpy_function(function, [number], tf.bool)
             )
 
-        return tf.data.Dataset.zip(clock(-1), batches, clock(+1)).map(
+        return tf.data.Dataset.zip(called(begin), batches, called(end)).map(
             lambda before, batch, after: batch
         )
 

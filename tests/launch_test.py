@@ -12,12 +12,11 @@ import pytest
 from cb import launch
 from tests.commands import ROOT
 
-# Both print into one pipe.
+# Both print into one pipe, and may be told something while they do.
 SAY = """
 import os, signal, sys
 def say(text):
-    sys.stdout.write(f"{text}\\n")
-    sys.stdout.flush()
+    os.write(1, f"{text}\\n".encode())
 """
 # Says who it is, waits for a signal, notes it and ends as told.
 WORKER = """

@@ -42,10 +42,13 @@ def build(strategy):
     )
     with strategy.scope():
         inputs = x = keras.Input((INPUTS,))
-        x = keras.layers.Dense(8, kernel_initializer=first)(x)
-        x = cb.layers.GhostBatchNormalization(2)(x)
-        x = keras.layers.Activation("tanh")(x)
-        x = keras.layers.Dense(CLASSES, kernel_initializer=second)(x)
+        # Keras numbers layers through in a process; these are told apart.
+        hidden = keras.layers.Dense(8, kernel_initializer=first, name="hidden")
+        ghosts = cb.layers.GhostBatchNormalization(2, name="ghosts")
+        logits = keras.layers.Dense(
+            CLASSES, kernel_initializer=second, name="logits"
+        )
+        x = logits(keras.activations.tanh(ghosts(hidden(x))))
         model = cb.sparsify(keras.Model(inputs, x), 0.5, seed=0)
         model.compile(
             keras.optimizers.SGD(0.1, momentum=0.9),

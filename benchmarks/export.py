@@ -1,7 +1,8 @@
 """Latency of a dense SavedModel against every export of the model.
 
-Everything that is compared takes turns in one process. `graph` is the sparse
-SavedModel in plain TensorFlow, `load` what `cb.export.load` makes of it.
+Everything that is compared takes turns in one process, some calls at a time,
+so that each is as warm as where it is alone. `graph` is the sparse SavedModel
+in plain TensorFlow, `load` what `cb.export.load` makes of it.
 
     python -m benchmarks.export --network=mlp_1024 --sparsities=0.9,0.95,0.98
 """
@@ -11,7 +12,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import shutil  # noqa: E402
-import statistics  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 
@@ -34,6 +34,9 @@ NETWORK = flags.DEFINE_string(
 )
 SPARSITIES = flags.DEFINE_list("sparsities", ["0.9"], "Of the networks.")
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "128"], "Examples.")
+CALLS = flags.DEFINE_integer(
+    "calls", 10, "In a turn. With 1, the others have emptied the caches."
+)
 SECONDS = flags.DEFINE_float("seconds", 2.0, "For each batch size, in all.")
 
 
@@ -130,31 +133,37 @@ def outside(model):
     return {**functions, "torch": by_torch}
 
 
+def seconds(function, x):
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    function(x)
+    return time.perf_counter() - start
+
+
 def race(functions, x):
-    """Let functions take turns; return the seconds of each."""
+    """Let functions take turns; return the seconds of calls, turn by turn."""
     times = {name: [] for name in functions}
     for function in functions.values():
         function(x)
         function(x)
     end = time.perf_counter() + SECONDS.value
+    turn = range(CALLS.value)
     while time.perf_counter() < end or len(times["dense"]) < 5:
         for name, function in functions.items():
-            start = time.perf_counter()
-            function(x)
-            times[name].append(time.perf_counter() - start)
+            times[name].append([seconds(function, x) for _ in turn])
     return times
 
 
 def report(sparsity, batch_size, times, sizes, kernels):
     """Print a line for each competitor."""
     for name, values in times.items():
-        ratios = [a / b for a, b in zip(times["dense"], values, strict=True)]
+        ratios = np.mean(times["dense"], 1) / np.mean(values, 1)
         low, middle, high = np.percentile(ratios, [25, 50, 75])
         note = kernels if name == "load" else ""
         print(
             f"| {sparsity} | {batch_size} | {name} | {sizes.get(name, 0):,} "
-            f"| {1e3 * statistics.median(values):.3f} "
-            f"| {1e3 * min(values):.3f} "
+            f"| {1e3 * np.median(values):.3f} "
+            f"| {1e3 * np.min(values):.3f} "
             f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {note} |",
             flush=True,
         )

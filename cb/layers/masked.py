@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from cb.layers import granularity as cells
+from cb.layers.computed_kernel import ComputedKernel
 from cb.layers.sparse_dense import SparseDense
 
 
@@ -48,7 +49,7 @@ def mask_name(weight: str) -> str:
     return weight.replace("kernel", "mask")
 
 
-class Masked:
+class Masked(ComputedKernel):
     """Mixin: multiplies kernels by masks in the forward pass.
 
     A mask is a non-trainable weight of the shape of its kernel, 1 where a
@@ -172,20 +173,6 @@ class Masked:
         return any(
             variable is getattr(self, mask_name(name))
             for name in self.masked_weights
-        )
-
-    def enable_lora(self, *args, **kwargs):
-        """Refuse: a low-rank update would fill inactive positions."""
-        raise ValueError(
-            f"Layer {self.name!r} is masked and cannot take LoRA weights. "
-            "Use `cb.strip(model)` first."
-        )
-
-    def quantize(self, *args, **kwargs):
-        """Refuse: quantized kernels have no raw variable to mask."""
-        raise ValueError(
-            f"Layer {self.name!r} is masked and cannot be quantized. "
-            "Use `cb.strip(model)` first."
         )
 
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from cb.errors import InputError
 from cb.layers import granularity as cells
+from cb.layers.computed_kernel import ComputedKernel
 from cb.sparsity import seeds
 
 
@@ -59,7 +60,7 @@ class TiedKernel:
         layer.__dict__["_kernel"] = value
 
 
-class Tied:
+class Tied(ComputedKernel):
     """Mixin: the kernel is looked up in a bank of fewer values.
 
     The gradient of a value in the bank is the sum over the positions that
@@ -160,14 +161,6 @@ class Tied:
 
     save_own_variables = keras.layers.Layer.save_own_variables
     load_own_variables = keras.layers.Layer.load_own_variables
-
-    def enable_lora(self, *args, **kwargs):
-        """Refuse: the kernel is no variable."""
-        raise ValueError(f"Layer {self.name!r} is tied and takes no LoRA.")
-
-    def quantize(self, *args, **kwargs):
-        """Refuse: the kernel is no variable."""
-        raise ValueError(f"Layer {self.name!r} is tied, not quantizable.")
 
     def get_config(self):
         return {

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from cb.costs.trace import input_specs
-from cb.parallel import threads
+from cb.kernels.threads import threads
 
 # Calls that must be timed, however long they take.
 LEAST = 10

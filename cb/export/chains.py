@@ -1,6 +1,5 @@
 """Chains of sparse layers, run on the processor outside of a graph."""
 
-import math
 import threading
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -11,15 +10,14 @@ import scipy.sparse
 import tensorflow as tf
 from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops
 
-from cb.parallel import require_numba
-from cb.parallel import share
-from cb.parallel import threads
-from cb.parallel import tile_size
+from cb.kernels.threads import require_numba
+from cb.kernels.threads import share
+from cb.kernels.threads import threads
+from cb.kernels.tiles import aligned
+from cb.kernels.tiles import tile_size
 
 # Examples that run faster one by one than as a tile that they do not fill.
 FEW = 2
-# Bytes. A vector that lies in two lines of the cache takes twice as long.
-_LINE = 64
 _ACTIVATIONS: dict[str, Callable] = {
     "linear": tf.identity,
     "relu": tf.nn.relu,
@@ -60,7 +58,7 @@ class CompiledChain:
 
     def __init__(self, layers: Sequence[Layer]):
         require_numba()
-        import cb.export.kernels as kernels
+        from cb.kernels import chain as kernels
 
         self._kernels = kernels
         matrices = [layer.matrix for layer in layers]
@@ -102,8 +100,7 @@ class CompiledChain:
         return y
 
     def _share(self, x, y) -> None:
-        tiles = self._kernels.TILES
-        tile = tile_size(len(x), tiles)
+        tile = tile_size(len(x))
         run, memory = self._kernels.MANY[tile], self._memory(tile)
         whole = -(-len(x) // tile)
         edges = np.linspace(0, whole, min(self._threads, whole) + 1)
@@ -118,16 +115,11 @@ class CompiledChain:
     def _memory(self, tile) -> np.ndarray:
         if tile not in self._scratch:
             shape = (self._threads, 2, int(self._widths.max()), tile)
-            self._scratch[tile] = _aligned(shape)
+            self._scratch[tile] = aligned(shape)
+            # Examples that a tile lacks are computed too, and numbers next to
+            # zero would be slow.
+            self._scratch[tile].fill(0)
         return self._scratch[tile]
-
-
-def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Return zeros that begin with a line of the cache."""
-    size = math.prod(shape)
-    floats = np.zeros(size + _LINE // 4, "float32")
-    first = -floats.ctypes.data % _LINE // 4
-    return floats[first : first + size].reshape(shape)
 
 
 class EagerChain:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -191,7 +192,7 @@ class LoadedModel:
         step = self._steps[index]
         x = np.asarray(x, "float32")
         lead = x.shape[:1] if step["flatten"] else x.shape[:-1]
-        inputs = np.ascontiguousarray(x.reshape(int(np.prod(lead)), -1))
+        inputs = np.ascontiguousarray(x.reshape(math.prod(lead), -1))
         y = self._chains[index][choose(index, inputs)](inputs)
         y = y.reshape(*lead, y.shape[-1])
         if step["ending"]:

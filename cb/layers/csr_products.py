@@ -1,15 +1,13 @@
 """The product with a sparse matrix as a TensorFlow function."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
-from cb import parallel
-from cb.layers import csr_kernels as kernels
-
-# Of what TensorFlow takes over without a copy.
-_ALIGNMENT = 64
+from cb.kernels import csr
+from cb.kernels.threads import share
+from cb.kernels.threads import threads
+from cb.kernels.tiles import aligned
+from cb.kernels.tiles import tile_size
 
 
 def multiply(x, values, indices, starts):
@@ -67,36 +65,36 @@ def _gradients(*tensors):
 
 
 def _forward(x, values, indices, starts):
-    tile = parallel.tile_size(len(x), kernels.TILES)
+    tile = tile_size(len(x))
     tiles = -(-len(x) // tile)
-    y = _empty((len(x), len(starts) - 1))
-    turned = _empty((tiles, x.shape[1], tile))
+    y = aligned((len(x), len(starts) - 1))
+    turned = aligned((tiles, x.shape[1], tile))
     indices = indices.view(np.uint32)
     edges = _edges(tiles)
 
-    def work(share):
-        place = edges[share], edges[share + 1]
-        kernels.forward(*place, x, y, turned, values, indices, starts)
+    def work(number):
+        place = edges[number], edges[number + 1]
+        csr.forward(*place, x, y, turned, values, indices, starts)
 
-    parallel.share(work, len(edges) - 1)
+    share(work, len(edges) - 1)
     return y, turned
 
 
 def _backward(dy, turned, values, indices, starts):
     tiles, inputs, tile = turned.shape
-    dx = _empty((len(dy), inputs))
+    dx = aligned((len(dy), inputs))
     indices = indices.view(np.uint32)
     edges = _edges(tiles)
-    parts = [_empty(indices.shape) for _ in edges[1:]]
+    parts = [aligned(indices.shape) for _ in edges[1:]]
 
-    def work(share):
-        place = edges[share], edges[share + 1]
-        scratch = _empty((inputs, tile))
-        kernels.backward(
+    def work(number):
+        place = edges[number], edges[number + 1]
+        scratch = aligned((inputs, tile))
+        csr.backward(
             *place,
             dy,
             dx,
-            parts[share],
+            parts[number],
             turned,
             scratch,
             values,
@@ -104,7 +102,7 @@ def _backward(dy, turned, values, indices, starts):
             starts,
         )
 
-    parallel.share(work, len(parts))
+    share(work, len(parts))
     for other in parts[1:]:
         parts[0] += other
     return dx, parts[0]
@@ -112,13 +110,5 @@ def _backward(dy, turned, values, indices, starts):
 
 def _edges(tiles: int) -> list[int]:
     """Return where the share of each thread begins, and the end."""
-    shares = max(1, min(parallel.threads(), tiles))
-    return [tiles * share // shares for share in range(shares + 1)]
-
-
-def _empty(shape) -> np.ndarray:
-    """Make an array that TensorFlow can take over as it is."""
-    size = math.prod(shape) * 4
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % _ALIGNMENT
-    return memory[first : first + size].view(np.float32).reshape(shape)
+    shares = max(1, min(threads(), tiles))
+    return [tiles * number // shares for number in range(shares + 1)]

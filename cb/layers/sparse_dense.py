@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from cb.errors import InputError
-from cb.parallel import require_numba
+from cb.kernels.threads import require_numba
+from cb.layers.computed_kernel import ComputedKernel
 from cb.sparsity import masks
 from cb.sparsity import seeds
 
@@ -52,7 +53,7 @@ class DenseView:
 
 
 @keras.saving.register_keras_serializable("cb")
-class SparseDense(keras.layers.Dense):
+class SparseDense(ComputedKernel, keras.layers.Dense):
     """`keras.layers.Dense` that holds and multiplies active weights only.
 
     A step of training takes time and memory in proportion to the active
@@ -244,20 +245,6 @@ class SparseDense(keras.layers.Dense):
 
     save_own_variables = keras.layers.Layer.save_own_variables
     load_own_variables = keras.layers.Layer.load_own_variables
-
-    def enable_lora(self, *args, **kwargs):
-        """Refuse: the kernel is no variable."""
-        raise ValueError(
-            f"Layer {self.name!r} is sparse and cannot take LoRA weights. "
-            "Use `cb.strip(model)` first."
-        )
-
-    def quantize(self, *args, **kwargs):
-        """Refuse: the kernel is no variable."""
-        raise ValueError(
-            f"Layer {self.name!r} is sparse and cannot be quantized. "
-            "Use `cb.strip(model)` first."
-        )
 
     def get_config(self):
         return {

@@ -183,7 +183,7 @@ def test_compiled_kernels_pass_on_what_is_not_a_number():
 
 
 def test_kernels_are_compiled_once_for_all_processes():
-    from cb.export import kernels
+    from cb.kernels import chain as kernels
 
     # Numba keeps a function under the values that it closes over, and only
     # plain ones are the same in another process.

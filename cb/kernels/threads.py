@@ -4,7 +4,6 @@ import concurrent.futures
 import functools
 import os
 from collections.abc import Callable
-from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -30,20 +29,6 @@ def threads() -> int:
     """
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     return chosen or len(os.sched_getaffinity(0))
-
-
-def tile_size(examples: int, sizes: Sequence[int]) -> int:
-    """Return the least size of a tile that gives each thread at most one.
-
-    Args:
-        examples: Integer, to be shared out.
-        sizes: Integers, ascending.
-
-    Returns:
-        Integer, the largest of them if none will do.
-    """
-    wanted = -(-examples // threads())
-    return next((size for size in sizes if size >= wanted), sizes[-1])
 
 
 @functools.cache

@@ -13,14 +13,11 @@ from numba.core import cgutils
 from numba.core import types
 from numba.extending import intrinsic
 
-# What is computed is not reordered for NaN and infinity to get lost.
-_RELAXED = {"reassoc", "contract", "nsz"}
-# How many examples a tile can hold: from a vector of 512 bits to as many as
-# leave the inputs of a wide layer in the second cache.
-TILES = (16, 32, 64)
-# Inputs and outputs that are turned over at a time: with a tile of examples
-# they stay in the first cache.
-_BLOCK = 64
+from cb.kernels.compiled import RELAXED
+from cb.kernels.compiled import turn
+from cb.kernels.compiled import turn_back
+from cb.kernels.tiles import TILES
+
 ACTIVATIONS = ("linear", "relu", "relu6", "tanh", "sigmoid")
 # Floats that are summed at the same time: as many registers as hide how long
 # an addition takes.
@@ -31,7 +28,7 @@ _FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 _ZERO, _ONE, _SIX = np.float32(0), np.float32(1), np.float32(6)
 
 
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True, inline="always")
+@numba.njit(nogil=True, fastmath=RELAXED, cache=True, inline="always")
 def _activate(value, code):
     if code == 1:
         return _ZERO if value < _ZERO else value
@@ -44,7 +41,7 @@ def _activate(value, code):
     return value
 
 
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+@numba.njit(nogil=True, fastmath=RELAXED, cache=True)
 def few(x, y, scratch, widths, codes, starts, indices, values, biases):
     """Run a chain of layers on examples one after the other.
 
@@ -75,26 +72,6 @@ def few(x, y, scratch, widths, codes, starts, indices, values, biases):
                 row += 1
             source = target
         y[example] = source[: y.shape[1]]
-
-
-@numba.njit(nogil=True, cache=True)
-def _turn(rows, columns):
-    """Copy `rows[i, j]` to `columns[j, i]`, part by part of the cache."""
-    for first in range(0, rows.shape[1], _BLOCK):
-        last = min(first + _BLOCK, rows.shape[1])
-        for i in range(rows.shape[0]):
-            for j in range(first, last):
-                columns[j, i] = rows[i, j]
-
-
-@numba.njit(nogil=True, cache=True)
-def _turn_back(columns, rows):
-    """Copy `columns[j, i]` to `rows[i, j]`, part by part of the cache."""
-    for first in range(0, rows.shape[1], _BLOCK):
-        last = min(first + _BLOCK, rows.shape[1])
-        for i in range(rows.shape[0]):
-            for j in range(first, last):
-                rows[i, j] = columns[j, i]
 
 
 class _Code:
@@ -128,8 +105,8 @@ class _Code:
         row = self._row(source, builder.zext(index, _INDEX))
         value = self._spread(builder.load(builder.gep(values, [k])))
         found = builder.load(row, align=_LINE)
-        found = builder.fmul(found, value, flags=(*_RELAXED,))
-        found = builder.fadd(builder.load(total), found, flags=(*_RELAXED,))
+        found = builder.fmul(found, value, flags=(*RELAXED,))
+        found = builder.fadd(builder.load(total), found, flags=(*RELAXED,))
         builder.store(found, total)
 
     def store(self, sums, target, row) -> None:
@@ -138,7 +115,7 @@ class _Code:
         result = builder.load(sums[0])
         for total in sums[1:]:
             result = builder.fadd(
-                result, builder.load(total), flags=(*_RELAXED,)
+                result, builder.load(total), flags=(*RELAXED,)
             )
         builder.store(result, self._row(target, row), align=_LINE)
 
@@ -212,12 +189,12 @@ def _weighted_sum(
 def _many(tile):
     """Return the function for tiles of some size, which it is built for."""
 
-    @numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+    @numba.njit(nogil=True, fastmath=RELAXED, cache=True)
     def run(x, y, scratch, widths, codes, starts, indices, values, biases):
         source, target = scratch[0], scratch[1]
         for first in range(0, len(x), tile):
             last = min(first + tile, len(x))
-            _turn(x[first:last], source)
+            turn(x[first:last], source)
             row = 0
             for layer in range(len(codes)):
                 code = codes[layer]
@@ -243,7 +220,7 @@ def _many(tile):
                             target[output, j] = _activate(s, code)
                     row += 1
                 source, target = target, source
-            _turn_back(source, y[first:last])
+            turn_back(source, y[first:last])
 
     return run
 

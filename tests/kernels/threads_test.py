@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from cb import parallel
+from cb.kernels import threads
 
 
 @pytest.mark.parametrize("shares", [1, 2, 5, 40])
 def test_every_share_is_done_once(shares):
     done = []
-    parallel.share(done.append, shares)
+    threads.share(done.append, shares)
     assert sorted(done) == [*range(shares)]
 
 
@@ -18,10 +18,10 @@ def test_a_caller_does_what_no_thread_has_begun():
     freed = threading.Event()
     # As long as there are threads, all of them wait.
     waiting = [
-        parallel._pool().submit(freed.wait) for _ in range(parallel.threads())
+        threads._pool().submit(freed.wait) for _ in range(threads.threads())
     ]
     done = []
-    parallel.share(
+    threads.share(
         lambda number: done.append((number, threading.get_ident())), 4
     )
     freed.set()
@@ -43,7 +43,7 @@ def test_an_error_comes_after_all_have_ended():
             raise ValueError("of the caller")
 
     with pytest.raises(ValueError, match="of the caller"):
-        parallel.share(work, 2)
+        threads.share(work, 2)
     assert ended == [1]
 
 
@@ -57,13 +57,13 @@ def test_an_error_of_a_thread_is_that_of_the_call():
         begun.wait()
 
     with pytest.raises(ValueError, match="of a thread"):
-        parallel.share(work, 2)
+        threads.share(work, 2)
 
 
 def test_many_callers_share_the_threads():
     done = [[] for _ in range(8)]
     callers = [
-        threading.Thread(target=parallel.share, args=(found.append, 20))
+        threading.Thread(target=threads.share, args=(found.append, 20))
         for found in done
     ]
     for caller in callers:
@@ -71,14 +71,3 @@ def test_many_callers_share_the_threads():
     for caller in callers:
         caller.join()
     assert all(sorted(found) == [*range(20)] for found in done)
-
-
-@pytest.mark.parametrize(
-    ("examples", "workers", "expected"),
-    [(1, 1, 16), (16, 1, 16), (17, 1, 32), (33, 2, 32), (999, 2, 64)],
-)
-def test_a_tile_is_the_least_that_gives_each_thread_one(
-    examples, workers, expected, monkeypatch
-):
-    monkeypatch.setattr(parallel, "threads", lambda: workers)
-    assert parallel.tile_size(examples, (16, 32, 64)) == expected

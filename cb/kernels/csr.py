@@ -9,32 +9,15 @@ compiler, which would unroll short loops and then not vectorise them.
 import numba
 import numpy as np
 
-# What is computed is not reordered for NaN and infinity to get lost.
-_RELAXED = {"reassoc", "contract", "nsz"}
-# Examples in a tile.
-TILES = (16, 32, 64)
-# Columns that are turned at a time: those of a line of the cache.
+from cb.kernels.compiled import RELAXED
+from cb.kernels.compiled import turn
+from cb.kernels.compiled import turn_back
+
+# Outputs that are turned at a time: those of a line of the cache.
 _LINE = 16
 
 
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
-def _turn(source, first, present, column, target):
-    """Copy columns of some rows of `source` into rows of `target`."""
-    for i in range(min(_LINE, source.shape[1] - column)):
-        for j in range(present):
-            target[i, j] = source[first + j, column + i]
-
-
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
-def _turn_back(source, target, first, present, column):
-    """Copy rows of `source` into columns of some rows of `target`."""
-    columns = min(_LINE, target.shape[1] - column)
-    for j in range(present):
-        for i in range(columns):
-            target[first + j, column + i] = source[i, j]
-
-
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+@numba.njit(nogil=True, fastmath=RELAXED, cache=True)
 def _add(sums, source, indices, values, k, end):
     """Add the entries of a row, times their inputs, to sums."""
     tile = len(sums)
@@ -58,7 +41,7 @@ def _add(sums, source, indices, values, k, end):
         k += 1
 
 
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+@numba.njit(nogil=True, fastmath=RELAXED, cache=True)
 def forward(first, last, x, y, turned, values, indices, starts):
     """Fill the outputs of some tiles, and their inputs turned.
 
@@ -76,21 +59,22 @@ def forward(first, last, x, y, turned, values, indices, starts):
     tile = turned.shape[2]
     sums = np.empty((_LINE, tile), np.float32)
     for number in range(first, last):
-        source, begin = turned[number], number * tile
-        present = min(tile, len(x) - begin)
-        if present < tile:
+        source = turned[number]
+        place = slice(number * tile, (number + 1) * tile)
+        rows, results = x[place], y[place]
+        if len(rows) < tile:
             source[:] = 0
-        for column in range(0, x.shape[1], _LINE):
-            _turn(x, begin, present, column, source[column:])
+        turn(rows, source)
         for column in range(0, y.shape[1], _LINE):
             sums[:] = 0
-            for i in range(min(_LINE, y.shape[1] - column)):
+            part = results[:, column : column + _LINE]
+            for i in range(part.shape[1]):
                 start, end = starts[column + i], starts[column + i + 1]
                 _add(sums[i], source, indices, values, start, end)
-            _turn_back(sums, y, begin, present, column)
+            turn_back(sums[: part.shape[1]], part)
 
 
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+@numba.njit(nogil=True, fastmath=RELAXED, cache=True)
 def backward(
     first, last, dy, dx, dvalues, turned, scratch, values, indices, starts
 ):
@@ -112,13 +96,15 @@ def backward(
     errors = np.empty((_LINE, tile), np.float32)
     dvalues[:] = 0
     for number in range(first, last):
-        source, begin = turned[number], number * tile
-        present = min(tile, len(dy) - begin)
+        source = turned[number]
+        place = slice(number * tile, (number + 1) * tile)
+        rows = dy[place]
         errors[:] = 0
         scratch[:] = 0
         for column in range(0, dy.shape[1], _LINE):
-            _turn(dy, begin, present, column, errors)
-            for i in range(min(_LINE, dy.shape[1] - column)):
+            part = rows[:, column : column + _LINE]
+            turn(part, errors)
+            for i in range(part.shape[1]):
                 error = errors[i]
                 start, end = starts[column + i], starts[column + i + 1]
                 _add_products(dvalues, error, source, indices, start, end)
@@ -126,11 +112,10 @@ def backward(
                     value, target = values[k], scratch[indices[k]]
                     for j in range(tile):
                         target[j] += value * error[j]
-        for column in range(0, dx.shape[1], _LINE):
-            _turn_back(scratch[column:], dx, begin, present, column)
+        turn_back(scratch, dx[place])
 
 
-@numba.njit(nogil=True, fastmath=_RELAXED, cache=True)
+@numba.njit(nogil=True, fastmath=RELAXED, cache=True)
 def _add_products(gradient, error, source, indices, k, end):
     """Add the products of errors and inputs to the gradients of a row."""
     tile = len(error)

@@ -1,0 +1,1 @@
+"""Compiled products with sparse matrices, and threads that share them."""

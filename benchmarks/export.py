@@ -11,7 +11,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import shutil  # noqa: E402
+import random  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 
@@ -23,16 +23,23 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
+from cb.callbacks.training_state import model_variables  # noqa: E402
+from cb.callbacks.training_state import write_all  # noqa: E402
 from cb.costs.files import file_bytes  # noqa: E402
+from cb.evaluation import open_run  # noqa: E402
 from cb.export.checking import SIGNATURE  # noqa: E402
 from cb.export.checking import inputs_for  # noqa: E402
+from cb.layers.masked import masked_kernels  # noqa: E402
+from cb.runs.checkpoint import CheckpointFolder  # noqa: E402
 
 NETWORK = flags.DEFINE_string(
     "network",
     "mlp_1024",
     "mlp_WIDTH (three layers), mobilenet, wide_resnet, or the folder of a run.",
 )
-SPARSITIES = flags.DEFINE_list("sparsities", ["0.9"], "Of the networks.")
+SPARSITIES = flags.DEFINE_list(
+    "sparsities", ["0.9"], "Of networks that are not trained."
+)
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "128"], "Examples.")
 CALLS = flags.DEFINE_integer(
     "calls", 10, "In a turn. With 1, the others have emptied the caches."
@@ -48,29 +55,38 @@ def wide(width):
     return model
 
 
-def network(sparsity):
-    """Build what the flags name, sparse."""
-    name = NETWORK.value
+def networks():
+    """Build what the flags name; yield sparsities and sparse networks."""
+    if os.path.isdir(NETWORK.value):
+        model = trained(NETWORK.value)
+        masks = [np.array(kernel.mask) for kernel in masked_kernels(model)]
+        active = sum(map(np.count_nonzero, masks))
+        yield f"{1 - active / sum(mask.size for mask in masks):.2f}", model
+        return
+    for sparsity in SPARSITIES.value:
+        yield sparsity, network(NETWORK.value, float(sparsity))
+
+
+def network(name, sparsity):
+    """Build a network that was not trained."""
     if name.startswith("mlp_"):
         return cb.sparsify(wide(int(name[4:])), sparsity, "uniform")
     if name == "mobilenet":
         dense = keras.applications.MobileNetV2(
             weights=None, input_shape=(96, 96, 3), classes=10
         )
-        return cb.sparsify(dense, sparsity)
-    if name == "wide_resnet":
+    else:
         dense = cb.models.build(
             "wide_resnet(depth=16, width=2)", (32, 32, 3), 10
         )
-        return cb.sparsify(dense, sparsity)
-    from cb.callbacks.training_state import model_variables
-    from cb.callbacks.training_state import write_all
-    from cb.evaluation import open_run
-    from cb.runs.checkpoint import CheckpointFolder
+    return cb.sparsify(dense, sparsity)
 
-    opened = open_run(name, "last", None, "none")
-    folder = CheckpointFolder(opened.run.checkpoints)
-    write_all(model_variables(opened.model), folder.load("last").arrays)
+
+def trained(folder):
+    """Read the network of a run as it was at the end."""
+    opened = open_run(folder, "last", None, "none")
+    checkpoints = CheckpointFolder(opened.run.checkpoints)
+    write_all(model_variables(opened.model), checkpoints.load("last").arrays)
     return opened.model
 
 
@@ -149,48 +165,51 @@ def race(functions, x):
     end = time.perf_counter() + SECONDS.value
     turn = range(CALLS.value)
     while time.perf_counter() < end or len(times["dense"]) < 5:
-        for name, function in functions.items():
+        # In another order every time: threads of one still spin in the next.
+        for name in random.sample(sorted(functions), len(functions)):
+            function = functions[name]
             times[name].append([seconds(function, x) for _ in turn])
     return times
 
 
-def report(sparsity, batch_size, times, sizes, kernels):
-    """Print a line for each competitor."""
-    for name, values in times.items():
-        ratios = np.mean(times["dense"], 1) / np.mean(values, 1)
-        low, middle, high = np.percentile(ratios, [25, 50, 75])
-        note = kernels if name == "load" else ""
-        print(
-            f"| {sparsity} | {batch_size} | {name} | {sizes.get(name, 0):,} "
-            f"| {1e3 * np.median(values):.3f} "
-            f"| {1e3 * np.min(values):.3f} "
-            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {note} |",
-            flush=True,
-        )
+def compared(name, times):
+    """Return the milliseconds of a call, and times as fast as dense."""
+    text = f"{1e3 * np.median(times[name]):.3f}"
+    if name == "dense":
+        return text
+    ratios = np.mean(times["dense"], 1) / np.mean(times[name], 1)
+    low, middle, high = np.percentile(ratios, [25, 50, 75])
+    return f"{text}, {middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def row(cells):
+    """Print a row of a table."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def main(arguments):
     """Measure what the flags name."""
     del arguments
     batch_sizes = [int(size) for size in BATCH_SIZES.value]
-    print(
-        "| sparsity | batch | form | bytes | median, ms | least, ms "
-        "| times as fast as dense | kernels |"
-    )
-    print("|---" * 8 + "|")
-    for sparsity in SPARSITIES.value:
-        model = network(float(sparsity))
-        folder = tempfile.mkdtemp()
-        functions, sizes, signature = exports(model, folder, batch_sizes)
-        functions |= outside(model)
+    lines = []
+    for sparsity, model in networks():
+        with tempfile.TemporaryDirectory() as folder:
+            functions, sizes, signature = exports(model, folder, batch_sizes)
+            functions |= outside(model)
+        if not lines:
+            row(["sparsity", "batch", *functions, "`load` runs"])
+            row(["---"] * (len(functions) + 3))
         for size in batch_sizes:
             (x,) = inputs_for(signature, size).values()
             times = race(functions, x.numpy())
             kernels = functions["load"].kernels[size]
             if isinstance(kernels, dict):
                 kernels = ", ".join(sorted({*kernels.values()}))
-            report(sparsity, size, times, sizes, kernels)
-        shutil.rmtree(folder)
+            cells = [compared(name, times) for name in functions]
+            row([sparsity, size, *cells, kernels])
+        found = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+        lines.append(f"Bytes at {sparsity}: {found}.")
+    print("", *lines, sep="\n")
 
 
 if __name__ == "__main__":

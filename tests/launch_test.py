@@ -12,9 +12,11 @@ import pytest
 from cb import launch
 from tests.commands import ROOT
 
-# Both print into one pipe, and may be told something while they do.
+# Both print into one pipe, and may be told something while they do. Whatever
+# becomes of a test, none of them outlives it for long.
 SAY = """
 import os, signal, sys
+signal.alarm(60)
 def say(text):
     os.write(1, f"{text}\\n".encode())
 """
@@ -35,27 +37,27 @@ WORKER = """
 @pytest.fixture
 def start(tmp_path):
     """Return a function that launches a script on two workers."""
+    launches = []
 
     def run(script, *before):
         file = tmp_path / "script.py"
         file.write_text(SAY + textwrap.dedent(script))
-        return subprocess.Popen(
-            [
-                *before,
-                sys.executable,
-                "-m",
-                "cb.launch",
-                "--num_workers=2",
-                str(file),
-            ],
+        command = [sys.executable, "-m", "cb.launch", "--num_workers=2"]
+        process = subprocess.Popen(
+            [*before, *command, str(file)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        launches.append(process)
+        return process
 
-    return run
+    yield run
+    for process in launches:
+        with process:
+            process.kill()
 
 
 def wait_for_workers(process):

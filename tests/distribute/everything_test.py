@@ -35,7 +35,7 @@ def examples(number, seed=0):
     return x, random.integers(CLASSES, size=number)
 
 
-def build(strategy):
+def build(strategy, kernels="masked"):
     """Build and compile a sparse model, the same every time."""
     first, second = (
         keras.initializers.GlorotUniform(seed=seed) for seed in range(2)
@@ -50,6 +50,8 @@ def build(strategy):
         )
         x = logits(keras.activations.tanh(ghosts(hidden(x))))
         model = cb.sparsify(keras.Model(inputs, x), 0.5, seed=0)
+        if kernels == "csr":
+            model = cb.to_csr(model, max_density=1.0, min_size=1)
         model.compile(
             keras.optimizers.SGD(0.1, momentum=0.9),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -70,9 +72,9 @@ def algorithm(name):
 class Session:
     """Trains one model again and again, and notes what comes of it."""
 
-    def __init__(self, strategy):
+    def __init__(self, strategy, kernels="masked"):
         self.found = {}
-        self.model = build(strategy)
+        self.model = build(strategy, kernels)
         self._variables = [
             *self.model.variables,
             *self.model.optimizer.variables,
@@ -128,7 +130,11 @@ def results(strategy):
     found["watched/distance"] = distance.distances["total"]
     odd = tf.data.Dataset.from_tensor_slices(examples(ODD, 3)).batch(4)
     scores = session.model.evaluate(odd, return_dict=True, verbose=0)
-    return found | {f"scores/{key}": value for key, value in scores.items()}
+    found |= {f"scores/{key}": value for key, value in scores.items()}
+    compiled = Session(strategy, "csr")
+    rigl = cb.callbacks.Reallocation(algorithm("rigl"), probe.batch(BATCH))
+    compiled.fit("csr", rigl)
+    return found | compiled.found
 
 
 def work(flags, folder, writer):
@@ -203,6 +209,13 @@ def test_every_algorithm_does_what_it_does_in_one_process(name, found):
     steps = EPOCHS * BATCHES
     moves = algorithm(name).period(Horizon(steps, BATCHES)) is not None
     assert moves == any(f"{name}/after_2/" in key for key in keys)
+
+
+def test_layers_on_csr_kernels_do_what_they_do_in_one_process(found):
+    keys = assert_same(found, "csr/")
+    assert sum(key.endswith("_values") for key in keys) == 2
+    moved = [key for key in keys if key.endswith("_indices")]
+    assert len(moved) == 2
 
 
 def test_bundles_and_distances_are_those_of_one_process(found):

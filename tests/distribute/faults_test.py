@@ -131,24 +131,23 @@ def test_a_taken_port_is_named(tmp_path):
     assert f"cannot listen on {host}" in line
 
 
-def test_workers_with_other_configurations_are_refused(tmp_path):
-    extra = [["--learning_rate=0.1"], ["--learning_rate=0.2"]]
-    with cluster(2, FLAGS, tmp_path, extra=extra) as workers:
-        codes, outputs = finish(workers)
-    for code, printed in zip(codes, outputs, strict=True):
-        line = complaint(code, printed, 2)
-        assert "worker 0 and worker 1 differ in learning_rate: 0.1" in line
-    assert not (tmp_path / "worker_0" / "run").exists()
-
-
-def test_workers_with_other_data_are_refused(tmp_path):
-    for index, value in enumerate((1.5, 1.6)):
+@pytest.mark.parametrize(
+    "rates, values, difference",
+    [
+        ((0.1, 0.2), (1.5, 1.5), "learning_rate: 0.1"),
+        ((0.1, 0.1), (1.5, 1.6), "data: "),
+    ],
+    ids=["configurations", "data"],
+)
+def test_workers_that_differ_are_refused(tmp_path, rates, values, difference):
+    for index, value in enumerate(values):
         write_table(tmp_path / f"worker_{index}", value)
-    with cluster(2, TABLE, tmp_path) as workers:
+    extra = [[f"--learning_rate={rate}"] for rate in rates]
+    with cluster(2, TABLE, tmp_path, extra=extra) as workers:
         codes, outputs = finish(workers)
     for code, printed in zip(codes, outputs, strict=True):
         line = complaint(code, printed, 2)
-        assert "worker 0 and worker 1 differ in data: " in line
+        assert f"worker 0 and worker 1 differ in {difference}" in line
     assert not (tmp_path / "worker_0" / "run").exists()
 
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 import cb
 from cb.errors import InputError
+from cb.kernels import tiles
+from cb.layers import csr_products
 
 INPUTS, UNITS, CONNECTIONS = 23, 37, 101
 
@@ -43,8 +45,13 @@ def test_holds_as_many_weights_as_it_was_told_at_places_of_their_own():
     np.testing.assert_array_equal(layer.mask.value, kernel != 0)
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("examples", [1, 2, 17, 64, 130, 300])
-def test_outputs_and_gradients_are_those_of_the_whole_kernel(examples):
+def test_outputs_and_gradients_are_those_of_the_whole_kernel(
+    examples, workers, monkeypatch
+):
+    for module in (tiles, csr_products):
+        monkeypatch.setattr(module, "threads", lambda: workers)
     layer = build(activation="tanh", bias_initializer="normal")
     random = np.random.default_rng(examples)
     x = random.normal(size=(examples, INPUTS)).astype("float32")
@@ -70,6 +77,19 @@ def test_outputs_and_gradients_are_those_of_the_whole_kernel(examples):
     np.testing.assert_allclose(
         dvalues, dense.T[kernel.T != 0], rtol=1e-4, atol=1e-4
     )
+
+
+def test_what_is_not_a_number_stays_so():
+    layer = build()
+    x = np.ones((70, INPUTS), "float32")
+    x[3] = np.nan
+    x[4] = np.inf
+    y = np.asarray(layer(x))
+    reached = reference(layer).any(axis=0)
+    assert np.isnan(y[3, reached]).all()
+    assert not np.isfinite(y[4, reached]).any()
+    others = np.delete(y, [3, 4], axis=0)
+    np.testing.assert_array_equal(others, others[:1].repeat(68, axis=0))
 
 
 def test_axes_between_batch_and_inputs_are_examples():

@@ -198,7 +198,8 @@ def scored(opened: OpenedRun, checkpoint: str) -> Iterator[Scored]:
     run, _, data, model = opened
     for name in selected(CheckpointFolder(run.checkpoints), checkpoint):
         meta = load_checkpoint(opened, name)
-        scores = model.evaluate(data.test, return_dict=True, verbose=0)
+        with data.decoded():
+            scores = model.evaluate(data.test, return_dict=True, verbose=0)
         record(run, name, "test", scores)
         print_scores(f"{run.path} {name}", scores, len(data.source.test))
         yield Scored(name, meta["step"], scores)

@@ -1,6 +1,8 @@
 """From a configuration to the data of a run: which, how cut, how varied."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -16,6 +18,7 @@ from cb.datasets.pipeline import evaluation_batches
 from cb.datasets.source import Examples
 from cb.datasets.source import Source
 from cb.datasets.splits import hold_out
+from cb.datasets.storage import Encoded
 from cb.datasets.storage import reader
 from cb.errors import InputError
 from cb.registry import bind
@@ -64,6 +67,21 @@ class Data:
         """
         updates = self.updates_per_epoch
         return Horizon(self.epochs * updates, self.stretch * updates)
+
+    @contextlib.contextmanager
+    def decoded(self) -> Iterator[None]:
+        """Say which image cannot be decoded; TensorFlow says only that one is.
+
+        Raises:
+            InputError: In place of TensorFlow's error, if there is such one.
+        """
+        try:
+            yield
+        except tf.errors.InvalidArgumentError:
+            for part in (self.source.train, self.source.test):
+                if isinstance(part.features, Encoded):
+                    part.features.require_decodable()
+            raise
 
     def sample(self, positions):
         """Return training examples as they are evaluated.

@@ -209,7 +209,7 @@ def complete(
     for gate in gates:
         callbacks.checkpointing.callbacks["auto_tune"] = gate
     print_start(config, data, model, run)
-    with run.locked():
+    with run.locked(), data.decoded():
         run.write_config(config, sources)
         run.forget_summary()
         position = find_position(config, data, model, callbacks, run)

@@ -1,8 +1,13 @@
 """What `train.py` and `evaluate.py` say to bad input, and to `--help`."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.commands import run
+from tests.workers import alone
+
+WHOLE = "Expected a whole JPEG, PNG, GIF or BMP file. Received: {} bytes"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,26 @@ def test_bad_input_of_evaluate_is_one_line(tmp_path, flags, message):
     assert code == 2
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
+
+
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
+    image = tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy()
+    for name in ("cats", "dogs"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(20):
+            file = tmp_path / "images" / name / f"{number}.png"
+            file.write_bytes(image)
+    file.write_bytes(image[:-20])
+    flags = [
+        "--dataset=folder('images')",
+        "--augmentation=resize(8)|center_crop(8)",
+    ]
+    with alone([*flags, "--batch_size=2", "--run_dir=run"], tmp_path) as worker:
+        code, printed = worker.finish()
+    assert code == 2, printed
+    assert "Traceback" not in printed
+    expected = f"Image 'dogs/19.png' of the data set cannot be decoded. {WHOLE}"
+    assert printed.splitlines()[-1] == expected.format(len(image) - 20)
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.datasets.augmentation import Chain
+from cb.errors import InputError
 
 Draw = Callable[[str, tf.Tensor], tf.Tensor]
 
@@ -79,6 +80,24 @@ class Encoded:
             content, self._channels, expand_animations=False
         )
         return tf.ensure_shape(image, [None, None, self._channels])
+
+    def require_decodable(self) -> None:
+        """Decode image by image.
+
+        Raises:
+            InputError: If one cannot be decoded; it is named.
+        """
+        for number in self._numbers:
+            (content,) = self._read(np.array([number]))
+            try:
+                self.decode(content)
+            except tf.errors.InvalidArgumentError as error:
+                name = number if self._names is None else self._names[number]
+                raise InputError(
+                    f"Image {str(name)!r} of the data set cannot be decoded. "
+                    "Expected a whole JPEG, PNG, GIF or BMP file. Received: "
+                    f"{len(content)} bytes"
+                ) from error
 
 
 def reader(features) -> Callable[[tf.Tensor, Chain, Draw | None], tf.Tensor]:

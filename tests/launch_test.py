@@ -43,6 +43,12 @@ def start(tmp_path):
         file = tmp_path / "script.py"
         file.write_text(SAY + textwrap.dedent(script))
         command = [sys.executable, "-m", "cb.launch", "--num_workers=2"]
+        # What runs the tests in the background ignores these, and what it
+        # starts would too.
+        handlers = {
+            number: signal.signal(number, signal.SIG_DFL)
+            for number in (signal.SIGHUP, signal.SIGINT)
+        }
         process = subprocess.Popen(
             [*before, *command, str(file)],
             cwd=tmp_path,
@@ -51,6 +57,8 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         launches.append(process)
         return process
 

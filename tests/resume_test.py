@@ -3,11 +3,11 @@
 import random
 import signal
 
-import numpy as np
 import pytest
 
-from tests.commands import run
-from tests.commands import start
+from tests.workers import alone
+from tests.workers import assert_same_files
+from tests.workers import pass_steps
 
 FLAGS = [
     "--dataset=digits",
@@ -27,23 +27,6 @@ REGIME = (
 )
 
 
-def arrays(folder, name):
-    with np.load(folder / "run" / "checkpoints" / f"{name}.npz") as file:
-        return {key: file[key].tobytes() for key in file.files}
-
-
-def kill_after_steps(process, steps):
-    """Kill a training once it has printed so many steps; tell if it ended."""
-    printed = 0
-    for line in process.stdout:
-        printed += " step " in line
-        if printed > steps:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate()
-    return process.returncode == 0
-
-
 @pytest.mark.parametrize(
     "kills, extra",
     [
@@ -56,21 +39,20 @@ def kill_after_steps(process, steps):
 def test_a_killed_run_ends_with_the_same_bits(tmp_path, kills, extra):
     flags = [*FLAGS, *extra, "--run_dir=run"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
-    code, _, errors = run("train.py", *flags, folder=whole)
-    assert code == 0, errors
+    for folder in (whole, killed):
+        folder.mkdir()
+    with alone(flags, whole) as worker:
+        code, printed = worker.finish()
+    assert code == 0, printed
 
     choose = random.Random(extra[0])
     for _ in range(kills):
-        process = start("train.py", *flags, folder=killed)
-        ended = kill_after_steps(process, choose.randrange(1, 10))
-        assert not ended
-    code, output, errors = run("train.py", *flags, folder=killed)
-    assert code == 0, errors
-    assert "Going on after" in output
-
-    for name in ("last", "best", "initial"):
-        assert arrays(whole, name) == arrays(killed, name)
-    metrics = "run/metrics.csv"
-    assert (whole / metrics).read_bytes() == (killed / metrics).read_bytes()
+        with alone(flags, killed) as worker:
+            pass_steps(worker, choose.randrange(2, 11))
+            worker.kill()
+            assert worker.finish()[0] == -signal.SIGKILL
+    with alone(flags, killed) as worker:
+        code, printed = worker.finish()
+    assert code == 0, printed
+    assert "Going on after" in printed
+    assert_same_files(whole / "run", killed / "run")

@@ -1,5 +1,6 @@
 """Whether a SavedModel computes what the model does that it came from."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from cb.errors import RunError
 
 SIGNATURE = "serving_default"
 _EXAMPLES = 3
-# Sizes of axes that are not fixed.
-_SIDE = 32
+# Sizes to try for axes that are not fixed: deep networks need large images.
+_SIDES = (32, 128, 256)
 # Largest difference relative to the largest output (or one): rounding.
 _TOLERANCE, _COARSE = 1e-4, 0.1
 
@@ -27,18 +28,30 @@ def inputs_for(
 
     Args:
         signature: Signature of a SavedModel.
-        examples: Integer.
+        examples: Integer, the size of the batch unless the signature fixes
+            it.
         seed: Integer.
 
     Returns:
         Dict of name to a tensor; zeros and ones for integers.
     """
-    random = np.random.default_rng(seed)
     specs = signature.structured_input_signature[1]
-    return {
-        name: draw(spec.shape, spec.dtype, random, examples)
-        for name, spec in specs.items()
-    }
+    *smaller, largest = _SIDES
+
+    def drawn(side, number):
+        random = np.random.default_rng(seed)
+        return {
+            name: draw(spec.shape, spec.dtype, random, number, side)
+            for name, spec in specs.items()
+        }
+
+    if all(None not in spec.shape[1:] for spec in specs.values()):
+        return drawn(largest, examples)
+    for side in smaller:
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            signature(**drawn(side, 1))
+            return drawn(side, examples)
+    return drawn(largest, examples)
 
 
 def draw(
@@ -46,6 +59,7 @@ def draw(
     dtype: str | tf.DType,
     random: np.random.Generator,
     examples: int = _EXAMPLES,
+    side: int = _SIDES[0],
 ) -> tf.Tensor:
     """Draw an input.
 
@@ -54,12 +68,13 @@ def draw(
             is not fixed.
         dtype: Of TensorFlow, or its name.
         random: Numpy generator.
-        examples: Integer, the size of the batch.
+        examples: Integer, the size of the batch if it is not fixed.
+        side: Integer, that of other axes that are not fixed.
 
     Returns:
         Tensor; of zeros and ones if it holds integers.
     """
-    size = (examples, *[side or _SIDE for side in shape[1:]])
+    size = (shape[0] or examples, *[fixed or side for fixed in shape[1:]])
     values: Any = random.normal(size=size)
     if not tf.as_dtype(dtype).is_floating:
         values = random.integers(0, 2, size)
@@ -104,9 +119,14 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
             largest value expected, or of 1 if that is smaller.
 
     Raises:
-        RunError: If they differ by more.
+        RunError: If they differ by more, or what is expected is not finite.
     """
     expected = np.array(expected, "float64")
+    if not np.isfinite(expected).all():
+        raise RunError(
+            f"Outputs of model {name!r} are not finite, so that no export can "
+            "be compared with them. Nothing was written."
+        )
     scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
     difference = np.abs(expected - np.array(found)).max(initial=0.0)
     if not difference <= tolerance * scale:

@@ -123,15 +123,17 @@ class SparseGraph:
         (source,), (result,) = call.sources, call.results
         item, matrix = self._products[call]
         outputs, inputs = item.matrix.shape
+        # As layers do with what comes from one in half precision.
+        x = tf.cast(rows[source], "float32")
         if isinstance(matrix, DenseMatrix):
-            lead = tf.shape(rows[source])[:-1]
+            lead = tf.shape(x)[:-1]
             kernel = matrix.read()
-            flat = tf.reshape(rows[source], (-1, inputs))
+            flat = tf.reshape(x, (-1, inputs))
             flat = tf.matmul(flat, kernel[:inputs])
             flat = item.activation(flat + kernel[inputs])
         else:
             if source not in columns:
-                columns[source] = _columns(rows[source], inputs)
+                columns[source] = _columns(x, inputs)
             # Not of the rows, which then need not be made between layers.
             lead = columns[source].lead
             product = matrix.product(columns[source].tensor)

@@ -15,7 +15,7 @@ from cb import models
 from cb.bundles import settings
 from cb.callbacks.checkpointing import AverageStatistics
 from cb.callbacks.checkpointing import Checkpointing
-from cb.callbacks.csr import check_algorithm
+from cb.callbacks.csr_writes import check_algorithm
 from cb.callbacks.pictures import Pictures
 from cb.callbacks.progress import PlainProgress
 from cb.callbacks.progress import StopWhenNotFinite

@@ -107,7 +107,7 @@ def write_replicas(
 
 
 def scatter(variable: keras.Variable, places, values) -> None:
-    """Assign some elements of a variable, on all replicas, in place.
+    """Assign some elements of a variable, on all replicas.
 
     Args:
         variable: Keras variable.
@@ -115,7 +115,10 @@ def scatter(variable: keras.Variable, places, values) -> None:
         values: Tensor `(n,)`, cast to the variable's type.
     """
     for copy in _copies(variable):
-        copy.scatter_nd_update(places, tf.cast(values, copy.dtype))
+        # Not in place: once a variable has been, TensorFlow copies it whenever
+        # it is read, in every step from then on.
+        values = tf.cast(values, copy.dtype)
+        copy.assign(tf.tensor_scatter_nd_update(copy, places, values))
 
 
 def average_replicas(variables: Sequence[keras.Variable]) -> None:

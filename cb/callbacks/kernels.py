@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from cb.callbacks import csr
+from cb.callbacks.csr_writes import CsrWrites
 from cb.callbacks.masked_writes import MaskedWrites
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
@@ -18,7 +18,6 @@ from cb.errors import InputError
 from cb.layers import granularity as cells
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
-from cb.layers.sparse_dense import SparseDense
 from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import Penalty
@@ -61,19 +60,12 @@ class Kernels:
         self._momentum = None
         if algorithm.needs_momentum:
             self._momentum = momentum(model.optimizer, weights)
-        if any(map(_is_csr, self.kernels)):
-            csr.check_algorithm(algorithm)
+        self._writes = self._writers()
         self._check_average()
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
         self.read_masks()
-        pairs = zip(self.kernels, self._slots, strict=True)
-        masked = [pair for pair in pairs if not _is_csr(pair[0])]
-        self._masked = [kernel for kernel, _ in masked]
-        self._writes = MaskedWrites(
-            self._masked, [owned for _, owned in masked], algorithm
-        )
 
     def read_masks(self) -> None:
         """Take over masks that something else has assigned."""
@@ -133,29 +125,35 @@ class Kernels:
             fresh: Boolean, whether every active weight keeps its value, also
                 where it was inactive.
         """
-        if masks is None or fresh:
-            self._masks = masks or self._masks
-            # Layers on CSR kernels hold nothing that is inactive.
-            self._writes.whole(self._whole(self._masks), fresh)
-        else:
-            self._write_changes(masks, values or {})
+        before, self._masks = self._masks, dict(masks or self._masks)
+        for writes in self._writes:
+            after = self._whole(writes.kernels, self._masks)
+            if masks is None or fresh:
+                writes.whole(after, fresh)
+                continue
+            given = [values[k.key] for k in writes.kernels] if values else None
+            writes.changes(self._whole(writes.kernels, before), after, given)
         if backward:
-            sets = [backward[k.key] for k in self._masked]
-            self._writes.trained(self._backward, sets)
+            # No other kind of layer has weights that do not train.
+            (writes,) = self._writes
+            sets = [backward[k.key] for k in writes.kernels]
+            writes.trained(self._backward, sets)
 
-    def _write_changes(self, masks: Masks, values) -> None:
-        for kernel, owned in zip(self.kernels, self._slots, strict=True):
-            if _is_csr(kernel):
-                value = values.get(kernel.key)
-                csr.rewrite(kernel.layer, owned, masks[kernel.key], value)
-        if self._masked:
-            given = [values[k.key] for k in self._masked] if values else None
-            before = self._whole(self._masks)
-            self._writes.changes(before, self._whole(masks), given)
-        self._masks = dict(masks)
+    def _writers(self) -> list:
+        """Return what writes to layers of each kind that there are."""
+        pairs = [*zip(self.kernels, self._slots, strict=True)]
+        writers = []
+        for kind in (MaskedWrites, CsrWrites):
+            own = [pair for pair in pairs if kind.writes_to(pair[0].layer)]
+            if own:
+                kernels, owned = zip(*own, strict=True)
+                writers.append(kind(kernels, owned, self._algorithm))
+        return writers
 
-    def _whole(self, masks: Masks) -> list[np.ndarray]:
-        return [self._spread(k, masks[k.key]) for k in self._masked]
+    def _whole(
+        self, kernels: Sequence[MaskedKernel], masks: Masks
+    ) -> list[np.ndarray]:
+        return [self._spread(k, masks[k.key]) for k in kernels]
 
     def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
         """Return what the mask of cells says of every weight."""
@@ -234,10 +232,6 @@ class Kernels:
                 )
             self._backward.append(variable)
         return self._backward[number]
-
-
-def _is_csr(kernel: MaskedKernel) -> bool:
-    return isinstance(kernel.layer, SparseDense)
 
 
 def _masked(kernel: MaskedKernel):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.callbacks.slots import Slot
+from cb.layers.masked import Masked
 from cb.layers.masked import MaskedKernel
 from cb.sparsity.reallocation.base import Reallocation
 from cb.variables import scatter
@@ -27,13 +28,18 @@ class MaskedWrites:
         algorithm: What it declares decides what is written.
     """
 
+    @staticmethod
+    def writes_to(layer: keras.layers.Layer) -> bool:
+        """Return whether a layer is of this kind."""
+        return isinstance(layer, Masked)
+
     def __init__(
         self,
         kernels: Sequence[MaskedKernel],
         slots: Sequence[Sequence[Slot]],
         algorithm: Reallocation,
     ):
-        self._kernels = kernels
+        self.kernels = kernels
         self._slots = slots
         self._zeroes = algorithm.zero_inactive
         # Where all weights train, none has left the optimizer's sight.
@@ -63,7 +69,7 @@ class MaskedWrites:
                 where it was inactive.
         """
         for kernel, owned, mask in zip(
-            self._kernels, self._slots, masks, strict=True
+            self.kernels, self._slots, masks, strict=True
         ):
             kept = mask
             if not fresh:
@@ -122,29 +128,27 @@ class MaskedWrites:
             sets: Boolean arrays, likewise.
         """
         for kernel, owned, variable, trained in zip(
-            self._kernels, self._slots, variables, sets, strict=True
+            self.kernels, self._slots, variables, sets, strict=True
         ):
             _reset(kernel, owned, trained)
             variable.assign(tf.cast(trained, variable.dtype))
 
     def _assign_weights(self, masks, values) -> None:
         masks = self._parted(masks)
-        given: list[Any] = [kernel.weight for kernel in self._kernels]
+        given: list[Any] = [kernel.weight for kernel in self.kernels]
         if values is not None:
             given = self._parted(values)
-        for kernel, mask, value in zip(
-            self._kernels, masks, given, strict=True
-        ):
+        for kernel, mask, value in zip(self.kernels, masks, given, strict=True):
             _assign(kernel.weight, mask, value, 0.0)
 
     def _scatter(self, counts, places, active, weights) -> None:
         """Write what belongs to some weights of every kernel."""
         parts = [
-            tf.split(column, counts, num=len(self._kernels))
+            tf.split(column, counts, num=len(self.kernels))
             for column in (places, active, weights)
         ]
         for kernel, owned, at, on, weight in zip(
-            self._kernels, self._slots, *parts, strict=True
+            self.kernels, self._slots, *parts, strict=True
         ):
             shape = np.array(kernel.mask.shape)
             # What an index moves by; `tf.unravel_index` refuses none at all.
@@ -161,7 +165,7 @@ class MaskedWrites:
 
     def _parted(self, joined: tf.Tensor) -> list[tf.Tensor]:
         """Cut one vector into tensors of the shapes of the kernels."""
-        shapes = [tuple(kernel.mask.shape) for kernel in self._kernels]
+        shapes = [tuple(kernel.mask.shape) for kernel in self.kernels]
         parts = tf.split(joined, [math.prod(shape) for shape in shapes])
         return [
             tf.reshape(part, shape)

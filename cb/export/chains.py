@@ -12,8 +12,8 @@ from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops
 
 from cb.kernels.threads import require_numba
 from cb.kernels.threads import share
-from cb.kernels.threads import threads
 from cb.kernels.tiles import aligned
+from cb.kernels.tiles import shares
 from cb.kernels.tiles import tile_size
 
 # Examples that run faster one by one than as a tile that they do not fill.
@@ -58,13 +58,13 @@ class CompiledChain:
 
     def __init__(self, layers: Sequence[Layer]):
         require_numba()
-        from cb.kernels import chain as kernels
+        from cb.kernels import compiled
 
-        self._kernels = kernels
+        self._compiled = compiled
         matrices = [layer.matrix for layer in layers]
         lengths = np.concatenate([np.diff(m.indptr) for m in matrices])
         widths = [matrices[0].shape[1], *(m.shape[0] for m in matrices)]
-        codes = [kernels.ACTIVATIONS.index(item.activation) for item in layers]
+        codes = [compiled.ACTIVATIONS.index(item.activation) for item in layers]
         self._widths = np.array(widths, "int32")
         # Short indices are half of what a product of few examples reads.
         index = "uint16" if max(widths) <= 2**16 else "uint32"
@@ -76,7 +76,6 @@ class CompiledChain:
             np.concatenate([m.data for m in matrices]).astype("float32"),
             np.concatenate([layer.bias for layer in layers]).astype("float32"),
         )
-        self._threads = threads()
         self._scratch: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -93,18 +92,17 @@ class CompiledChain:
         y = np.empty((len(x), self._widths[-1]), "float32")
         with self._lock:
             if len(x) <= FEW:
-                scratch = self._memory(1)[0]
-                self._kernels.few(x, y, scratch, *self._arguments)
+                scratch = self._memory(1, 1)[0]
+                self._compiled.run_rows(x, y, scratch, *self._arguments)
             else:
                 self._share(x, y)
         return y
 
     def _share(self, x, y) -> None:
         tile = tile_size(len(x))
-        run, memory = self._kernels.MANY[tile], self._memory(tile)
-        whole = -(-len(x) // tile)
-        edges = np.linspace(0, whole, min(self._threads, whole) + 1)
-        edges = np.minimum(edges.astype(int) * tile, len(x))
+        edges = [n * tile for n in shares(-(-len(x) // tile))]
+        run = self._compiled.RUN_TILES[tile]
+        memory = self._memory(tile, len(edges) - 1)
 
         def work(number):
             part = slice(edges[number], edges[number + 1])
@@ -112,14 +110,15 @@ class CompiledChain:
 
         share(work, len(edges) - 1)
 
-    def _memory(self, tile) -> np.ndarray:
-        if tile not in self._scratch:
-            shape = (self._threads, 2, int(self._widths.max()), tile)
-            self._scratch[tile] = aligned(shape)
+    def _memory(self, tile, number) -> np.ndarray:
+        memory = self._scratch.get(tile)
+        if memory is None or len(memory) < number:
+            memory = aligned((number, 2, int(self._widths.max()), tile))
             # Examples that a tile lacks are computed too, and numbers next to
             # zero would be slow.
-            self._scratch[tile].fill(0)
-        return self._scratch[tile]
+            memory.fill(0)
+            self._scratch[tile] = memory
+        return memory
 
 
 class EagerChain:

@@ -28,7 +28,9 @@ def threads() -> int:
     TensorFlow takes as long to say so as a small product takes.
     """
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return chosen or len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return chosen or len(os.sched_getaffinity(0))
+    return chosen or os.cpu_count() or 1
 
 
 @functools.cache
@@ -37,7 +39,8 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
 
 
 # Threads do not live on in a fork, and work for them would pile up there.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def share(work: Callable[[int], None], shares: int) -> None:

@@ -15,7 +15,7 @@ from cb.kernels.threads import threads
 TILES = (16, 32, 64)
 # Bytes. A vector that lies in two lines of the cache takes twice as long, and
 # TensorFlow takes over without a copy what begins with one.
-_LINE = 64
+LINE = 64
 
 
 def tile_size(examples: int) -> int:
@@ -31,9 +31,23 @@ def tile_size(examples: int) -> int:
     return next((size for size in TILES if size >= wanted), TILES[-1])
 
 
+def shares(tiles: int) -> list[int]:
+    """Return where the tiles of each thread begin, and the end.
+
+    Args:
+        tiles: Integer.
+
+    Returns:
+        List of ascending integers from 0 to `tiles`, one more than there are
+        threads with something to do, or than one.
+    """
+    number = max(1, min(threads(), tiles))
+    return [tiles * share // number for share in range(number + 1)]
+
+
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
     """Make a float32 array of any content that begins with a cache line."""
     size = math.prod(shape) * 4
-    memory = np.empty(size + _LINE, np.uint8)
-    first = -memory.ctypes.data % _LINE
+    memory = np.empty(size + LINE, np.uint8)
+    first = -memory.ctypes.data % LINE
     return memory[first : first + size].view(np.float32).reshape(shape)

@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from cb.kernels import csr
+from cb.kernels import compiled
 from cb.kernels.threads import share
-from cb.kernels.threads import threads
 from cb.kernels.tiles import aligned
+from cb.kernels.tiles import shares
 from cb.kernels.tiles import tile_size
 
 
@@ -14,7 +14,8 @@ def multiply(x, values, indices, starts):
     """Multiply examples by a sparse matrix, on the processor.
 
     What is computed forward and back is in proportion to the entries of the
-    matrix, in time and in memory. Gradients cannot be differentiated again.
+    matrix, in time and in memory, besides one copy of the inputs with examples
+    as the last axis. Gradients cannot be differentiated again.
 
     Args:
         x: float32 tensor `(examples, inputs)`.
@@ -70,11 +71,11 @@ def _forward(x, values, indices, starts):
     y = aligned((len(x), len(starts) - 1))
     turned = aligned((tiles, x.shape[1], tile))
     indices = indices.view(np.uint32)
-    edges = _edges(tiles)
+    edges = shares(tiles)
 
     def work(number):
         place = edges[number], edges[number + 1]
-        csr.forward(*place, x, y, turned, values, indices, starts)
+        compiled.forward(*place, x, y, turned, values, indices, starts)
 
     share(work, len(edges) - 1)
     return y, turned
@@ -84,13 +85,13 @@ def _backward(dy, turned, values, indices, starts):
     tiles, inputs, tile = turned.shape
     dx = aligned((len(dy), inputs))
     indices = indices.view(np.uint32)
-    edges = _edges(tiles)
+    edges = shares(tiles)
     parts = [aligned(indices.shape) for _ in edges[1:]]
 
     def work(number):
         place = edges[number], edges[number + 1]
         scratch = aligned((inputs, tile))
-        csr.backward(
+        compiled.backward(
             *place,
             dy,
             dx,
@@ -106,9 +107,3 @@ def _backward(dy, turned, values, indices, starts):
     for other in parts[1:]:
         parts[0] += other
     return dx, parts[0]
-
-
-def _edges(tiles: int) -> list[int]:
-    """Return where the share of each thread begins, and the end."""
-    shares = max(1, min(threads(), tiles))
-    return [tiles * number // shares for number in range(shares + 1)]

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import cb
-from cb.callbacks.csr import rewrite
+from cb.callbacks.csr_writes import rewrite
 from cb.callbacks.probe import Batches
 from cb.callbacks.probe import ProbeGradients
 from cb.callbacks.slots import Slot

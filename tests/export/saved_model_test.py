@@ -183,11 +183,11 @@ def test_compiled_kernels_pass_on_what_is_not_a_number():
 
 
 def test_kernels_are_compiled_once_for_all_processes():
-    from cb.kernels import chain as kernels
+    from cb.kernels import compiled
 
     # Numba keeps a function under the values that it closes over, and only
     # plain ones are the same in another process.
-    for run in kernels.MANY.values():
+    for run in compiled.RUN_TILES.values():
         for cell in run.py_func.__closure__:
             assert isinstance(cell.cell_contents, int)
 

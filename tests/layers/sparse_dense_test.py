@@ -10,7 +10,6 @@ import tensorflow as tf
 import cb
 from cb.errors import InputError
 from cb.kernels import tiles
-from cb.layers import csr_products
 
 INPUTS, UNITS, CONNECTIONS = 23, 37, 101
 
@@ -50,8 +49,7 @@ def test_holds_as_many_weights_as_it_was_told_at_places_of_their_own():
 def test_outputs_and_gradients_are_those_of_the_whole_kernel(
     examples, workers, monkeypatch
 ):
-    for module in (tiles, csr_products):
-        monkeypatch.setattr(module, "threads", lambda: workers)
+    monkeypatch.setattr(tiles, "threads", lambda: workers)
     layer = build(activation="tanh", bias_initializer="normal")
     random = np.random.default_rng(examples)
     x = random.normal(size=(examples, INPUTS)).astype("float32")

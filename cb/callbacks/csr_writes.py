@@ -1,0 +1,142 @@
+"""Writes connections, weights and optimizer slots on CSR kernels."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from cb.callbacks.slots import Slot
+from cb.errors import InputError
+from cb.layers.masked import MaskedKernel
+from cb.layers.sparse_dense import SparseDense
+from cb.layers.sparse_dense import csr
+from cb.sparsity.reallocation.base import Reallocation
+from cb.variables import read
+from cb.variables import write_replicas
+
+
+class CsrWrites:
+    """Brings layers that hold their active weights only in line with masks.
+
+    Args:
+        kernels: List of the `MaskedKernel` of such layers.
+        slots: List of lists of `Slot`, those of the values of each layer.
+        algorithm: One that `check_algorithm` accepts.
+
+    Raises:
+        InputError: As of `check_algorithm`.
+    """
+
+    @staticmethod
+    def writes_to(layer: keras.layers.Layer) -> bool:
+        """Return whether a layer is of this kind."""
+        return isinstance(layer, SparseDense)
+
+    def __init__(
+        self,
+        kernels: Sequence[MaskedKernel],
+        slots: Sequence[Sequence[Slot]],
+        algorithm: Reallocation,
+    ):
+        self.kernels = kernels
+        self._slots = slots
+        check_algorithm(algorithm)
+
+    def whole(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
+        """Do nothing: what is inactive has nothing to be written."""
+
+    def changes(
+        self,
+        before: Sequence[np.ndarray],
+        after: Sequence[np.ndarray],
+        values: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        """Move connections; arguments as of `MaskedWrites.changes`."""
+        del before
+        for number, (kernel, owned, mask) in enumerate(
+            zip(self.kernels, self._slots, after, strict=True)
+        ):
+            given = None if values is None else values[number]
+            rewrite(kernel.layer, owned, mask, given)
+
+
+def rewrite(
+    layer: SparseDense,
+    slots: Sequence[Slot],
+    mask: np.ndarray,
+    values: np.ndarray | None = None,
+) -> None:
+    """Move the connections of a layer, and its optimizer slots with them.
+
+    Args:
+        layer: `SparseDense`.
+        slots: The optimizer's slots of its values.
+        mask: Boolean array, the new mask, with as many connections.
+        values: Float array of the shape of the kernel, the new weights of
+            active positions. By default what stays keeps its weight and
+            what is grown starts at zero.
+    """
+    matrix = csr(mask)
+    before = _positions(layer, *map(read, layer.structure))
+    after = _positions(layer, matrix.indices, matrix.indptr)
+    # Both ascend.
+    place = np.searchsorted(before, after)
+    place[place == len(before)] = 0
+    stays = before[place] == after
+
+    def moved(variable, fresh):
+        return np.where(stays, read(variable)[place], fresh).astype("float32")
+
+    weights = moved(layer.values, 0.0)
+    if values is not None:
+        weights = values.T[mask.T].astype("float32")
+    for slot in slots:
+        fresh = weights if slot.initial is None else slot.initial
+        write_replicas(slot.variable, [moved(slot.variable, fresh)])
+    write_replicas(layer.values, [weights])
+    write_replicas(layer.indices, [matrix.indices])
+    write_replicas(layer.starts, [matrix.indptr])
+
+
+def check_algorithm(algorithm: Reallocation) -> None:
+    """Refuse algorithms that need what CSR kernels do not hold.
+
+    Raises:
+        InputError: If connections of a layer change in number, or inactive
+            weights have values, slots or gradients outside of events.
+    """
+    reason = _unable(algorithm)
+    if reason:
+        raise InputError(
+            f"Algorithm {type(algorithm).__name__}, with these arguments, "
+            f"{reason}, which layers on CSR kernels cannot do. Expected "
+            "`static`, `set` or `rigl`, or masked layers."
+        )
+
+
+def _unable(algorithm: Reallocation) -> str:
+    if algorithm.every_step:
+        return "acts after every step"
+    if algorithm.straight_through or not algorithm.zero_inactive:
+        return "trains inactive weights"
+    if algorithm.at_start:
+        return "chooses its own first masks"
+    if not algorithm.keeps_layer_counts:
+        return "changes how many connections a layer has"
+    if algorithm.gradients == "running":
+        return "takes gradients of inactive weights from training steps"
+    if not algorithm.reset_momentum:
+        return "keeps the momentum of inactive weights"
+    if algorithm.noise_on_gradients:
+        return "adds noise to gradients"
+    if type(algorithm).penalties is not Reallocation.penalties:
+        return "adds penalties to the loss"
+    if algorithm.copy_mask_from is not None:
+        return "takes over the masks of another run"
+    return ""
+
+
+def _positions(layer, indices, starts) -> np.ndarray:
+    """Number the connections, those of an output after the other's."""
+    outputs = np.repeat(np.arange(layer.units), np.diff(starts))
+    return outputs * layer.kernel_shape[0] + indices

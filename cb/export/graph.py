@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras.src.backend import get_keras_mask
 
 from cb.conversion.clone import clone_operation
 from cb.conversion.clone import copy_variables
@@ -19,10 +20,12 @@ class Value:
     Attributes:
         shape: Tuple of the sizes, `None` where they vary.
         dtype: String.
+        masked: Boolean, whether a Keras mask of steps goes with it.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
+    masked: bool = False
 
     @property
     def channels(self) -> int:
@@ -130,7 +133,8 @@ def trace(model: keras.Model) -> Graph:
 
 
 def _value(tensor) -> Value:
-    return Value(tuple(tensor.shape), tensor.dtype)
+    masked = get_keras_mask(tensor) is not None
+    return Value(tuple(tensor.shape), tensor.dtype, masked)
 
 
 def _functional(operation):

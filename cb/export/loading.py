@@ -19,8 +19,12 @@ from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
 from cb.export.checking import SIGNATURE
+from cb.export.checking import check_outputs
+from cb.export.checking import inputs_for
+from cb.export.checking import tolerance
 from cb.export.choice import ROWS
 from cb.export.program import FILE
+from cb.export.program import VERSION
 from cb.export.sparse_module import parted
 from cb.export.stored_matrix import read_matrix
 
@@ -65,13 +69,38 @@ def load(
             f"Received: path={path!r}"
         )
     check_batch_sizes(batch_sizes)
+    return _opened(path, sorted(batch_sizes))
+
+
+def _opened(path: str, batch_sizes: Sequence[int]) -> "LoadedModel":
     saved = tf.saved_model.load(path)
     file = os.path.join(path, *FILE)
-    description = None
+    description: dict[str, Any] = {}
     if os.path.isfile(file):
         with open(file) as stream:
             description = json.load(stream)
-    return LoadedModel(saved, description, sorted(batch_sizes))
+    # Steps of another kind are not understood; the graph always is.
+    if description.get("version") != VERSION:
+        description = {"steps": []}
+    return LoadedModel(saved, description, batch_sizes)
+
+
+def check_steps(model: keras.Model, path: str) -> None:
+    """Compare the steps of a sparse form with the graph in the same file.
+
+    Args:
+        model: Keras model that it came from.
+        path: String, folder of the SavedModel.
+
+    Raises:
+        RunError: If their outputs differ by more than rounding.
+    """
+    loaded = _opened(path, [])
+    if loaded.has_steps:
+        (x,) = inputs_for(loaded.signature).values()
+        found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
+        (expected,) = loaded.signature(x).values()
+        check_outputs(model.name, expected, found, tolerance(model))
 
 
 def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
@@ -88,7 +117,13 @@ def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
 class LoadedModel:
     """A function that runs a saved model; `cb.export.load` makes it.
 
+    Args:
+        saved: SavedModel, loaded.
+        description: Dict, of the steps that can be run instead of the graph.
+        batch_sizes: Integers, ascending.
+
     Attributes:
+        signature: The graph as it was saved.
         kernels: Dict of a batch size to what was found fastest for it: a
             dict of the first layer of a chain to how the chain is run, or
             `"graph"` if the graph as it was saved is faster.
@@ -97,13 +132,13 @@ class LoadedModel:
     def __init__(
         self,
         saved: Any,
-        description: dict[str, Any] | None,
+        description: dict[str, Any],
         batch_sizes: Sequence[int],
     ):
         self._saved = saved
-        self._signature = saved.signatures[SIGNATURE]
-        self._description: dict[str, Any] = description or {"steps": []}
-        self._steps = self._description["steps"]
+        self.signature = saved.signatures[SIGNATURE]
+        self._description = description
+        self._steps = description["steps"]
         self.kernels: dict[int, Any] = dict.fromkeys(batch_sizes, GRAPH)
         self._run: dict[int, Callable] = dict.fromkeys(batch_sizes, self._graph)
         self._chains = {
@@ -111,9 +146,14 @@ class LoadedModel:
             for index, step in enumerate(self._steps)
             if "layers" in step
         }
-        if self._chains:
-            for size in batch_sizes:
-                self._choose(size)
+        choices = [self._choose(size) for size in batch_sizes if self._chains]
+        if choices:
+            self._chains = _used(self._chains, choices)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is another way than the graph."""
+        return bool(self._chains)
 
     def __call__(self, x):
         examples = len(next(iter(keras.tree.flatten(x))))
@@ -125,24 +165,22 @@ class LoadedModel:
         return keras.tree.map_structure(lambda y: y[:0], self._run[size](zeros))
 
     def _graph(self, x):
-        names = self._signature.structured_input_signature[1]
+        names = self.signature.structured_input_signature[1]
         if not isinstance(x, dict):
             x = {next(iter(names)): x}
         tensors = {
             name: tf.cast(x[name], spec.dtype) for name, spec in names.items()
         }
-        outputs = self._signature(**tensors)
+        outputs = self.signature(**tensors)
         found = {name: value.numpy() for name, value in outputs.items()}
         return found if len(found) > 1 else next(iter(found.values()))
 
-    def _choose(self, size) -> None:
-        """Find the fastest way for a batch size."""
-        (spec,) = self._signature.structured_input_signature[1].values()
-        shape = [side or 32 for side in spec.shape[1:]]
-        x = np.random.default_rng(0).random((size, *shape))
-        dtype = spec.dtype.as_numpy_dtype
-        x = x.astype(dtype)
+    def _choose(self, size) -> dict[int, str]:
+        """Find the fastest way for a batch size; return how chains are run."""
+        (x,) = inputs_for(self.signature, size).values()
+        x = x.numpy()
         chosen: dict[int, str] = {}
+        dtype = x.dtype
 
         def trial(index, inputs):
             times = {
@@ -152,27 +190,29 @@ class LoadedModel:
             chosen[index] = min(times, key=times.__getitem__)
             return chosen[index]
 
-        self._execute(x, trial)
+        self.execute(x, trial)
 
         def run(x):
             # What the graph takes too, whichever is the faster.
             if isinstance(x, dict):
                 (x,) = x.values()
             x = np.asarray(x, dtype)
-            return self._execute(x, lambda index, inputs: chosen[index])
+            return self.execute(x, lambda index, inputs: chosen[index])
 
         seconds = {
             function: latency(functools.partial(function, x), 2 * _TRIAL).low
             for function in (run, self._graph)
         }
-        if seconds[run] < seconds[self._graph]:
-            self._run[size] = run
-            self.kernels[size] = {
-                self._steps[index]["layers"][0]["name"]: name
-                for index, name in chosen.items()
-            }
+        if seconds[run] >= seconds[self._graph]:
+            return {}
+        self._run[size] = run
+        self.kernels[size] = {
+            self._steps[index]["layers"][0]["name"]: name
+            for index, name in chosen.items()
+        }
+        return chosen
 
-    def _execute(self, x, choose: Callable[[int, np.ndarray], str]):
+    def execute(self, x, choose: Callable[[int, np.ndarray], str]):
         """Run the steps; `choose` names how to run a chain on its inputs."""
         values = {self._description["source"]: x}
         for index, step in enumerate(self._steps):
@@ -198,6 +238,14 @@ class LoadedModel:
         if step["ending"]:
             y = getattr(self._saved, f"ending_{index}")(y)
         return y
+
+
+def _used(chains: dict[int, dict[str, Callable]], choices) -> dict:
+    """Return the ways of running chains that have been chosen."""
+    return {
+        index: {kind: ways[kind] for kind in {c[index] for c in choices if c}}
+        for index, ways in chains.items()
+    }
 
 
 def _example(x) -> np.ndarray:

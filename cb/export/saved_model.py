@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -10,12 +11,14 @@ import tensorflow as tf
 
 from cb.conversion import strip
 from cb.errors import InputError
+from cb.errors import RunError
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export import program
 from cb.export.choice import dense_calls
 from cb.export.compaction import compact
 from cb.export.loading import check_batch_sizes
+from cb.export.loading import check_steps
 from cb.export.measurement import fastest
 from cb.export.measurement import measure
 from cb.export.products import product
@@ -23,6 +26,15 @@ from cb.export.sparse_module import SparseGraph
 from cb.registry import unknown
 
 FORMS = ("dense", "compact", "sparse", "auto")
+# What may be in the folder of a SavedModel.
+_PARTS = {
+    "assets",
+    "assets.extra",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "saved_model.pb",
+    "variables",
+}
 
 
 def save(
@@ -43,7 +55,9 @@ def save(
             `"compact"`: dead units and channels removed, see `compact`.
             `"sparse"`: compact, and only what is not zero is stored; layers
             are multiplied as sparse ones where that is faster here.
-            `"auto"`: whichever of these is fastest on this machine.
+            `"auto"`: whichever of these plain TensorFlow runs fastest on
+            this machine; a form that cannot be written is left out with a
+            warning.
         batch_sizes: Integers, at which it is measured what is faster.
 
     Returns:
@@ -83,12 +97,14 @@ def save(
 
 def _check_replaceable(path: str) -> None:
     """Refuse to delete what is no export."""
-    file = os.path.join(path, "saved_model.pb")
-    empty = os.path.isdir(path) and not os.listdir(path)
-    if os.path.lexists(path) and not (empty or os.path.isfile(file)):
+    if not os.path.lexists(path):
+        return
+    inside = {*os.listdir(path)} if os.path.isdir(path) else {path}
+    if not inside <= _PARTS:
         raise InputError(
             "Argument `path` must be new, an empty folder or that of an "
-            f"earlier SavedModel. Received: path={path!r}"
+            f"earlier SavedModel. Received: path={path!r}, with "
+            f"{min(inside - _PARTS)!r}"
         )
 
 
@@ -128,6 +144,8 @@ def _write(model, path, form, batch_sizes) -> None:
         plain = strip(model) if form == "dense" else compact(model)
         _write_plain(plain, path)
     checking.check(model, path)
+    if form == "sparse":
+        check_steps(model, path)
 
 
 def _write_plain(model, path) -> None:
@@ -144,14 +162,18 @@ def _write_fastest(model, path, batch_sizes) -> str:
     forms = [form for form in FORMS if form != "auto"]
     folders = {form: f"{path}.{form}" for form in forms}
     try:
+        found = []
         for form, folder in folders.items():
             # What a killed process left would be mixed with the new files.
             shutil.rmtree(folder, ignore_errors=True)
-            _write(model, folder, form, batch_sizes)
-        found = [
-            measure(form, folder, batch_sizes)
-            for form, folder in folders.items()
-        ]
+            try:
+                _write(model, folder, form, batch_sizes)
+            except (InputError, RunError) as error:
+                if form == "dense":
+                    raise
+                warnings.warn(f"Not as {form!r}: {error}", stacklevel=4)
+            else:
+                found.append(measure(form, folder, batch_sizes))
         best = fastest(found).form
         os.rename(folders[best], path)
     finally:
@@ -166,7 +188,7 @@ def _write_sparse(model, path, batch_sizes) -> None:
     products = {call: item for call, item in candidates.items() if item}
     sparse = SparseGraph(graph, products, dense_calls(products, batch_sizes))
     values = keras.tree.flatten(graph.inputs)
-    names = [layer.name for layer in graph.layers]
+    names = [checking.argument_name(layer.name) for layer in graph.layers]
     serve = sparse.function(
         graph.calls, dict(zip(names, values, strict=True)), _named(graph)
     )

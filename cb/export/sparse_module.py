@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import scipy.sparse
 import tensorflow as tf
+from keras.src.backend import get_keras_mask
+from keras.src.backend import set_keras_mask
 
 from cb.export.graph import Call
 from cb.export.graph import Graph
@@ -92,7 +94,8 @@ class SparseGraph:
 
         Args:
             calls: Sequence of calls, in order.
-            sources: Dict of name to `Value`, the inputs.
+            sources: Dict of name to `Value`, the inputs. Names are those of
+                Python arguments.
             results: Structure of `Value`, the outputs.
 
         Returns:
@@ -126,12 +129,12 @@ class SparseGraph:
         if isinstance(matrix, DenseMatrix):
             lead = tf.shape(rows[source])[:-1]
             kernel = matrix.read()
-            flat = tf.reshape(rows[source], (-1, inputs))
+            flat = tf.reshape(_float32(rows[source]), (-1, inputs))
             flat = tf.matmul(flat, kernel[:inputs])
             flat = item.activation(flat + kernel[inputs])
         else:
             if source not in columns:
-                columns[source] = _columns(rows[source], inputs)
+                columns[source] = _columns(_float32(rows[source]), inputs)
             # Not of the rows, which then need not be made between layers.
             lead = columns[source].lead
             product = matrix.product(columns[source].tensor)
@@ -143,6 +146,9 @@ class SparseGraph:
                 flat = item.activation(tf.transpose(product[:outputs]))
         shape = tf.concat([lead, [outputs]], axis=0)
         rows[result] = tf.ensure_shape(tf.reshape(flat, shape), result.shape)
+        if source.masked:
+            mask = get_keras_mask(rows[source])
+            set_keras_mask(rows[result], mask)
 
     def _apply(self, call, rows, columns) -> None:
         def tensor(leaf):
@@ -208,6 +214,11 @@ class _Columns(NamedTuple):
 
     tensor: tf.Tensor
     lead: tf.Tensor
+
+
+def _float32(tensor: tf.Tensor) -> tf.Tensor:
+    """Cast an input as Keras does; the layers here compute in float32."""
+    return tf.cast(tensor, tf.float32)
 
 
 def _columns(rows: tf.Tensor, features: int) -> _Columns:

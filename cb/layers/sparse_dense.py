@@ -258,6 +258,7 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
 
     def load_own_variables(self, store):
         """Load the variables, if they fit this kernel."""
+        before = [*map(np.asarray, self.structure)]
         keras.layers.Layer.load_own_variables(self, store)
         # Products trust these. Their shapes do not tell how many inputs the
         # layer had that they come from.
@@ -265,6 +266,8 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
         inside = (0 <= indices) & (indices < self.kernel_shape[0])
         ends = [starts[0], starts[-1]] == [0, self.connections]
         if not (inside.all() and ends and (np.diff(starts) >= 0).all()):
+            for variable, value in zip(self.structure, before, strict=True):
+                variable.assign(value)
             raise InputError(
                 f"Layer {self.name!r} must be loaded with the connections of "
                 f"a kernel of shape {self.kernel_shape}. Received: inputs up "

@@ -160,6 +160,11 @@ class Counter:
     """
 
     def __init__(self, model: keras.Model, input_shape: Any = None):
+        if not isinstance(model, keras.Model):
+            raise InputError(
+                "Argument `model` must be a Keras model. "
+                f"Received: model={model!r}"
+            )
         self._source = model
         # What products on CSR kernels are is not in a graph.
         self._model = to_masked(model)
@@ -182,8 +187,11 @@ class Counter:
         counts = weights.active_counts(self._model)
         layers = named_layers(self._model)
         given = _given(densities or {}, [name for name, _ in layers])
+        own = weights.shared_out(counts, [layer for _, layer in layers])
         rows = [
-            self._layer(name, layer, counts, given.get(name), convention)
+            self._layer(
+                name, layer, counts, own[id(layer)], given.get(name), convention
+            )
             for name, layer in layers
         ]
         return Costs(convention, tuple(filter(_costs_something, rows)))
@@ -193,7 +201,9 @@ class Counter:
         if self._model is not self._source:
             copy_all_variables(self._source, self._model)
 
-    def _layer(self, name, layer, counts, density, convention) -> LayerCosts:
+    def _layer(
+        self, name, layer, counts, own, density, convention
+    ) -> LayerCosts:
         steps = self._steps.get(id(layer), [])
         calls = self._calls.get(id(layer), [])
         work = _work(layer, steps, calls, self._batch, counts, density)
@@ -201,7 +211,7 @@ class Counter:
         return LayerCosts(
             name,
             type(layer).__name__,
-            weights.layer_weights(layer, counts, self._multiplied, density),
+            weights.layer_weights(layer, own, self._multiplied, density),
             *conventions.count(convention, work),
             unknown=tuple(sorted(unknown)),
         )

@@ -24,24 +24,25 @@ class Arithmetic(NamedTuple):
 FREE = frozenset(
     # Moves, copies and reinterprets numbers, or chooses between them.
     """
-    BatchToSpaceND Bitcast BroadcastTo Cast CheckNumerics Concat ConcatV2
-    DepthToSpace EnsureShape ExpandDims Fill Gather GatherNd GatherV2 Identity
-    IdentityN MatrixBandPart MirrorPad NoOp OnesLike Pack Pad PadV2
-    Placeholder PreventGradient Reshape ResizeNearestNeighbor ResourceGather
-    ReverseV2 Roll ScatterNd Select SelectV2 Slice Snapshot SpaceToBatchND
-    SpaceToDepth Split SplitV Squeeze StopGradient StridedSlice Tile
-    Transpose Unpack ZerosLike
+    Assert BatchToSpaceND Bitcast BroadcastTo Cast CheckNumerics Concat
+    ConcatV2 DepthToSpace EnsureShape ExpandDims Fill Gather GatherNd GatherV2
+    Identity IdentityN MatrixBandPart MirrorPad NoOp OneHot OnesLike Pack Pad
+    PadV2 Placeholder PreventGradient Rank Reshape ResizeNearestNeighbor
+    ResourceGather ReverseV2 Roll ScatterNd Select SelectV2 Shape ShapeN Size
+    Slice Snapshot SpaceToBatchND SpaceToDepth Split SplitV Squeeze
+    StopGradient StridedSlice Tile Transpose Unpack ZerosLike
     """.split()
 )
 
 # Operations an element of the output.
 ELEMENTWISE = dict.fromkeys(
     """
-    Abs Add AddV2 Atan2 BiasAdd Ceil Cos Cosh Div DivNoNan Elu Erf Erfc Exp
-    Expm1 Floor FloorDiv FloorMod Inv LeakyRelu Log Log1p Maximum Minimum
-    Mod Mul MulNoNan Neg Pow RealDiv Reciprocal Relu Relu6 Rint Round Rsqrt
-    Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Square
-    SquaredDifference Sub Tan Tanh Xdivy
+    Abs Add AddV2 Atan2 BiasAdd Ceil Cos Cosh Div DivNoNan Elu Equal Erf Erfc
+    Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual Inv IsFinite IsInf
+    IsNan LeakyRelu Less LessEqual Log Log1p Maximum Minimum Mod Mul MulNoNan
+    Neg NotEqual Pow RealDiv Reciprocal Relu Relu6 Rint Round Rsqrt Selu
+    Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Square SquaredDifference Sub
+    Tan Tanh Xdivy
     """.split(),
     1,
 ) | {
@@ -52,7 +53,7 @@ ELEMENTWISE = dict.fromkeys(
     "Softmax": 5,
 }
 
-REDUCTIONS = frozenset("Max Mean Min Prod Sum Cumsum".split())
+REDUCTIONS = frozenset("ArgMax ArgMin Max Mean Min Prod Sum Cumsum".split())
 POOLS = frozenset("AvgPool AvgPool3D MaxPool MaxPool3D".split())
 
 

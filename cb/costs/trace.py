@@ -139,17 +139,11 @@ def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
         what the model was made for.
 
     Raises:
-        InputError: If a size is not known.
+        InputError: If a size is not known, or is not what the model takes.
     """
     given = _known_inputs(model)
     if input_shape is not None:
-        leaves = iter(keras.tree.flatten(given))
-        specs = keras.tree.map_shape_structure(
-            lambda shape: tf.TensorSpec(
-                (1, *shape), getattr(next(leaves, None), "dtype", "float32")
-            ),
-            input_shape,
-        )
+        specs = _specs_of_shape(given, input_shape)
     else:
         specs = keras.tree.map_structure(
             lambda tensor: tf.TensorSpec(
@@ -165,6 +159,36 @@ def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
             "not fix the size of its inputs. Expected the shape of one "
             f"example, such as (224, 224, 3). Received: {shapes or None}"
         )
+    return specs
+
+
+def _specs_of_shape(given, input_shape) -> Any:
+    known = keras.tree.flatten(given)
+    leaves = iter(known)
+
+    def spec(shape):
+        tensor = next(leaves, None)
+        dtype = getattr(tensor, "dtype", "float32")
+        found = tf.TensorSpec((1, *shape), dtype)
+        if tensor is not None:
+            found.shape[1:].assert_is_compatible_with(tensor.shape[1:])
+        return found
+
+    try:
+        specs = keras.tree.map_shape_structure(spec, input_shape)
+        found = keras.tree.flatten(specs)
+        if not all(isinstance(one, tf.TensorSpec) for one in found):
+            raise TypeError("no shape")
+        if known and len(found) != len(known):
+            raise ValueError("another number of inputs")
+    except (TypeError, ValueError) as error:
+        shapes = [tuple(tensor.shape)[1:] for tensor in known]
+        raise InputError(
+            "Argument `input_shape` must be the shape of one example, a tuple "
+            "of integers, or a structure of such tuples for several inputs"
+            + (f", that fits {shapes}" if shapes else "")
+            + f". Received: input_shape={input_shape!r}"
+        ) from error
     return specs
 
 
@@ -275,8 +299,9 @@ class _Reader:
         # weights.
         return operation.type in PRODUCTS or any(
             tensor.dtype.is_floating
+            or tensor.dtype.is_complex
             or tensor.dtype in (tf.variant, tf.resource)
-            for tensor in operation.outputs
+            for tensor in [*operation.inputs, *operation.outputs]
         )
 
     def _called(self, operation, layer) -> Iterator[Step]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -90,6 +91,36 @@ def active_counts(model: keras.Model) -> dict[int, int]:
     return counts
 
 
+def shared_out(
+    counts: Mapping[int, int], layers: Sequence[keras.layers.Layer]
+) -> dict[int, dict[int, int]]:
+    """Share out variables among layers, each to the last that has it.
+
+    A wrapper can have the kernel of the layer in it as a weight of its own.
+
+    Args:
+        counts: Dict of the `id` of a variable to a number.
+        layers: Sequence of layers, outer ones before those in them.
+
+    Returns:
+        Dict of the `id` of every layer to a part of `counts`.
+    """
+    owners = {
+        id(variable): id(layer)
+        for layer in layers
+        for variable in _own_variables(layer)
+    }
+    found: dict[int, dict[int, int]] = {id(layer): {} for layer in layers}
+    for key, number in counts.items():
+        if key in owners:
+            found[owners[key]][key] = number
+    return found
+
+
+def _own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
 def layer_weights(
     layer: keras.layers.Layer,
     counts: Mapping[int, int],
@@ -100,7 +131,8 @@ def layer_weights(
 
     Args:
         layer: Built Keras layer.
-        counts: Dict of the `id` of a variable to the entries that count.
+        counts: Dict of the `id` of a variable to the entries that count;
+            other variables do not.
         multiplied: Collection of the `id` of the variables that data is
             multiplied by as a whole, which are kernels, trained or not.
         density: Float, part of every kernel to count instead, or `None`.
@@ -111,10 +143,7 @@ def layer_weights(
     normalizes = "Normalization" in type(layer).__name__
     parts = []
     trained = {id(variable) for variable in layer._trainable_variables}
-    for variable in [
-        *layer._trainable_variables,
-        *layer._non_trainable_variables,
-    ]:
+    for variable in _own_variables(layer):
         if id(variable) not in counts:
             continue
         kernel = id(variable) in multiplied

@@ -1,5 +1,6 @@
 """Whether a SavedModel computes what the model does that it came from."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from cb.errors import RunError
 
 SIGNATURE = "serving_default"
 _EXAMPLES = 3
-# Size of axes that are not fixed.
-SIDE = 32
+# Sizes to try for axes that are not fixed: deep networks need large images.
+SIDES = (32, 128, 256)
 # Largest difference relative to the largest output: rounding. Outputs so small
 # that what they are sums of may round by as much are taken for this large.
 _TOLERANCE, _COARSE = 1e-4, 0.1
@@ -30,18 +31,30 @@ def inputs_for(
 
     Args:
         signature: Signature of a SavedModel.
-        examples: Integer.
+        examples: Integer, the size of the batch unless the signature fixes
+            it.
         seed: Integer.
 
     Returns:
         Dict of name to a tensor; zeros and ones for integers.
     """
-    random = np.random.default_rng(seed)
     specs = signature.structured_input_signature[1]
-    return {
-        name: draw(spec.shape, spec.dtype, random, examples)
-        for name, spec in specs.items()
-    }
+    *smaller, largest = SIDES
+
+    def drawn(side, number):
+        random = np.random.default_rng(seed)
+        return {
+            name: draw(spec.shape, spec.dtype, random, number, side)
+            for name, spec in specs.items()
+        }
+
+    if all(None not in spec.shape[1:] for spec in specs.values()):
+        return drawn(largest, examples)
+    for side in smaller:
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            signature(**drawn(side, 1))
+            return drawn(side, examples)
+    return drawn(largest, examples)
 
 
 def draw(
@@ -49,6 +62,7 @@ def draw(
     dtype: str | tf.DType,
     random: np.random.Generator,
     examples: int = _EXAMPLES,
+    side: int = SIDES[0],
 ) -> tf.Tensor:
     """Draw an input.
 
@@ -58,11 +72,12 @@ def draw(
         dtype: Of TensorFlow, or its name.
         random: Numpy generator.
         examples: Integer, the size of the batch if it is not fixed.
+        side: Integer, that of other axes that are not fixed.
 
     Returns:
         Tensor; of zeros and ones if it holds integers.
     """
-    size = (shape[0] or examples, *[side or SIDE for side in shape[1:]])
+    size = (shape[0] or examples, *[fixed or side for fixed in shape[1:]])
     values: Any = random.normal(size=size)
     if not tf.as_dtype(dtype).is_floating:
         values = random.integers(0, 2, size)
@@ -115,9 +130,14 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
             largest value expected, or of 0.01 if that is smaller.
 
     Raises:
-        RunError: If they differ by more.
+        RunError: If they differ by more, or what is expected is not finite.
     """
     expected = np.array(expected, "float64")
+    if not np.isfinite(expected).all():
+        raise RunError(
+            f"Outputs of model {name!r} are not finite, so that no export can "
+            "be compared with them. Nothing was written."
+        )
     scale = max(_LEAST_SCALE, float(np.abs(expected).max(initial=0.0)))
     difference = np.abs(expected - np.array(found)).max(initial=0.0)
     if not difference <= tolerance * scale:

@@ -11,7 +11,7 @@ from cb.costs.latency import latency
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
-from cb.export.checking import SIDE
+from cb.export.checking import SIDES
 from cb.export.graph import Call
 from cb.export.products import Product
 
@@ -42,7 +42,9 @@ def dense_calls(
 
 def _gain(call, item, batch_sizes) -> float:
     """Return how many times faster the CSR product is, as geometric mean."""
-    positions = math.prod(side or SIDE for side in call.sources[0].shape[1:-1])
+    positions = math.prod(
+        side or SIDES[0] for side in call.sources[0].shape[1:-1]
+    )
     layers = [Layer(item.matrix, item.bias, "relu")]
     sparse, dense = EagerChain(layers), DenseChain(layers)
     logarithms = []

@@ -18,7 +18,8 @@ class Value:
     """A tensor between two calls; equal only to itself.
 
     Attributes:
-        shape: Tuple of the sizes, `None` where they vary.
+        shape: Tuple of the sizes, `None` where they vary, as that of the
+            batch always does in an export.
         dtype: String.
         masked: Boolean, whether a Keras mask of steps goes with it.
     """
@@ -103,7 +104,7 @@ def trace(model: keras.Model) -> Graph:
     Raises:
         InputError: If the model is no graph of layers.
     """
-    root = _functional(model)
+    root = functional(model)
     if root is None:
         raise InputError(
             f"Model {model.name!r} must be Sequential or functional, and "
@@ -133,11 +134,11 @@ def trace(model: keras.Model) -> Graph:
 
 
 def _value(tensor) -> Value:
-    masked = get_keras_mask(tensor) is not None
-    return Value(tuple(tensor.shape), tensor.dtype, masked)
+    shape = (None, *tensor.shape[1:])[: len(tensor.shape)]
+    return Value(shape, tensor.dtype, get_keras_mask(tensor) is not None)
 
 
-def _functional(operation):
+def functional(operation: keras.Operation) -> Any:
     """Return the graph of layers in a model, or `None`."""
     if isinstance(operation, keras.Sequential):
         return operation._functional
@@ -147,15 +148,15 @@ def _functional(operation):
     return operation if is_graph else None
 
 
-def _calls(functional, tensors: dict[int, Value]) -> Iterator[Call]:
+def _calls(model, tensors: dict[int, Value]) -> Iterator[Call]:
     """Walk through a model, noting the value of every tensor in a dict."""
-    by_depth = functional._nodes_by_depth
+    by_depth = model._nodes_by_depth
     for depth in sorted(by_depth, reverse=True):
         for node in by_depth[depth]:
             if node.is_input:
                 continue
             args, kwargs = node.arguments.fill_in(tensors)
-            inner = _functional(node.operation)
+            inner = functional(node.operation)
             if inner is None or kwargs.get("training"):
                 for tensor in node.outputs:
                     tensors[id(tensor)] = _value(tensor)

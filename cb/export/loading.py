@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import numbers
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ def load(
         array; of dicts of arrays by name if there are several.
 
     Raises:
-        InputError: If there is no SavedModel.
+        InputError: If there is no SavedModel, or none that can be called.
 
     Example:
 
@@ -69,20 +70,14 @@ def load(
             f"Received: path={path!r}"
         )
     check_batch_sizes(batch_sizes)
-    return _opened(path, sorted(batch_sizes))
-
-
-def _opened(path: str, batch_sizes: Sequence[int]) -> "LoadedModel":
-    saved = tf.saved_model.load(path)
-    file = os.path.join(path, *FILE)
-    description: dict[str, Any] = {}
-    if os.path.isfile(file):
-        with open(file) as stream:
-            description = json.load(stream)
-    # Steps of another kind are not understood; the graph always is.
-    if description.get("version") != VERSION:
-        description = {"steps": []}
-    return LoadedModel(saved, description, batch_sizes)
+    saved, description = _read(path)
+    if SIGNATURE not in saved.signatures:
+        raise InputError(
+            "Argument `path` must be a SavedModel with the signature "
+            f"{SIGNATURE!r}. Received: path={path!r} with "
+            f"{sorted(saved.signatures)}"
+        )
+    return LoadedModel(saved, description, sorted(batch_sizes))
 
 
 def check_steps(model: keras.Model, path: str) -> None:
@@ -95,7 +90,7 @@ def check_steps(model: keras.Model, path: str) -> None:
     Raises:
         RunError: If their outputs differ by more than rounding.
     """
-    loaded = _opened(path, [])
+    loaded = LoadedModel(*_read(path), [])
     if loaded.has_steps:
         (x,) = inputs_for(loaded.signature).values()
         found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
@@ -103,13 +98,35 @@ def check_steps(model: keras.Model, path: str) -> None:
         check_outputs(model.name, expected, found, tolerance(model))
 
 
+def _read(path: str) -> tuple[Any, dict[str, Any]]:
+    """Return a SavedModel, and its description as steps if it has one."""
+    description: dict[str, Any] = {}
+    try:
+        saved = tf.saved_model.load(path)
+        file = os.path.join(path, *FILE)
+        if os.path.isfile(file):
+            with open(file) as stream:
+                description = json.load(stream)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            "Argument `path` must be the folder of a SavedModel that can be "
+            f"read. Received: path={path!r} ({reason})"
+        ) from error
+    # Steps of another kind are not understood; the graph always is.
+    if description.get("version") != VERSION:
+        description = {"steps": []}
+    return saved, description
+
+
 def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
     """Raise `InputError` unless there are sizes, all positive integers."""
-    if not batch_sizes or not all(
-        isinstance(size, int) and size > 0 for size in batch_sizes
+    several = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
+    if not several or not all(
+        isinstance(size, numbers.Integral) and size > 0 for size in batch_sizes
     ):
         raise InputError(
-            "Argument `batch_sizes` must hold positive integers. "
+            "Argument `batch_sizes` must be a list of positive integers. "
             f"Received: batch_sizes={batch_sizes!r}"
         )
 
@@ -137,6 +154,14 @@ class LoadedModel:
     ):
         self._saved = saved
         self.signature = saved.signatures[SIGNATURE]
+        # Shape and type of every input; the graph has them as objects that
+        # are slow to compare.
+        self._inputs = {
+            name: (tuple(spec.shape), spec.dtype.as_numpy_dtype)
+            for name, spec in self.signature.structured_input_signature[
+                1
+            ].items()
+        }
         self._description = description
         self._steps = description["steps"]
         self.kernels: dict[int, Any] = dict.fromkeys(batch_sizes, GRAPH)
@@ -156,31 +181,46 @@ class LoadedModel:
         return bool(self._chains)
 
     def __call__(self, x):
-        examples = len(next(iter(keras.tree.flatten(x))))
+        arrays = self._arrays(x)
+        examples = min(len(array) for array in arrays.values())
         size = min(self._run, key=lambda known: abs(known - examples))
         if examples:
-            return self._run[size](x)
+            return self._run[size](arrays)
         # Sparse products refuse an empty batch, so one of zeros is cut.
-        zeros = keras.tree.map_structure(_example, x)
+        zeros = {
+            name: np.zeros((1, *array.shape[1:]), array.dtype)
+            for name, array in arrays.items()
+        }
         return keras.tree.map_structure(lambda y: y[:0], self._run[size](zeros))
 
-    def _graph(self, x):
-        names = self.signature.structured_input_signature[1]
-        if not isinstance(x, dict):
-            x = {next(iter(names)): x}
-        tensors = {
-            name: tf.cast(x[name], spec.dtype) for name, spec in names.items()
+    def _arrays(self, x) -> dict[str, np.ndarray]:
+        """Return the inputs by name, of the shapes that kernels rely on."""
+        if not isinstance(x, dict) and len(self._inputs) == 1:
+            x = dict.fromkeys(self._inputs, x)
+        if not isinstance(x, dict) or x.keys() != self._inputs.keys():
+            found = sorted(x) if isinstance(x, dict) else type(x).__name__
+            raise InputError(
+                "The inputs must be a dict of arrays with the keys "
+                f"{sorted(self._inputs)}. Received: {found}"
+            )
+        return {
+            name: _array(name, x[name], *expected)
+            for name, expected in self._inputs.items()
         }
-        outputs = self.signature(**tensors)
+
+    def _graph(self, arrays):
+        outputs = self.signature(
+            **{name: tf.constant(array) for name, array in arrays.items()}
+        )
         found = {name: value.numpy() for name, value in outputs.items()}
         return found if len(found) > 1 else next(iter(found.values()))
 
     def _choose(self, size) -> dict[int, str]:
         """Find the fastest way for a batch size; return how chains are run."""
-        (x,) = inputs_for(self.signature, size).values()
-        x = x.numpy()
+        drawn = inputs_for(self.signature, size)
+        arrays = {name: value.numpy() for name, value in drawn.items()}
+        (x,) = arrays.values()
         chosen: dict[int, str] = {}
-        dtype = x.dtype
 
         def trial(index, inputs):
             times = {
@@ -192,15 +232,14 @@ class LoadedModel:
 
         self.execute(x, trial)
 
-        def run(x):
-            # What the graph takes too, whichever is the faster.
-            if isinstance(x, dict):
-                (x,) = x.values()
-            x = np.asarray(x, dtype)
+        def run(arrays):
+            (x,) = arrays.values()
             return self.execute(x, lambda index, inputs: chosen[index])
 
         seconds = {
-            function: latency(functools.partial(function, x), 2 * _TRIAL).low
+            function: latency(
+                functools.partial(function, arrays), 2 * _TRIAL
+            ).low
             for function in (run, self._graph)
         }
         if seconds[run] >= seconds[self._graph]:
@@ -240,18 +279,32 @@ class LoadedModel:
         return y
 
 
+def _array(name, x, shape, dtype) -> np.ndarray:
+    """Return an input as an array, if its shape is what a model takes."""
+    try:
+        array = np.asarray(x, dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Input {name!r} must be an array of {np.dtype(dtype)}. "
+            f"Received: {type(x).__name__} ({error})"
+        ) from error
+    if len(array.shape) != len(shape) or any(
+        side not in (None, found)
+        for side, found in zip(shape, array.shape, strict=True)
+    ):
+        raise InputError(
+            f"Input {name!r} must have the shape {shape}. "
+            f"Received: {array.shape}"
+        )
+    return array
+
+
 def _used(chains: dict[int, dict[str, Callable]], choices) -> dict:
     """Return the ways of running chains that have been chosen."""
     return {
         index: {kind: ways[kind] for kind in {c[index] for c in choices if c}}
         for index, ways in chains.items()
     }
-
-
-def _example(x) -> np.ndarray:
-    """Return a batch of one example of zeros, like those of another."""
-    x = np.asarray(x)
-    return np.zeros((1, *x.shape[1:]), x.dtype)
 
 
 def _candidates(saved, step) -> dict[str, Callable]:

@@ -26,15 +26,13 @@ from cb.export.sparse_module import SparseGraph
 from cb.registry import unknown
 
 FORMS = ("dense", "compact", "sparse", "auto")
-# What may be in the folder of a SavedModel.
-_PARTS = {
-    "assets",
-    "assets.extra",
-    "fingerprint.pb",
-    "keras_metadata.pb",
-    "saved_model.pb",
-    "variables",
-}
+# What TensorFlow, Keras and `cb` put into the folder of a SavedModel.
+_ENTRIES = frozenset(
+    """
+    assets assets.extra debug fingerprint.pb keras_metadata.pb saved_model.pb
+    variables
+    """.split()
+)
 
 
 def save(
@@ -71,10 +69,20 @@ def save(
     """
     if form not in FORMS:
         raise unknown("form", form, FORMS)
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"Argument `model` must be a Keras model. Received: model={model!r}"
+        )
     if not model.built:
         raise InputError(
             f"Model {model.name!r} has no weights yet. Expected a model that "
             "is built, and trained."
+        )
+    if graphs.functional(model) is None:
+        raise InputError(
+            f"Model {model.name!r} must be Sequential or functional. Received: "
+            f"{type(model).__name__}. Keras's `model.export(path)` writes it "
+            "as it is, with its masks."
         )
     check_batch_sizes(batch_sizes)
     # A link to a folder stays, and what it points to is replaced.
@@ -85,6 +93,7 @@ def save(
     part = os.path.join(folder, f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
+        _make(part)
         if form == "auto":
             form = _write_fastest(model, part, batch_sizes)
         else:
@@ -99,13 +108,30 @@ def _check_replaceable(path: str) -> None:
     """Refuse to delete what is no export."""
     if not os.path.lexists(path):
         return
-    inside = {*os.listdir(path)} if os.path.isdir(path) else {path}
-    if not inside <= _PARTS:
+    entries = set(os.listdir(path)) if os.path.isdir(path) else set()
+    others = sorted(entries - _ENTRIES)
+    if (
+        os.path.isdir(path)
+        and not others
+        and (not entries or "saved_model.pb" in entries)
+    ):
+        return
+    raise InputError(
+        "Argument `path` must be new, an empty folder or that of an "
+        f"earlier SavedModel alone. Received: path={path!r}"
+        + (f" with {', '.join(others[:3])}" if others else "")
+    )
+
+
+def _make(folder: str) -> None:
+    """Make the folder that is written, while it can still be told why not."""
+    try:
+        os.makedirs(folder)
+    except OSError as error:
         raise InputError(
-            "Argument `path` must be new, an empty folder or that of an "
-            f"earlier SavedModel. Received: path={path!r}, with "
-            f"{min(inside - _PARTS)!r}"
-        )
+            "Argument `path` must be a folder that can be written. "
+            f"Received: {folder!r} ({error.strerror})"
+        ) from error
 
 
 def _set_aside(path: str) -> str:
@@ -140,12 +166,22 @@ def _replace(path: str, new: str) -> None:
 def _write(model, path, form, batch_sizes) -> None:
     if form == "sparse":
         _write_sparse(compact(model), path, batch_sizes)
+    elif form == "compact":
+        _write_plain(compact(model), path)
     else:
-        plain = strip(model) if form == "dense" else compact(model)
-        _write_plain(plain, path)
+        _write_plain(_stripped(model), path)
     checking.check(model, path)
     if form == "sparse":
         check_steps(model, path)
+
+
+def _stripped(model):
+    """Return a model without masks, unless a layer cannot be made again."""
+    try:
+        return strip(model)
+    except InputError:
+        # The graph then multiplies by the masks.
+        return model
 
 
 def _write_plain(model, path) -> None:

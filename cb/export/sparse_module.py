@@ -126,15 +126,17 @@ class SparseGraph:
         (source,), (result,) = call.sources, call.results
         item, matrix = self._products[call]
         outputs, inputs = item.matrix.shape
+        # As layers do with what comes from one in half precision.
+        x = tf.cast(rows[source], "float32")
         if isinstance(matrix, DenseMatrix):
-            lead = tf.shape(rows[source])[:-1]
+            lead = tf.shape(x)[:-1]
             kernel = matrix.read()
-            flat = tf.reshape(_float32(rows[source]), (-1, inputs))
+            flat = tf.reshape(x, (-1, inputs))
             flat = tf.matmul(flat, kernel[:inputs])
             flat = item.activation(flat + kernel[inputs])
         else:
             if source not in columns:
-                columns[source] = _columns(_float32(rows[source]), inputs)
+                columns[source] = _columns(x, inputs)
             # Not of the rows, which then need not be made between layers.
             lead = columns[source].lead
             product = matrix.product(columns[source].tensor)
@@ -147,8 +149,7 @@ class SparseGraph:
         shape = tf.concat([lead, [outputs]], axis=0)
         rows[result] = tf.ensure_shape(tf.reshape(flat, shape), result.shape)
         if source.masked:
-            mask = get_keras_mask(rows[source])
-            set_keras_mask(rows[result], mask)
+            set_keras_mask(rows[result], get_keras_mask(rows[source]))
 
     def _apply(self, call, rows, columns) -> None:
         def tensor(leaf):
@@ -214,11 +215,6 @@ class _Columns(NamedTuple):
 
     tensor: tf.Tensor
     lead: tf.Tensor
-
-
-def _float32(tensor: tf.Tensor) -> tf.Tensor:
-    """Cast an input as Keras does; the layers here compute in float32."""
-    return tf.cast(tensor, tf.float32)
 
 
 def _columns(rows: tf.Tensor, features: int) -> _Columns:

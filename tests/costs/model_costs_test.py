@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import cb
@@ -248,11 +249,41 @@ def test_quantized_and_frozen_kernels():
     assert found.weights.biases == 6
 
 
+class Spectrum(layers.Layer):
+    def call(self, x):
+        frequencies = tf.signal.fft(tf.cast(x, "complex64"))
+        return tf.cast(frequencies, "float32")
+
+
+class Winner(layers.Layer):
+    def call(self, x):
+        # A comparison an entry, and another with the threshold.
+        return tf.one_hot(tf.argmax(x, axis=-1), 5) * tf.cast(x > 0.5, x.dtype)
+
+
+def test_arithmetic_whose_results_are_no_real_numbers_counts_too():
+    model = sequential(Spectrum(name="spectrum"), shape=(8,))
+    assert costs(model).unknown == {"spectrum": ("FFT",)}
+    found = costs(sequential(Winner(name="winner"), shape=(5,)))
+    assert not found.unknown
+    assert found.flops == 5 + 5 + 5
+
+
 def test_models_of_any_size_need_a_shape():
     model = sequential(layers.Conv2D(2, 3), shape=(None, None, 1))
     with pytest.raises(InputError, match="input_shape"):
         costs(model)
     assert costs(model, input_shape=(8, 8, 1)).macs == 36 * 18
+    for shape in ((8, 8, 3), (8, 8), 8, "abc", [(8, 8, 1), (2,)], [None]):
+        with pytest.raises(InputError, match=r"fits \[\(None, None, 1\)\]"):
+            costs(model, input_shape=shape)
+
+
+def test_a_kernel_that_two_layers_hold_counts_once():
+    inner = layers.Dense(3, name="inner")
+    model = sequential(layers.SpectralNormalization(inner), shape=(4,))
+    assert costs(model).parameters == 4 * 3 + 3
+    assert counted(model)["spectral_normalization/inner"].weights.kernels == 12
 
 
 def test_bad_arguments():
@@ -263,6 +294,8 @@ def test_bad_arguments():
         costs(model, densities={"two": 0.5})
     with pytest.raises(InputError, match="must be built"):
         costs(keras.Sequential([layers.Dense(2)]))
+    with pytest.raises(InputError, match="must be a Keras model"):
+        costs("model.keras")
 
 
 def test_nothing_of_the_model_changes(two_replicas):

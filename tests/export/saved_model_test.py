@@ -138,7 +138,7 @@ def test_random_networks_come_out_the_same(seed, tmp_path):
     scale = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(function(x), expected, atol=1e-5 * scale)
     # Every step by itself too, whatever is fastest.
-    steps = loading._opened(path, [])
+    steps = loading.LoadedModel(*loading._read(path), [])
     assert steps.has_steps
     for kind in ("numba", "tensorflow", "dense"):
         found = steps.execute(x, lambda *_, kind=kind: kind)
@@ -279,15 +279,27 @@ def test_what_cannot_be_exported_says_so(tmp_path):
     with pytest.raises(InputError, match="compact"):
         cb.export.save(wide(), str(tmp_path), form="zipped")
     (tmp_path / "thesis.txt").touch()
-    for name in ("saved_model.pb", "fingerprint.pb"):
-        with pytest.raises(InputError, match="earlier SavedModel.*thesis.txt"):
-            cb.export.save(wide(), str(tmp_path))
-        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="an earlier SavedModel"):
+        cb.export.save(wide(), str(tmp_path))
     assert (tmp_path / "thesis.txt").is_file()
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(InputError, match=r"SavedModel alone.*thesis\.txt"):
+        cb.export.save(wide(), str(tmp_path))
+    assert (tmp_path / "thesis.txt").is_file()
+    (tmp_path / "saved_model.pb").unlink()
+    with pytest.raises(InputError, match="that can be written"):
+        cb.export.save(wide(), str(tmp_path / "thesis.txt" / "below"))
+    with pytest.raises(InputError, match="must be a Keras model"):
+        cb.export.save("model.keras", str(tmp_path / "a"))
+    subclassed = type("Own", (keras.Model,), {"call": lambda self, x: x})()
+    subclassed.build((None, 2))
+    with pytest.raises(InputError, match=r"Received: Own.*model\.export"):
+        cb.export.save(subclassed, str(tmp_path / "a"))
     with pytest.raises(InputError, match="folder of a SavedModel"):
-        cb.export.load(str(tmp_path / "nothing"))
-    with pytest.raises(InputError, match="positive integers"):
-        cb.export.save(wide(), str(tmp_path / "a"), "sparse", batch_sizes=[])
+        cb.export.load(str(tmp_path))
+    for sizes in ([], 4, "12", [1.5]):
+        with pytest.raises(InputError, match="positive integers"):
+            cb.export.save(wide(), str(tmp_path / "a"), batch_sizes=sizes)
     with pytest.raises(InputError, match="positive integers"):
         cb.export.save(wide(), str(tmp_path / "a"), "sparse", batch_sizes=[2])
         cb.export.load(str(tmp_path / "a"), batch_sizes=[0])
@@ -311,6 +323,39 @@ def test_images_of_any_size_and_low_precision_come_out(tmp_path):
         tolerance = 1e-5 if dtype == "float32" else 0.05
         found = cb.export.load(path, batch_sizes=[1])(x)
         np.testing.assert_allclose(found, model(x), atol=tolerance)
+
+
+def test_deep_networks_on_images_of_any_size_are_given_large_ones(tmp_path):
+    parts = [layers.MaxPooling2D(8), layers.Conv2D(2, 9)]
+    model = keras.Sequential([keras.Input((None, None, 3)), *parts])
+    path = str(tmp_path / "deep")
+    cb.export.save(model, path)
+    x = images(1, (80, 80, 3))
+    found = cb.export.load(path)(x)
+    np.testing.assert_allclose(found, model(x), atol=1e-5)
+
+
+def test_sparse_layers_take_what_half_precision_leaves(tmp_path):
+    inputs = keras.Input((12,))
+    x = layers.Dense(64, "relu", dtype="mixed_float16")(inputs)
+    model = keras.Model(inputs, layers.Dense(40, dtype="float32")(x))
+    model = cb.sparsify(model, 0.9)
+    cb.export.save(model, str(tmp_path / "half"), "sparse", batch_sizes=[2])
+    x = images(2, (12,))
+    found = cb.export.load(str(tmp_path / "half"), batch_sizes=[2])(x)
+    np.testing.assert_allclose(found, model(x), atol=1e-2)
+
+
+def test_layers_that_cannot_be_made_again_come_out_dense(tmp_path):
+    twice = layers.Lambda(lambda x: 2 * x)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(20), twice])
+    cb.sparsify_layers(model, 0.5)
+    path = str(tmp_path / "lambda")
+    cb.export.save(model, path)
+    x = images(3, (4,))
+    np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
+    with pytest.raises(InputError, match="cannot be cloned"):
+        cb.export.save(model, path, "sparse")
 
 
 def test_the_steps_are_readable(exported):

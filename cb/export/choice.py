@@ -42,9 +42,8 @@ def dense_calls(
 
 def _gain(call, item, batch_sizes) -> float:
     """Return how many times faster the CSR product is, as geometric mean."""
-    positions = math.prod(
-        side or SIDES[0] for side in call.sources[0].shape[1:-1]
-    )
+    sides = call.sources[0].shape[1:-1]
+    positions = math.prod(side or SIDES[0] for side in sides)
     layers = [Layer(item.matrix, item.bias, "relu")]
     sparse, dense = EagerChain(layers), DenseChain(layers)
     logarithms = []

@@ -23,14 +23,12 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
-from cb.callbacks.training_state import model_variables  # noqa: E402
-from cb.callbacks.training_state import write_all  # noqa: E402
 from cb.costs.files import file_bytes  # noqa: E402
+from cb.evaluation import load_checkpoint  # noqa: E402
 from cb.evaluation import open_run  # noqa: E402
 from cb.export.checking import SIGNATURE  # noqa: E402
 from cb.export.checking import inputs_for  # noqa: E402
 from cb.layers.masked import masked_kernels  # noqa: E402
-from cb.runs.checkpoint import CheckpointFolder  # noqa: E402
 
 NETWORK = flags.DEFINE_string(
     "network",
@@ -85,8 +83,7 @@ def network(name, sparsity):
 def trained(folder):
     """Read the network of a run as it was at the end."""
     opened = open_run(folder, "last", None, "none")
-    checkpoints = CheckpointFolder(opened.run.checkpoints)
-    write_all(model_variables(opened.model), checkpoints.load("last").arrays)
+    load_checkpoint(opened, "last")
     return opened.model
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import keras
 
-from cb.callbacks.training_state import model_variables
-from cb.callbacks.training_state import write_all
 from cb.errors import InputError
 from cb.evaluation import ALL
 from cb.evaluation import LAST_FIVE
+from cb.evaluation import load_checkpoint
 from cb.evaluation import open_run
 from cb.export import CompactionReport
 from cb.export import compact
@@ -21,7 +20,6 @@ from cb.export.measurement import measure
 from cb.export.measurement import measure_loaded
 from cb.export.saved_model import FORMS
 from cb.registry import unknown
-from cb.runs.checkpoint import CheckpointFolder
 from cb.text import table
 
 
@@ -59,8 +57,7 @@ def export_run(
             f"Received: checkpoint={checkpoint!r}"
         )
     opened = open_run(run_dir, checkpoint, data_dir, strategy)
-    arrays = CheckpointFolder(opened.run.checkpoints).load(checkpoint).arrays
-    write_all(model_variables(opened.model), arrays)
+    load_checkpoint(opened, checkpoint)
     path = str(opened.run.export)
     found = export(opened.model, path, form, batch_sizes)
     print(f"SavedModel   {path}")

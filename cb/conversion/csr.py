@@ -131,6 +131,8 @@ def _does_not_pay(kernel, active, max_density, min_size) -> str:
     size = int(np.prod(kernel.weight.shape))
     if size < min_size:
         return f"only {size:,} weights"
+    if not active:
+        return "no active weights"
     if active > max_density * size:
         return f"density {active / size:.3f}"
     return ""

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.function.polymorphism import function_type
 
 from cb.conversion.clone import graph_layers
 from cb.errors import RunError
@@ -14,9 +15,11 @@ from cb.errors import RunError
 SIGNATURE = "serving_default"
 _EXAMPLES = 3
 # Sizes to try for axes that are not fixed: deep networks need large images.
-_SIDES = (32, 128, 256)
-# Largest difference relative to the largest output (or one): rounding.
+SIDES = (32, 128, 256)
+# Largest difference relative to the largest output: rounding. Outputs so small
+# that what they are sums of may round by as much are taken for this large.
 _TOLERANCE, _COARSE = 1e-4, 0.1
+_LEAST_SCALE = 1e-2
 
 
 def inputs_for(
@@ -36,7 +39,7 @@ def inputs_for(
         Dict of name to a tensor; zeros and ones for integers.
     """
     specs = signature.structured_input_signature[1]
-    *smaller, largest = _SIDES
+    *smaller, largest = SIDES
 
     def drawn(side, number):
         random = np.random.default_rng(seed)
@@ -59,7 +62,7 @@ def draw(
     dtype: str | tf.DType,
     random: np.random.Generator,
     examples: int = _EXAMPLES,
-    side: int = _SIDES[0],
+    side: int = SIDES[0],
 ) -> tf.Tensor:
     """Draw an input.
 
@@ -101,11 +104,19 @@ def check(model: keras.Model, path: str) -> None:
         flat = enumerate(keras.tree.flatten(expected))
         pairs = [(value, f"output_{index}") for index, value in flat]
     found = signature(**drawn)
-    policies = {layer.compute_dtype for layer in graph_layers(model)}
-    coarse = bool(policies & {"float16", "bfloat16"})
-    tolerance = _COARSE if coarse else _TOLERANCE
     for value, name in pairs:
-        check_outputs(model.name, value, found[name], tolerance)
+        check_outputs(model.name, value, found[name], tolerance(model))
+
+
+def tolerance(model: keras.Model) -> float:
+    """Return what an export may differ by, in parts of the largest output."""
+    policies = {layer.compute_dtype for layer in graph_layers(model)}
+    return _COARSE if policies & {"float16", "bfloat16"} else _TOLERANCE
+
+
+def argument_name(name: str) -> str:
+    """Return what TensorFlow calls an argument, where `name` is no name."""
+    return function_type.sanitize_arg_name(name)
 
 
 def check_outputs(name: str, expected, found, tolerance: float) -> None:
@@ -116,7 +127,7 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
         expected: Array, what the model computes.
         found: Array of the same shape, what the exported one computes.
         tolerance: Float, the largest difference allowed, in parts of the
-            largest value expected, or of 1 if that is smaller.
+            largest value expected, or of 0.01 if that is smaller.
 
     Raises:
         RunError: If they differ by more, or what is expected is not finite.
@@ -127,7 +138,7 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
             f"Outputs of model {name!r} are not finite, so that no export can "
             "be compared with them. Nothing was written."
         )
-    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    scale = max(_LEAST_SCALE, float(np.abs(expected).max(initial=0.0)))
     difference = np.abs(expected - np.array(found)).max(initial=0.0)
     if not difference <= tolerance * scale:
         raise RunError(
@@ -139,7 +150,7 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
 
 def _arranged(model, drawn: dict[str, tf.Tensor]):
     """Return inputs in the structure that a model takes."""
-    names = [tensor.name for tensor in model.inputs]
+    names = [argument_name(tensor.name) for tensor in model.inputs]
     values = [*drawn.values()]
     if {*names} == {*drawn}:
         values = [drawn[name] for name in names]

@@ -11,13 +11,12 @@ from cb.costs.latency import latency
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
+from cb.export.checking import SIDES
 from cb.export.graph import Call
 from cb.export.products import Product
 
 # Seconds to time one layer for, each way and at each batch size.
 _TRIAL = 0.05
-# Positions of images whose size is not fixed.
-_POSITIONS = 32 * 32
 # So many positions tell which way is faster; more take no longer each.
 ROWS = 2**14
 
@@ -43,9 +42,8 @@ def dense_calls(
 
 def _gain(call, item, batch_sizes) -> float:
     """Return how many times faster the CSR product is, as geometric mean."""
-    positions = math.prod(
-        side or _POSITIONS for side in call.sources[0].shape[1:-1]
-    )
+    sides = call.sources[0].shape[1:-1]
+    positions = math.prod(side or SIDES[0] for side in sides)
     layers = [Layer(item.matrix, item.bias, "relu")]
     sparse, dense = EagerChain(layers), DenseChain(layers)
     logarithms = []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+from keras.src.backend import get_keras_mask
 
 from cb.conversion.clone import clone_operation
 from cb.conversion.clone import copy_variables
@@ -20,10 +21,12 @@ class Value:
         shape: Tuple of the sizes, `None` where they vary, as that of the
             batch always does in an export.
         dtype: String.
+        masked: Boolean, whether a Keras mask of steps goes with it.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
+    masked: bool = False
 
     @property
     def channels(self) -> int:
@@ -127,7 +130,8 @@ def trace(model: keras.Model) -> Graph:
 
 
 def _value(tensor) -> Value:
-    return Value((None, *tensor.shape[1:])[: len(tensor.shape)], tensor.dtype)
+    shape = (None, *tensor.shape[1:])[: len(tensor.shape)]
+    return Value(shape, tensor.dtype, get_keras_mask(tensor) is not None)
 
 
 def require(model: keras.Model) -> None:

@@ -20,9 +20,12 @@ from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
 from cb.export.checking import SIGNATURE
+from cb.export.checking import check_outputs
 from cb.export.checking import inputs_for
+from cb.export.checking import tolerance
 from cb.export.choice import ROWS
 from cb.export.program import FILE
+from cb.export.program import VERSION
 from cb.export.sparse_module import parted
 from cb.export.stored_matrix import read_matrix
 
@@ -77,9 +80,27 @@ def load(
     return LoadedModel(saved, description, sorted(batch_sizes))
 
 
-def _read(path: str) -> tuple[Any, dict[str, Any] | None]:
+def check_steps(model: keras.Model, path: str) -> None:
+    """Compare the steps of a sparse form with the graph in the same file.
+
+    Args:
+        model: Keras model that it came from.
+        path: String, folder of the SavedModel.
+
+    Raises:
+        RunError: If their outputs differ by more than rounding.
+    """
+    loaded = LoadedModel(*_read(path), [])
+    if loaded.has_steps:
+        (x,) = inputs_for(loaded.signature).values()
+        found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
+        (expected,) = loaded.signature(x).values()
+        check_outputs(model.name, expected, found, tolerance(model))
+
+
+def _read(path: str) -> tuple[Any, dict[str, Any]]:
     """Return a SavedModel, and its description as steps if it has one."""
-    description = None
+    description: dict[str, Any] = {}
     try:
         saved = tf.saved_model.load(path)
         file = os.path.join(path, *FILE)
@@ -92,6 +113,9 @@ def _read(path: str) -> tuple[Any, dict[str, Any] | None]:
             "Argument `path` must be the folder of a SavedModel that can be "
             f"read. Received: path={path!r} ({reason})"
         ) from error
+    # Steps of another kind are not understood; the graph always is.
+    if description.get("version") != VERSION:
+        description = {"steps": []}
     return saved, description
 
 
@@ -110,7 +134,13 @@ def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
 class LoadedModel:
     """A function that runs a saved model; `cb.export.load` makes it.
 
+    Args:
+        saved: SavedModel, loaded.
+        description: Dict, of the steps that can be run instead of the graph.
+        batch_sizes: Integers, ascending.
+
     Attributes:
+        signature: The graph as it was saved.
         kernels: Dict of a batch size to what was found fastest for it: a
             dict of the first layer of a chain to how the chain is run, or
             `"graph"` if the graph as it was saved is faster.
@@ -119,21 +149,21 @@ class LoadedModel:
     def __init__(
         self,
         saved: Any,
-        description: dict[str, Any] | None,
+        description: dict[str, Any],
         batch_sizes: Sequence[int],
     ):
         self._saved = saved
-        self._signature = saved.signatures[SIGNATURE]
+        self.signature = saved.signatures[SIGNATURE]
         # Shape and type of every input; the graph has them as objects that
         # are slow to compare.
         self._inputs = {
             name: (tuple(spec.shape), spec.dtype.as_numpy_dtype)
-            for name, spec in self._signature.structured_input_signature[
+            for name, spec in self.signature.structured_input_signature[
                 1
             ].items()
         }
-        self._description: dict[str, Any] = description or {"steps": []}
-        self._steps = self._description["steps"]
+        self._description = description
+        self._steps = description["steps"]
         self.kernels: dict[int, Any] = dict.fromkeys(batch_sizes, GRAPH)
         self._run: dict[int, Callable] = dict.fromkeys(batch_sizes, self._graph)
         self._chains = {
@@ -141,9 +171,14 @@ class LoadedModel:
             for index, step in enumerate(self._steps)
             if "layers" in step
         }
-        if self._chains:
-            for size in batch_sizes:
-                self._choose(size)
+        choices = [self._choose(size) for size in batch_sizes if self._chains]
+        if choices:
+            self._chains = _used(self._chains, choices)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is another way than the graph."""
+        return bool(self._chains)
 
     def __call__(self, x):
         arrays = self._arrays(x)
@@ -180,15 +215,15 @@ class LoadedModel:
         }
 
     def _graph(self, arrays):
-        outputs = self._signature(
+        outputs = self.signature(
             **{name: tf.constant(array) for name, array in arrays.items()}
         )
         found = {name: value.numpy() for name, value in outputs.items()}
         return found if len(found) > 1 else next(iter(found.values()))
 
-    def _choose(self, size) -> None:
-        """Find the fastest way for a batch size."""
-        drawn = inputs_for(self._signature, size)
+    def _choose(self, size) -> dict[int, str]:
+        """Find the fastest way for a batch size; return how chains are run."""
+        drawn = inputs_for(self.signature, size)
         arrays = {name: value.numpy() for name, value in drawn.items()}
         (x,) = arrays.values()
         chosen: dict[int, str] = {}
@@ -201,11 +236,11 @@ class LoadedModel:
             chosen[index] = min(times, key=times.__getitem__)
             return chosen[index]
 
-        self._execute(x, trial)
+        self.execute(x, trial)
 
         def run(arrays):
             (x,) = arrays.values()
-            return self._execute(x, lambda index, inputs: chosen[index])
+            return self.execute(x, lambda index, inputs: chosen[index])
 
         seconds = {
             function: latency(
@@ -213,14 +248,16 @@ class LoadedModel:
             ).low
             for function in (run, self._graph)
         }
-        if seconds[run] < seconds[self._graph]:
-            self._run[size] = run
-            self.kernels[size] = {
-                self._steps[index]["layers"][0]["name"]: name
-                for index, name in chosen.items()
-            }
+        if seconds[run] >= seconds[self._graph]:
+            return {}
+        self._run[size] = run
+        self.kernels[size] = {
+            self._steps[index]["layers"][0]["name"]: name
+            for index, name in chosen.items()
+        }
+        return chosen
 
-    def _execute(self, x, choose: Callable[[int, np.ndarray], str]):
+    def execute(self, x, choose: Callable[[int, np.ndarray], str]):
         """Run the steps; `choose` names how to run a chain on its inputs."""
         values = {self._description["source"]: x}
         for index, step in enumerate(self._steps):
@@ -266,6 +303,14 @@ def _array(name, x, shape, dtype) -> np.ndarray:
             f"Received: {array.shape}"
         )
     return array
+
+
+def _used(chains: dict[int, dict[str, Callable]], choices) -> dict:
+    """Return the ways of running chains that have been chosen."""
+    return {
+        index: {kind: ways[kind] for kind in {c[index] for c in choices if c}}
+        for index, ways in chains.items()
+    }
 
 
 def _candidates(saved, step) -> dict[str, Callable]:

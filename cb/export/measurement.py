@@ -57,14 +57,16 @@ def measure(
     Returns:
         `Measured`.
     """
-    saved = tf.saved_model.load(path)
-    signature = saved.signatures[SIGNATURE]
+    signature = tf.saved_model.load(path).signatures[SIGNATURE]
 
     def call(inputs):
         for tensor in keras.tree.flatten(signature(**inputs)):
             tensor.numpy()
 
-    return _measured(form, path, signature, call, batch_sizes, seconds)
+    def prepared(size):
+        return inputs_for(signature, size)
+
+    return _measured(form, path, prepared, call, batch_sizes, seconds)
 
 
 def measure_loaded(
@@ -72,22 +74,21 @@ def measure_loaded(
 ) -> Measured:
     """Measure a SavedModel as `cb.export.load` runs it; as `measure`."""
     function: Any = load(path, batch_sizes)
-    signature = tf.saved_model.load(path).signatures[SIGNATURE]
 
-    def call(inputs):
-        arrays = {name: value.numpy() for name, value in inputs.items()}
-        function(arrays if len(arrays) > 1 else [*arrays.values()][0])
+    def prepared(size):
+        inputs = inputs_for(function.signature, size)
+        return {name: value.numpy() for name, value in inputs.items()}
 
-    return _measured(form, path, signature, call, batch_sizes, seconds)
+    return _measured(form, path, prepared, function, batch_sizes, seconds)
 
 
 def _measured(
-    form, path, signature, call: Callable, batch_sizes, seconds
+    form, path, prepared: Callable, call: Callable, batch_sizes, seconds
 ) -> Measured:
-    latencies = {}
-    for size in batch_sizes:
-        inputs = inputs_for(signature, size)
-        latencies[size] = latency(functools.partial(call, inputs), seconds)
+    latencies = {
+        size: latency(functools.partial(call, prepared(size)), seconds)
+        for size in batch_sizes
+    }
     return Measured(form, file_bytes(path), latencies)
 
 

@@ -15,6 +15,8 @@ from cb.export.sparse_module import changes_nothing
 
 # Where the description of the steps is, in the folder of a SavedModel.
 FILE = ("assets.extra", "cb_steps.json")
+# Of the description; another one is another kind of steps.
+VERSION = 1
 
 
 @dataclasses.dataclass
@@ -61,13 +63,15 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
 
     Returns:
         List of `Chain` and `Segment` in the order to run them in; empty if the
-        model has several inputs or outputs, or no sparse layer.
+        model has several inputs or outputs, no sparse layer, or masks of
+        steps, which steps of this kind do not hand on.
     """
     single = isinstance(graph.inputs, Value | list) and all(
         len(keras.tree.flatten(side)) == 1
         for side in (graph.inputs, graph.outputs)
     )
-    if not single or not products:
+    masked = any(value.masked for call in graph.calls for value in call.results)
+    if not single or not products or masked:
         return []
     uses = _uses(graph)
     found: list[Chain | Segment] = []
@@ -217,7 +221,7 @@ def describe(
                 }
             )
     return {
-        "version": 1,
+        "version": VERSION,
         "source": number(source),
         "result": number(result),
         "steps": described,

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -10,12 +11,14 @@ import tensorflow as tf
 
 from cb.conversion import strip
 from cb.errors import InputError
+from cb.errors import RunError
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export import program
 from cb.export.choice import dense_calls
 from cb.export.compaction import compact
 from cb.export.loading import check_batch_sizes
+from cb.export.loading import check_steps
 from cb.export.measurement import fastest
 from cb.export.measurement import measure
 from cb.export.products import product
@@ -50,8 +53,9 @@ def save(
             `"compact"`: dead units and channels removed, see `compact`.
             `"sparse"`: compact, and only what is not zero is stored; layers
             are multiplied as sparse ones where that is faster here.
-            `"auto"`: whichever of these plain TensorFlow runs fastest on this
-            machine.
+            `"auto"`: whichever of these plain TensorFlow runs fastest on
+            this machine; a form that cannot be written is left out with a
+            warning.
         batch_sizes: Integers, at which it is measured what is faster.
 
     Returns:
@@ -153,6 +157,8 @@ def _write(model, path, form, batch_sizes) -> None:
     else:
         _write_plain(_stripped(model), path)
     checking.check(model, path)
+    if form == "sparse":
+        check_steps(model, path)
 
 
 def _stripped(model):
@@ -178,14 +184,18 @@ def _write_fastest(model, path, batch_sizes) -> str:
     forms = [form for form in FORMS if form != "auto"]
     folders = {form: f"{path}.{form}" for form in forms}
     try:
+        found = []
         for form, folder in folders.items():
             # What a killed process left would be mixed with the new files.
             shutil.rmtree(folder, ignore_errors=True)
-            _write(model, folder, form, batch_sizes)
-        found = [
-            measure(form, folder, batch_sizes)
-            for form, folder in folders.items()
-        ]
+            try:
+                _write(model, folder, form, batch_sizes)
+            except (InputError, RunError) as error:
+                if form == "dense":
+                    raise
+                warnings.warn(f"Not as {form!r}: {error}", stacklevel=4)
+            else:
+                found.append(measure(form, folder, batch_sizes))
         best = fastest(found).form
         os.rename(folders[best], path)
     finally:
@@ -200,7 +210,7 @@ def _write_sparse(model, path, batch_sizes) -> None:
     products = {call: item for call, item in candidates.items() if item}
     sparse = SparseGraph(graph, products, dense_calls(products, batch_sizes))
     values = keras.tree.flatten(graph.inputs)
-    names = [layer.name for layer in graph.layers]
+    names = [checking.argument_name(layer.name) for layer in graph.layers]
     serve = sparse.function(
         graph.calls, dict(zip(names, values, strict=True)), _named(graph)
     )

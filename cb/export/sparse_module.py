@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import scipy.sparse
 import tensorflow as tf
+from keras.src.backend import get_keras_mask
+from keras.src.backend import set_keras_mask
 
 from cb.export.graph import Call
 from cb.export.graph import Graph
@@ -92,7 +94,8 @@ class SparseGraph:
 
         Args:
             calls: Sequence of calls, in order.
-            sources: Dict of name to `Value`, the inputs.
+            sources: Dict of name to `Value`, the inputs. Names are those of
+                Python arguments.
             results: Structure of `Value`, the outputs.
 
         Returns:
@@ -145,6 +148,8 @@ class SparseGraph:
                 flat = item.activation(tf.transpose(product[:outputs]))
         shape = tf.concat([lead, [outputs]], axis=0)
         rows[result] = tf.ensure_shape(tf.reshape(flat, shape), result.shape)
+        if source.masked:
+            set_keras_mask(rows[result], get_keras_mask(rows[source]))
 
     def _apply(self, call, rows, columns) -> None:
         def tensor(leaf):

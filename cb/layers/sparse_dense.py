@@ -60,8 +60,9 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
     weights: they are the variable `values`, so that gradients, optimizer
     slots and updates are of their number too. Where they are in the kernel
     say `indices`, the input of each, and `starts`, where those of each output
-    start. Products run on the processor, in float32, compiled by Numba; XLA
-    and second derivatives are not to be had. Regularizers of the kernel must
+    start; change them with `fill` only, since products trust them. Products run
+    on the processor, in float32, compiled by Numba; XLA and second derivatives
+    are not to be had. Regularizers of the kernel must
     be `L1`, `L2` or `L1L2`, constraints none.
 
     Args:
@@ -219,7 +220,17 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
         Args:
             kernel: Float array `(inputs, units)`.
             mask: Boolean array of the same shape.
+
+        Raises:
+            InputError: If the mask is of another shape or number.
         """
+        found = (mask.shape, int(np.count_nonzero(mask)))
+        if found != (self.kernel_shape, self.connections):
+            raise InputError(
+                f"Argument `mask` of layer {self.name!r} must be of shape "
+                f"{self.kernel_shape}, {self.connections} of it active. "
+                f"Received: shape {found[0]}, {found[1]} active"
+            )
         matrix = csr(mask)
         self.indices.assign(matrix.indices)
         self.starts.assign(matrix.indptr)
@@ -244,7 +255,24 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
         return tf.stack([indices, outputs], axis=-1)
 
     save_own_variables = keras.layers.Layer.save_own_variables
-    load_own_variables = keras.layers.Layer.load_own_variables
+
+    def load_own_variables(self, store):
+        """Load the variables, if they fit this kernel."""
+        before = [*map(np.asarray, self.structure)]
+        keras.layers.Layer.load_own_variables(self, store)
+        # Products trust these. Their shapes do not tell how many inputs the
+        # layer had that they come from.
+        indices, starts = map(np.asarray, self.structure)
+        inside = (0 <= indices) & (indices < self.kernel_shape[0])
+        ends = [starts[0], starts[-1]] == [0, self.connections]
+        if not (inside.all() and ends and (np.diff(starts) >= 0).all()):
+            for variable, value in zip(self.structure, before, strict=True):
+                variable.assign(value)
+            raise InputError(
+                f"Layer {self.name!r} must be loaded with the connections of "
+                f"a kernel of shape {self.kernel_shape}. Received: inputs up "
+                f"to {indices.max()}, starts from {starts[0]} to {starts[-1]}"
+            )
 
     def get_config(self):
         return {

@@ -111,6 +111,21 @@ def test_costs_follow_the_weights():
     layer = sparse.get_layer("wide")
     layer.fill(np.ones(layer.kernel_shape), read(layer.mask)[::-1] != 0)
     assert counter.costs() == before
+    mask = sparse.get_layer("conv").mask
+    mask.assign(np.cumsum(read(mask)).reshape(mask.shape) % 2 * read(mask))
+    assert counter.costs() == cb.costs.costs(sparse) != before
+
+
+def test_a_layer_without_active_weights_stays_masked():
+    model = build()
+    mask = model.get_layer("wide").mask
+    mask.assign(np.zeros(mask.shape))
+    reports = []
+    sparse = every_layer(model, report=reports.append)
+    assert reports[0]["wide"] == "no active weights"
+    np.testing.assert_allclose(
+        sparse(examples()), model(examples()), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("form", ["dense", "sparse"])

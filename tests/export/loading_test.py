@@ -7,6 +7,8 @@ import tensorflow as tf
 
 import cb
 from cb.errors import InputError
+from cb.export.loading import LoadedModel
+from cb.export.loading import _read
 
 layers = keras.layers
 
@@ -25,13 +27,12 @@ def loaded(tmp_path_factory):
     model = cb.sparsify(model, 0.9)
     path = str(tmp_path_factory.mktemp("loaded") / "sparse")
     cb.export.save(model, path, "sparse", batch_sizes=[2])
-    functions = [cb.export.load(path, batch_sizes=[2]) for _ in range(2)]
-    kernels, graph = functions
+    kernels, graph = (LoadedModel(*_read(path), []) for _ in range(2))
     graph._run[2] = graph._graph
-    kernels._run[2] = lambda arrays: kernels._execute(
+    kernels._run[2] = lambda arrays: kernels.execute(
         arrays["pixels"], lambda *_: "numba"
     )
-    return model, functions
+    return model, (kernels, graph)
 
 
 FORMS = {

@@ -16,6 +16,8 @@ from cb.costs.files import file_bytes
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.export import checking
+from cb.export import loading
+from cb.export import program
 from cb.export.chains import CompiledChain
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
@@ -136,10 +138,11 @@ def test_random_networks_come_out_the_same(seed, tmp_path):
     scale = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(function(x), expected, atol=1e-5 * scale)
     # Every step by itself too, whatever is fastest.
-    if function._steps:
-        for kind in ("numba", "tensorflow", "dense"):
-            found = function._execute(x, lambda *_, kind=kind: kind)
-            np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
+    steps = loading.LoadedModel(*loading._read(path), [])
+    assert steps.has_steps
+    for kind in ("numba", "tensorflow", "dense"):
+        found = steps.execute(x, lambda *_, kind=kind: kind)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("kind", [CompiledChain, EagerChain, DenseChain])
@@ -363,3 +366,66 @@ def test_the_steps_are_readable(exported):
     assert found == [["relu", "linear"], ["relu", "linear"]]
     assert [step["ending"] for step in steps] == [True, True]
     assert steps[0]["flatten"]
+
+
+def test_masks_of_steps_reach_what_needs_them(tmp_path):
+    words = keras.Input((7,), dtype="int32", name="words-1")
+    embedded = layers.Embedding(50, 16, mask_zero=True)(words)
+    dense = layers.Dense(64, "relu")(embedded)
+    both = [keras.ops.max(dense, axis=1)]
+    both += [layers.LSTM(8)(embedded), layers.LSTM(8)(dense)]
+    model = keras.Model(words, layers.Dense(3)(layers.Concatenate()(both)))
+    model = cb.sparsify(model, 0.7)
+    x = np.random.default_rng(0).integers(0, 3, (6, 7)).astype("int32")
+    for form in ("dense", "sparse"):
+        path = str(tmp_path / form)
+        cb.export.save(model, path, form, batch_sizes=[6])
+        found = cb.export.load(path, batch_sizes=[6])(x)
+        np.testing.assert_allclose(found, model(x), atol=1e-5)
+        saved = tf.saved_model.load(path)
+        assert [*checking.inputs_for(saved.signatures["serving_default"])] == [
+            "words_1"
+        ]
+
+
+def test_a_head_in_full_precision_takes_halves(tmp_path):
+    inputs = keras.Input(batch_shape=(8, 30))
+    x = layers.Dense(64, "relu", dtype="mixed_bfloat16")(inputs)
+    model = keras.Model(inputs, layers.Dense(4, dtype="float32")(x))
+    model = cb.sparsify(model, 0.7)
+    cb.export.save(model, str(tmp_path / "a"), "sparse", batch_sizes=[8])
+    x = images(8, (30,))
+    found = cb.export.load(str(tmp_path / "a"), batch_sizes=[8])(x)
+    np.testing.assert_allclose(found, model(x), atol=0.02)
+
+
+def test_small_outputs_are_compared_too():
+    expected = np.full((2, 50_000), 2e-5)
+    checking.check_outputs("model", expected, expected + 1e-7, 1e-4)
+    with pytest.raises(RunError, match="differs"):
+        checking.check_outputs("model", expected, 0 * expected, 1e-4)
+
+
+def test_steps_that_differ_are_never_written(tmp_path, monkeypatch):
+    described = program.describe
+
+    def other(*arguments):
+        found = described(*arguments)
+        found["steps"][0]["layers"][0]["activation"] = "tanh"
+        return found
+
+    monkeypatch.setattr(program, "describe", other)
+    with pytest.raises(RunError, match="differs"):
+        cb.export.save(wide(), str(tmp_path / "a"), "sparse", batch_sizes=[2])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_form_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):
+    def refuse(model, path):
+        raise RunError("they differ")
+
+    monkeypatch.setattr("cb.export.saved_model.check_steps", refuse)
+    with pytest.warns(UserWarning, match="Not as 'sparse': they differ"):
+        form = cb.export.save(wide(), str(tmp_path / "a"), "auto", [2])
+    assert form in ("dense", "compact")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]

@@ -132,6 +132,22 @@ def test_saved_model_keeps_the_connections(tmp_path):
     np.testing.assert_array_equal(loaded.layers[0].mask.value, mask)
 
 
+def test_connections_of_another_kernel_are_refused(tmp_path):
+    def model(inputs):
+        layer = cb.layers.SparseDense(UNITS, CONNECTIONS, name="sparse")
+        return keras.Sequential([keras.Input((inputs,)), layer])
+
+    model(4 * INPUTS).save_weights(tmp_path / "wide.weights.h5")
+    narrow = model(INPUTS)
+    with pytest.raises(ValueError, match=rf"kernel of shape \({INPUTS}, "):
+        narrow.load_weights(tmp_path / "wide.weights.h5")
+    assert np.asarray(narrow.layers[0].indices).max() < INPUTS
+    layer = build()
+    for mask in (np.ones((INPUTS, UNITS)), np.ones((2, 2))):
+        with pytest.raises(InputError, match=f"{CONNECTIONS} of it active"):
+            layer.fill(mask, mask != 0)
+
+
 @pytest.mark.parametrize("kind", ["L1", "L2"])
 def test_a_penalty_is_that_of_the_whole_kernel(kind):
     regularizer = getattr(keras.regularizers, kind)(0.3)

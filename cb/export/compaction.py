@@ -53,10 +53,11 @@ def compact(
     kept = find_kept(graph, rules, constants)
     small = _rebuilt(graph, rules, constants, kept)
     if report is not None:
+        outputs = keras.tree.flatten(graph.outputs)
         report(
             CompactionReport(
                 [
-                    _row(call, rules[call], constants, kept)
+                    _row(call, rules[call], constants, kept, outputs)
                     for call in graph.calls
                 ],
                 _parameters(plain),
@@ -176,8 +177,11 @@ def _rebuilt(graph, rules, constants, kept) -> keras.Model:
     return graphs.rebuild(graph, make, fill)
 
 
-def _row(call, rule, constants, kept) -> Row:
+def _row(call, rule, constants, kept, outputs) -> Row:
     (result, *_) = call.results
+    reason = rule.reason
+    if result not in outputs:
+        reason = reason or rule.outputs_stay
     held = kept[result] & ~np.isnan(constants[result])
     return Row(
         call.name,
@@ -185,7 +189,7 @@ def _row(call, rule, constants, kept) -> Row:
         len(kept[result]),
         int(kept[result].sum()),
         int(held.sum()),
-        rule.reason,
+        reason,
     )
 
 

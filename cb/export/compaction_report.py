@@ -14,8 +14,8 @@ class Row(NamedTuple):
         before: Integer, channels that came out of it.
         after: Integer, channels that come out of it now.
         constant: Integer, how many of these are constant and had to stay.
-        reason: String, why nothing is known of the layer, so that all that
-            goes in and out of it stays; empty if something is.
+        reason: String, why all that goes in and out of the layer stays, or
+            all that comes out; empty if it need not.
     """
 
     name: str

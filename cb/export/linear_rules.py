@@ -10,6 +10,13 @@ from cb.export.rules import elementwise
 ONEDNN_FEWEST = 2
 
 
+def _mixing(activation) -> str:
+    if elementwise(activation):
+        return ""
+    name = getattr(activation, "__name__", type(activation).__name__)
+    return f"activation {name} may mix what comes out"
+
+
 class Linear(Rule):
     """Of layers that sum channels by weights, such as `Dense` and `Conv2D`.
 
@@ -24,13 +31,14 @@ class Linear(Rule):
 
     def __init__(self, call):
         super().__init__(call)
+        self.outputs_stay = _mixing(self.layer.activation)
         kernel = self._kernel().astype("float64")
         taps = kernel.reshape(-1, *kernel.shape[-2:])
         self.joined = (taps != 0).any(axis=0)
         self.sums = taps.sum(axis=0)
 
     def constants(self, inputs):
-        if not elementwise(self.layer.activation):
+        if self.outputs_stay:
             return super().constants(inputs)
         fold = self._foldable(inputs[0])
         values = self._bias(inputs[0], fold)
@@ -40,7 +48,7 @@ class Linear(Rule):
 
     def keep(self, inputs, outputs, constants):
         kept = outputs[0]
-        if not elementwise(self.layer.activation):
+        if self.outputs_stay:
             kept = np.ones_like(kept)
         needed = self.joined[:, kept].any(axis=1)
         return [inputs[0] | needed & ~self._foldable(constants[0])], [kept]
@@ -106,6 +114,7 @@ class Separable(Linear):
 
     def __init__(self, call):
         Rule.__init__(self, call)
+        self.outputs_stay = _mixing(self.layer.activation)
         first = np.asarray(self.layer.depthwise_kernel).astype("float64")
         second = np.asarray(self.layer.pointwise_kernel).astype("float64")
         taps = first.reshape(-1, *first.shape[-2:])
@@ -141,7 +150,7 @@ class Depthwise(Linear):
 
     def keep(self, inputs, outputs, constants):
         kept = outputs[0].reshape(-1, self.multiplier).any(axis=1)
-        if not elementwise(self.layer.activation):
+        if self.outputs_stay:
             kept = np.ones_like(kept)
         kept = inputs[0] | kept
         return [kept], [np.repeat(kept, self.multiplier)]

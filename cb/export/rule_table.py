@@ -106,7 +106,7 @@ def _unfit(call: Call, found: type[Rule]) -> str:
     if found is Function and not elementwise(
         getattr(layer, "activation", keras.activations.linear)
     ):
-        return "the activation mixes channels"
+        return "the activation may mix channels"
     if call.kind == "Rescaling" and _sizes(layer.scale, layer.offset) != {1}:
         return "scales channels differently"
     if found is Slopes and tuple(layer.alpha.shape[:-1]).count(1) != (

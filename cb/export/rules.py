@@ -42,6 +42,8 @@ class Rule:
 
     # How many channels the layer must be left.
     fewest = 1
+    # Why all that comes out stays, though what goes in need not.
+    outputs_stay = ""
 
     def __init__(self, call: Call, reason: str = ""):
         self.call = call

@@ -148,6 +148,27 @@ def test_at_an_unknown_layer_nothing_is_removed():
     assert_same(model, small)
 
 
+def test_an_activation_that_may_mix_units_is_named():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4, activation="softmax"),
+            layers.Dense(4, activation=layers.LeakyReLU()),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    for layer in model.layers[:2]:
+        layer.kernel.assign(layer.kernel * [0, 1, 1, 0])
+    small, report = compacted(model)
+    # Those of the last layer are outputs in any case.
+    assert [stop.reason for stop in report.stops] == [
+        "activation softmax may mix what comes out",
+        "activation LeakyReLU may mix what comes out",
+    ]
+    assert report.removed == 0
+    assert_same(model, small)
+
+
 def test_shared_layers_and_nested_models_keep_their_function():
     inner = keras.Sequential(
         [keras.Input((4,)), layers.Dense(5, "relu"), layers.Dense(4)],

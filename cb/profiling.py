@@ -45,6 +45,9 @@ def evaluate_profile(
     shape = opened.data.source.input_shape
     counter = Counter(opened.model, shape)
     epochs = compilation.epochs(opened.config)
+    export = opened.run.export
+    if export.is_dir():
+        print(f"SavedModel: {file_bytes(export):,} bytes")
     results, profiles = [], []
     for number, result in enumerate(scored(opened, checkpoint)):
         found = counter.costs()
@@ -55,9 +58,6 @@ def evaluate_profile(
         results.append(result)
         profiles.append(found)
     conclude(opened.run, checkpoint, results)
-    export = opened.run.export
-    if export.is_dir():
-        print(f"SavedModel: {file_bytes(export):,} bytes")
     return profiles
 
 

@@ -155,7 +155,7 @@ def export() -> dict[str, Any]:
     """
     values = flags.FLAGS
     texts = values.export_batch_sizes
-    sizes = [int(text) if text.strip().isdigit() else 0 for text in texts]
+    sizes = [int(text) if text.strip().isdecimal() else 0 for text in texts]
     if not sizes or min(sizes) < 1:
         raise InputError(
             "Argument `export_batch_sizes` must be positive integers. "

@@ -65,6 +65,10 @@ def test_a_checkpoint_is_exported(run_dir):
             ["--export=dense", "--export_batch_sizes=0"],
             "`export_batch_sizes` must be positive integers",
         ),
+        (
+            ["--export=dense", "--export_batch_sizes=7,\N{SUPERSCRIPT TWO}"],
+            "`export_batch_sizes` must be positive integers",
+        ),
         (["--export_batch_sizes=1"], "`export_batch_sizes` needs `--export`"),
     ],
 )

@@ -45,6 +45,7 @@ def compact(
     >>> model = cb.sparsify(keras.applications.VGG16(), sparsity=0.98)
     >>> small = cb.export.compact(model, report=print)
     """
+    graphs.require(model)
     plain = strip(model)
     graph = graphs.trace(plain)
     rules = {call: rule(call) for call in graph.calls}

@@ -104,12 +104,8 @@ def trace(model: keras.Model) -> Graph:
     Raises:
         InputError: If the model is no graph of layers.
     """
-    root = functional(model)
-    if root is None:
-        raise InputError(
-            f"Model {model.name!r} must be Sequential or functional, and "
-            f"built. Received: {type(model).__name__}"
-        )
+    require(model)
+    root = _functional(model)
     tensors = {id(tensor): _value(tensor) for tensor in root.inputs}
     calls = [*_calls(root, tensors)]
     numbers: dict[int, int] = {}
@@ -138,7 +134,26 @@ def _value(tensor) -> Value:
     return Value(shape, tensor.dtype, get_keras_mask(tensor) is not None)
 
 
-def functional(operation: keras.Operation) -> Any:
+def require(model: keras.Model) -> None:
+    """Raise `InputError` unless a model is a graph of layers with weights."""
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"Argument `model` must be a Keras model. Received: model={model!r}"
+        )
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise InputError(
+            f"Model {model.name!r} has no weights yet. Expected a model that "
+            "is built, and trained."
+        )
+    if _functional(model) is None:
+        raise InputError(
+            f"Model {model.name!r} must be Sequential or functional. Received: "
+            f"{type(model).__name__}. Keras's `model.export(path)` writes it "
+            "as it is, with its masks."
+        )
+
+
+def _functional(operation):
     """Return the graph of layers in a model, or `None`."""
     if isinstance(operation, keras.Sequential):
         return operation._functional
@@ -156,7 +171,7 @@ def _calls(model, tensors: dict[int, Value]) -> Iterator[Call]:
             if node.is_input:
                 continue
             args, kwargs = node.arguments.fill_in(tensors)
-            inner = functional(node.operation)
+            inner = _functional(node.operation)
             if inner is None or kwargs.get("training"):
                 for tensor in node.outputs:
                     tensors[id(tensor)] = _value(tensor)

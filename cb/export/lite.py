@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from cb.errors import InputError
 from cb.export import checking
+from cb.export import graph as graphs
 from cb.export.compaction import compact
 
 # Half precision keeps three digits; layers add up.
@@ -31,6 +32,7 @@ def save_lite(model: keras.Model, path: str) -> None:
             cannot be written.
         RunError: If the outputs differ by more than half precision.
     """
+    graphs.require(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InputError(
             "Argument `model` must have one input and one output. Received: "
@@ -39,7 +41,7 @@ def save_lite(model: keras.Model, path: str) -> None:
     contents = _converted(model)
     (source,) = model.inputs
     x = checking.draw(source.shape, source.dtype, np.random.default_rng(0))
-    expected = model(x, training=False)
+    (expected,) = keras.tree.flatten(model(x, training=False))
     found = run_lite(contents, x.numpy())
     checking.check_outputs(model.name, expected, found, _TOLERANCE)
     part = f"{os.fspath(path)}.part"

@@ -182,7 +182,13 @@ class LoadedModel:
 
     def __call__(self, x):
         arrays = self._arrays(x)
-        examples = min(len(array) for array in arrays.values())
+        lengths = {len(array) for array in arrays.values()}
+        if len(lengths) > 1:
+            raise InputError(
+                "The inputs must hold as many examples each. "
+                f"Received: {sorted(lengths)}"
+            )
+        (examples,) = lengths
         size = min(self._run, key=lambda known: abs(known - examples))
         if examples:
             return self._run[size](arrays)

@@ -69,21 +69,7 @@ def save(
     """
     if form not in FORMS:
         raise unknown("form", form, FORMS)
-    if not isinstance(model, keras.Model):
-        raise InputError(
-            f"Argument `model` must be a Keras model. Received: model={model!r}"
-        )
-    if not model.built:
-        raise InputError(
-            f"Model {model.name!r} has no weights yet. Expected a model that "
-            "is built, and trained."
-        )
-    if graphs.functional(model) is None:
-        raise InputError(
-            f"Model {model.name!r} must be Sequential or functional. Received: "
-            f"{type(model).__name__}. Keras's `model.export(path)` writes it "
-            "as it is, with its masks."
-        )
+    graphs.require(model)
     check_batch_sizes(batch_sizes)
     # A link to a folder stays, and what it points to is replaced.
     path = os.path.realpath(path)

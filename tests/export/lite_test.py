@@ -38,6 +38,21 @@ def test_several_inputs_are_refused(tmp_path):
     model = keras.Model(inputs, layers.Add()(inputs))
     with pytest.raises(InputError, match="one input and one output"):
         cb.export.save_lite(model, str(tmp_path / "model.tflite"))
+    for other in (None, keras.Sequential([layers.Dense(2)])):
+        with pytest.raises(InputError, match="a Keras model|no weights yet"):
+            cb.export.save_lite(other, str(tmp_path / "model.tflite"))
+
+
+def test_an_output_may_have_a_name(tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, {"scores": layers.Dense(2)(inputs)})
+    path = tmp_path / "model.tflite"
+    cb.export.save_lite(model, str(path))
+    x = np.ones((2, 3), "float32")
+    expected = model(x)["scores"]
+    np.testing.assert_allclose(
+        run_lite(path.read_bytes(), x), expected, atol=1e-2
+    )
 
 
 def test_integers_go_in(tmp_path):

@@ -82,6 +82,8 @@ def test_several_inputs_are_asked_for_by_name(tmp_path):
     x = np.ones((3, 4), "float32")
     with pytest.raises(InputError, match=r"keys \['a', 'b'\].*list"):
         function([x, x])
+    with pytest.raises(InputError, match=r"examples each.*\[2, 3\]"):
+        function({"a": x, "b": x[:2]})
     found = function({"b": x.tolist(), "a": 2 * x})
     np.testing.assert_allclose(found, model([2 * x, x]), atol=1e-6)
 

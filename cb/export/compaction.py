@@ -34,8 +34,8 @@ def compact(
         report: Callable that is given a `CompactionReport`, such as `print`.
 
     Returns:
-        A functional Keras model of plain layers, with the inputs and outputs
-        of the first, without an optimizer.
+        A functional Keras model of layers without masks, with the inputs and
+        outputs of the first, without an optimizer.
 
     Raises:
         InputError: If the model is no graph of layers.

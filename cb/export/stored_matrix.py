@@ -64,7 +64,9 @@ class _Unpacked(tf.saved_model.experimental.TrackableResource):
     """What a stored matrix becomes when a SavedModel is loaded.
 
     It is kept under a name made from its content, so that equal ones share
-    their memory and others never meet.
+    their memory and others never meet. Without a name every function of a
+    server, which runs them one by one, would see another. The price is that a
+    process keeps what it has loaded.
     """
 
     kind = ""

@@ -66,6 +66,15 @@ saved = tf.saved_model.load(sys.argv[1])
 x = np.load(sys.argv[2])
 y = saved.signatures["serving_default"](pixels=x)["output_0"]
 np.save(sys.argv[3], y)
+# As servers do, which know no Python.
+v1 = tf.compat.v1
+with v1.Graph().as_default(), v1.Session() as session:
+    graph = v1.saved_model.load(session, ["serve"], sys.argv[1])
+    signature = graph.signature_def["serving_default"]
+    feed = {signature.inputs["pixels"].name: x}
+    for _ in range(2):
+        served = session.run(signature.outputs["output_0"].name, feed)
+np.testing.assert_allclose(served, y, atol=1e-6)
 assert not any(name.split(".")[0] in ("cb", "numba") for name in sys.modules)
 """
 

@@ -1,6 +1,7 @@
 """Whether a SavedModel computes what the model does that it came from."""
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,22 +40,23 @@ def inputs_for(
         Dict of name to a tensor; zeros and ones for integers.
     """
     specs = signature.structured_input_signature[1]
-    *smaller, largest = SIDES
+    free = any(None in spec.shape[1:] for spec in specs.values())
+    sides = SIDES if free else SIDES[:1]
+    *tries, last = itertools.product((False, True), sides)
 
-    def drawn(side, number):
+    def drawn(indices, side):
         random = np.random.default_rng(seed)
         return {
-            name: draw(spec.shape, spec.dtype, random, number, side)
+            name: draw(spec.shape, spec.dtype, random, examples, side, indices)
             for name, spec in specs.items()
         }
 
-    if all(None not in spec.shape[1:] for spec in specs.values()):
-        return drawn(largest, examples)
-    for side in smaller:
+    for one in tries:
         with contextlib.suppress(tf.errors.InvalidArgumentError):
-            signature(**drawn(side, 1))
-            return drawn(side, examples)
-    return drawn(largest, examples)
+            found = drawn(*one)
+            signature(**found)
+            return found
+    return drawn(*last)
 
 
 def draw(
@@ -63,6 +65,7 @@ def draw(
     random: np.random.Generator,
     examples: int = _EXAMPLES,
     side: int = SIDES[0],
+    indices: bool = False,
 ) -> tf.Tensor:
     """Draw an input.
 
@@ -73,14 +76,18 @@ def draw(
         random: Numpy generator.
         examples: Integer, the size of the batch if it is not fixed.
         side: Integer, that of other axes that are not fixed.
+        indices: Boolean, whether floats too stand for integers, as those that
+            an embedding is given may.
 
     Returns:
-        Tensor; of zeros and ones if it holds integers.
+        Tensor; of zeros and ones if it holds integers or texts of them.
     """
     size = (shape[0] or examples, *[fixed or side for fixed in shape[1:]])
     values: Any = random.normal(size=size)
-    if not tf.as_dtype(dtype).is_floating:
+    if indices or not tf.as_dtype(dtype).is_floating:
         values = random.integers(0, 2, size)
+    if dtype in ("string", tf.string):
+        return tf.as_string(values)
     return tf.cast(values, dtype)
 
 

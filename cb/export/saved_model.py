@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from cb.conversion import strip
+from cb.conversion.clone import graph_layers
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.export import checking
@@ -26,6 +27,11 @@ from cb.export.sparse_module import SparseGraph
 from cb.registry import unknown
 
 FORMS = ("dense", "compact", "sparse", "auto")
+_TABLES = (
+    keras.layers.IntegerLookup,
+    keras.layers.StringLookup,
+    keras.layers.TextVectorization,
+)
 # What TensorFlow, Keras and `cb` put into the folder of a SavedModel.
 _ENTRIES = frozenset(
     """
@@ -175,6 +181,8 @@ def _write_plain(model, path) -> None:
     sequential = isinstance(model, keras.Sequential)
     inputs = model.inputs[0] if sequential else model.input
     archive = keras.export.ExportArchive()
+    for layer in _with_tables(model):
+        archive.track(layer)
     archive.add_endpoint("serve", model.__call__, [inputs])
     archive.write_out(path, verbose=False)
 
@@ -204,7 +212,17 @@ def _write_fastest(model, path, batch_sizes) -> str:
     return best
 
 
+def _with_tables(model) -> list[keras.layers.Layer]:
+    """List the layers that hold tables, which are no variables."""
+    return [layer for layer in graph_layers(model) if type(layer) in _TABLES]
+
+
 def _write_sparse(model, path, batch_sizes) -> None:
+    for layer in _with_tables(model):
+        raise InputError(
+            f"Layer {layer.name!r} holds a table, which is only written in the "
+            f"forms 'dense' and 'compact'. Received: {type(layer).__name__}"
+        )
     graph = graphs.trace(model)
     candidates = {call: product(call) for call in graph.calls}
     products = {call: item for call, item in candidates.items() if item}

@@ -237,20 +237,6 @@ def test_an_export_set_aside_by_a_killed_process_is_not_lost(tmp_path):
     tf.saved_model.load(str(path))
 
 
-def test_several_inputs_and_outputs_go_by_name(tmp_path):
-    inputs = {name: keras.Input((6,), name=name) for name in ("b", "a")}
-    x = layers.Dense(30, "relu")(layers.Concatenate()([*inputs.values()]))
-    outputs = {"y": layers.Dense(3)(x), "z": layers.Dense(2)(x)}
-    model = cb.sparsify(keras.Model(inputs, outputs), 0.8)
-    x = {name: images(4, (6,)) + len(name) for name in inputs}
-    for form in ("dense", "sparse"):
-        path = str(tmp_path / form)
-        cb.export.save(model, path, form, batch_sizes=[2])
-        found = cb.export.load(path, batch_sizes=[2])(x)
-        for name, value in model(x).items():
-            np.testing.assert_allclose(found[name], value, atol=1e-5)
-
-
 def test_a_different_export_is_never_left_behind(tmp_path, monkeypatch):
     other = cb.strip(wide(seed=3))
     monkeypatch.setattr("cb.export.saved_model.strip", lambda model: other)
@@ -313,59 +299,6 @@ def test_what_cannot_be_exported_says_so(tmp_path):
         cb.export.load(str(tmp_path / "a"), batch_sizes=[0])
 
 
-def test_images_of_any_size_and_low_precision_come_out(tmp_path):
-    for dtype in ("float32", "mixed_bfloat16"):
-        inputs = keras.Input((None, None, 2))
-        x = layers.Conv2D(8, 3, activation="relu", dtype=dtype)(inputs)
-        x = layers.Conv2D(16, 1, activation="relu", dtype=dtype)(x)
-        x = layers.GlobalMaxPooling2D()(x)
-        model = keras.Model(inputs, layers.Dense(2)(x))
-        model = cb.sparsify(model, 0.8)
-        path = str(tmp_path / dtype)
-        cb.export.save(model, path, "sparse", batch_sizes=[1])
-        x = images(2, (9, 7, 2))
-        found = checking.inputs_for(
-            tf.saved_model.load(path).signatures["serving_default"]
-        )
-        assert len(found) == 1
-        tolerance = 1e-5 if dtype == "float32" else 0.05
-        found = cb.export.load(path, batch_sizes=[1])(x)
-        np.testing.assert_allclose(found, model(x), atol=tolerance)
-
-
-def test_deep_networks_on_images_of_any_size_are_given_large_ones(tmp_path):
-    parts = [layers.MaxPooling2D(8), layers.Conv2D(2, 9)]
-    model = keras.Sequential([keras.Input((None, None, 3)), *parts])
-    path = str(tmp_path / "deep")
-    cb.export.save(model, path)
-    x = images(1, (80, 80, 3))
-    found = cb.export.load(path)(x)
-    np.testing.assert_allclose(found, model(x), atol=1e-5)
-
-
-def test_sparse_layers_take_what_half_precision_leaves(tmp_path):
-    inputs = keras.Input((12,))
-    x = layers.Dense(64, "relu", dtype="mixed_float16")(inputs)
-    model = keras.Model(inputs, layers.Dense(40, dtype="float32")(x))
-    model = cb.sparsify(model, 0.9)
-    cb.export.save(model, str(tmp_path / "half"), "sparse", batch_sizes=[2])
-    x = images(2, (12,))
-    found = cb.export.load(str(tmp_path / "half"), batch_sizes=[2])(x)
-    np.testing.assert_allclose(found, model(x), atol=1e-2)
-
-
-def test_layers_that_cannot_be_made_again_come_out_dense(tmp_path):
-    twice = layers.Lambda(lambda x: 2 * x)
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(20), twice])
-    cb.sparsify_layers(model, 0.5)
-    path = str(tmp_path / "lambda")
-    cb.export.save(model, path)
-    x = images(3, (4,))
-    np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
-    with pytest.raises(InputError, match="cannot be cloned"):
-        cb.export.save(model, path, "sparse")
-
-
 def test_the_steps_are_readable(exported):
     _, path = exported
     with open(f"{path}/assets.extra/cb_steps.json") as stream:
@@ -375,37 +308,6 @@ def test_the_steps_are_readable(exported):
     assert found == [["relu", "linear"], ["relu", "linear"]]
     assert [step["ending"] for step in steps] == [True, True]
     assert steps[0]["flatten"]
-
-
-def test_masks_of_steps_reach_what_needs_them(tmp_path):
-    words = keras.Input((7,), dtype="int32", name="words-1")
-    embedded = layers.Embedding(50, 16, mask_zero=True)(words)
-    dense = layers.Dense(64, "relu")(embedded)
-    both = [keras.ops.max(dense, axis=1)]
-    both += [layers.LSTM(8)(embedded), layers.LSTM(8)(dense)]
-    model = keras.Model(words, layers.Dense(3)(layers.Concatenate()(both)))
-    model = cb.sparsify(model, 0.7)
-    x = np.random.default_rng(0).integers(0, 3, (6, 7)).astype("int32")
-    for form in ("dense", "sparse"):
-        path = str(tmp_path / form)
-        cb.export.save(model, path, form, batch_sizes=[6])
-        found = cb.export.load(path, batch_sizes=[6])(x)
-        np.testing.assert_allclose(found, model(x), atol=1e-5)
-        saved = tf.saved_model.load(path)
-        assert [*checking.inputs_for(saved.signatures["serving_default"])] == [
-            "words_1"
-        ]
-
-
-def test_a_head_in_full_precision_takes_halves(tmp_path):
-    inputs = keras.Input(batch_shape=(8, 30))
-    x = layers.Dense(64, "relu", dtype="mixed_bfloat16")(inputs)
-    model = keras.Model(inputs, layers.Dense(4, dtype="float32")(x))
-    model = cb.sparsify(model, 0.7)
-    cb.export.save(model, str(tmp_path / "a"), "sparse", batch_sizes=[8])
-    x = images(8, (30,))
-    found = cb.export.load(str(tmp_path / "a"), batch_sizes=[8])(x)
-    np.testing.assert_allclose(found, model(x), atol=0.02)
 
 
 def test_small_outputs_are_compared_too():

@@ -175,7 +175,7 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
         return x if self.activation is None else self.activation(x)
 
     def _multiplied(self, inputs):
-        from cb.layers.csr_products import multiply
+        from cb.kernels.csr_products import multiply
 
         x = multiply(
             ops.reshape(inputs, (-1, self.kernel_shape[0])),

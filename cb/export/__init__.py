@@ -3,7 +3,7 @@
 from cb.export.compaction import compact
 from cb.export.compaction_report import CompactionReport
 from cb.export.lite import save_lite
-from cb.export.loading import LoadedModel
+from cb.export.loaded_model import LoadedModel
 from cb.export.loading import load
 from cb.export.saved_model import save
 

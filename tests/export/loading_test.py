@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import cb
 from cb.errors import InputError
-from cb.export.loading import LoadedModel
+from cb.export.loaded_model import LoadedModel
 from cb.export.loading import _read
 
 layers = keras.layers

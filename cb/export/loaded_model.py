@@ -1,0 +1,228 @@
+"""A saved model that runs its sparse layers outside of the graph."""
+
+import functools
+import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.costs.latency import latency
+from cb.errors import InputError
+from cb.export.chains import CompiledChain
+from cb.export.chains import DenseChain
+from cb.export.chains import EagerChain
+from cb.export.chains import Layer
+from cb.export.checking import SIGNATURE
+from cb.export.checking import inputs_for
+from cb.export.choice import ROWS
+from cb.export.sparse_module import parted
+from cb.export.stored_matrix import read_matrix
+
+GRAPH = "graph"
+# Seconds to time one way of running one chain for.
+_TRIAL = 0.1
+
+
+class LoadedModel:
+    """A function that runs a saved model; `cb.export.load` makes it.
+
+    Args:
+        saved: SavedModel, loaded.
+        description: Dict, of the steps that can be run instead of the graph.
+        batch_sizes: Integers, ascending.
+
+    Attributes:
+        signature: The graph as it was saved.
+        kernels: Dict of a batch size to what was found fastest for it: a
+            dict of the first layer of a chain to how the chain is run, or
+            `"graph"` if the graph as it was saved is faster.
+    """
+
+    def __init__(
+        self,
+        saved: Any,
+        description: dict[str, Any],
+        batch_sizes: Sequence[int],
+    ):
+        self._saved = saved
+        self.signature = saved.signatures[SIGNATURE]
+        # Shape and type of every input; the graph has them as objects that
+        # are slow to compare.
+        self._inputs = {
+            name: (tuple(spec.shape), spec.dtype.as_numpy_dtype)
+            for name, spec in self.signature.structured_input_signature[
+                1
+            ].items()
+        }
+        self._description = description
+        self._steps = description["steps"]
+        self.kernels: dict[int, Any] = dict.fromkeys(batch_sizes, GRAPH)
+        self._run: dict[int, Callable] = dict.fromkeys(batch_sizes, self._graph)
+        self._chains = {
+            index: _candidates(saved, step)
+            for index, step in enumerate(self._steps)
+            if "layers" in step
+        }
+        choices = [self._choose(size) for size in batch_sizes if self._chains]
+        if choices:
+            self._chains = _used(self._chains, choices)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is another way than the graph."""
+        return bool(self._chains)
+
+    def __call__(self, x):
+        arrays = self._arrays(x)
+        lengths = {len(array) for array in arrays.values()}
+        if len(lengths) > 1:
+            raise InputError(
+                "The inputs must hold as many examples each. "
+                f"Received: {sorted(lengths)}"
+            )
+        (examples,) = lengths
+        size = min(self._run, key=lambda known: abs(known - examples))
+        if examples:
+            return self._run[size](arrays)
+        # Sparse products refuse an empty batch, so one of zeros is cut.
+        zeros = {
+            name: np.zeros((1, *array.shape[1:]), array.dtype)
+            for name, array in arrays.items()
+        }
+        return keras.tree.map_structure(lambda y: y[:0], self._run[size](zeros))
+
+    def _arrays(self, x) -> dict[str, np.ndarray]:
+        """Return the inputs by name, of the shapes that kernels rely on."""
+        if not isinstance(x, dict) and len(self._inputs) == 1:
+            x = dict.fromkeys(self._inputs, x)
+        if not isinstance(x, dict) or x.keys() != self._inputs.keys():
+            found = sorted(x) if isinstance(x, dict) else type(x).__name__
+            raise InputError(
+                "The inputs must be a dict of arrays with the keys "
+                f"{sorted(self._inputs)}. Received: {found}"
+            )
+        return {
+            name: _array(name, x[name], *expected)
+            for name, expected in self._inputs.items()
+        }
+
+    def _graph(self, arrays):
+        outputs = self.signature(
+            **{name: tf.constant(array) for name, array in arrays.items()}
+        )
+        found = {name: value.numpy() for name, value in outputs.items()}
+        return found if len(found) > 1 else next(iter(found.values()))
+
+    def _choose(self, size) -> dict[int, str]:
+        """Find the fastest way for a batch size; return how chains are run."""
+        drawn = inputs_for(self.signature, size)
+        arrays = {name: value.numpy() for name, value in drawn.items()}
+        (x,) = arrays.values()
+        chosen: dict[int, str] = {}
+
+        def trial(index, inputs):
+            times = {
+                name: latency(functools.partial(run, inputs[:ROWS]), _TRIAL).low
+                for name, run in self._chains[index].items()
+            }
+            chosen[index] = min(times, key=times.__getitem__)
+            return chosen[index]
+
+        self.execute(x, trial)
+
+        def run(arrays):
+            (x,) = arrays.values()
+            return self.execute(x, lambda index, inputs: chosen[index])
+
+        seconds = {
+            function: latency(
+                functools.partial(function, arrays), 2 * _TRIAL
+            ).low
+            for function in (run, self._graph)
+        }
+        if seconds[run] >= seconds[self._graph]:
+            return {}
+        self._run[size] = run
+        self.kernels[size] = {
+            self._steps[index]["layers"][0]["name"]: name
+            for index, name in chosen.items()
+        }
+        return chosen
+
+    def execute(self, x, choose: Callable[[int, np.ndarray], str]):
+        """Run the steps; `choose` names how to run a chain on its inputs."""
+        values = {self._description["source"]: x}
+        for index, step in enumerate(self._steps):
+            if index in self._chains:
+                y = self._run_chain(index, values[step["source"]], choose)
+                values[step["result"]] = y
+                continue
+            function = getattr(self._saved, f"segment_{index}")
+            tensors = {f"x{n}": values[n] for n in step["sources"]}
+            outputs = function(
+                **{k: tf.convert_to_tensor(v) for k, v in tensors.items()}
+            )
+            values.update(zip(step["results"], outputs, strict=True))
+        return np.asarray(values[self._description["result"]])
+
+    def _run_chain(self, index, x, choose) -> np.ndarray:
+        step = self._steps[index]
+        x = np.asarray(x, "float32")
+        lead = x.shape[:1] if step["flatten"] else x.shape[:-1]
+        inputs = np.ascontiguousarray(x.reshape(math.prod(lead), -1))
+        y = self._chains[index][choose(index, inputs)](inputs)
+        y = y.reshape(*lead, y.shape[-1])
+        if step["ending"]:
+            y = getattr(self._saved, f"ending_{index}")(y)
+        return y
+
+
+def _array(name, x, shape, dtype) -> np.ndarray:
+    """Return an input as an array, if its shape is what a model takes."""
+    try:
+        array = np.asarray(x, dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Input {name!r} must be an array of {np.dtype(dtype)}. "
+            f"Received: {type(x).__name__} ({error})"
+        ) from error
+    if len(array.shape) != len(shape) or any(
+        side not in (None, found)
+        for side, found in zip(shape, array.shape, strict=True)
+    ):
+        raise InputError(
+            f"Input {name!r} must have the shape {shape}. "
+            f"Received: {array.shape}"
+        )
+    return array
+
+
+def _used(chains: dict[int, dict[str, Callable]], choices) -> dict:
+    """Return the ways of running chains that have been chosen."""
+    return {
+        index: {kind: ways[kind] for kind in {c[index] for c in choices if c}}
+        for index, ways in chains.items()
+    }
+
+
+def _candidates(saved, step) -> dict[str, Callable]:
+    layers = []
+    for layer in step["layers"]:
+        matrix = read_matrix(saved.matrices[layer["matrix"]])
+        layers.append(
+            Layer(*parted(matrix, layer["outputs"]), layer["activation"])
+        )
+    found: dict[str, Callable] = {
+        "tensorflow": EagerChain(layers),
+        "dense": DenseChain(layers),
+    }
+    try:
+        found["numba"] = CompiledChain(layers)
+    except InputError:
+        # An extra that is not installed; the others do.
+        pass
+    return found

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
+from cb.callbacks.kernel_writes import KernelWrites
 from cb.callbacks.slots import Slot
 from cb.errors import InputError
-from cb.layers.masked import MaskedKernel
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.sparse_dense import csr
 from cb.sparsity.reallocation.base import Reallocation
@@ -15,43 +14,29 @@ from cb.variables import read
 from cb.variables import write_replicas
 
 
-class CsrWrites:
-    """Brings layers that hold their active weights only in line with masks.
+class CsrWrites(KernelWrites):
+    """Writes to layers that hold their active weights only.
 
     Args:
-        kernels: List of the `MaskedKernel` of such layers.
-        slots: List of lists of `Slot`, those of the values of each layer.
-        algorithm: One that `check_algorithm` accepts.
+        kernels: As of `KernelWrites`.
+        slots: As of `KernelWrites`.
+        algorithm: What it declares decides whether that can be done.
 
     Raises:
         InputError: As of `check_algorithm`.
     """
 
-    @staticmethod
-    def writes_to(layer: keras.layers.Layer) -> bool:
-        """Return whether a layer is of this kind."""
-        return isinstance(layer, SparseDense)
+    kind = SparseDense
 
-    def __init__(
-        self,
-        kernels: Sequence[MaskedKernel],
-        slots: Sequence[Sequence[Slot]],
-        algorithm: Reallocation,
-    ):
-        self.kernels = kernels
-        self._slots = slots
+    def __init__(self, kernels, slots, algorithm: Reallocation):
+        super().__init__(kernels, slots)
         check_algorithm(algorithm)
 
-    def whole(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
+    def whole(self, masks, fresh):
         """Do nothing: what is inactive has nothing to be written."""
 
-    def changes(
-        self,
-        before: Sequence[np.ndarray],
-        after: Sequence[np.ndarray],
-        values: Sequence[np.ndarray] | None = None,
-    ) -> None:
-        """Move connections; arguments as of `MaskedWrites.changes`."""
+    def changes(self, before, after, values=None):
+        """Move connections."""
         del before
         for number, (kernel, owned, mask) in enumerate(
             zip(self.kernels, self._slots, after, strict=True)

@@ -143,11 +143,11 @@ class Kernels:
         """Return what writes to layers of each kind that there are."""
         pairs = [*zip(self.kernels, self._slots, strict=True)]
         writers = []
-        for kind in (MaskedWrites, CsrWrites):
-            own = [pair for pair in pairs if kind.writes_to(pair[0].layer)]
+        for writes in (MaskedWrites, CsrWrites):
+            own = [p for p in pairs if isinstance(p[0].layer, writes.kind)]
             if own:
                 kernels, owned = zip(*own, strict=True)
-                writers.append(kind(kernels, owned, self._algorithm))
+                writers.append(writes(kernels, owned, self._algorithm))
         return writers
 
     def _whole(

@@ -8,39 +8,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cb.callbacks.slots import Slot
+from cb.callbacks.kernel_writes import KernelWrites
 from cb.layers.masked import Masked
-from cb.layers.masked import MaskedKernel
 from cb.sparsity.reallocation.base import Reallocation
 from cb.variables import scatter
 
 
-class MaskedWrites:
-    """Brings masked kernels in line with masks.
+class MaskedWrites(KernelWrites):
+    """Writes to masked kernels.
 
     What an event changes goes into one graph of few arguments: the many small
     operations of a deep model, and as many arguments, take longer from Python
     than they do by themselves.
 
     Args:
-        kernels: List of `MaskedKernel`.
-        slots: List of lists of `Slot`, those of each kernel.
+        kernels: As of `KernelWrites`.
+        slots: As of `KernelWrites`.
         algorithm: What it declares decides what is written.
     """
 
-    @staticmethod
-    def writes_to(layer: keras.layers.Layer) -> bool:
-        """Return whether a layer is of this kind."""
-        return isinstance(layer, Masked)
+    kind = Masked
 
-    def __init__(
-        self,
-        kernels: Sequence[MaskedKernel],
-        slots: Sequence[Sequence[Slot]],
-        algorithm: Reallocation,
-    ):
-        self.kernels = kernels
-        self._slots = slots
+    def __init__(self, kernels, slots, algorithm: Reallocation):
+        super().__init__(kernels, slots)
         self._zeroes = algorithm.zero_inactive
         # Where all weights train, none has left the optimizer's sight.
         self._resets = (
@@ -53,21 +43,15 @@ class MaskedWrites:
         self._write_places = tf.function(
             self._scatter,
             input_signature=[
-                tf.TensorSpec((len(kernels),), tf.int64),
+                tf.TensorSpec((len(self.kernels),), tf.int64),
                 tf.TensorSpec((None,), tf.int64),
                 tf.TensorSpec((None,), tf.bool),
                 tf.TensorSpec((None,), tf.float32),
             ],
         )
 
-    def whole(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
-        """Write masks as they are at the start of a training.
-
-        Args:
-            masks: Boolean arrays of the shapes of the kernels.
-            fresh: Boolean, whether every active weight keeps its value, also
-                where it was inactive.
-        """
+    def whole(self, masks, fresh):
+        """Write masks; forget what they make inactive."""
         for kernel, owned, mask in zip(
             self.kernels, self._slots, masks, strict=True
         ):
@@ -80,21 +64,8 @@ class MaskedWrites:
                 _reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
-    def changes(
-        self,
-        before: Sequence[np.ndarray],
-        after: Sequence[np.ndarray],
-        values: Sequence[np.ndarray] | None = None,
-    ) -> None:
-        """Write what differs from the masks before, which is little.
-
-        Args:
-            before: Boolean arrays of the shapes of the kernels.
-            after: Likewise.
-            values: Float arrays, the new weights of active positions. By
-                default what stays keeps its weight, and what is grown
-                starts at zero.
-        """
+    def changes(self, before, after, values=None):
+        """Write all changes by one call of a graph."""
         if values is not None or self._drifts:
             self._write_weights(_joined(after), values and _joined(values))
         places = [

@@ -117,3 +117,17 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"not a model")
     with pytest.raises(InputError, match="SavedModel that can be read"):
         cb.export.load(str(tmp_path))
+
+
+def test_steps_of_another_version_are_left_to_the_graph(tmp_path):
+    model = keras.Sequential([keras.Input((30,)), layers.Dense(40)])
+    model = cb.sparsify(model, 0.9)
+    path = str(tmp_path / "sparse")
+    cb.export.save(model, path, "sparse", batch_sizes=[2])
+    file = tmp_path / "sparse" / "assets.extra" / "cb_steps.json"
+    assert LoadedModel(*_read(path), []).has_steps
+    file.write_text(file.read_text().replace('"version": 1', '"version": 2'))
+    function = cb.export.load(path, batch_sizes=[2])
+    assert not function.has_steps
+    x = np.ones((2, 30), "float32")
+    np.testing.assert_allclose(function(x), model(x), atol=1e-5)

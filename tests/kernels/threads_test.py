@@ -71,3 +71,9 @@ def test_many_callers_share_the_threads():
     for caller in callers:
         caller.join()
     assert all(sorted(found) == [*range(20)] for found in done)
+
+
+def test_counts_processors_where_a_process_cannot_be_bound(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    assert threads.threads.__wrapped__() == 7

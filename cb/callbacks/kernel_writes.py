@@ -1,0 +1,60 @@
+"""What writes to the kernels of one kind of layer."""
+
+import abc
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from cb.callbacks.slots import Slot
+from cb.layers.masked import MaskedKernel
+
+
+class KernelWrites(abc.ABC):
+    """Brings kernels and their optimizer slots in line with masks.
+
+    Args:
+        kernels: List of the `MaskedKernel` of layers of this kind.
+        slots: List of lists of `Slot`, those of each kernel.
+
+    Attributes:
+        kind: The class of the layers.
+        kernels: As given.
+    """
+
+    kind: ClassVar[type]
+
+    def __init__(
+        self,
+        kernels: Sequence[MaskedKernel],
+        slots: Sequence[Sequence[Slot]],
+    ):
+        self.kernels = kernels
+        self._slots = slots
+
+    @abc.abstractmethod
+    def whole(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
+        """Write masks as they are at the start of a training.
+
+        Args:
+            masks: Boolean arrays of the shapes of the kernels.
+            fresh: Boolean, whether every active weight keeps its value, also
+                where it was inactive.
+        """
+
+    @abc.abstractmethod
+    def changes(
+        self,
+        before: Sequence[np.ndarray],
+        after: Sequence[np.ndarray],
+        values: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        """Write what differs from the masks before, which is little.
+
+        Args:
+            before: Boolean arrays of the shapes of the kernels.
+            after: Likewise.
+            values: Float arrays, the new weights of active positions. By
+                default what stays keeps its weight, and what is grown
+                starts at zero.
+        """

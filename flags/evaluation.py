@@ -47,7 +47,7 @@ flags.DEFINE_string(
     None,
     "Write a checkpoint as a SavedModel into the run's export/: dense, "
     "compact (without dead units), sparse (only what is not zero), or auto, "
-    "whichever is fastest here.",
+    "whichever plain TensorFlow runs fastest here.",
 )
 flags.DEFINE_list(
     "export_batch_sizes", ["1", "128"], "Examples in a call, for --export."

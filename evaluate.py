@@ -18,13 +18,13 @@ def main():
     values = absl_flags.FLAGS
     conflicts = evaluation.conflicts()
     with quiet_stderr():
-        from cb.conflicts import evaluate_conflicts
-        from cb.evaluation import attempt_folder
-        from cb.evaluation import evaluate_run
-        from cb.evaluation import evaluate_saved_model
-        from cb.exporting import export_run
-        from cb.lesions import evaluate_lesion
-        from cb.profiling import evaluate_profile
+        from cb.evaluation.checkpoints import attempt_folder
+        from cb.evaluation.checkpoints import evaluate_run
+        from cb.evaluation.conflicts import evaluate_conflicts
+        from cb.evaluation.export import export_run
+        from cb.evaluation.lesion import evaluate_lesion
+        from cb.evaluation.profile import evaluate_profile
+        from cb.evaluation.saved_model import evaluate_saved_model
     if values.saved_model:
         evaluate_saved_model(
             values.saved_model,

@@ -18,8 +18,8 @@ def main():
     config, sources = experiment()
     # TensorFlow takes seconds to import; `--help` and typos need it not.
     with quiet_stderr():
-        from cb.auto_tuning import tune
-        from cb.training import train
+        from cb.auto_tuning.run import tune
+        from cb.training.train import train
     tuned = parse_spec(config.auto_tune).name != "none"
     (tune if tuned else train)(config, sources)
 

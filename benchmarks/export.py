@@ -24,8 +24,8 @@ from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
 from cb.costs.files import file_bytes  # noqa: E402
-from cb.evaluation import load_checkpoint  # noqa: E402
-from cb.evaluation import open_run  # noqa: E402
+from cb.evaluation.checkpoints import load_checkpoint  # noqa: E402
+from cb.evaluation.checkpoints import open_run  # noqa: E402
 from cb.export.checking import SIGNATURE  # noqa: E402
 from cb.export.checking import inputs_for  # noqa: E402
 from cb.layers.masked import masked_kernels  # noqa: E402

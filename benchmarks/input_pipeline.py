@@ -20,12 +20,12 @@ from absl import app
 from absl import flags
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from cb import experiment
 from cb.config import Config
 from cb.datasets import recipes
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
 from cb.datasets.pipeline import TrainingBatches
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
+from cb.training import assembly
 
 STEPS = flags.DEFINE_integer("steps", 20, "Training steps to profile.")
 BATCHES = flags.DEFINE_integer("batches", 300, "Batches for the throughput.")
@@ -69,8 +69,8 @@ def waiting(found):
     config = Config(
         model="wide_resnet(depth=28, width=2)", batch_size=BATCH, sparsity=0.9
     )
-    source = Source("cifar10", found, found, 10, recipes=recipes.CIFAR)
-    model = experiment.build_model(config, source)
+    source = DatasetSplits("cifar10", found, found, 10, recipes=recipes.CIFAR)
+    model = assembly.build_model(config, source)
     model.compile(
         "sgd", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )

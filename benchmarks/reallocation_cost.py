@@ -22,10 +22,10 @@ from absl import flags  # noqa: E402
 import cb  # noqa: E402
 from benchmarks.masked_step import batches  # noqa: E402
 from benchmarks.networks import NETWORKS  # noqa: E402
+from cb.schedules import TrainingLength  # noqa: E402
 from cb.sparsity import reallocation  # noqa: E402
-from cb.sparsity.reallocation.base import Connections  # noqa: E402
 from cb.sparsity.reallocation.base import Event  # noqa: E402
-from cb.sparsity.schedules import Horizon  # noqa: E402
+from cb.sparsity.reallocation.base import LayerState  # noqa: E402
 
 NETWORK_NAMES = flags.DEFINE_list(
     "networks", ["mlp_784_300_100", "wide_resnet_28_2"], "Networks."
@@ -153,18 +153,18 @@ def seconds_of_update(spec, weights):
     side = int(weights**0.5)
     random = np.random.default_rng(0)
     mask = random.random((side, side), np.float32) < 0.1
-    layer = Connections(
+    layer = LayerState(
         random.standard_normal((side, side), np.float32) * mask,
         mask,
         random.standard_normal((side, side), np.float32),
     )
     algorithm = reallocation.build(spec)
     state = algorithm.init({"layer": layer})
-    period = algorithm.period(Horizon(10_000, 100))
+    period = algorithm.period(TrainingLength(10_000, 100))
     taken = []
     for number in range(5):
         start = time.perf_counter()
-        event = Event(100, number, period, Horizon(10_000, 100))
+        event = Event(100, number, period, TrainingLength(10_000, 100))
         algorithm.update({"layer": layer}, state, event=event, seed=number)
         taken.append(time.perf_counter() - start)
     return statistics.median(taken)

@@ -24,8 +24,8 @@ import cb  # noqa: E402
 from benchmarks.turns import CLOCKS  # noqa: E402
 from benchmarks.turns import take_turns  # noqa: E402
 from benchmarks.turns import turn  # noqa: E402
+from cb.distribute.variables import read  # noqa: E402
 from cb.layers.masked import masked_kernels  # noqa: E402
-from cb.variables import read  # noqa: E402
 
 WIDTHS = flags.DEFINE_list("widths", ["1000", "2000", "4000"], "Of layers.")
 FEATURES = flags.DEFINE_list("features", ["28", "8"], "HIGGS, Electricity.")

@@ -9,7 +9,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ATTRIBUTES = {
-    "auto_tune": ("cb.callbacks.restarts", "auto_tune"),
+    "auto_tune": ("cb.auto_tuning.loop", "auto_tune"),
     "sparsify": ("cb.conversion", "sparsify"),
     "sparsify_layers": ("cb.conversion", "sparsify_layers"),
     "strip": ("cb.conversion", "strip"),

@@ -73,8 +73,8 @@ def train_and_measure(chosen):
     """Train a network, or go on with it, and measure its bundles."""
     import keras
 
-    from cb.conflicts import evaluate_conflicts
-    from cb.training import train
+    from cb.evaluation.conflicts import evaluate_conflicts
+    from cb.training.train import train
 
     keras.backend.clear_session()
     train(chosen, {})

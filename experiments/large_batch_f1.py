@@ -29,11 +29,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from cb import training
 from cb.config import layered
 from cb.plots import curves
 from cb.plots.reading import Run
 from cb.plots.reading import read_run
+from cb.training.train import train as train_run
 from flags import command
 
 POSTER = {"SB": 98.27, "LB": 97.05, "+LR": 97.55, "+GBN": 97.60, "+RA": 98.53}
@@ -139,9 +139,7 @@ def train(given: argparse.Namespace) -> None:
                     continue
                 print(f"\n{mode}, {arm}, seed {seed}", flush=True)
                 keras.backend.clear_session()
-                training.train(
-                    *layered(None, flags(given, mode, arm, seed), [])
-                )
+                train_run(*layered(None, flags(given, mode, arm, seed), []))
 
 
 def finished(given, mode: str, arm: str) -> list[Run]:

@@ -133,8 +133,8 @@ def conflicts() -> dict[str, Any]:
     """Return what was asked for about conflicting layers, by argument.
 
     Returns:
-        Dict of the arguments of `cb.conflicts.evaluate_conflicts`, or of
-        `cb.lesions.evaluate_lesion`, that were given; empty if no flag was.
+        Dict of the arguments of `evaluate_conflicts` or `evaluate_lesion` in
+        `cb.evaluation` that were given; empty if no flag was.
     """
     values = flags.FLAGS
     return {
@@ -148,7 +148,7 @@ def export() -> dict[str, Any]:
     """Return what was asked for about an export, by argument.
 
     Returns:
-        Dict of the arguments of `cb.exporting.export_run`.
+        Dict of the arguments of `cb.evaluation.export.export_run`.
 
     Raises:
         InputError: If the batch sizes are no positive integers.

@@ -10,14 +10,14 @@ import tensorflow_datasets as tfds
 from absl import flags
 
 from cb import datasets
-from cb import experiment
-from cb import inputs
 from cb.config import Config
 from cb.config import layered
 from cb.datasets import electricity
 from cb.datasets import tfds_loading
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
+from cb.training import assembly
+from cb.training.data import build_chain
 from experiments import catalogue
 from experiments import run
 from flags import data as _data  # noqa: F401
@@ -40,7 +40,7 @@ import json, sys
 from absl import flags
 from flags import data, experiment, model, optimization, run
 from flags.command import _unquoted
-from cb.training import train
+from cb.training.train import train
 for arguments in json.load(sys.stdin):
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
@@ -74,7 +74,7 @@ def tiny(monkeypatch):
         two = Examples(
             np.zeros((2, *shape), kind), np.arange(2, dtype=np.int32)
         )
-        return Source(name, two, two, 10, recipes=recipes)
+        return DatasetSplits(name, two, two, 10, recipes=recipes)
 
     monkeypatch.setattr(tfds_loading, "load", load)
     features = Examples(
@@ -125,11 +125,9 @@ def test_headers_say_what_a_reader_needs():
 def test_every_file_is_a_complete_configuration(source, tiny):
     for found in ALL.values():
         if found.name.startswith(f"{source}/"):
-            config = experiment.completed(config_of(found))
+            config = assembly.completed(config_of(found))
             loaded = datasets.load(config.dataset)
-            chain = inputs.build_chain(
-                config.augmentation, loaded, config.model
-            )
+            chain = build_chain(config.augmentation, loaded, config.model)
             assert chain.output_shape(loaded.features_shape), found.name
 
 

@@ -6,9 +6,9 @@ import shlex
 import pytest
 from absl import flags
 
-from cb import experiment
 from cb.config import Config
 from cb.config import layered
+from cb.training import assembly
 from flags import data as _data  # noqa: F401
 from flags import model as _model  # noqa: F401
 from flags import optimization as _optimization  # noqa: F401
@@ -88,7 +88,7 @@ def test_every_flag_of_ours_takes_the_value(place):
                 continue
             values[name] = flags.FLAGS[name].parser.parse(value)
         given = {key: values[key] for key in values if key in _fields()}
-        experiment.completed(layered(None, given, [])[0])
+        assembly.completed(layered(None, given, [])[0])
         assert set(values) - set(given) <= {"schedule_file"}, ours
 
 

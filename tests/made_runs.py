@@ -3,13 +3,13 @@
 import numpy as np
 
 from cb import datasets
-from cb import experiment
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import read_all
 from cb.config import Config
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
+from cb.training import assembly
 
 BROKEN = 6
 FNN = "fnn(blocks=(3,), width=12)"
@@ -27,7 +27,7 @@ def make_run(path, epochs, model=FNN):
         strategy="none",
     )
     directory.write_config(config, {})
-    network = experiment.build_model(config, datasets.load("digits", None))
+    network = assembly.build_model(config, datasets.load("digits", None))
     variables = model_variables(network)
     folder = CheckpointFolder(directory.checkpoints)
     for epoch in range(epochs + 1):

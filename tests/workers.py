@@ -17,7 +17,7 @@ from cb.launch import free_ports
 from tests.commands import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["cb.training", "flags.command"])
+CONTEXT.set_forkserver_preload(["cb.training.train", "flags.command"])
 PATIENCE_SECONDS = 600
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cb.errors import InputError
 from cb.registry import Registry
 from cb.registry import unknown
-from cb.sparsity.seeds import generator
+from cb.seeds import generator
 
 REGISTRY = Registry("lesion study", __name__)
 GROUPS = ("conflicting", "non_conflicting", "any")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cb.errors import InputError
 from cb.registry import unknown
-from cb.sparsity.seeds import generator
+from cb.seeds import generator
 
 
 def surviving(

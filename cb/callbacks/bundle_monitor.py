@@ -13,16 +13,16 @@ from cb.bundles.history import integral
 from cb.bundles.history import long_form
 from cb.bundles.inputs import check_step
 from cb.callbacks.slots import inner
-from cb.distribute import exchange
+from cb.distribute import collectives
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
 from cb.registry import unknown
 from cb.runs.metrics_csv import CONFLICTS_HEADER
-from cb.sparsity.schedules import DueSteps
-from cb.sparsity.schedules import Period
-from cb.variables import read
+from cb.schedules import PeriodicSchedule
+from cb.schedules import StepTracker
 
 # What the optimizer may be asked for.
 RATES = ("current", "highest")
@@ -158,11 +158,11 @@ class BundleMonitor(keras.callbacks.Callback):
         )
         # Mistakes show before the first step.
         self._recorder.names(self._x)
-        self._steps = DueSteps(
+        self._steps = StepTracker(
             self._period, lambda: int(read(self.model.optimizer.iterations))
         )
         self._read_rate()
-        writes = exchange.is_chief(self.model.distribute_strategy)
+        writes = collectives.is_chief(self.model.distribute_strategy)
         if self.log_dir is not None and writes:
             self._writer = tf.summary.create_file_writer(str(self.log_dir))
 
@@ -194,7 +194,7 @@ class BundleMonitor(keras.callbacks.Callback):
             check_step(learning_rate, self.batch_size)
         # The statistics of a worker are its own between two epochs, and what
         # is measured may decide what becomes of the training.
-        measured = exchange.from_chief(
+        measured = collectives.broadcast(
             self.model.distribute_strategy,
             lambda: self._recorder.measure(
                 self._x,
@@ -207,7 +207,7 @@ class BundleMonitor(keras.callbacks.Callback):
         )
         self.steps.append(int(read(optimizer.iterations)))
         self.measurements.append(measured)
-        if exchange.is_chief(self.model.distribute_strategy):
+        if collectives.is_chief(self.model.distribute_strategy):
             self._write()
         return measured
 
@@ -284,12 +284,12 @@ def write_csv(path, rows) -> None:
 
 
 def _times(every):
-    """Return a number of epochs or a `Period` of steps, the other `None`."""
+    """Split a period into epochs or a `PeriodicSchedule` of steps."""
     if isinstance(every, str) and every.endswith("ep"):
         if every[:-2].isdecimal() and int(every[:-2]) > 0:
             return int(every[:-2]), None
     elif isinstance(every, int) and every > 0 and every is not True:
-        return None, Period(every, 1, 2**62)
+        return None, PeriodicSchedule(every, 1, 2**62)
     raise InputError(
         "Argument `every` must be a positive integer number of steps or of "
         f"epochs, such as '1ep'. Received: every={every!r}"

@@ -9,13 +9,13 @@ import numpy as np
 from cb.callbacks.training_state import TrainingState
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import read_all
-from cb.distribute import exchange
+from cb.distribute import collectives
+from cb.distribute.variables import average_replicas
+from cb.distribute.variables import read
 from cb.errors import Preempted
 from cb.errors import RunError
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
-from cb.variables import average_replicas
-from cb.variables import read
 
 
 class AverageStatistics(keras.callbacks.Callback):
@@ -116,7 +116,7 @@ class Checkpointing(keras.callbacks.Callback):
             self._save("last", self._epoch, done)
         if stop:
             # Nobody says so before the chief has written it.
-            exchange.leave_together(self.model.distribute_strategy)
+            collectives.barrier(self.model.distribute_strategy)
             raise Preempted(
                 f"Stopped as told (SIGTERM) in epoch {self._epoch + 1} after "
                 f"batch {done}, with a checkpoint written. The same command "
@@ -145,7 +145,7 @@ class Checkpointing(keras.callbacks.Callback):
         arrays = self._training_state().arrays(inside_epoch=batch > 0)
         step = int(read(self.model.optimizer.iterations))
         if not _finite(arrays):
-            exchange.linger(self.model.distribute_strategy)
+            collectives.await_delivery(self.model.distribute_strategy)
             raise RunError(
                 f"Weights are no longer finite at step {step}. The last "
                 "checkpoint is kept. A lower `--learning_rate` may help."

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cb.callbacks.probe import ProbeGradients
-from cb.callbacks.reallocation import Change
+from cb.callbacks.reallocation.callback import Change
+from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.run_logger import RunLogger
+from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
-from cb.variables import read
 
 # Of a picture of changed connections, in pixels.
 LARGEST_SIDE = 512

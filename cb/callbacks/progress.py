@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import keras
 
-from cb.distribute import exchange
+from cb.distribute import collectives
+from cb.distribute.variables import read
 from cb.errors import RunError
-from cb.variables import read
 
 PATIENCE_SECONDS = 5.0
 SHOWN = ("accuracy", "loss")
@@ -109,7 +109,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         if not math.isfinite(loss):
             step = int(read(self.model.optimizer.iterations))
             # All workers see the same loss.
-            exchange.linger(self.model.distribute_strategy)
+            collectives.await_delivery(self.model.distribute_strategy)
             raise RunError(
                 f"The loss is no longer finite at step {step}: {loss}. The "
                 "last checkpoint is kept. A lower `--learning_rate` may help."

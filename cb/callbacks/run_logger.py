@@ -11,15 +11,15 @@ from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from cb.callbacks.reallocation import Change
+from cb.callbacks.reallocation.callback import Change
 from cb.costs import Costs
 from cb.costs import Counter
+from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.layers.sparse_dense import SparseDense
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
 from cb.runs.metrics_csv import LongCsv
-from cb.variables import read
 
 TRAIN, VALIDATION = "train", "validation"
 

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.distribute.variables import read
+from cb.distribute.variables import write_replicas
 from cb.errors import InputError
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.masked import ordered_layers
-from cb.variables import read
-from cb.variables import write_replicas
 
 
 class ReestimateStatistics(keras.callbacks.Callback):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.optimization.succession import Succession
-from cb.variables import read
 
 # Muon orthogonalises whole updates and so moves inactive weights; Adafactor
 # keeps row and column sums instead of a value per weight.

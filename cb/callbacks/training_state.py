@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import scipy.sparse
 
+from cb.distribute.variables import read_replicas
+from cb.distribute.variables import write_replicas
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
-from cb.variables import read_replicas
-from cb.variables import write_replicas
 
 Arrays = dict[str, np.ndarray]
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
 from cb.layers.sparse_dense import SparseDense
@@ -13,7 +14,6 @@ from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
 from cb.optimization.diffusion import log_fit
 from cb.optimization.diffusion import next_log_step
-from cb.variables import read
 
 TOTAL = "total"
 

@@ -13,9 +13,9 @@ from typing import Any
 from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.schedules import Time
 from cb.sparsity.amount import as_text
 from cb.sparsity.amount import parse_sparsity
-from cb.sparsity.schedules import Time
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 

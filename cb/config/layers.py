@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from cb.config import schedule_file
 from cb.config.fields import SPECS
 from cb.config.fields import Config
 from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.registry import unknown
-from cb.sparsity import schedule_file
 
 # Where a value comes from that nobody has asked for.
 DERIVED = ("default", "regime")

@@ -10,8 +10,8 @@ from cb.conversion.classes import classes_inside
 from cb.conversion.classes import kind_names
 from cb.conversion.targets import Kernel
 from cb.errors import InputError
-from cb.layers import granularity as cells
 from cb.layers.masked import named_layers
+from cb.sparsity import granularity as cells
 
 Patterns = str | Sequence[str] | None
 Layers = list[keras.layers.Layer]

@@ -9,13 +9,13 @@ import numpy as np
 
 from cb.conversion.classes import Replace
 from cb.conversion.classes import replaced_layer
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import Masked
 from cb.layers.masked import mask_name
 from cb.layers.masked import ordered_layers
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import Tied
-from cb.variables import read
 
 
 def graph_layers(model: keras.Model) -> list[keras.layers.Layer]:

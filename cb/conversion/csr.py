@@ -8,6 +8,7 @@ import numpy as np
 from cb.conversion.classes import Replacement
 from cb.conversion.clone import copy_with
 from cb.conversion.clone import graph_layers
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
 from cb.layers.masked import masked_kernels
@@ -15,7 +16,6 @@ from cb.layers.masked import ordered_layers
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.sparse_dense import REGULARIZERS
 from cb.layers.sparse_dense import SparseDense
-from cb.variables import read
 
 # From the name of a layer to why it stays masked, empty if it does not.
 Choice = dict[str, str]

@@ -19,11 +19,11 @@ from cb.conversion.targets import random_mask
 from cb.conversion.targets import random_pattern
 from cb.conversion.targets import target_counts
 from cb.errors import InputError
-from cb.layers import granularity as cells
 from cb.layers import regularizers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
 from cb.layers.masked import named_layers
+from cb.sparsity import granularity as cells
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity
 

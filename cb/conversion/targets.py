@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cb import seeds
 from cb.errors import InputError
-from cb.layers import granularity as cells
 from cb.registry import unknown
 from cb.sparsity import distributions
+from cb.sparsity import granularity as cells
 from cb.sparsity import masks
-from cb.sparsity import seeds
 
 
 class Kernel(NamedTuple):

@@ -4,6 +4,7 @@ import fnmatch
 
 import keras
 
+from cb import seeds
 from cb.conversion import choice
 from cb.conversion.choice import Patterns
 from cb.conversion.classes import TIED_CLASSES
@@ -13,7 +14,6 @@ from cb.conversion.clone import copy_with
 from cb.conversion.clone import graph_layers
 from cb.errors import InputError
 from cb.layers.masked import ordered_layers
-from cb.sparsity import seeds
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity
 
@@ -69,7 +69,7 @@ def tie(
                     "sparsity": share,
                     "granularity": _granularity(layer, granularity),
                     "rescale_gradient": rescale_gradient,
-                    "seed": seeds.fold(seed, "tied", positions[id(layer)]),
+                    "seed": seeds.fold_in(seed, "tied", positions[id(layer)]),
                 }
     if not arguments:
         raise InputError(

@@ -6,9 +6,9 @@ from typing import Any
 from cb.costs.model_costs import Costs
 from cb.costs.model_costs import LayerCosts
 from cb.errors import InputError
-from cb.sparsity.reallocation.base import Passes
+from cb.schedules import TrainingLength
+from cb.sparsity.reallocation.base import FlopFactors
 from cb.sparsity.reallocation.base import Reallocation
-from cb.sparsity.schedules import Horizon
 
 DENSE_STEP = 3
 
@@ -62,7 +62,7 @@ class TrainingCosts:
 def training_costs(
     costs: Costs,
     algorithm: Reallocation,
-    horizon: Horizon,
+    training_length: TrainingLength,
     batch_size: int,
     probe_size: int | None = None,
     first_step: int = 0,
@@ -76,11 +76,11 @@ def training_costs(
     Args:
         costs: `Costs` of the model as it is in the end.
         algorithm: A reallocation algorithm.
-        horizon: `Horizon` with the number of steps.
+        training_length: `TrainingLength` with the number of steps.
         batch_size: Integer, examples in a step.
         probe_size: Integer, examples that an event looks at. Defaults to
             `batch_size`.
-        first_step: Integer, steps of the horizon that are left out.
+        first_step: Integer, steps of the training_length that are left out.
 
     Returns:
         `TrainingCosts`.
@@ -92,15 +92,17 @@ def training_costs(
 
     - [Evci et al., 2020, appendix H](https://arxiv.org/abs/1911.11134)
     """
-    steps = horizon.total_steps
+    steps = training_length.total_steps
     if steps is None:
         raise InputError(
-            "Argument `horizon` must have the number of steps. "
-            f"Received: {horizon}"
+            "Argument `training_length` must have the number of steps. "
+            f"Received: {training_length}"
         )
-    period = algorithm.period(horizon)
-    beyond = algorithm.event_passes() if period else Passes()
-    mean = sum(_mean_flops(layer, algorithm, horizon) for layer in costs.layers)
+    period = algorithm.period(training_length)
+    beyond = algorithm.event_passes() if period else FlopFactors()
+    mean = sum(
+        _mean_flops(layer, algorithm, training_length) for layer in costs.layers
+    )
     return TrainingCosts(
         step=_flops(algorithm.step_passes(), mean, costs),
         event=_flops(beyond, costs.flops, costs),
@@ -138,18 +140,18 @@ def published_step(costs: Costs, algorithm: Reallocation, every: int) -> float:
     return (every * step + event) / (every + 1)
 
 
-def _flops(passes: Passes, sparse: float, costs: Costs) -> float:
+def _flops(passes: FlopFactors, sparse: float, costs: Costs) -> float:
     return passes.sparse * sparse + passes.dense * costs.dense_flops
 
 
 def _mean_flops(
-    layer: LayerCosts, algorithm: Reallocation, horizon: Horizon
+    layer: LayerCosts, algorithm: Reallocation, training_length: TrainingLength
 ) -> float:
     """Return the operations of a layer with its mean number of weights."""
     weights = layer.weights
     if not weights.sparse:
         return layer.flops
     density = weights.nonzero / weights.kernels
-    inactive = 1.0 - algorithm.mean_density(density, horizon)
+    inactive = 1.0 - algorithm.mean_density(density, training_length)
     saved = layer.dense_flops - layer.flops
     return layer.dense_flops - saved * inactive / (1.0 - density)

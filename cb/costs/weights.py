@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
-from cb.variables import read
 
 # Of the index of a nonzero, and of where a row begins.
 INDEX_BYTES = 4

@@ -18,7 +18,7 @@ def load(spec, data_dir=None):
         data_dir: String, folder of prepared data, or `None` for the default.
 
     Returns:
-        A `cb.datasets.source.Source`.
+        A `cb.datasets.dataset_splits.DatasetSplits`.
 
     Raises:
         InputError: If the name is unknown, or the data are not there.

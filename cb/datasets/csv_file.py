@@ -2,7 +2,7 @@
 
 from cb.datasets import REGISTRY
 from cb.datasets import recipes
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.splits import check_order
 from cb.datasets.splits import train_test
 from cb.errors import InputError
@@ -11,7 +11,7 @@ from cb.errors import InputError
 @REGISTRY.register("csv")
 def csv(
     path, label, columns=None, test=None, test_fraction=0.2, order="random"
-) -> Source:
+) -> DatasetSplits:
     """Load rows of numbers with a class.
 
     Args:
@@ -38,7 +38,7 @@ def csv(
                 f"{path!r}, classes {list(names)}. Received: {list(known)}"
             )
         parts = (found, held)
-    return Source(
+    return DatasetSplits(
         "csv",
         *parts,
         num_classes=len(names),

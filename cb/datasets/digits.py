@@ -3,16 +3,16 @@
 import numpy as np
 
 from cb.datasets import REGISTRY
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
-from cb.sparsity.seeds import generator
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
+from cb.seeds import generator
 
 TEST_EXAMPLES = 360
 BRIGHTEST = 16.0
 
 
 @REGISTRY.register("digits")
-def digits() -> Source:
+def digits() -> DatasetSplits:
     """Load 1,797 digits; 360 of them, always the same, are the test part.
 
     Reference:
@@ -25,7 +25,7 @@ def digits() -> Source:
     images = (bunch.images[..., None] / BRIGHTEST).astype(np.float32)
     order = generator("digits", "test").permutation(len(images))
     examples = Examples(images, bunch.target.astype(np.int32))
-    return Source(
+    return DatasetSplits(
         name="digits",
         train=examples.take(np.sort(order[TEST_EXAMPLES:])),
         test=examples.take(np.sort(order[:TEST_EXAMPLES])),

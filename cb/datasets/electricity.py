@@ -2,8 +2,8 @@
 
 from cb.datasets import REGISTRY
 from cb.datasets import recipes
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import check_order
 from cb.datasets.splits import train_test
 
@@ -25,7 +25,7 @@ TEST_FRACTION = 0.3
 @REGISTRY.register("electricity")
 def electricity(
     path=None, columns=None, order="random", data_dir=None
-) -> Source:
+) -> DatasetSplits:
     """Load 45,312 half hours of 1996 to 1998, two classes.
 
     Args:
@@ -46,7 +46,7 @@ def electricity(
     ordered = check_order(order)
     whole = _downloaded(data_dir, columns) if path is None else None
     whole = whole or _read(path, columns)
-    return Source(
+    return DatasetSplits(
         "electricity",
         *train_test(whole, TEST_FRACTION, "electricity", ordered),
         num_classes=len(CLASSES),

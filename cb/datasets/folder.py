@@ -6,8 +6,8 @@ import numpy as np
 
 from cb.datasets import REGISTRY
 from cb.datasets import recipes
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
 from cb.errors import InputError
 
@@ -17,7 +17,7 @@ TRAIN, TEST = "train", ("val", "validation", "test")
 
 
 @REGISTRY.register("folder")
-def folder(path, test_fraction=0.2, channels=3) -> Source:
+def folder(path, test_fraction=0.2, channels=3) -> DatasetSplits:
     """Load images of any size, which stay on disk.
 
     Args:
@@ -47,7 +47,7 @@ def folder(path, test_fraction=0.2, channels=3) -> Source:
         names = _class_names(root)
         whole = _examples(root, names, channels)
         parts = train_test(whole, test_fraction, "folder")
-    return Source(
+    return DatasetSplits(
         root.name,
         *parts,
         num_classes=len(names),
@@ -67,7 +67,7 @@ def _class_names(root: pathlib.Path) -> tuple[str, ...]:
 
 
 def _examples(root: pathlib.Path, names, channels: int) -> Examples:
-    from cb.datasets.storage import Encoded  # It imports TensorFlow.
+    from cb.datasets.storage import EncodedImages  # It imports TensorFlow.
 
     extra = sorted({entry.name for entry in root.iterdir()} - {*names})
     unknown = [name for name in extra if (root / name).is_dir()]
@@ -96,5 +96,5 @@ def _examples(root: pathlib.Path, names, channels: int) -> Examples:
         return [files[number].read_bytes() for number in numbers]
 
     places = [file.relative_to(root).as_posix() for file in files]
-    images = Encoded(read, np.arange(len(files)), channels, places)
+    images = EncodedImages(read, np.arange(len(files)), channels, places)
     return Examples(images, np.array(labels, np.int32))

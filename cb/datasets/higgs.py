@@ -2,13 +2,13 @@
 
 from cb.datasets import REGISTRY
 from cb.datasets import recipes
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
 
 TEST_EXAMPLES = 500_000
 
 
 @REGISTRY.register("higgs")
-def higgs(data_dir=None) -> Source:
+def higgs(data_dir=None) -> DatasetSplits:
     """Load 11,000,000 collisions of 28 features, two classes.
 
     The last 500,000 in the fixed order of TensorFlow Datasets are the test

@@ -2,47 +2,47 @@
 
 from cb.datasets import REGISTRY
 from cb.datasets import recipes
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
 
 
 @REGISTRY.register("mnist")
-def mnist(data_dir=None) -> Source:
+def mnist(data_dir=None) -> DatasetSplits:
     """Load 70,000 handwritten digits, 28x28x1."""
     return _load("mnist", data_dir, recipes.MNIST)
 
 
 @REGISTRY.register("fashion_mnist")
-def fashion_mnist(data_dir=None) -> Source:
+def fashion_mnist(data_dir=None) -> DatasetSplits:
     """Load 70,000 pieces of clothing, 28x28x1."""
     return _load("fashion_mnist", data_dir, recipes.FASHION)
 
 
 @REGISTRY.register("cifar10")
-def cifar10(data_dir=None) -> Source:
+def cifar10(data_dir=None) -> DatasetSplits:
     """Load 60,000 photographs of ten classes, 32x32x3."""
     return _load("cifar10", data_dir, recipes.CIFAR)
 
 
 @REGISTRY.register("cifar100")
-def cifar100(data_dir=None) -> Source:
+def cifar100(data_dir=None) -> DatasetSplits:
     """Load 60,000 photographs of a hundred classes, 32x32x3."""
     return _load("cifar100", data_dir, recipes.CIFAR)
 
 
 @REGISTRY.register("svhn_cropped")
-def svhn_cropped(data_dir=None) -> Source:
+def svhn_cropped(data_dir=None) -> DatasetSplits:
     """Load 99,289 house numbers, 32x32x3; not the easy `extra` ones."""
     return _load("svhn_cropped", data_dir, recipes.SVHN)
 
 
 @REGISTRY.register("stl10")
-def stl10(data_dir=None) -> Source:
+def stl10(data_dir=None) -> DatasetSplits:
     """Load 5,000 + 8,000 labelled photographs of ten classes, 96x96x3."""
     return _load("stl10", data_dir, recipes.STL10)
 
 
 @REGISTRY.register("imagenette")
-def imagenette(data_dir=None) -> Source:
+def imagenette(data_dir=None) -> DatasetSplits:
     """Load 9,469 + 3,925 photographs of ten classes, of any size.
 
     They stay on disk. The split `validation` is the test part.
@@ -51,7 +51,7 @@ def imagenette(data_dir=None) -> Source:
 
 
 @REGISTRY.register("imagenet2012")
-def imagenet2012(data_dir=None) -> Source:
+def imagenet2012(data_dir=None) -> DatasetSplits:
     """Load 1,281,167 + 50,000 photographs of 1,000 classes, of any size.
 
     They stay on disk. The split `validation` is the test part, as the labels
@@ -60,7 +60,7 @@ def imagenet2012(data_dir=None) -> Source:
     return _load("imagenet2012", data_dir, recipes.LARGE, test="validation")
 
 
-def _load(name, data_dir, recipes, **splits) -> Source:
+def _load(name, data_dir, recipes, **splits) -> DatasetSplits:
     # It imports TensorFlow Datasets, which takes seconds.
     from cb.datasets import tfds_loading
 

@@ -9,9 +9,9 @@ from cb.datasets import augmentation
 from cb.datasets import storage
 from cb.datasets.augmentation import Chain
 from cb.datasets.augmentation.randomness import uniform
-from cb.datasets.source import Examples
+from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
-from cb.sparsity.seeds import fold
+from cb.seeds import fold_in
 
 
 class TrainingBatches:
@@ -122,7 +122,7 @@ class TrainingBatches:
     def _batch(self, step, order="training"):
         epoch = step // self.steps_per_epoch
         first = step % self.steps_per_epoch * self.batch_size
-        key = fold(self._seed, "order", order)
+        key = fold_in(self._seed, "order", order)
         seed = tf.stack(
             [
                 tf.constant(key & 0xFFFFFFFF, tf.uint32),
@@ -139,7 +139,7 @@ class TrainingBatches:
         labels = tf.gather(self._labels, examples)
         if self._targets is None:
             return features, labels
-        key = fold(self._seed, "targets", order) & 0x7FFFFFFF
+        key = fold_in(self._seed, "targets", order) & 0x7FFFFFFF
         seed = tf.stack([tf.constant(key), tf.cast(step, tf.int32)])
         return self._targets(features, labels, seed)
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from cb.datasets import augmentation
 from cb.datasets.augmentation import Chain
-from cb.datasets.source import Source
-from cb.datasets.storage import Encoded
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
 from cb.registry import Spec
 from cb.registry import parse_spec
@@ -95,9 +95,9 @@ def of_kind(features) -> Recipes:
     """Return what suits features that no source has used.
 
     Args:
-        features: As of `cb.datasets.source.Examples`.
+        features: As of `cb.datasets.dataset_splits.Examples`.
     """
-    if isinstance(features, Encoded):
+    if isinstance(features, EncodedImages):
         return LARGE
     return FEATURES if features.ndim == 2 else {}
 
@@ -119,7 +119,7 @@ def complete(text: str) -> str:
 
 
 def resolve(
-    text: str, source: Source, model: tuple[str, ...] | None = None
+    text: str, source: DatasetSplits, model: tuple[str, ...] | None = None
 ) -> Chain:
     """Return the chain that the text of `--augmentation` means.
 
@@ -129,7 +129,7 @@ def resolve(
 
     Args:
         text: As of `complete`.
-        source: `Source` of the data.
+        source: `DatasetSplits` of the data.
         model: Transforms of the model's recipe for training, or `None`.
 
     Returns:
@@ -181,7 +181,7 @@ def _fits(chain: Chain, shape) -> bool:
     return None in shape or found == tuple(shape)
 
 
-def _of(source: Source, kind: str, name: str | None) -> str:
+def _of(source: DatasetSplits, kind: str, name: str | None) -> str:
     recipes = source.recipes
     if name is None:
         if not recipes and kind == PUBLISHED:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cb.datasets.source import Examples
+from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
-from cb.sparsity.seeds import generator
+from cb.seeds import generator
 
 
 def hold_out(

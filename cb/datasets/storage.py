@@ -12,7 +12,7 @@ from cb.errors import InputError
 Draw = Callable[[str, tf.Tensor], tf.Tensor]
 
 
-class Encoded:
+class EncodedImages:
     """Images of any size on disk, decoded when they are asked for.
 
     Indexing gives the images at those positions, still on disk, as an array
@@ -39,8 +39,8 @@ class Encoded:
         self._channels = channels
         self._names = names
 
-    def __getitem__(self, positions) -> "Encoded":
-        return Encoded(
+    def __getitem__(self, positions) -> "EncodedImages":
+        return EncodedImages(
             self._read, self._numbers[positions], self._channels, self._names
         )
 
@@ -104,13 +104,13 @@ def reader(features) -> Callable[[tf.Tensor, Chain, Draw | None], tf.Tensor]:
     """Return what reads and transforms the features at given positions.
 
     Args:
-        features: Array, or `Encoded`.
+        features: Array, or `EncodedImages`.
 
     Returns:
         Function of an integer tensor `(batch,)`, a `Chain` and a function
         `(name, positions)` that draws random numbers, to float32 features.
     """
-    if isinstance(features, Encoded):
+    if isinstance(features, EncodedImages):
         return lambda *arguments: _read_encoded(features, *arguments)
     tensor = tf.constant(features)
 
@@ -121,7 +121,7 @@ def reader(features) -> Callable[[tf.Tensor, Chain, Draw | None], tf.Tensor]:
     return read
 
 
-def _read_encoded(images: Encoded, positions, chain, draw):
+def _read_encoded(images: EncodedImages, positions, chain, draw):
     """Transform image by image, as they have a size in common only then."""
     shape = chain.output_shape(images.shape[1:])
 

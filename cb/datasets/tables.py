@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow
 from pyarrow import csv
 
-from cb.datasets.source import Examples
+from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
 
 

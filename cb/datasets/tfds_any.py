@@ -1,11 +1,13 @@
 """Any other data set of TensorFlow Datasets."""
 
 from cb.datasets import REGISTRY
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
 
 
 @REGISTRY.register("tfds")
-def tfds(name, train="train", test=None, label=None, data_dir=None) -> Source:
+def tfds(
+    name, train="train", test=None, label=None, data_dir=None
+) -> DatasetSplits:
     """Load images or features with labels, by their name there.
 
     Args:

@@ -10,10 +10,10 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from cb.datasets import recipes
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
-from cb.datasets.storage import Encoded
+from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
 
 RETRIES = 3
@@ -33,7 +33,7 @@ def load(
     test: str | None = None,
     label: str | None = None,
     **details,
-) -> Source:
+) -> DatasetSplits:
     """Load a data set of images, or of features, with labels.
 
     Images are the first feature that is one; otherwise all numbers but the
@@ -47,10 +47,10 @@ def load(
             there are neither, a fifth of every class, always the same.
         label: String, a feature; by default the first that is a class, or is
             named like one.
-        **details: Other arguments of `Source`.
+        **details: Other arguments of `DatasetSplits`.
 
     Returns:
-        A `Source` of uint8 images or float32 features.
+        A `DatasetSplits` of uint8 images or float32 features.
 
     Raises:
         InputError: If the data are neither prepared nor to be had, or are
@@ -65,7 +65,7 @@ def load(
     parts = [_read(builder, split, label) for split in (train, test) if split]
     if len(parts) == 1:
         parts = list(train_test(parts[0], TEST_FRACTION, name))
-    return Source(
+    return DatasetSplits(
         name=name,
         train=parts[0],
         test=parts[1],
@@ -238,7 +238,9 @@ def _read_encoded(builder, split: str, label: str) -> Examples:
 
     labels = _kept_labels(builder, split, source, label)
     channels = builder.info.features[image].shape[-1]
-    return Examples(Encoded(read, np.arange(len(source)), channels), labels)
+    return Examples(
+        EncodedImages(read, np.arange(len(source)), channels), labels
+    )
 
 
 def _no_split(builder, split: str) -> InputError:

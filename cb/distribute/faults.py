@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from cb.distribute import exchange
+from cb.distribute import collectives
 from cb.errors import Preempted
 from cb.errors import WorkerLost
 
@@ -40,7 +40,7 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
     Raises:
         WorkerLost: Instead of TensorFlow's error, if there are workers.
     """
-    index, workers = exchange.position(strategy)
+    index, workers = collectives.rank_and_size(strategy)
     try:
         yield
     except GONE as error:
@@ -92,7 +92,7 @@ class StopRequest:
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
-        self._index, self._workers = exchange.position(strategy)
+        self._index, self._workers = collectives.rank_and_size(strategy)
         self._told = False
         self._batches = 0
         self._pause = 1
@@ -114,7 +114,7 @@ class StopRequest:
         if self._batches < self._pause:
             return False
         pause = self._next_pause() if self._index == 0 else 0
-        told, self._pause = exchange.total(
+        told, self._pause = collectives.all_reduce(
             self._strategy, np.array([self._told, pause], np.int64)
         )
         self._batches = 0

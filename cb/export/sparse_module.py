@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras.src.backend import get_keras_mask
 from keras.src.backend import set_keras_mask
 
+from cb.distribute.variables import read
 from cb.export.graph import Call
 from cb.export.graph import Graph
 from cb.export.graph import Value
@@ -19,7 +20,6 @@ from cb.export.products import Product
 from cb.export.stored_matrix import CsrMatrix
 from cb.export.stored_matrix import DenseMatrix
 from cb.export.stored_matrix import StoredMatrix
-from cb.variables import read
 
 # Of these, 1 makes 1: the row that keeps a constant 1 survives them.
 _FIXING_ONE = (keras.activations.linear, keras.activations.relu)

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from cb.layers import granularity as cells
 from cb.layers.computed_kernel import ComputedKernel
 from cb.layers.sparse_dense import SparseDense
+from cb.sparsity import granularity as cells
 
 
 class MaskedWeight:
@@ -64,7 +64,7 @@ class Masked(ComputedKernel):
     Args:
         *args: As of the Keras layer.
         granularity: String, what an entry of the mask stands for, a spec of
-            `cb.layers.granularity.tile`. The layer only records it.
+            `cb.sparsity.granularity.tile`. The layer only records it.
         **kwargs: As of the Keras layer.
     """
 

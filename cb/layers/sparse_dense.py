@@ -10,11 +10,11 @@ import scipy.sparse
 import tensorflow as tf
 from keras import ops
 
+from cb import seeds
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
 from cb.layers.computed_kernel import ComputedKernel
 from cb.sparsity import masks
-from cb.sparsity import seeds
 
 # What sums over weights, one by one, is the same without the zeros.
 REGULARIZERS = (

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from cb import seeds
 from cb.errors import InputError
-from cb.layers import granularity as cells
 from cb.layers.computed_kernel import ComputedKernel
-from cb.sparsity import seeds
+from cb.sparsity import granularity as cells
 
 
 def balanced_table(shape, rows: int, seed: int) -> np.ndarray:

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from cb.errors import InputError
-from cb.sparsity.seeds import fold
-from cb.sparsity.seeds import generator
+from cb.seeds import fold_in
+from cb.seeds import generator
 
 # A data set is read to this many times the number of examples asked for.
 READ_AHEAD = 16
@@ -63,7 +63,7 @@ def _first(dataset, read_ahead, num_samples, seed):
     shuffled = (
         dataset.unbatch()
         .take(read_ahead)
-        .shuffle(read_ahead, seed=fold(seed, "bundles") % 2**31)
+        .shuffle(read_ahead, seed=fold_in(seed, "bundles") % 2**31)
         .batch(num_samples)
     )
     batch = next(iter(shuffled), None)

@@ -6,11 +6,13 @@ import keras
 
 from cb.errors import InputError
 from cb.registry import Registry
-from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Time
+from cb.schedules import Time
+from cb.schedules import TrainingLength
 
 REGISTRY = Registry(
-    "learning-rate schedule", __name__, given=("learning_rate", "horizon")
+    "learning-rate schedule",
+    __name__,
+    given=("learning_rate", "training_length"),
 )
 
 
@@ -23,7 +25,7 @@ def constant(learning_rate: float):
 @REGISTRY.register("cosine")
 def cosine(
     learning_rate: float,
-    horizon: Horizon,
+    training_length: TrainingLength,
     final: float = 0.0,
     warmup: Time = 0,
     end: Time = 1.0,
@@ -32,7 +34,7 @@ def cosine(
 
     Args:
         learning_rate: Float, the highest.
-        horizon: `Horizon`, the length of the training.
+        training_length: `TrainingLength`, the length of the training.
         final: Float, fraction of `learning_rate` at the end.
         warmup: Time that the warm-up takes.
         end: Time at which the decay ends.
@@ -40,8 +42,8 @@ def cosine(
     Returns:
         A Keras learning-rate schedule.
     """
-    warmup_steps = horizon.steps(warmup, "warmup")
-    decay_steps = horizon.steps(end, "end") - warmup_steps
+    warmup_steps = training_length.steps(warmup, "warmup")
+    decay_steps = training_length.steps(end, "end") - warmup_steps
     if decay_steps < 1:
         raise InputError(
             "Argument `end` must be later than `warmup`. "
@@ -59,7 +61,7 @@ def cosine(
 @REGISTRY.register("linear")
 def linear(
     learning_rate: float,
-    horizon: Horizon,
+    training_length: TrainingLength,
     final: float = 0.0,
     end: Time = 1.0,
 ):
@@ -67,7 +69,7 @@ def linear(
 
     Args:
         learning_rate: Float, the first.
-        horizon: `Horizon`, the length of the training.
+        training_length: `TrainingLength`, the length of the training.
         final: Float, fraction of `learning_rate` at the end.
         end: Time at which the decay ends.
 
@@ -76,7 +78,7 @@ def linear(
     """
     return keras.optimizers.schedules.PolynomialDecay(
         learning_rate,
-        max(horizon.steps(end, "end"), 1),
+        max(training_length.steps(end, "end"), 1),
         end_learning_rate=final * learning_rate,
     )
 
@@ -84,7 +86,7 @@ def linear(
 @REGISTRY.register("step")
 def step(
     learning_rate: float,
-    horizon: Horizon,
+    training_length: TrainingLength,
     at: tuple[Time, ...] = (0.5, 0.75),
     factor: float = 0.1,
 ):
@@ -92,7 +94,7 @@ def step(
 
     Args:
         learning_rate: Float, the first.
-        horizon: `Horizon`, the length of the training.
+        training_length: `TrainingLength`, the length of the training.
         at: Tuple of times, ascending.
         factor: Float.
 
@@ -100,7 +102,7 @@ def step(
         A Keras learning-rate schedule.
     """
     times = at if isinstance(at, tuple | list) else (at,)
-    boundaries = [horizon.steps(time, "at") for time in times]
+    boundaries = [training_length.steps(time, "at") for time in times]
     if boundaries != sorted(set(boundaries)):
         raise InputError(
             f"Argument `at` must hold ascending times. Received: at={at!r}"
@@ -114,13 +116,15 @@ def step(
 
 @REGISTRY.register("piecewise")
 def piecewise(
-    learning_rate: float, horizon: Horizon, factors: Mapping[int, float]
+    learning_rate: float,
+    training_length: TrainingLength,
+    factors: Mapping[int, float],
 ):
     """Multiply the learning rate by the factor of an epoch and those after.
 
     Args:
         learning_rate: Float.
-        horizon: `Horizon`, the length of the training.
+        training_length: `TrainingLength`, the length of the training.
         factors: Dict of first epoch, ascending, to float. Before the first
             epoch its factor holds too.
 
@@ -133,7 +137,9 @@ def piecewise(
             "Argument `factors` must be a dict of epochs, ascending, to "
             f"numbers. Received: factors={factors!r}"
         )
-    boundaries = [horizon.steps(f"{epoch}ep", "factors") for epoch in epochs]
+    boundaries = [
+        training_length.steps(f"{epoch}ep", "factors") for epoch in epochs
+    ]
     # Keras applies a value up to and including its boundary.
     return keras.optimizers.schedules.PiecewiseConstantDecay(
         [boundary - 1 for boundary in boundaries[1:]],
@@ -144,7 +150,7 @@ def piecewise(
 @REGISTRY.register("exponential")
 def exponential(
     learning_rate: float,
-    horizon: Horizon,
+    training_length: TrainingLength,
     rate: float = 0.96,
     every: Time = "1ep",
     staircase: bool = False,
@@ -153,7 +159,7 @@ def exponential(
 
     Args:
         learning_rate: Float, the first.
-        horizon: `Horizon`, the length of the training.
+        training_length: `TrainingLength`, the length of the training.
         rate: Float.
         every: Time over which it is multiplied once.
         staircase: Boolean, whether it changes in steps.
@@ -163,7 +169,7 @@ def exponential(
     """
     return keras.optimizers.schedules.ExponentialDecay(
         learning_rate,
-        max(horizon.steps(every, "every"), 1),
+        max(training_length.steps(every, "every"), 1),
         rate,
         staircase=staircase,
     )

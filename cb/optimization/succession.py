@@ -4,7 +4,7 @@ import bisect
 
 import keras
 
-from cb.variables import read
+from cb.distribute.variables import read
 
 
 @keras.saving.register_keras_serializable("cb")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cb import seeds
 from cb.errors import InputError
 from cb.registry import Registry
 from cb.sparsity import masks
-from cb.sparsity import seeds
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from cb import experiment
 from cb.config import Config
 from cb.datasets.splits import parse_fold
 from cb.errors import InputError
 from cb.registry import parse_spec
+from cb.training import assembly
+from cb.training.data import build_data
 from cb.tuning.experiments import EXPERIMENTS
 from cb.tuning.objectives import TEST
 from cb.tuning.objectives import VALIDATION
@@ -31,17 +32,17 @@ def check(plan: Plan) -> None:
     config = configured(plan, plan.space.defaults())
     _check_machines(plan, config)
     _check_objectives(plan, config)
-    completed = experiment.completed(config)
-    source = experiment.build_data(completed, 1).source
+    completed = assembly.completed(config)
+    source = build_data(completed, 1).source
     for parameter in plan.space.parameters:
         for value in parameter.extremes():
             values = _reaching(plan, parameter, value)
             try:
-                changed = experiment.completed(configured(plan, values))
+                changed = assembly.completed(configured(plan, values))
                 if any(
                     name.startswith(MODEL) for name in parameter.settings(value)
                 ):
-                    experiment.build_model(changed, source)
+                    assembly.build_model(changed, source)
             except InputError as error:
                 raise InputError(
                     f"Parameter `{parameter.name}` of space "

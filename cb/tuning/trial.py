@@ -7,19 +7,21 @@ from typing import Any
 
 import keras
 
-from cb import experiment
-from cb import recipes
 from cb.config import Config
 from cb.registry import Spec
 from cb.registry import bind
 from cb.registry import parse_spec
-from cb.run_costs import run_costs
 from cb.runs.directory import RunDirectory
 from cb.runs.metrics_csv import METRICS_HEADER
 from cb.runs.metrics_csv import LongCsv
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.schedules import Horizon
-from cb.training import train
+from cb.training import assembly
+from cb.training import regime
+from cb.training.data import Data
+from cb.training.data import build_data
+from cb.training.run_costs import run_costs
+from cb.training.train import train
 from cb.tuning import objectives
 from cb.tuning.task import COMPLETE
 from cb.tuning.task import INFEASIBLE
@@ -43,8 +45,8 @@ def perform(task: Task) -> Outcome:
     started = time.monotonic()
     keras.backend.clear_session()
     completed = _completed(task.config, task)
-    data = experiment.build_data(completed, 1)
-    config, notes = capped(task.config, completed, data.horizon())
+    data = build_data(completed, 1)
+    config, notes = capped(task.config, completed, data.training_length())
     measured = cheap(_completed(config, task), data)
     broken = objectives.exceeded(task.bounds, measured)
     status = INFEASIBLE if broken else COMPLETE
@@ -64,10 +66,10 @@ def perform(task: Task) -> Outcome:
 
 def _completed(config: Config, task: Task) -> Config:
     """Write out what the regime and the parts of a run leave to defaults."""
-    return experiment.completed(recipes.applied(config, task.sources)[0])
+    return assembly.completed(regime.applied(config, task.sources)[0])
 
 
-def cheap(config: Config, data: experiment.Data) -> dict[str, float]:
+def cheap(config: Config, data: Data) -> dict[str, float]:
     """Count what a run costs, from its first masks and its schedule.
 
     Args:
@@ -77,7 +79,7 @@ def cheap(config: Config, data: experiment.Data) -> dict[str, float]:
     Returns:
         Dict of metric to value.
     """
-    model = experiment.build_model(config, data.source)
+    model = assembly.build_model(config, data.source)
     counted, training = run_costs(config, model, data)
     return {
         objectives.INFERENCE: float(counted.flops),
@@ -88,20 +90,20 @@ def cheap(config: Config, data: experiment.Data) -> dict[str, float]:
 
 
 def capped(
-    config: Config, completed: Config, horizon: Horizon
+    config: Config, completed: Config, training_length: TrainingLength
 ) -> tuple[Config, list[str]]:
     """Cut times in steps that are longer than the training.
 
     Args:
         config: `Config` as given.
         completed: The same with defaults written out.
-        horizon: `Horizon` of the training.
+        training_length: `TrainingLength` of the training.
 
     Returns:
         Tuple of the `Config` to run and a list of what was cut, as text.
     """
     spec = parse_spec(config.reallocation)
-    steps = horizon.total_steps
+    steps = training_length.total_steps
     every = parse_spec(completed.reallocation).kwargs
     longer = {
         name: value

@@ -10,7 +10,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from cb.errors import InputError
 from cb.registry import parse_spec
-from cb.sparsity.seeds import fold
+from cb.seeds import fold_in
 from cb.tuning import oracles
 from cb.tuning.plan import Plan
 from cb.tuning.results import Row
@@ -126,7 +126,7 @@ def build_oracle(
         "max_trials": max_trials,
         "hyperparameters": space,
         # keras-tuner takes 0 for none.
-        "seed": fold(seed, "oracle") % 2**31 + 1,
+        "seed": fold_in(seed, "oracle") % 2**31 + 1,
         "allow_new_entries": False,
         "tune_new_entries": False,
         "max_retries_per_trial": 0,

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import cb
-from cb.bundles.attempts import AutoTuneError
-from cb.callbacks.restarts import transfer
+from cb.auto_tuning.attempts import AutoTuneError
+from cb.auto_tuning.loop import transfer
 from cb.errors import InputError
 from cb.layers.masked import masked_kernels
 

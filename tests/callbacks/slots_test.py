@@ -8,10 +8,10 @@ import cb
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
+from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.optimization.published_sgd import PublishedSGD
 from cb.optimization.succession import Succession
-from cb.variables import read
 
 SGD = keras.optimizers.SGD
 OPTIMIZERS = {

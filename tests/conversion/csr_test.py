@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import cb
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import masked_kernels
-from cb.variables import read
 
 
 def build(sparsity=0.8, **kwargs):

@@ -6,11 +6,11 @@ from cb.costs import Counter
 from cb.costs import training_costs
 from cb.costs.training import published_step
 from cb.errors import InputError
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.schedules import Horizon
 
 STEPS, BATCH = 1000, 8
-HORIZON = Horizon(STEPS, 100)
+HORIZON = TrainingLength(STEPS, 100)
 
 
 @pytest.fixture(scope="module")
@@ -113,4 +113,6 @@ def test_published_numbers_of_the_trade_off_search(perceptron, sparse):
 
 def test_a_length_is_needed(sparse):
     with pytest.raises(InputError, match="number of steps"):
-        training_costs(sparse, reallocation.build("set"), Horizon(), BATCH)
+        training_costs(
+            sparse, reallocation.build("set"), TrainingLength(), BATCH
+        )

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from cb import datasets
 from cb.datasets.augmentation.randomness import uniform
+from cb.datasets.dataset_splits import Examples
 from cb.datasets.pipeline import TrainingBatches
 from cb.datasets.pipeline import evaluation_batches
-from cb.datasets.source import Examples
 from cb.datasets.splits import hold_out
 from cb.errors import InputError
 

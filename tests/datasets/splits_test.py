@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from cb.datasets.source import Examples
-from cb.datasets.source import Source
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import hold_out
 from cb.datasets.splits import parse_fold
 from cb.datasets.splits import train_test
@@ -86,15 +86,15 @@ def test_nothing_left_to_train_on(number):
 
 def test_a_source_refuses_empty_parts_and_wrong_labels():
     with pytest.raises(InputError, match="no example in its test part"):
-        Source("x", ALL, ALL.take(np.arange(0)), 4)
+        DatasetSplits("x", ALL, ALL.take(np.arange(0)), 4)
     with pytest.raises(InputError, match=r"\[0, 3\). Received: 3 at example"):
-        Source("x", ALL, ALL, 3)
+        DatasetSplits("x", ALL, ALL, 3)
 
 
 def test_a_limit_takes_the_same_examples_of_each_part():
-    source = Source("x", ALL, ALL, 4).limited(10)
+    source = DatasetSplits("x", ALL, ALL, 4).limited(10)
     assert (len(source.train), len(source.test)) == (10, 10)
-    again = Source("x", ALL, ALL, 4).limited(10)
+    again = DatasetSplits("x", ALL, ALL, 4).limited(10)
     np.testing.assert_array_equal(source.train.features, again.train.features)
     assert hashes(source.train) <= hashes(ALL)
-    assert Source("x", ALL, ALL, 4).limited(1000).train is ALL
+    assert DatasetSplits("x", ALL, ALL, 4).limited(1000).train is ALL

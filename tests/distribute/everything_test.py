@@ -10,16 +10,16 @@ import tensorflow as tf
 
 import cb
 from cb.callbacks.checkpointing import AverageStatistics
-from cb.distribute import exchange
+from cb.distribute import collectives
 from cb.distribute.join import Workers
 from cb.distribute.join import join
+from cb.distribute.variables import average_replicas
+from cb.distribute.variables import read
+from cb.distribute.variables import read_replicas
+from cb.distribute.variables import write_replicas
 from cb.layers.masked import masked_kernels
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.schedules import Horizon
-from cb.variables import average_replicas
-from cb.variables import read
-from cb.variables import read_replicas
-from cb.variables import write_replicas
 from tests.workers import cluster
 from tests.workers import finish
 from tests.workers import redirect
@@ -143,12 +143,12 @@ def work(flags, folder, writer):
     _, hosts, index = (flag.partition("=")[2] for flag in flags)
     strategy = join(Workers(hosts.split(","), int(index), 60.0))
     np.savez("found.npz", **results(strategy), **exchanged(strategy))
-    exchange.leave_together(strategy)
+    collectives.barrier(strategy)
 
 
 def exchanged(strategy):
     """Return what the collectives of the project give."""
-    index, workers = exchange.position(strategy)
+    index, workers = collectives.rank_and_size(strategy)
     with strategy.scope():
         variable = keras.Variable(
             np.zeros(2, np.float32), trainable=False, name="own"
@@ -160,9 +160,9 @@ def exchanged(strategy):
     return {
         "own": np.stack(own),
         "mean": mean,
-        "chief": exchange.from_chief(strategy, lambda: f"of worker {index}"),
-        "gathered": exchange.gather(strategy, b"ab" * index),
-        "total": exchange.total(strategy, np.arange(3) + index),
+        "chief": collectives.broadcast(strategy, lambda: f"of worker {index}"),
+        "gathered": collectives.all_gather(strategy, b"ab" * index),
+        "total": collectives.all_reduce(strategy, np.arange(3) + index),
         "position": np.array([index, workers]),
     }
 
@@ -207,7 +207,7 @@ def test_every_algorithm_does_what_it_does_in_one_process(name, found):
     assert any(key.endswith("_moving_mean") for key in keys)
     assert f"{name}/loss" in keys
     steps = EPOCHS * BATCHES
-    moves = algorithm(name).period(Horizon(steps, BATCHES)) is not None
+    moves = algorithm(name).period(TrainingLength(steps, BATCHES)) is not None
     assert moves == any(f"{name}/after_2/" in key for key in keys)
 
 

@@ -239,14 +239,18 @@ def test_a_loss_that_is_not_finite_ends_all(tmp_path):
 def test_a_failure_of_its_own_is_not_that_of_another(
     error, expected, monkeypatch
 ):
-    monkeypatch.setattr(faults.exchange, "position", lambda strategy: (0, 2))
+    monkeypatch.setattr(
+        faults.collectives, "rank_and_size", lambda strategy: (0, 2)
+    )
     with pytest.raises(expected):
         with faults.reported_loss(None):
             raise error(None, None, "Failed to launch a kernel on the GPU")
 
 
 def test_an_internal_error_of_a_collective_is_the_loss_of_another(monkeypatch):
-    monkeypatch.setattr(faults.exchange, "position", lambda strategy: (0, 2))
+    monkeypatch.setattr(
+        faults.collectives, "rank_and_size", lambda strategy: (0, 2)
+    )
     with pytest.raises(WorkerLost, match="another worker has gone"):
         with faults.reported_loss(None):
             raise tf.errors.InternalError(

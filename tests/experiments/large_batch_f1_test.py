@@ -4,11 +4,11 @@ import argparse
 
 import pytest
 
-from cb import compilation
 from cb import models
-from cb import recipes
 from cb.config import layered
 from cb.optimization import regimes
+from cb.training import compilation
+from cb.training import regime
 from experiments import large_batch_f1
 
 
@@ -22,7 +22,7 @@ def config(mode, arm, epochs=50):
         large=4096,
     )
     flags = large_batch_f1.flags(given, mode, arm, seed=1)
-    return recipes.applied(*layered(None, flags, []))[0]
+    return regime.applied(*layered(None, flags, []))[0]
 
 
 def test_the_regime_is_the_published_one():

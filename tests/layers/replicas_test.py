@@ -7,9 +7,9 @@ import tensorflow as tf
 from keras import layers
 
 import cb
+from cb.distribute.variables import read
+from cb.distribute.variables import read_replicas
 from cb.layers.masked import masked_kernels
-from cb.variables import read
-from cb.variables import read_replicas
 
 STEPS, WIDTH = 6, 8
 

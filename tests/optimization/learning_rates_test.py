@@ -6,13 +6,15 @@ import pytest
 
 from cb.errors import InputError
 from cb.optimization import learning_rates
-from cb.sparsity.schedules import Horizon
+from cb.schedules import TrainingLength
 
-HORIZON = Horizon(total_steps=100, steps_per_epoch=10)
+HORIZON = TrainingLength(total_steps=100, steps_per_epoch=10)
 
 
 def at(spec, step):
-    schedule = learning_rates.build(spec, learning_rate=0.4, horizon=HORIZON)
+    schedule = learning_rates.build(
+        spec, learning_rate=0.4, training_length=HORIZON
+    )
     return float(schedule(step)) if callable(schedule) else schedule
 
 

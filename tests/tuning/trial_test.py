@@ -6,8 +6,8 @@ import pytest
 
 from cb.config import Config
 from cb.registry import parse_spec
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.schedules import Horizon
 from cb.tuning.trial import capped
 
 
@@ -18,7 +18,7 @@ def test_times_are_cut_to_the_training_however_they_are_given(spec):
     config = Config(reallocation=spec)
     complete = reallocation.REGISTRY.complete(spec)
     completed = dataclasses.replace(config, reallocation=str(complete))
-    found, notes = capped(config, completed, Horizon(40, 10))
+    found, notes = capped(config, completed, TrainingLength(40, 10))
     cut = reallocation.REGISTRY.complete(found.reallocation)
     assert cut.kwargs == {**complete.kwargs, "every": 40}
     # What was left to a default still is.

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from cb.sparsity.seeds import fold
+from cb.seeds import fold_in
 
 # The multipliers of the finaliser of MurmurHash3, which spreads every bit of
 # its input over all bits of its output.
@@ -23,7 +23,7 @@ def uniform(
     Returns:
         float32 tensor `(batch,)`.
     """
-    key = fold(seed, "augmentation", name) & 0xFFFFFFFF
+    key = fold_in(seed, "augmentation", name) & 0xFFFFFFFF
     state = tf.constant(key, tf.uint32)
     for word in (tf.cast(epoch, tf.uint32), tf.cast(examples, tf.uint32)):
         state = _mixed(tf.bitwise.bitwise_xor(_mixed(word), state))

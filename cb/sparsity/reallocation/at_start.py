@@ -8,7 +8,7 @@ import numpy as np
 from cb.errors import InputError
 from cb.registry import unknown
 from cb.sparsity import masks
-from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Reallocation
 
 SCOPES = ("global", "layer")
@@ -38,8 +38,8 @@ class AtStart(Reallocation):
                 f"Received: minimum={self.minimum!r}"
             )
 
-    def period(self, horizon):
-        del horizon
+    def period(self, training_length):
+        del training_length
 
     def initial_masks(self, layers, state, *, seed):
         scores = {
@@ -61,7 +61,7 @@ class AtStart(Reallocation):
         del event, seed
         return {key: layer.mask for key, layer in layers.items()}, state
 
-    def _scores(self, layer: Connections, key: str, seed: int) -> np.ndarray:
+    def _scores(self, layer: LayerState, key: str, seed: int) -> np.ndarray:
         """Return what the connections are ranked by, highest kept."""
         raise NotImplementedError
 

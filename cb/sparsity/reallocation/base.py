@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Period
+from cb.schedules import PeriodicSchedule
+from cb.schedules import TrainingLength
 
 
-class Connections(NamedTuple):
+class LayerState(NamedTuple):
     """One layer as an algorithm sees it.
 
     Attributes:
@@ -38,17 +38,17 @@ class Event(NamedTuple):
     Attributes:
         step: Integer, the optimizer step that made it due.
         number: Integer, how many events came before.
-        period: `Period`, when events are due.
-        horizon: `Horizon`, the length of the training.
+        period: `PeriodicSchedule`, when events are due.
+        training_length: `TrainingLength`, the length of the training.
     """
 
     step: int
     number: int
-    period: Period
-    horizon: Horizon = Horizon()
+    period: PeriodicSchedule
+    training_length: TrainingLength = TrainingLength()
 
 
-class Penalty(NamedTuple):
+class WeightPenalty(NamedTuple):
     """What is added to the loss for the weights of one layer.
 
     Attributes:
@@ -62,7 +62,7 @@ class Penalty(NamedTuple):
     inactive: float = 0.0
 
 
-class Passes(NamedTuple):
+class FlopFactors(NamedTuple):
     """Arithmetic, in forward passes of the model.
 
     A training step is three: forward, gradients of the activations and
@@ -77,7 +77,7 @@ class Passes(NamedTuple):
     dense: float = 0.0
 
 
-Layers = Mapping[str, Connections]
+Layers = Mapping[str, LayerState]
 Masks = dict[str, np.ndarray]
 State = dict[str, np.ndarray]
 
@@ -90,9 +90,9 @@ class Reallocation:
     are the budget: algorithms that choose their own connections keep as
     many. What a subclass declares, the contract test checks:
 
-    - `needs_gradients`: `Connections.gradients` must be given.
-    - `needs_curvature`: `Connections.curvature` must be given.
-    - `needs_momentum`: `Connections.momentum` must be given.
+    - `needs_gradients`: `LayerState.gradients` must be given.
+    - `needs_curvature`: `LayerState.curvature` must be given.
+    - `needs_momentum`: `LayerState.momentum` must be given.
     - `at_start`: `initial_masks` chooses them before the first step.
     - `straight_through`: training itself uses gradients of all weights.
     - `every_step`: an event follows every optimizer step.
@@ -147,52 +147,56 @@ class Reallocation:
         del event
         return 0.0
 
-    def period(self, horizon: Horizon) -> Period | None:
+    def period(
+        self, training_length: TrainingLength
+    ) -> PeriodicSchedule | None:
         """Return when events are due in a training, `None` for never.
 
         Args:
-            horizon: `Horizon`, the length of the training.
+            training_length: `TrainingLength`, the length of the training.
 
         Raises:
             InputError: If a time cannot be resolved.
         """
         raise NotImplementedError
 
-    def start_passes(self) -> Passes:
+    def start_passes(self) -> FlopFactors:
         """Return what choosing the first masks costs, for each example."""
         if not (self.at_start and self.needs_gradients):
-            return Passes()
+            return FlopFactors()
         # The product with the Hessian differentiates three passes again.
         number = 9 if self.needs_curvature else 3
-        return Passes(dense=number * self.num_batches)
+        return FlopFactors(dense=number * self.num_batches)
 
-    def step_passes(self) -> Passes:
+    def step_passes(self) -> FlopFactors:
         """Return what a training step costs, for each example."""
         if self.straight_through:
-            return Passes(sparse=2, dense=1)
-        return Passes(sparse=3)
+            return FlopFactors(sparse=2, dense=1)
+        return FlopFactors(sparse=3)
 
-    def event_passes(self) -> Passes:
+    def event_passes(self) -> FlopFactors:
         """Return what an event costs beyond the step, for each example."""
         if self.needs_gradients:
-            return Passes(2 * self.num_batches, self.num_batches)
-        return Passes()
+            return FlopFactors(2 * self.num_batches, self.num_batches)
+        return FlopFactors()
 
-    def mean_density(self, density: float, horizon: Horizon) -> float:
+    def mean_density(
+        self, density: float, training_length: TrainingLength
+    ) -> float:
         """Return the density of a layer on average over a training.
 
         Args:
             density: Float in (0, 1], that at the end.
-            horizon: `Horizon`, the length of the training.
+            training_length: `TrainingLength`, the length of the training.
         """
-        del horizon
+        del training_length
         return density
 
     def init(self, layers: Layers) -> State:
         """Return the state before the first event.
 
         Args:
-            layers: Dict of layer key to `Connections`.
+            layers: Dict of layer key to `LayerState`.
 
         Returns:
             Dict of name to array; it is saved with every checkpoint.
@@ -206,7 +210,7 @@ class Reallocation:
         """Return the masks that training starts from, if `at_start`.
 
         Args:
-            layers: Dict of layer key to `Connections`; gradients are those
+            layers: Dict of layer key to `LayerState`; gradients are those
                 of the dense model.
             state: What `init` returned.
             seed: Integer.
@@ -217,7 +221,7 @@ class Reallocation:
         """
         raise NotImplementedError
 
-    def penalties(self, layers: Layers) -> dict[str, Penalty]:
+    def penalties(self, layers: Layers) -> dict[str, WeightPenalty]:
         """Return what training adds to the loss; nothing by default."""
         del layers
         return {}
@@ -228,13 +232,13 @@ class Reallocation:
         """Return the layers with the noise of the last step added.
 
         Args:
-            layers: Dict of layer key to `Connections`.
+            layers: Dict of layer key to `LayerState`.
             state: What `init` or the last `update` returned.
             event: `Event`.
             seed: Integer, that of the `update` that follows.
 
         Returns:
-            Dict of layer key to `Connections`; as given by default.
+            Dict of layer key to `LayerState`; as given by default.
         """
         del state, event, seed
         return layers
@@ -245,7 +249,7 @@ class Reallocation:
         """Return the masks and the state after an event.
 
         Args:
-            layers: Dict of layer key to `Connections`.
+            layers: Dict of layer key to `LayerState`.
             state: What `init` or the last `update` returned.
             event: `Event`.
             seed: Integer, a function of the run's seed and the step.

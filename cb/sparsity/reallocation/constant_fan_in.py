@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from cb import schedules
+from cb import seeds
 from cb.sparsity import masks
-from cb.sparsity import schedules
-from cb.sparsity import seeds
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
 

@@ -7,16 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from cb import schedules
+from cb import seeds
 from cb.errors import InputError
 from cb.registry import unknown
+from cb.schedules import PeriodicSchedule
+from cb.schedules import Time
 from cb.sparsity import masks
-from cb.sparsity import schedules
-from cb.sparsity import seeds
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Penalty
 from cb.sparsity.reallocation.base import Reallocation
-from cb.sparsity.schedules import Period
-from cb.sparsity.schedules import Time
+from cb.sparsity.reallocation.base import WeightPenalty
 
 SIGNS = ("fixed", "adopted")
 NOISE = ("weights", "gradients")
@@ -82,8 +82,8 @@ class DeepRewiring(Reallocation):
                     f"Received: {name}={value!r}"
                 )
 
-    def period(self, horizon):
-        return Period(1, 0, horizon.steps(self.stop, "stop"))
+    def period(self, training_length):
+        return PeriodicSchedule(1, 0, training_length.steps(self.stop, "stop"))
 
     def init(self, layers):
         # This acts after every step, so it looks at active positions only.
@@ -101,13 +101,13 @@ class DeepRewiring(Reallocation):
     def penalties(self, layers):
         if not self.absolute:
             return {}
-        return dict.fromkeys(layers, Penalty(absolute=self.absolute))
+        return dict.fromkeys(layers, WeightPenalty(absolute=self.absolute))
 
     def deviation(self, event) -> float:
         """Return the standard deviation of the noise of an event."""
         temperature = self.temperature
         if isinstance(temperature, Mapping):
-            epoch = event.horizon.epoch(event.step - 1)
+            epoch = event.training_length.epoch(event.step - 1)
             temperature = schedules.piecewise(temperature, epoch)
         return math.sqrt(2.0 * self.eta * temperature)
 

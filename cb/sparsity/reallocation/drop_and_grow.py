@@ -6,16 +6,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from cb import schedules
+from cb import seeds
 from cb.errors import InputError
 from cb.registry import unknown
+from cb.schedules import PeriodicSchedule
+from cb.schedules import Time
+from cb.schedules import TrainingLength
 from cb.sparsity import masks
-from cb.sparsity import schedules
-from cb.sparsity import seeds
-from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Reallocation
-from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Period
-from cb.sparsity.schedules import Time
 
 GROWN = ("zero", "redrawn", "gradient")
 
@@ -43,22 +43,22 @@ class Periodic(Reallocation):
 
     def __post_init__(self):
         # Everything but the lengths can be checked before they are known.
-        self.period(Horizon(total_steps=10**9, steps_per_epoch=1000))
+        self.period(TrainingLength(total_steps=10**9, steps_per_epoch=1000))
 
-    def period(self, horizon):
-        return Period(
-            interval(self.every, horizon),
-            horizon.steps(self.start, "start"),
-            horizon.steps(self.end, "end"),
+    def period(self, training_length):
+        return PeriodicSchedule(
+            interval(self.every, training_length),
+            training_length.steps(self.start, "start"),
+            training_length.steps(self.end, "end"),
         )
 
 
-def interval(every: Time | Mapping[int, int], horizon: Horizon):
+def interval(every: Time | Mapping[int, int], training_length: TrainingLength):
     """Resolve the argument `every` into optimizer steps.
 
     Args:
         every: Time, or dict of first epoch to a number of steps.
-        horizon: `Horizon`.
+        training_length: `TrainingLength`.
 
     Returns:
         Integer, or a tuple of pairs `(first_step, every)`.
@@ -68,13 +68,13 @@ def interval(every: Time | Mapping[int, int], horizon: Horizon):
     """
     if isinstance(every, Mapping):
         spans = sorted(
-            (horizon.steps(f"{epoch}ep", "every"), value)
+            (training_length.steps(f"{epoch}ep", "every"), value)
             for epoch, value in every.items()
         )
         if spans and all(type(v) is int and v > 0 for _, v in spans):
             return ((0, spans[0][1]), *spans[1:])
     else:
-        steps = horizon.steps(every, "every")
+        steps = training_length.steps(every, "every")
         zero = float(str(every).removesuffix("ep")) == 0.0
         if not zero:
             return max(steps, 1)
@@ -176,7 +176,7 @@ class DropAndGrow(Periodic):
         kept = self._keep(layer, number)
         return kept | self._grow(layer, kept, random)
 
-    def _keep(self, layer: Connections, number: int) -> np.ndarray:
+    def _keep(self, layer: LayerState, number: int) -> np.ndarray:
         """Return the mask of what stays when `number` are dropped."""
         active = masks.count(layer.mask)
         # No more can be dropped than can grow elsewhere.
@@ -184,12 +184,12 @@ class DropAndGrow(Periodic):
         magnitude = np.abs(layer.weights)
         return masks.keep_top(magnitude, active - number, where=layer.mask)
 
-    def _room(self, layer: Connections, active: int) -> int:
+    def _room(self, layer: LayerState, active: int) -> int:
         return layer.mask.size - active
 
     def _grow(
         self,
-        layer: Connections,
+        layer: LayerState,
         kept: np.ndarray,
         random: np.random.Generator,
     ) -> np.ndarray:

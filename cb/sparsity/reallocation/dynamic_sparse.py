@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 
+from cb import schedules
+from cb import seeds
 from cb.errors import InputError
 from cb.registry import unknown
 from cb.sparsity import distributions
 from cb.sparsity import masks
-from cb.sparsity import schedules
-from cb.sparsity import seeds
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 

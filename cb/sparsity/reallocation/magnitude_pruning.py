@@ -10,12 +10,12 @@ import numpy as np
 
 from cb.errors import InputError
 from cb.registry import unknown
+from cb.schedules import PeriodicSchedule
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 from cb.sparsity.reallocation.drop_and_grow import interval
-from cb.sparsity.schedules import Period
 
 # How many of the connections that go are still there, by progress.
 SCHEDULES = {
@@ -119,30 +119,33 @@ class MagnitudePruning(Periodic):
                 f"every={self.every!r}"
             )
 
-    def period(self, horizon):
+    def period(self, training_length):
         if callable(self.schedule):
             schedule = self.schedule
             end = schedule.end_step
-            return Period(
+            return PeriodicSchedule(
                 schedule.frequency,
                 schedule.begin_step,
                 2**62 if end < 0 else end,
                 schedule.begin_step,
                 includes_end=True,
             )
-        every = interval(self.every, horizon)
-        start = horizon.steps(self.start, "start")
+        every = interval(self.every, training_length)
+        start = training_length.steps(self.start, "start")
         if self.iterations is not None:
             end = start + (self.iterations - 1) * every
-            return Period(every, start, end, start)
-        end = horizon.steps(self.end, "end")
-        if horizon.total_steps is not None and end > horizon.total_steps:
+            return PeriodicSchedule(every, start, end, start)
+        end = training_length.steps(self.end, "end")
+        if (
+            training_length.total_steps is not None
+            and end > training_length.total_steps
+        ):
             raise InputError(
                 "Argument `end` must not be after the training, or the final "
                 f"sparsity is never reached. Received: end={self.end!r} for "
-                f"{horizon.total_steps} steps"
+                f"{training_length.total_steps} steps"
             )
-        return Period(every, start, end, includes_end=True)
+        return PeriodicSchedule(every, start, end, includes_end=True)
 
     def total_epochs(self) -> int | None:
         if self.iterations is None or self.post_epochs is None:
@@ -154,13 +157,16 @@ class MagnitudePruning(Periodic):
         total = start + (self.iterations - 1) * every + self.post_epochs
         return math.ceil(total) - self.published
 
-    def mean_density(self, density, horizon):
-        period, total = self.period(horizon), horizon.total_steps
+    def mean_density(self, density, training_length):
+        period, total = (
+            self.period(training_length),
+            training_length.total_steps,
+        )
         current, since, area = 1.0 - self.initial_sparsity, 0, 0.0
         due = period.next(0)
         while due is not None and due < total:
             area += current * (due - since)
-            event = Event(due, 0, period, horizon)
+            event = Event(due, 0, period, training_length)
             current, since = self._density_after(event, density), due
             due = period.next(due)
         return (area + current * (total - since)) / total

@@ -8,7 +8,7 @@ import numpy as np
 
 from cb.errors import InputError
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Penalty
+from cb.sparsity.reallocation.base import WeightPenalty
 from cb.sparsity.reallocation.reselected import Reselected
 
 
@@ -66,7 +66,7 @@ class NByM(Reselected):
         return {}
 
     def penalties(self, layers):
-        return dict.fromkeys(layers, Penalty(inactive=self.pull))
+        return dict.fromkeys(layers, WeightPenalty(inactive=self.pull))
 
     def _select(self, layers, state):
         del state

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cb.sparsity import seeds
+from cb import seeds
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.at_start import AtStart
 

@@ -3,12 +3,12 @@
 import dataclasses
 from typing import ClassVar
 
+from cb.schedules import PeriodicSchedule
+from cb.schedules import Time
 from cb.sparsity.reallocation.base import Layers
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.reallocation.base import State
-from cb.sparsity.schedules import Period
-from cb.sparsity.schedules import Time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Reselected(Reallocation):
 
     stop: Time = 1.0
 
-    def period(self, horizon):
-        return Period(1, 0, horizon.steps(self.stop, "stop"))
+    def period(self, training_length):
+        return PeriodicSchedule(1, 0, training_length.steps(self.stop, "stop"))
 
     def initial_masks(self, layers, state, *, seed):
         del seed

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from cb import schedules
 from cb.errors import InputError
 from cb.sparsity import distributions
 from cb.sparsity import masks
-from cb.sparsity import schedules
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 

@@ -41,8 +41,8 @@ class Static(Reallocation):
     def sees_cells(self):
         return True
 
-    def period(self, horizon):
-        del horizon
+    def period(self, training_length):
+        del training_length
 
     def update(self, layers, state, *, event, seed):
         del event, seed

@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from cb import schedules
 from cb.errors import InputError
+from cb.schedules import Time
 from cb.sparsity import masks
-from cb.sparsity import schedules
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Passes
-from cb.sparsity.reallocation.base import Penalty
+from cb.sparsity.reallocation.base import FlopFactors
+from cb.sparsity.reallocation.base import WeightPenalty
 from cb.sparsity.reallocation.drop_and_grow import Periodic
-from cb.sparsity.schedules import Time
 
 
 @REGISTRY.register("top_kast")
@@ -58,7 +58,7 @@ class TopKast(Periodic):
             )
 
     def step_passes(self):
-        return Passes(sparse=3, dense=self.explored)
+        return FlopFactors(sparse=3, dense=self.explored)
 
     def init(self, layers):
         return {f"backward/{key}": layer.mask for key, layer in layers.items()}
@@ -82,7 +82,9 @@ class TopKast(Periodic):
             for key, layer in layers.items()
         }
         return {
-            key: Penalty(active=self.penalty, inactive=self.penalty / density)
+            key: WeightPenalty(
+                active=self.penalty, inactive=self.penalty / density
+            )
             for key, density in densities.items()
         }
 

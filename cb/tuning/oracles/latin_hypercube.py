@@ -6,7 +6,7 @@ from keras_tuner.engine.trial import TrialStatus
 from scipy.stats import qmc
 
 from cb.errors import InputError
-from cb.sparsity.seeds import generator
+from cb.seeds import generator
 from cb.tuning.oracles import REGISTRY
 
 

@@ -9,7 +9,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from cb.errors import InputError
 from cb.registry import unknown
-from cb.sparsity.seeds import fold
+from cb.seeds import fold_in
 from cb.tuning import pareto
 from cb.tuning.oracles import REGISTRY
 from cb.tuning.sampling import SAMPLERS
@@ -106,7 +106,7 @@ class ParetoOracle(keras_tuner.Oracle):
         """
         sampling, space = self._current(), self.hyperparameters.space
         for attempt in range(self._max_collisions):
-            seed = fold(self.seed, trial_id, attempt)
+            seed = fold_in(self.seed, trial_id, attempt)
             handle, values = sampling.ask(space, seed)
             if not self._duplicate(values):
                 self._handles[trial_id] = handle

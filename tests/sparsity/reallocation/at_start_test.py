@@ -5,13 +5,13 @@ import pytest
 
 from cb.errors import InputError
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import LayerState
 
 
 def layers(seed=0):
     random = np.random.default_rng(seed)
     return {
-        key: Connections(
+        key: LayerState(
             *(
                 random.normal(size=(10, size)).astype(np.float32)
                 if name != "mask"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import PeriodicSchedule
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Period
+from cb.sparsity.reallocation.base import LayerState
 
-EVENT = Event(100, 0, Period(100, 0, 10**9))
+EVENT = Event(100, 0, PeriodicSchedule(100, 0, 10**9))
 
 
 def top(positions, scores, number):
@@ -53,13 +53,13 @@ def test_equals_the_loop_over_many_events(ablation, levels):
     )
     mask = random.random((20, 12)) < 0.3
     layers = {
-        key: Connections(np.zeros((20, 12), np.float32), mask) for key in "ab"
+        key: LayerState(np.zeros((20, 12), np.float32), mask) for key in "ab"
     }
     state = algorithm.init(layers)
     masks, state = algorithm.initial_masks(layers, state, seed=0)
     for number in range(10):
         layers = {
-            key: Connections(
+            key: LayerState(
                 *(
                     (
                         random.integers(-levels, levels, size=(20, 12)) * part
@@ -88,7 +88,7 @@ def test_equals_the_loop_over_many_events(ablation, levels):
 def test_training_starts_with_a_constant_fan_in():
     random = np.random.default_rng(0)
     mask = random.random((3, 3, 4, 10)) < 0.25
-    layers = {"a": Connections(np.zeros(mask.shape, np.float32), mask)}
+    layers = {"a": LayerState(np.zeros(mask.shape, np.float32), mask)}
     algorithm = reallocation.build("constant_fan_in")
     masks, _ = algorithm.initial_masks(layers, algorithm.init(layers), seed=0)
     fans = masks["a"].reshape(-1, 10).sum(axis=0)

@@ -6,11 +6,11 @@ import io
 import numpy as np
 import pytest
 
+from cb import seeds
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity import seeds
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Horizon
+from cb.sparsity.reallocation.base import LayerState
 
 SHAPES = {
     "dense": (30, 20),
@@ -20,7 +20,7 @@ SHAPES = {
     "column": (40, 1),
 }
 DENSITIES = {"dense": 0.2, "conv": 0.4, "one": 1.0, "full": 1.0, "column": 0.1}
-HORIZON = Horizon(total_steps=200, steps_per_epoch=10)
+HORIZON = TrainingLength(total_steps=200, steps_per_epoch=10)
 
 
 def build(name):
@@ -59,7 +59,7 @@ def connections(algorithm, masks, step):
             )
             if needed
         }
-        layers[key] = Connections(weights, mask, **extra)
+        layers[key] = LayerState(weights, mask, **extra)
     return layers
 
 
@@ -78,7 +78,7 @@ def run(algorithm, masks, state, first=0, last=40):
     while period and (step := period.next(step)) is not None and step <= last:
         event = Event(step, period.number(step), period, HORIZON)
         layers = connections(algorithm, masks, step)
-        seed = seeds.fold(3, step)
+        seed = seeds.fold_in(3, step)
         layers = algorithm.perturb(layers, state, event=event, seed=seed)
         new, state = algorithm.update(layers, state, event=event, seed=seed)
         values = algorithm.values(layers, new, state, seed=seed)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Horizon
+from cb.sparsity.reallocation.base import LayerState
 
-HORIZON = Horizon(1000, 10)
+HORIZON = TrainingLength(1000, 10)
 
 
 def event(algorithm, step=1):
@@ -22,7 +22,7 @@ def layer(seed=0, size=200, density=0.3):
     random = np.random.default_rng(seed)
     mask = random.random(size) < density
     weights = np.where(mask, random.normal(size=size), 0.0)
-    return Connections(weights.astype(np.float32), mask)
+    return LayerState(weights.astype(np.float32), mask)
 
 
 def step(algorithm, layers, state, number):
@@ -81,7 +81,7 @@ def test_equals_the_simulator_over_many_steps(sign, density):
         np.testing.assert_array_equal(drawn, signs)
         # A step of training in between.
         moved = expected + 0.1 * random.normal(size=mask.size)
-        now = Connections(
+        now = LayerState(
             np.where(masks["a"], moved, 0.0).astype(np.float32), masks["a"]
         )
     assert (restarts > 0) == (density == 0.97)
@@ -138,24 +138,24 @@ def test_a_grown_weight_is_not_dropped_before_it_has_a_sign():
         "deep_rewiring(temperature=0.0, sign='adopted')"
     )
     mask = np.array([True, True, False])
-    now = Connections(np.array([1.0, -1.0, 0.0], np.float32), mask)
+    now = LayerState(np.array([1.0, -1.0, 0.0], np.float32), mask)
     state = algorithm.init({"a": now})
     flipped = now._replace(weights=np.array([1.0, 1.0, 0.0], np.float32))
     _, masks, state, values = step(algorithm, {"a": flipped}, state, 1)
     np.testing.assert_array_equal(masks["a"], [True, False, True])
     np.testing.assert_array_equal(values["a"][masks["a"]], [1.0, 0.0])
     for weight in (0.0, -0.5, -0.25):
-        now = Connections(np.array([1.0, 0.0, weight], np.float32), masks["a"])
+        now = LayerState(np.array([1.0, 0.0, weight], np.float32), masks["a"])
         _, masks, state, _ = step(algorithm, {"a": now}, state, 2)
         np.testing.assert_array_equal(masks["a"], [True, False, True])
-    now = Connections(np.array([1.0, 0.0, 0.1], np.float32), masks["a"])
+    now = LayerState(np.array([1.0, 0.0, 0.1], np.float32), masks["a"])
     _, masks, state, _ = step(algorithm, {"a": now}, state, 3)
     np.testing.assert_array_equal(masks["a"], [True, True, False])
 
 
 def test_a_full_layer_is_left_alone():
     algorithm = reallocation.build("deep_rewiring(temperature=1.0, eta=1.0)")
-    now = Connections(np.array([0.1, -0.1], np.float32), np.ones(2, bool))
+    now = LayerState(np.array([0.1, -0.1], np.float32), np.ones(2, bool))
     state = algorithm.init({"a": now})
     flipped = now._replace(weights=-now.weights)
     _, masks, _, values = step(algorithm, {"a": flipped}, state, 1)
@@ -174,7 +174,7 @@ def test_a_weight_of_zero_stays(sign):
     algorithm = reallocation.build(
         f"deep_rewiring(temperature=0.0, sign={sign!r})"
     )
-    now = Connections(np.zeros(3, np.float32), np.array([True, True, False]))
+    now = LayerState(np.zeros(3, np.float32), np.array([True, True, False]))
     state = algorithm.init({"a": now})
     _, masks, _, _ = step(algorithm, {"a": now}, state, 1)
     np.testing.assert_array_equal(masks["a"], now.mask)
@@ -183,7 +183,7 @@ def test_a_weight_of_zero_stays(sign):
 def test_new_signs_are_drawn_evenly():
     algorithm = reallocation.build("deep_rewiring(temperature=0.0)")
     mask = np.arange(20000) < 10000
-    now = Connections(np.where(mask, 1.0, 0.0).astype(np.float32), mask)
+    now = LayerState(np.where(mask, 1.0, 0.0).astype(np.float32), mask)
     state = algorithm.init({"a": now})
     flipped = now._replace(weights=-now.weights)
     _, masks, state, _ = step(algorithm, {"a": flipped}, state, 1)

@@ -5,18 +5,18 @@ import pytest
 
 from cb.errors import InputError
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import LayerState
 
 
 def chosen(spec, weights, mask=None):
     if mask is None:
         mask = np.ones(weights.shape, bool)
-    layers = {"a": Connections(weights, mask)}
+    layers = {"a": LayerState(weights, mask)}
     algorithm = reallocation.build(spec)
     state = algorithm.init(layers)
     start, state = algorithm.initial_masks(layers, state, seed=0)
     masks, _ = algorithm.update(
-        {"a": Connections(weights, start["a"])}, state, event=None, seed=0
+        {"a": LayerState(weights, start["a"])}, state, event=None, seed=0
     )
     np.testing.assert_array_equal(start["a"], masks["a"])
     return masks["a"]

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import PeriodicSchedule
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Period
+from cb.sparsity.reallocation.base import LayerState
 
-EVENT = Event(100, 0, Period(100, 0, 10**9))
+EVENT = Event(100, 0, PeriodicSchedule(100, 0, 10**9))
 
 
 def layer(shape, density=0.5, seed=0):
     random = np.random.default_rng(seed)
     mask = random.random(shape) < density
     weights = np.where(mask, random.normal(size=shape), 0.0)
-    return Connections(
+    return LayerState(
         weights.astype(np.float32),
         mask,
         random.normal(size=shape).astype(np.float32),
@@ -98,5 +98,5 @@ def test_in_time_over_parameterization_is_a_setting():
     algorithm = reallocation.build(
         "set(drop_fraction=0.5, every=1500, end=1.0, decay='cosine')"
     )
-    period = algorithm.period(Horizon(10_000, 500))
+    period = algorithm.period(TrainingLength(10_000, 500))
     assert (period.next(0), period.next(9000)) == (1500, None)

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
-from cb.layers import granularity
+from cb.schedules import PeriodicSchedule
+from cb.schedules import TrainingLength
 from cb.sparsity import distributions
+from cb.sparsity import granularity
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
+from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.dynamic_sparse import next_threshold
-from cb.sparsity.schedules import Horizon
-from cb.sparsity.schedules import Period
 
 
 def event(step=100):
-    return Event(step, step // 100 - 1, Period(100, 0, 10**6))
+    return Event(step, step // 100 - 1, PeriodicSchedule(100, 0, 10**6))
 
 
 def random_layers(seed, densities=(0.1, 0.5, 0.9), size=120):
@@ -26,7 +26,7 @@ def random_layers(seed, densities=(0.1, 0.5, 0.9), size=120):
     for number, density in enumerate(densities):
         mask = random.random((size // 10, 10)) < density
         weights = np.where(mask, random.normal(size=mask.shape), 0.0)
-        layers[str(number)] = Connections(weights.astype(np.float32), mask)
+        layers[str(number)] = LayerState(weights.astype(np.float32), mask)
     return layers
 
 
@@ -109,7 +109,7 @@ def test_equals_the_simulator_over_many_events(prune, regrow):
         threshold = max(min(threshold, float(largest)), 1e-8)
         assert float(state["threshold"]) == pytest.approx(threshold)
         layers = {
-            key: Connections(
+            key: LayerState(
                 (random.normal(size=mask.shape) * mask).astype(np.float32),
                 mask,
             )
@@ -123,7 +123,7 @@ def test_the_threshold_rule():
     weights = np.array([0.0, 0.0005, 0.001, 0.0011, 0, 0, 0], np.float32)
     mask = np.arange(7) < 4
     algorithm = reallocation.build("dynamic_sparse")
-    layers = {"a": Connections(weights, mask)}
+    layers = {"a": LayerState(weights, mask)}
     masks, _ = algorithm.update(
         layers, algorithm.init(layers), event=event(), seed=0
     )
@@ -173,7 +173,7 @@ def test_growth_is_shared_out_exactly():
 )
 def test_the_fraction_rule(active, fraction, exact, published):
     mask = np.arange(2 * active) < active
-    layers = {"a": Connections(mask.astype(np.float32), mask)}
+    layers = {"a": LayerState(mask.astype(np.float32), mask)}
     for expected, extra in ((exact, False), (published, True)):
         # A layer of one weight keeps it, whatever the published rule says.
         expected = min(expected, active - 1)
@@ -189,7 +189,7 @@ def test_the_fraction_rule(active, fraction, exact, published):
 
 
 def test_a_full_model_ends_and_stays_full():
-    layers = {"a": Connections(np.zeros(9, np.float32), np.ones(9, bool))}
+    layers = {"a": LayerState(np.zeros(9, np.float32), np.ones(9, bool))}
     for regrow in ("across", "within"):
         algorithm = reallocation.build(f"dynamic_sparse(regrow={regrow!r})")
         masks, _ = algorithm.update(
@@ -200,7 +200,7 @@ def test_a_full_model_ends_and_stays_full():
 
 def test_a_layer_keeps_its_largest():
     weights = np.array([1e-5, 3e-5, 2e-5, 0, 0, 0], np.float32)
-    layers = {"a": Connections(weights, np.arange(6) < 3)}
+    layers = {"a": LayerState(weights, np.arange(6) < 3)}
     algorithm = reallocation.build("dynamic_sparse(minimum=2)")
     masks, _ = algorithm.update(
         layers, algorithm.init(layers), event=event(), seed=0
@@ -215,7 +215,7 @@ def test_cells_are_pruned_by_their_mean_magnitude():
     kernel = (random.normal(size=(3, 3, 6, 8)) * cells).astype(np.float32)
     tile = granularity.tile("slice", kernel.shape, spatial=2)
     layers = {
-        "conv": Connections(
+        "conv": LayerState(
             granularity.cell_scores(kernel, tile), cells[None, None]
         ),
         "dense": random_layers(1, densities=(0.4,))["0"],
@@ -244,7 +244,7 @@ def test_the_published_number_of_events(periods, stop, epochs, steps, events):
     algorithm = reallocation.build(
         f"dynamic_sparse(every={periods}, end='{stop}ep')"
     )
-    period = algorithm.period(Horizon(epochs * steps, steps))
+    period = algorithm.period(TrainingLength(epochs * steps, steps))
     due = []
     while (step := period.next(due[-1] if due else 0)) is not None:
         due.append(step)

@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Horizon
+from cb.sparsity.reallocation.base import LayerState
 
 
 def dense(*shape, seed=0):
     weights = np.random.default_rng(seed).normal(size=shape)
-    return Connections(weights.astype(np.float32), np.ones(shape, bool))
+    return LayerState(weights.astype(np.float32), np.ones(shape, bool))
 
 
-def run(algorithm, layers, horizon):
+def run(algorithm, layers, training_length):
     """Run all events of a training; yield `(step, masks)`."""
     state = algorithm.init(layers)
     masks, state = algorithm.initial_masks(layers, state, seed=0)
-    period = algorithm.period(horizon)
+    period = algorithm.period(training_length)
     step = 0
     while (step := period.next(step)) is not None:
-        if step > horizon.total_steps:
+        if step > training_length.total_steps:
             return
         layers = {
             key: layer._replace(
@@ -33,18 +33,18 @@ def run(algorithm, layers, horizon):
             )
             for key, layer in layers.items()
         }
-        event = Event(step, period.number(step), period, horizon)
+        event = Event(step, period.number(step), period, training_length)
         masks, state = algorithm.update(layers, state, event=event, seed=step)
         yield step, masks
 
 
-HORIZON = Horizon(1000, 100)
+HORIZON = TrainingLength(1000, 100)
 
 
-def counts(algorithm, layers, horizon=HORIZON):
+def counts(algorithm, layers, training_length=HORIZON):
     return [
         (step, [int(mask.sum()) for mask in masks.values()])
-        for step, masks in run(algorithm, layers, horizon)
+        for step, masks in run(algorithm, layers, training_length)
     ]
 
 
@@ -57,7 +57,7 @@ def test_the_published_sequence():
     sequence = [
         number
         for _, (number,) in counts(
-            algorithm, {"a": dense(4608)}, Horizon(5000, 100)
+            algorithm, {"a": dense(4608)}, TrainingLength(5000, 100)
         )
     ]
     assert sequence == [
@@ -85,7 +85,7 @@ def test_the_published_totals_of_a_wide_residual_network(
     )
     layers = {str(i): dense(9 * n, seed=i) for i, n in enumerate(shapes)}
     assert sum(layer.mask.size for layer in layers.values()) == 1_451_520
-    *_, (_, last) = counts(algorithm, layers, Horizon(5000, 100))
+    *_, (_, last) = counts(algorithm, layers, TrainingLength(5000, 100))
     assert sum(last) == total
 
 
@@ -99,7 +99,9 @@ def test_the_published_numbers_of_a_perceptron(size, sparsity, last):
         f"magnitude_pruning(sparsity={sparsity}, schedule='exponential', "
         "iterations=10, every='2ep', start='1ep', published=True)"
     )
-    *_, (_, numbers) = counts(algorithm, {"a": dense(size)}, Horizon(5000, 100))
+    *_, (_, numbers) = counts(
+        algorithm, {"a": dense(size)}, TrainingLength(5000, 100)
+    )
     assert numbers == [last]
 
 
@@ -154,7 +156,9 @@ def test_the_cubic_schedule_follows_its_formula():
 def test_counts_never_rise_and_pruned_connections_never_return():
     algorithm = reallocation.build("magnitude_pruning(sparsity=0.95)")
     last = np.ones((30, 30), bool)
-    for _, masks in run(algorithm, {"a": dense(30, 30)}, Horizon(1000, 100)):
+    for _, masks in run(
+        algorithm, {"a": dense(30, 30)}, TrainingLength(1000, 100)
+    ):
         assert not (masks["a"] & ~last).any()
         last = masks["a"]
 
@@ -164,14 +168,14 @@ def test_the_smallest_weights_go():
     algorithm = reallocation.build(
         "magnitude_pruning(sparsity=0.5, schedule='constant')"
     )
-    (_, masks), *_ = run(algorithm, {"a": layer}, Horizon(1000, 100))
+    (_, masks), *_ = run(algorithm, {"a": layer}, TrainingLength(1000, 100))
     order = np.argsort(-np.abs(layer.weights))
     assert set(np.flatnonzero(masks["a"])) == set(order[:10])
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_ties_keep_the_exact_number(value):
-    layer = Connections(np.full(1000, value, np.float32), np.ones(1000, bool))
+    layer = LayerState(np.full(1000, value, np.float32), np.ones(1000, bool))
     algorithm = reallocation.build("magnitude_pruning(sparsity=0.9)")
     *_, (_, (number,)) = counts(algorithm, {"a": layer})
     assert number == 100
@@ -199,7 +203,7 @@ def test_targets_by_kind():
 
 def test_global_pruning_compares_normalised_magnitudes():
     layers = {
-        "large": Connections(
+        "large": LayerState(
             100.0 * dense(50, seed=1).weights, np.ones(50, bool)
         ),
         "small": dense(50, seed=2),
@@ -207,7 +211,7 @@ def test_global_pruning_compares_normalised_magnitudes():
     algorithm = reallocation.build(
         "magnitude_pruning(sparsity=0.5, schedule='constant', scope='global')"
     )
-    (_, masks), *_ = run(algorithm, layers, Horizon(1000, 100))
+    (_, masks), *_ = run(algorithm, layers, TrainingLength(1000, 100))
     scores = np.concatenate(
         [
             np.abs(layer.weights) / np.linalg.norm(layer.weights)
@@ -282,4 +286,4 @@ def test_bad_hyperparameters_are_refused(spec, message):
 def test_an_end_after_the_training_is_refused():
     algorithm = reallocation.build("magnitude_pruning(end=2000)")
     with pytest.raises(InputError, match="never reached"):
-        algorithm.period(Horizon(1000, 100))
+        algorithm.period(TrainingLength(1000, 100))

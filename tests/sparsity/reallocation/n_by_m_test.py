@@ -7,7 +7,7 @@ import pytest
 
 from cb.errors import InputError
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.n_by_m import top_of_groups
 
 
@@ -30,7 +30,7 @@ def test_equals_a_loop_over_groups(n, m, axis, levels):
 def test_groups_lie_along_the_inputs():
     weights = np.zeros((8, 3), np.float32)
     weights[[1, 2, 4, 7]] = 1.0
-    layers = {"a": Connections(weights, np.ones((8, 3), bool))}
+    layers = {"a": LayerState(weights, np.ones((8, 3), bool))}
     algorithm = reallocation.build("n_by_m")
     masks, _ = algorithm.initial_masks(layers, algorithm.init(layers), seed=0)
     np.testing.assert_array_equal(masks["a"], weights == 1.0)
@@ -45,7 +45,7 @@ def test_a_selection_is_made_anew():
     ):
         column = np.array(weights, np.float32)[:, None]
         masks, _ = algorithm.update(
-            {"a": Connections(column, masks["a"])}, {}, event=None, seed=0
+            {"a": LayerState(column, masks["a"])}, {}, event=None, seed=0
         )
         np.testing.assert_array_equal(
             masks["a"][:, 0], np.array(expected, bool)
@@ -53,7 +53,7 @@ def test_a_selection_is_made_anew():
 
 
 def test_inactive_weights_are_pulled():
-    layers = {"a": Connections(np.ones((4, 4)), np.ones((4, 4), bool))}
+    layers = {"a": LayerState(np.ones((4, 4)), np.ones((4, 4), bool))}
     penalty = reallocation.build("n_by_m(pull=0.5)").penalties(layers)["a"]
     assert penalty == (0.0, 0.0, 0.5)
 
@@ -72,6 +72,6 @@ def test_bad_hyperparameters_are_refused(spec, message):
 
 
 def test_an_axis_that_a_kernel_lacks_is_refused():
-    layers = {"a": Connections(np.ones((4, 4)), np.ones((4, 4), bool))}
+    layers = {"a": LayerState(np.ones((4, 4)), np.ones((4, 4), bool))}
     with pytest.raises(InputError, match="axis=-3"):
         reallocation.build("n_by_m(axis=-3)").init(layers)

@@ -4,10 +4,10 @@ import importlib.util
 
 import numpy as np
 
+from cb.schedules import PeriodicSchedule
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Period
+from cb.sparsity.reallocation.base import LayerState
 from tests.commands import ROOT
 
 
@@ -29,11 +29,11 @@ def test_importing_the_file_is_enough(tmp_path, monkeypatch):
     assert "largest" in reallocation.names()
     algorithm = reallocation.build("largest(drop_fraction=0.5)")
     weights = np.array([4.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0], np.float32)
-    layers = {"a": Connections(weights, np.arange(7) < 4)}
+    layers = {"a": LayerState(weights, np.arange(7) < 4)}
     masks, _ = algorithm.update(
         layers,
         algorithm.init(layers),
-        event=Event(1, 0, Period(1, 1, 10**6)),
+        event=Event(1, 0, PeriodicSchedule(1, 1, 10**6)),
         seed=0,
     )
     assert set(np.flatnonzero(masks["a"][:4])) == {2, 3}

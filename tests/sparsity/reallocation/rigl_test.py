@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import PeriodicSchedule
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Period
+from cb.sparsity.reallocation.base import LayerState
 
 
 def simulate(weights, mask, gradients, number, regrow_dropped):
@@ -29,7 +29,7 @@ def simulate(weights, mask, gradients, number, regrow_dropped):
 
 
 def event(step=100, every=100, start=0, end=1000):
-    return Event(step, step // every - 1, Period(every, start, end))
+    return Event(step, step // every - 1, PeriodicSchedule(every, start, end))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def event(step=100, every=100, start=0, end=1000):
     ],
 )
 def test_hand_worked_masks(fraction, expected):
-    layer = Connections(
+    layer = LayerState(
         weights=np.array([4.0, -3.0, 2.0, -1.0, 0, 0, 0, 0], np.float32),
         mask=np.array([1, 1, 1, 1, 0, 0, 0, 0], bool),
         gradients=np.array([0.0, 0, 0, 0, 1, 2, 3, -4], np.float32),
@@ -70,7 +70,7 @@ def test_equals_the_simulator_over_many_events(regrow_dropped, levels):
     for number in range(12):
         weights = random.integers(-levels, levels, size=mask.shape) * mask
         gradients = random.integers(-levels, levels, size=mask.shape)
-        layer = Connections(
+        layer = LayerState(
             weights.astype(np.float32), mask, gradients.astype(np.float32)
         )
         step = 100 * (number + 1)
@@ -90,7 +90,7 @@ def test_equals_the_simulator_over_many_events(regrow_dropped, levels):
 
 
 def test_a_dropped_connection_returns_only_where_allowed():
-    layer = Connections(
+    layer = LayerState(
         weights=np.array([3.0, 0.1, 0.0], np.float32),
         mask=np.array([True, True, False]),
         gradients=np.array([0.0, 9.0, 1.0], np.float32),

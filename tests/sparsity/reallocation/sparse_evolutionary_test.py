@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import PeriodicSchedule
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Period
+from cb.sparsity.reallocation.base import LayerState
 
 
 def event(step=100):
-    return Event(step, step // 100 - 1, Period(100, 0, 1000))
+    return Event(step, step // 100 - 1, PeriodicSchedule(100, 0, 1000))
 
 
 def kept_by_magnitude(weights, mask, number):
@@ -55,7 +55,7 @@ def test_equals_the_simulator_over_many_events(rule, levels, density):
         dropped = math.floor(0.5 * factor * mask.sum() + 1e-9)
         dropped = min(dropped, int((~mask).sum()))
         new, _ = algorithm.update(
-            {"a": Connections(weights, mask)},
+            {"a": LayerState(weights, mask)},
             {"explored/a": mask},
             event=event(step),
             seed=number,
@@ -77,7 +77,7 @@ def test_the_sign_rule_loses_no_connections():
         "set(drop_fraction=0.3, rule='sign', decay='constant')"
     )
     new, _ = algorithm.update(
-        {"a": Connections(weights, mask)},
+        {"a": LayerState(weights, mask)},
         {"explored/a": mask},
         event=event(),
         seed=0,
@@ -93,7 +93,7 @@ def test_the_sign_rule_takes_both_signs_when_one_is_missing():
         "set(drop_fraction=0.5, rule='sign', decay='constant')"
     )
     new, _ = algorithm.update(
-        {"a": Connections(weights, mask)},
+        {"a": LayerState(weights, mask)},
         {"explored/a": mask},
         event=event(),
         seed=0,
@@ -103,7 +103,7 @@ def test_the_sign_rule_takes_both_signs_when_one_is_missing():
 
 def test_growth_is_uniform_over_inactive_positions():
     mask = np.array([True] * 2 + [False] * 6)
-    layer = Connections(np.array([2.0, 1.0] + [0.0] * 6, np.float32), mask)
+    layer = LayerState(np.array([2.0, 1.0] + [0.0] * 6, np.float32), mask)
     algorithm = reallocation.build("set(drop_fraction=0.5, decay='constant')")
     hits = np.zeros(8)
     for seed in range(1200):
@@ -126,7 +126,7 @@ def test_the_fraction_follows_its_decay(decay, dropped):
     weights = np.where(mask, 1.0, 0.0).astype(np.float32)
     algorithm = reallocation.build(f"set(drop_fraction=0.3, decay={decay!r})")
     new, _ = algorithm.update(
-        {"a": Connections(weights, mask)},
+        {"a": LayerState(weights, mask)},
         {"explored/a": mask},
         event=event(500),
         seed=0,
@@ -136,7 +136,7 @@ def test_the_fraction_follows_its_decay(decay, dropped):
 
 def test_layers_draw_different_positions():
     mask = np.arange(400) < 100
-    layer = Connections(mask.astype(np.float32), mask)
+    layer = LayerState(mask.astype(np.float32), mask)
     new, _ = reallocation.build("set").update(
         {"a": layer, "b": layer},
         {"explored/a": mask, "explored/b": mask},

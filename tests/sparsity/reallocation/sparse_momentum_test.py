@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.schedules import PeriodicSchedule
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
 from cb.sparsity.reallocation.base import Event
-from cb.sparsity.schedules import Period
+from cb.sparsity.reallocation.base import LayerState
 
 
 def layer(random, density, size=60):
     mask = random.random(size) < density
     weights = np.where(mask, random.normal(size=size), 0.0)
-    return Connections(
+    return LayerState(
         weights.astype(np.float32),
         mask,
         momentum=random.normal(size=size).astype(np.float32),
@@ -63,7 +63,7 @@ def test_equals_the_simulator(redistribute, step):
     factor = 0.5 * (1 + math.cos(math.pi * step / 1000))
     fraction = 0.005 + factor * (0.5 - 0.005)
     masks, _ = algorithm.update(
-        layers, {}, event=Event(step, 0, Period(100, 0, 1000)), seed=0
+        layers, {}, event=Event(step, 0, PeriodicSchedule(100, 0, 1000)), seed=0
     )
     for key, expected in simulate(layers, fraction, redistribute).items():
         np.testing.assert_array_equal(masks[key], expected)
@@ -76,7 +76,7 @@ def test_a_layer_without_room_leaves_its_part_to_the_others():
     layers["full"] = loud
     before = sum(each.mask.sum() for each in layers.values())
     masks, _ = reallocation.build("snfs").update(
-        layers, {}, event=Event(1, 0, Period(100, 0, 1000)), seed=0
+        layers, {}, event=Event(1, 0, PeriodicSchedule(100, 0, 1000)), seed=0
     )
     assert masks["full"].all()
     assert sum(mask.sum() for mask in masks.values()) == before
@@ -90,7 +90,7 @@ def test_layers_without_momentum_share_alike():
     }
     before = sum(each.mask.sum() for each in layers.values())
     masks, _ = reallocation.build("snfs").update(
-        layers, {}, event=Event(1, 0, Period(100, 0, 1000)), seed=0
+        layers, {}, event=Event(1, 0, PeriodicSchedule(100, 0, 1000)), seed=0
     )
     assert sum(mask.sum() for mask in masks.values()) == before
 

@@ -5,13 +5,13 @@ import pytest
 
 from cb.errors import InputError
 from cb.sparsity import reallocation
-from cb.sparsity.reallocation.base import Connections
+from cb.sparsity.reallocation.base import LayerState
 
 
 def layer(seed=0, size=50, density=0.2):
     random = np.random.default_rng(seed)
     mask = random.permutation(size) < round(density * size)
-    return Connections(random.normal(size=size).astype(np.float32), mask)
+    return LayerState(random.normal(size=size).astype(np.float32), mask)
 
 
 def test_the_sets_are_the_largest_and_the_next_largest():

@@ -1,0 +1,1 @@
+"""Auto-tune: trains, removes blocks with conflicts and trains again."""

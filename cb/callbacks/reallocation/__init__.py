@@ -1,0 +1,1 @@
+"""The reallocation callback and what it writes to."""

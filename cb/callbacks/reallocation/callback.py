@@ -1,0 +1,376 @@
+"""The only writer of masks during training."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+from typing import TypeVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.callbacks.reallocation.gradients import NoisyGradients
+from cb.callbacks.reallocation.gradients import RunningGradients
+from cb.callbacks.reallocation.kernels import Kernels
+from cb.callbacks.reallocation.probe import Batches
+from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.slots import inner
+from cb.callbacks.training_state import masked_form
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import write_all
+from cb.distribute import collectives
+from cb.distribute.variables import read
+from cb.errors import InputError
+from cb.layers.masked import MaskedKernel
+from cb.runs.source import read_arrays
+from cb.schedules import StepTracker
+from cb.schedules import TrainingLength
+from cb.seeds import fold_in
+from cb.sparsity import reallocation
+from cb.sparsity.reallocation.base import Event
+from cb.sparsity.reallocation.base import LayerState
+
+# New masks and the algorithm's state with them, each by name.
+Result = TypeVar("Result")
+
+
+class Change(NamedTuple):
+    """What an event did to one layer.
+
+    Attributes:
+        kernel: `MaskedKernel`.
+        before: Boolean array, the mask before the event.
+        after: Boolean array, the mask after it.
+    """
+
+    kernel: MaskedKernel
+    before: np.ndarray
+    after: np.ndarray
+
+
+class Reallocation(keras.callbacks.Callback):
+    """Moves the connections of masked layers during `fit`.
+
+    Inactive weights, their optimizer slots and moving averages are kept
+    exactly zero, unless the algorithm trains them too. Events follow
+    `optimizer.iterations`, also under gradient accumulation, loss scaling
+    and `steps_per_execution`; one that is due after a step happens before
+    the next step or at the end of the epoch. Where an entry of a mask stands
+    for a cell of weights, the algorithm sees cells.
+
+    Args:
+        algorithm: Spec such as `"rigl(drop_fraction=0.3, every=100)"`, or an
+            algorithm object.
+        dataset: Where algorithms that need gradients take their probe
+            batches: a batched `tf.data.Dataset` in a deterministic order, or
+            a callable from the number of an event to a batch.
+        seed: Integer, decides every random choice.
+        total_steps: Integer, optimizer steps of the whole training. Defaults
+            to those so far plus those of this `fit`.
+        steps_per_epoch: Integer, optimizer steps of an epoch. Defaults to
+            what `fit` says.
+        on_event: Callable `(step, changes)` with a list of `Change`, called
+            after every event.
+
+    Raises:
+        InputError: If the algorithm's spec is wrong; in `fit`, if the model
+            or its optimizer does not suit it, or it needs gradients and
+            `dataset` is missing.
+
+    Example:
+
+    >>> model = cb.sparsify(model, sparsity=0.9)
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> model.fit(data, callbacks=[cb.callbacks.Reallocation("set")])
+    """
+
+    def __init__(
+        self,
+        algorithm,
+        dataset=None,
+        seed: int = 0,
+        total_steps: int | None = None,
+        steps_per_epoch: int | None = None,
+        on_event: Callable | None = None,
+    ):
+        super().__init__()
+        if not isinstance(algorithm, reallocation.Reallocation):
+            algorithm = reallocation.build(algorithm)
+        self.algorithm = algorithm
+        self.dataset = dataset
+        self.seed = seed
+        self.total_steps = total_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.on_event = on_event
+        if isinstance(dataset, tf.data.Dataset):
+            self._batches = Batches(dataset)
+        else:
+            self._batches = dataset
+        self._state: dict[str, np.ndarray] | None = None
+        self._resolved = False
+        self._compiled: list = [None, None]
+        self._source: dict[str, np.ndarray] = {}
+        if self.algorithm.copy_mask_from is not None:
+            # In the scope of several workers the chief alone has it to read.
+            self._source = collectives.broadcast(
+                tf.distribute.get_strategy(),
+                lambda: read_arrays(self.algorithm.copy_mask_from),
+            )
+        self._check_source()
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Return the algorithm's state, to be saved with a checkpoint."""
+        return dict(self._state or {})
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from a saved state."""
+        self._state = dict(state)
+
+    def metrics(self) -> dict[str, float]:
+        """Return what the algorithm has to log, name to number."""
+        return self.algorithm.metrics(self._state or {})
+
+    def on_train_begin(self, logs=None):
+        self._check()
+        self._prepare()
+        fresh = self._state is None
+        masks = self._start() if fresh else None
+        self._kernels.begin(
+            self.algorithm.penalties(self._kernels.layers()),
+            bool(self.algorithm.backward(self._state)),
+        )
+        self._kernels.write(
+            masks, backward=self.algorithm.backward(self._state), fresh=fresh
+        )
+        if self._noise is not None:
+            self._noise.begin()
+        self._period, self._resolved = None, False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._resolved:
+            return
+        # The length is known only now: `fit` may begin in a later epoch.
+        self._check_epochs()
+        self._length = self._horizon(epoch)
+        self._period = self.algorithm.period(self._length)
+        self._resolved = True
+        self._steps = StepTracker(
+            self._period, lambda: int(read(self.model.optimizer.iterations))
+        )
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # The end of a batch is where Keras hands logs to callbacks, which
+        # makes it wait for the step; its beginning costs nothing.
+        self._act(self._steps.crossed())
+        if self._running is not None:
+            self._arm(self._running)
+        if self._noise is not None:
+            self._set_noise(self._noise)
+        self._steps.begin_batches(self.model.steps_per_execution)
+
+    def on_test_begin(self, logs=None):
+        # What is validated is what is saved.
+        if self._resolved:
+            self._act(self._steps.catch_up())
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._act(self._steps.catch_up())
+
+    def on_train_end(self, logs=None):
+        self._kernels.end()
+        if self._noise is not None:
+            self._noise.end()
+        self._resolved = False
+
+    def _needs_data(self) -> bool:
+        algorithm = self.algorithm
+        return algorithm.gradients == "probe" and (
+            algorithm.needs_gradients or algorithm.needs_curvature
+        )
+
+    def _check(self):
+        name = type(self.algorithm).__name__
+        if self._needs_data() and self._batches is None:
+            raise InputError(
+                f"Algorithm {name} needs gradients. Pass `dataset`, from "
+                "which probe batches are taken."
+            )
+        running = self.algorithm.gradients == "running"
+        if self.model.steps_per_execution > 1 and (
+            running or self.algorithm.every_step
+        ):
+            what = "looks into single steps" if running else "acts after every"
+            raise InputError(
+                f"Algorithm {name} {what} step. Compile the model with "
+                "`steps_per_execution=1`. Received: "
+                f"steps_per_execution={self.model.steps_per_execution}"
+            )
+        accumulation = inner(self.model.optimizer).gradient_accumulation_steps
+        if accumulation and (running or self.algorithm.noise_on_gradients):
+            raise InputError(
+                f"Algorithm {name}, with these arguments, needs the gradient "
+                "of an update in one batch. Compile the model without "
+                "gradient accumulation. Received: "
+                f"gradient_accumulation_steps={accumulation}"
+            )
+
+    def _check_source(self):
+        sparse = any(key.endswith("/starts") for key in self._source)
+        if sparse and self.algorithm.initial_weights:
+            raise InputError(
+                "Argument `initial_weights` must be False where the run of "
+                "`copy_mask_from` was on CSR kernels: it kept no initial "
+                "weights but those of its first connections. "
+                "Received: initial_weights=True"
+            )
+
+    def _check_epochs(self):
+        epochs, wanted = self.params["epochs"], self.algorithm.total_epochs()
+        if self.total_steps is None and wanted not in (None, epochs):
+            raise InputError(
+                "Arguments `iterations` and `post_epochs` need a training of "
+                f"{wanted} epochs. Received: epochs={epochs}"
+            )
+
+    def _prepare(self):
+        """Look up and trace what is needed, once for a compiled model."""
+        compiled = [self.model, self.model.optimizer]
+        if any(
+            a is not b for a, b in zip(self._compiled, compiled, strict=True)
+        ):
+            self._compiled = compiled
+            self._kernels = Kernels(self.model, self.algorithm)
+            self._probe = self._running = self._noise = None
+            if self.algorithm.gradients == "running":
+                self._running = RunningGradients(
+                    self.model,
+                    self._kernels.kernels,
+                    self.algorithm.skip_update,
+                )
+            if self.algorithm.noise_on_gradients:
+                self._noise = NoisyGradients(
+                    self.model, self._kernels.kernels, self.seed
+                )
+            if self._needs_data():
+                self._probe = ProbeGradients(
+                    self.model, self._kernels.kernels, self._batches
+                )
+        self._kernels.read_masks()
+
+    def _start(self):
+        """Make the state, and the masks of an algorithm that chooses them."""
+        if self._source:
+            self._copy_source()
+        self._state = self.algorithm.init(self._kernels.layers())
+        if not self.algorithm.at_start:
+            return None
+        self._kernels.open()
+        layers = self._gather(0)
+        masks, self._state = self._decided(
+            lambda: self.algorithm.initial_masks(
+                layers, self._state, seed=fold_in(self.seed, "start")
+            )
+        )
+        return masks
+
+    def _decided(self, decide: Callable[[], Result]) -> Result:
+        """Let one worker decide for all: masks must never differ."""
+        return collectives.broadcast(self.model.distribute_strategy, decide)
+
+    def _copy_source(self):
+        """Take over masks, and initial weights, of another run."""
+        variables = model_variables(self.model)
+        masks = {
+            key: variable
+            for key, variable in variables.items()
+            if key.endswith("mask")
+        }
+        source = masked_form(self._source, variables)
+        chosen = {k: source[k] for k in source if k in masks}
+        write_all(masks, self._decided(lambda: chosen))
+        if self.algorithm.initial_weights:
+            path, _, _ = self.algorithm.copy_mask_from.partition(":")
+            weights = {
+                key: variable
+                for key, variable in variables.items()
+                if key not in masks and "seed" not in key
+            }
+            write_all(
+                weights, self._decided(lambda: read_arrays(path, "initial"))
+            )
+        self._kernels.read_masks()
+
+    def _horizon(self, epoch: int) -> TrainingLength:
+        optimizer = inner(self.model.optimizer)
+        accumulation = optimizer.gradient_accumulation_steps or 1
+        steps, total = self.steps_per_epoch, self.total_steps
+        if batches := self.params.get("steps"):
+            left = (self.params["epochs"] - epoch) * batches
+            done = int(read(optimizer._iterations))
+            total = total or (done + left) // accumulation
+            # Not rounded: accumulation goes on across epochs.
+            steps = steps or batches / accumulation
+        return TrainingLength(total, steps)
+
+    def _arm(self, running: RunningGradients):
+        """Take the gradients of the next step if an event is due after it."""
+        if not self._steps.within(1):
+            return
+        # Steps that overflowed did not count, so there may be more to go.
+        self._act(self._steps.catch_up())
+        if self._steps.next == self._steps.step + 1:
+            running.arm()
+
+    def _set_noise(self, noise: NoisyGradients):
+        step, deviation = self._steps.step + 1, 0.0
+        if self._steps.next == step:
+            number = self._period.number(step)
+            event = Event(step, number, self._period, self._length)
+            deviation = self.algorithm.gradient_noise(event)
+        noise.set_deviation(deviation)
+
+    def _act(self, due: int | None):
+        if due is not None:
+            number = self._period.number(due)
+            self._reallocate(Event(due, number, self._period, self._length))
+
+    def _gather(self, number: int) -> dict[str, LayerState]:
+        if self._running is not None:
+            return self._kernels.layers(self._running.read())
+        if self._probe is None:
+            return self._kernels.layers()
+        count = self.algorithm.num_batches
+        indices = range(number * count, (number + 1) * count)
+        gradients = _mean([self._probe(index) for index in indices])
+        curvature = None
+        if self.algorithm.needs_curvature:
+            curvature = _mean(
+                [self._probe.curvature(index, gradients) for index in indices]
+            )
+        return self._kernels.layers(gradients, curvature)
+
+    def _reallocate(self, event: Event):
+        seed = fold_in(self.seed, "reallocation", event.step)
+        algorithm = self.algorithm
+        layers = algorithm.perturb(
+            self._gather(event.number), self._state, event=event, seed=seed
+        )
+        masks, self._state = self._decided(
+            lambda: algorithm.update(
+                layers, self._state, event=event, seed=seed
+            )
+        )
+        self._kernels.write(
+            masks,
+            algorithm.values(layers, masks, self._state, seed=seed),
+            algorithm.backward(self._state),
+        )
+        if self.on_event is not None:
+            changes = [
+                Change(k, layers[k.key].mask, masks[k.key])
+                for k in self._kernels.kernels
+            ]
+            self.on_event(event.step, changes)
+
+
+def _mean(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.mean(arrays, axis=0) for arrays in zip(*batches, strict=True)]

@@ -1,0 +1,127 @@
+"""Writes connections, weights and optimizer slots on CSR kernels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cb.callbacks.reallocation.kernel_writes import KernelWrites
+from cb.callbacks.slots import Slot
+from cb.distribute.variables import read
+from cb.distribute.variables import write_replicas
+from cb.errors import InputError
+from cb.layers.sparse_dense import SparseDense
+from cb.layers.sparse_dense import csr
+from cb.sparsity.reallocation.base import Reallocation
+
+
+class CsrWrites(KernelWrites):
+    """Writes to layers that hold their active weights only.
+
+    Args:
+        kernels: As of `KernelWrites`.
+        slots: As of `KernelWrites`.
+        algorithm: What it declares decides whether that can be done.
+
+    Raises:
+        InputError: As of `check_algorithm`.
+    """
+
+    kind = SparseDense
+
+    def __init__(self, kernels, slots, algorithm: Reallocation):
+        super().__init__(kernels, slots)
+        check_algorithm(algorithm)
+
+    def whole(self, masks, fresh):
+        """Do nothing: what is inactive has nothing to be written."""
+
+    def changes(self, before, after, values=None):
+        """Move connections."""
+        del before
+        for number, (kernel, owned, mask) in enumerate(
+            zip(self.kernels, self._slots, after, strict=True)
+        ):
+            given = None if values is None else values[number]
+            rewrite(kernel.layer, owned, mask, given)
+
+
+def rewrite(
+    layer: SparseDense,
+    slots: Sequence[Slot],
+    mask: np.ndarray,
+    values: np.ndarray | None = None,
+) -> None:
+    """Move the connections of a layer, and its optimizer slots with them.
+
+    Args:
+        layer: `SparseDense`.
+        slots: The optimizer's slots of its values.
+        mask: Boolean array, the new mask, with as many connections.
+        values: Float array of the shape of the kernel, the new weights of
+            active positions. By default what stays keeps its weight and
+            what is grown starts at zero.
+    """
+    matrix = csr(mask)
+    before = _positions(layer, *map(read, layer.structure))
+    after = _positions(layer, matrix.indices, matrix.indptr)
+    # Both ascend.
+    place = np.searchsorted(before, after)
+    place[place == len(before)] = 0
+    stays = before[place] == after
+
+    def moved(variable, fresh):
+        return np.where(stays, read(variable)[place], fresh).astype("float32")
+
+    weights = moved(layer.values, 0.0)
+    if values is not None:
+        weights = values.T[mask.T].astype("float32")
+    for slot in slots:
+        fresh = weights if slot.initial is None else slot.initial
+        write_replicas(slot.variable, [moved(slot.variable, fresh)])
+    write_replicas(layer.values, [weights])
+    write_replicas(layer.indices, [matrix.indices])
+    write_replicas(layer.starts, [matrix.indptr])
+
+
+def check_algorithm(algorithm: Reallocation) -> None:
+    """Refuse algorithms that need what CSR kernels do not hold.
+
+    Raises:
+        InputError: If connections of a layer change in number, or inactive
+            weights have values, slots or gradients outside of events.
+    """
+    reason = _unable(algorithm)
+    if reason:
+        raise InputError(
+            f"Algorithm {type(algorithm).__name__}, with these arguments, "
+            f"{reason}, which layers on CSR kernels cannot do. Expected "
+            "`static`, `set` or `rigl`, or masked layers."
+        )
+
+
+def _unable(algorithm: Reallocation) -> str:
+    if algorithm.every_step:
+        return "acts after every step"
+    if algorithm.straight_through or not algorithm.zero_inactive:
+        return "trains inactive weights"
+    if algorithm.at_start:
+        return "chooses its own first masks"
+    if not algorithm.keeps_layer_counts:
+        return "changes how many connections a layer has"
+    if algorithm.gradients == "running":
+        return "takes gradients of inactive weights from training steps"
+    if not algorithm.reset_momentum:
+        return "keeps the momentum of inactive weights"
+    if algorithm.noise_on_gradients:
+        return "adds noise to gradients"
+    if type(algorithm).penalties is not Reallocation.penalties:
+        return "adds penalties to the loss"
+    if algorithm.copy_mask_from is not None:
+        return "takes over the masks of another run"
+    return ""
+
+
+def _positions(layer, indices, starts) -> np.ndarray:
+    """Number the connections, those of an output after the other's."""
+    outputs = np.repeat(np.arange(layer.units), np.diff(starts))
+    return outputs * layer.kernel_shape[0] + indices

@@ -1,0 +1,187 @@
+"""Gradients of training steps: taken from one, or given noise in all."""
+
+import contextlib
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.callbacks.slots import batch_counter
+from cb.callbacks.slots import inner
+from cb.layers.masked import MaskedKernel
+from cb.layers.masked import straight_through
+from cb.seeds import fold_in
+
+Hook = Callable[[list, list, Callable], None]
+
+
+@contextlib.contextmanager
+def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
+    """Call `hook` instead of the optimizer in steps traced meanwhile.
+
+    Whatever the training step of a model is, its gradients arrive there,
+    with their loss scale taken off.
+
+    Args:
+        optimizer: Keras optimizer, or one that scales the loss for another.
+        hook: Callable `(gradients, variables, apply)`, with the `apply` of
+            the optimizer, called in the context of a replica.
+    """
+    optimizer = inner(optimizer)
+    apply = optimizer.apply
+
+    def replacement(grads, trainable_variables=None):
+        variables = trainable_variables or optimizer._trainable_variables
+        hook(list(grads), list(variables), apply)
+
+    # Not by assignment, which Keras tracks.
+    vars(optimizer)["apply"] = replacement
+    try:
+        yield
+    finally:
+        del vars(optimizer)["apply"]
+
+
+def fresh_step(model: keras.Model) -> Callable:
+    """Return a training function that is yet to be traced."""
+    usual = model.train_function
+    model.make_train_function(force=True)
+    made, model.train_function = model.train_function, usual
+    return made
+
+
+class RunningGradients:
+    """Takes the gradients of all weights from a training step.
+
+    Args:
+        model: Compiled Keras model.
+        kernels: List of `MaskedKernel`.
+        skips: Boolean, whether the optimizer leaves that step out; it still
+            counts.
+    """
+
+    def __init__(
+        self, model: keras.Model, kernels: Sequence[MaskedKernel], skips: bool
+    ):
+        self._model = model
+        self._kernels = kernels
+        self._skips = skips
+        self._function: Callable | None = None
+        with model.distribute_strategy.scope():
+            # Read as the sum: Keras divides the loss by the replicas.
+            self._taken = [
+                tf.Variable(
+                    tf.zeros(tuple(kernel.weight.shape)),
+                    trainable=False,
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.SUM,
+                )
+                for kernel in kernels
+            ]
+
+    def arm(self) -> None:
+        """Let the next step of `fit` be the one."""
+        usual = self._model.train_function
+
+        def step(iterator):
+            self._model.train_function = usual
+            return self._step(iterator)
+
+        self._model.train_function = step
+
+    def read(self) -> list[np.ndarray]:
+        """Return the gradients of the last such step, one array a kernel."""
+        return [tf.convert_to_tensor(v).numpy() for v in self._taken]
+
+    def _step(self, iterator):
+        if self._function is None:
+            self._function = fresh_step(self._model)
+        layers = [kernel.layer for kernel in self._kernels]
+        with (
+            straight_through(layers),
+            hooked(self._model.optimizer, self._take),
+        ):
+            return self._function(iterator)
+
+    def _take(self, gradients, variables, apply):
+        places = _places(variables)
+        for kernel, taken in zip(self._kernels, self._taken, strict=True):
+            place = places[id(kernel.weight)]
+            gradient = gradients[place]
+            taken.assign(tf.cast(gradient, taken.dtype))
+            active = tf.not_equal(kernel.mask, 0)
+            nothing = tf.zeros_like(gradient)
+            gradients[place] = tf.where(active, gradient, nothing)
+        if self._skips:
+            batch_counter(self._model.optimizer).assign_add(1)
+        else:
+            apply(gradients, variables)
+
+
+class NoisyGradients:
+    """Adds normal noise to the gradients of active weights, every step.
+
+    Layers without inactive weights have none.
+
+    Args:
+        model: Compiled Keras model.
+        kernels: List of `MaskedKernel`.
+        seed: Integer; the noise is a function of it and the step.
+    """
+
+    def __init__(
+        self, model: keras.Model, kernels: Sequence[MaskedKernel], seed: int
+    ):
+        self._model = model
+        self._kernels = kernels
+        self._seeds = [
+            fold_in(seed, "gradients", kernel.key) % 2**31 for kernel in kernels
+        ]
+        with model.distribute_strategy.scope():
+            self._deviation = tf.Variable(0.0, trainable=False)
+        self._value = 0.0
+
+    def set_deviation(self, value: float) -> None:
+        """Set the standard deviation of the steps that follow."""
+        if value != self._value:
+            self._deviation.assign(value)
+            self._value = value
+
+    def begin(self) -> None:
+        """Put the noise into the training step of this `fit`."""
+        function = fresh_step(self._model)
+
+        def step(iterator):
+            with hooked(self._model.optimizer, self._add):
+                return function(iterator)
+
+        self._model.train_function = step
+
+    def end(self) -> None:
+        """Give the model a training step without noise again."""
+        self._model.train_function = None
+
+    def _add(self, gradients, variables, apply):
+        places = _places(variables)
+        step = tf.cast(batch_counter(self._model.optimizer).value, tf.int32)
+        replicas = self._model.distribute_strategy.num_replicas_in_sync
+        for kernel, seed in zip(self._kernels, self._seeds, strict=True):
+            place = places[id(kernel.weight)]
+            gradient = gradients[place]
+            # The same on every replica, and gradients are summed.
+            noise = tf.random.stateless_normal(
+                tf.shape(gradient), tf.stack([seed, step])
+            )
+            noise *= self._deviation / replicas
+            active = tf.not_equal(kernel.mask, 0)
+            there = active & ~tf.reduce_all(active)
+            noise = tf.where(there, noise, tf.zeros_like(noise))
+            gradients[place] = gradient + tf.cast(noise, gradient.dtype)
+        apply(gradients, variables)
+
+
+def _places(variables) -> dict[int, int]:
+    return {id(variable): place for place, variable in enumerate(variables)}

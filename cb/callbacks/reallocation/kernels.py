@@ -1,0 +1,266 @@
+"""The masked kernels of a model in training, and all that goes with them."""
+
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from cb.callbacks.reallocation.csr_writes import CsrWrites
+from cb.callbacks.reallocation.masked_writes import MaskedWrites
+from cb.callbacks.slots import inner
+from cb.callbacks.slots import momentum
+from cb.callbacks.slots import slots
+from cb.distribute.variables import read
+from cb.errors import InputError
+from cb.layers.masked import MaskedKernel
+from cb.layers.masked import masked_kernels
+from cb.schedules import TrainingLength
+from cb.sparsity import granularity as cells
+from cb.sparsity.reallocation.base import LayerState
+from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import WeightPenalty
+
+# Whether an algorithm has events at all does not depend on the length.
+ANY = TrainingLength(total_steps=10**6, steps_per_epoch=10**3)
+
+
+class Kernels:
+    """Reads and writes the masked kernels as an algorithm wants them.
+
+    Args:
+        model: Compiled Keras model.
+        algorithm: What it declares decides what is read and written.
+
+    Raises:
+        InputError: If the model has no masked layers or its optimizer does
+            not suit the algorithm.
+    """
+
+    def __init__(self, model: keras.Model, algorithm: Reallocation):
+        self.kernels = masked_kernels(model)
+        if not self.kernels:
+            raise InputError(
+                f"Model {model.name!r} has no masked layers. Make it "
+                "sparse with `cb.sparsify` first."
+            )
+        weights = [kernel.trained for kernel in self.kernels]
+        if not model.optimizer.built:
+            with model.distribute_strategy.scope():
+                model.optimizer.build(model.trainable_variables)
+        self._model = model
+        self._algorithm = algorithm
+        # Reading a spec takes longer than some layers take for a step.
+        self._tiles = {kernel.key: kernel.tile for kernel in self.kernels}
+        self._slots = slots(model.optimizer, weights)
+        self._momentum = None
+        if algorithm.needs_momentum:
+            self._momentum = momentum(model.optimizer, weights)
+        self._writes = self._writers()
+        self._check_average()
+        self._check_granularity()
+        self._backward: list[keras.Variable] = []
+        self._before: list[tuple] = []
+        self.read_masks()
+
+    def read_masks(self) -> None:
+        """Take over masks that something else has assigned."""
+        self._masks = {
+            k.key: cells.first_of_cells(read(k.mask) != 0, self._tiles[k.key])
+            for k in self.kernels
+        }
+
+    def layers(
+        self,
+        gradients: Sequence[np.ndarray] | None = None,
+        curvature: Sequence[np.ndarray] | None = None,
+    ) -> dict[str, LayerState]:
+        """Return the layers as an algorithm sees them."""
+        nothing = [None] * len(self.kernels)
+        momentums = self._momentum() if self._momentum else nothing
+        columns = zip(
+            self.kernels,
+            gradients or nothing,
+            momentums,
+            curvature or nothing,
+            strict=True,
+        )
+        layers = {}
+        for kernel, *rest in columns:
+            tile = self._tiles[kernel.key]
+            weights = np.asarray(read(kernel.weight), np.float32)
+            layers[kernel.key] = LayerState(
+                cells.cell_scores(weights, tile),
+                self._masks[kernel.key],
+                *[
+                    None if array is None else cells.cell_scores(array, tile)
+                    for array in rest
+                ],
+            )
+        return layers
+
+    def open(self) -> None:
+        """Make all connections active; weights keep what they hold."""
+        for kernel in self.kernels:
+            kernel.mask.assign(tf.ones(kernel.mask.shape, kernel.mask.dtype))
+
+    def write(
+        self,
+        masks: Masks | None = None,
+        values: Mapping[str, np.ndarray] | None = None,
+        backward: Masks | None = None,
+        fresh: bool = False,
+    ) -> None:
+        """Assign masks and bring weights and slots in line with them.
+
+        Args:
+            masks: Dict of layer key to boolean array. Defaults to the masks
+                as they are.
+            values: Dict of layer key to the new weights of active positions.
+            backward: Dict of layer key to the weights that train.
+            fresh: Boolean, whether every active weight keeps its value, also
+                where it was inactive.
+        """
+        before, self._masks = self._masks, dict(masks or self._masks)
+        for writes in self._writes:
+            after = self._whole(writes.kernels, self._masks)
+            if masks is None or fresh:
+                writes.whole(after, fresh)
+                continue
+            given = [values[k.key] for k in writes.kernels] if values else None
+            writes.changes(self._whole(writes.kernels, before), after, given)
+        if backward:
+            # No other kind of layer has weights that do not train.
+            (writes,) = self._writes
+            sets = [backward[k.key] for k in writes.kernels]
+            writes.trained(self._backward, sets)
+
+    def _writers(self) -> list:
+        """Return what writes to layers of each kind that there are."""
+        pairs = [*zip(self.kernels, self._slots, strict=True)]
+        writers = []
+        for writes in (MaskedWrites, CsrWrites):
+            own = [p for p in pairs if isinstance(p[0].layer, writes.kind)]
+            if own:
+                kernels, owned = zip(*own, strict=True)
+                writers.append(writes(kernels, owned, self._algorithm))
+        return writers
+
+    def _whole(
+        self, kernels: Sequence[MaskedKernel], masks: Masks
+    ) -> list[np.ndarray]:
+        return [self._spread(k, masks[k.key]) for k in kernels]
+
+    def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
+        """Return what the mask of cells says of every weight."""
+        tile = self._tiles[kernel.key]
+        return cells.spread(cell_mask, tile, tuple(kernel.mask.shape))
+
+    def begin(
+        self, penalties: Mapping[str, WeightPenalty], backward: bool
+    ) -> None:
+        """Put the algorithm's rules into the training step.
+
+        Args:
+            penalties: Dict of layer key to `WeightPenalty`.
+            backward: Boolean, whether some weights do not train.
+        """
+        algorithm = self._algorithm
+        for number, kernel in enumerate(self.kernels):
+            weight, layer = kernel.trained, kernel.layer
+            self._before.append((weight.regularizer, weight.constraint))
+            if kernel.key in penalties:
+                weight.regularizer = _penalized(kernel, penalties[kernel.key])
+            if not algorithm.straight_through:
+                continue
+            layer.straight_through = True
+            if algorithm.zero_inactive:
+                weight.constraint = _masked(kernel)
+            if backward:
+                # Not by assignment, which would make it a layer's weight.
+                masks = vars(layer).setdefault("backward_masks", {})
+                masks[kernel.weight_name] = self._backward_mask(number)
+        if penalties or algorithm.straight_through:
+            self._model.make_train_function(force=True)
+
+    def end(self) -> None:
+        """Undo `begin`."""
+        for kernel, before in zip(self.kernels, self._before, strict=True):
+            kernel.trained.regularizer, kernel.trained.constraint = before
+            kernel.layer.straight_through = False
+            vars(kernel.layer).pop("backward_masks", None)
+        if self._backward or self._algorithm.straight_through:
+            self._model.train_function = None
+        self._before = []
+
+    def _check_average(self) -> None:
+        algorithm = self._algorithm
+        averages = inner(self._model.optimizer).use_ema
+        if averages and algorithm.straight_through and algorithm.zero_inactive:
+            raise InputError(
+                f"Algorithm {type(algorithm).__name__} cannot train with "
+                "`use_ema=True`: the averages of inactive weights would not "
+                "stay zero."
+            )
+
+    def _check_granularity(self) -> None:
+        name = type(self._algorithm).__name__
+        for kernel in self.kernels:
+            granularity = kernel.layer.granularity
+            coarse = math.prod(self._tiles[kernel.key]) > 1
+            grouped = cells.pattern(granularity) is not None
+            if (coarse and not self._algorithm.sees_cells) or (
+                grouped and self._algorithm.period(ANY) is not None
+            ):
+                raise InputError(
+                    f"Algorithm {name}, with these arguments, cannot move "
+                    f"the connections of layer {kernel.name!r}, whose "
+                    f"granularity is {granularity!r}. Expected 'weight'."
+                )
+
+    def _backward_mask(self, number: int) -> keras.Variable:
+        # Kept from one `fit` to the next, as is the function that writes it.
+        if number == len(self._backward):
+            kernel = self.kernels[number]
+            with self._model.distribute_strategy.scope():
+                variable = keras.Variable(
+                    tf.ones(kernel.weight.shape, kernel.mask.dtype),
+                    trainable=False,
+                    name="backward_mask",
+                )
+            self._backward.append(variable)
+        return self._backward[number]
+
+
+def _masked(kernel: MaskedKernel):
+    before = kernel.weight.constraint or (lambda weight: weight)
+
+    def constraint(weight):
+        weight = ops.convert_to_tensor(before(weight))
+        return ops.where(kernel.mask != 0, weight, ops.zeros_like(weight))
+
+    return constraint
+
+
+def _penalized(kernel: MaskedKernel, penalty: WeightPenalty):
+    before = kernel.weight.regularizer or (lambda weight: 0.0)
+
+    def regularizer(weight):
+        others = ops.cast(before(weight), "float32")
+        # Sums in float16 are coarse, and Keras adds them to a float32 loss.
+        weight = ops.cast(weight, "float32")
+        mask = ops.cast(kernel.mask, "float32")
+        trains = 1.0 - mask
+        masks = kernel.layer.backward_masks
+        if kernel.weight_name in masks:
+            trains *= ops.cast(masks[kernel.weight_name], weight.dtype)
+        factors = penalty.active * mask + penalty.inactive * trains
+        for_all = 0.5 * ops.sum(factors * ops.square(weight))
+        absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
+        return others + for_all + absolute
+
+    return regularizer

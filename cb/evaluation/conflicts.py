@@ -1,0 +1,205 @@
+"""Bundles at the layers of a run's checkpoints, after the training."""
+
+import csv
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from cb.bundles.history import integral
+from cb.callbacks.bundle_monitor import summarise
+from cb.evaluation.checkpoints import conclude
+from cb.evaluation.checkpoints import open_run
+from cb.evaluation.checkpoints import scored
+from cb.metrics.recorder import Measurement
+from cb.metrics.recorder import Recorder
+from cb.plots.conflicts import draw_entropies
+from cb.runs.directory import RunDirectory
+from cb.runs.metrics_csv import CONFLICTS_HEADER
+from cb.runs.metrics_csv import LongCsv
+from cb.training.compilation import training_step
+from cb.training.data import training_sample
+
+# The sample size of the published command line.
+NUM_SAMPLES = 64
+
+
+def evaluate_conflicts(
+    run_dir: str,
+    checkpoint: str = "all",
+    data_dir: str | None = None,
+    strategy: str = "auto",
+    all_layers: bool = False,
+    num_samples: int = NUM_SAMPLES,
+    published_columns: bool = False,
+) -> dict[str, float]:
+    """Score checkpoints of a run and measure the bundles of its layers.
+
+    The bundles are those of the highest learning rate of the schedule and of
+    the examples of an update: where a schedule ends at zero, no step could
+    tell any examples apart. The examples are the same for all checkpoints:
+    drawn with the run's seed from what it trains on, without augmentation.
+
+    Args:
+        run_dir: String, the run folder.
+        checkpoint: Which, as of `cb.evaluation.checkpoints.selected`.
+        data_dir: String, folder of the data, if not the run's.
+        strategy: Spec of a strategy.
+        all_layers: Boolean, whether to measure all layers and not the last
+            only.
+        num_samples: Integer, how many training examples.
+        published_columns: Boolean, whether to write the results once more as
+            the source does.
+
+    Returns:
+        Dict of layer to the mean of its entropy over the checkpoints.
+
+    Raises:
+        InputError: If the folder, the checkpoint or the data are not there,
+            there are fewer examples than asked for, or the model has nothing
+            to record.
+    """
+    opened = open_run(run_dir, checkpoint, data_dir, strategy)
+    config, classes = opened.config, opened.data.source.num_classes
+    x, labels = training_sample(config, opened.data, num_samples)
+    recorder = Recorder(opened.model, "all" if all_layers else "last")
+    # A model with nothing to record is refused before anything is written.
+    recorder.names(x)
+    results, checks = [], []
+    for result in scored(opened, checkpoint):
+        results.append(result)
+        checks.append(
+            recorder.measure(
+                x,
+                labels,
+                num_classes=classes,
+                **training_step(config),
+            )
+        )
+    scores = conclude(opened.run, checkpoint, results)
+    integrals = dict(
+        zip(
+            [measured.layer for measured in checks[-1]],
+            integral(entropies(checks)).tolist(),
+            strict=True,
+        )
+    )
+    names = [result.name for result in results]
+    LongCsv(opened.run.conflicts_file, CONFLICTS_HEADER).append(
+        long_form(names, checks, num_samples, checkpoint, integrals)
+    )
+    folder = opened.run.tensorboard / f"conflicts_{checkpoint}"
+    write_summaries(folder, [r.step for r in results], checks, classes)
+    draw_entropies(
+        entropies(checks),
+        names,
+        list(integrals),
+        float(np.log(classes)),
+        opened.run.conflicts_file.with_suffix(".png"),
+    )
+    print_conflicts(checks, integrals, num_samples)
+    if published_columns:
+        write_published(opened.run, scores, checks[-1], integrals)
+    return integrals
+
+
+def entropies(checks: list[list[Measurement]]) -> np.ndarray:
+    """Return entropies as a float array `(checks, layers)`."""
+    return np.array([[m.entropy for m in measured] for measured in checks])
+
+
+def long_form(
+    names: list[str],
+    checks: list[list[Measurement]],
+    num_samples: int,
+    selection: str,
+    integrals: dict[str, float],
+) -> list[tuple[str, str, str, float]]:
+    """List all numbers one by one, the integrals under the selection.
+
+    Args:
+        names: Names of the checkpoints.
+        checks: List of lists of `Measurement`, one list a checkpoint.
+        num_samples: Integer.
+        selection: String, which checkpoints the integrals are over.
+        integrals: Dict of layer to mean entropy.
+
+    Returns:
+        List of `(checkpoint, layer, name, value)`.
+    """
+    rows = [
+        (name, measured.layer, key, value)
+        for name, check in zip(names, checks, strict=True)
+        for measured in check
+        for key, value in (
+            ("samples", num_samples),
+            ("bundles", measured.bundles),
+            ("entropy", measured.entropy),
+        )
+    ]
+    return rows + [
+        (selection, layer, "integral", value)
+        for layer, value in integrals.items()
+    ]
+
+
+def write_published(
+    run: RunDirectory,
+    scores: dict[str, float],
+    measured: list[Measurement],
+    integrals: dict[str, float],
+) -> None:
+    """Write the two files of the source, under its names and columns.
+
+    Args:
+        run: `RunDirectory`.
+        scores: Dict of metric to its mean.
+        measured: List of `Measurement` of the last checkpoint.
+        integrals: Dict of layer to mean entropy.
+    """
+    rows = [(item.bundles, integrals[item.layer]) for item in measured]
+    tables: dict[str, list[tuple]] = {
+        "test.csv": [
+            ("num_bundle", "bundle_entropy", "test_loss", "test_accuracy"),
+            (*rows[-1], scores["loss"], scores["accuracy"]),
+        ],
+        # The source writes no header here.
+        "conflicting_layers.csv": list(rows),
+    }
+    run.published.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        path = run.published / name
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
+
+
+def write_summaries(
+    folder, steps: list[int], checks: list[list[Measurement]], num_classes: int
+) -> None:
+    """Write TensorBoard's files anew, so that no step is there twice."""
+    shutil.rmtree(folder, ignore_errors=True)
+    table = entropies(checks)
+    writer = tf.summary.create_file_writer(str(folder))
+    for number, (step, measured) in enumerate(
+        zip(steps, checks, strict=True), start=1
+    ):
+        with writer.as_default(step):
+            summarise(measured, table[:number], num_classes)
+    writer.close()
+
+
+def print_conflicts(
+    checks: list[list[Measurement]],
+    integrals: dict[str, float],
+    num_samples: int,
+) -> None:
+    """Print one line a layer."""
+    print(
+        f"Bundles of {num_samples} training examples, at the last of "
+        f"{len(checks)} checkpoint(s), and mean entropy over them:"
+    )
+    for measured in checks[-1]:
+        print(
+            f"  {measured.layer}: {measured.bundles} bundles  entropy "
+            f"{measured.entropy:.4f}  mean {integrals[measured.layer]:.4f}"
+        )

@@ -1,0 +1,128 @@
+"""What a trained model costs, beside what it scores."""
+
+from cb.conversion import strip
+from cb.costs import Costs
+from cb.costs import Counter
+from cb.costs import Latency
+from cb.costs import micronet
+from cb.costs import model_latency
+from cb.costs.files import file_bytes
+from cb.evaluation.checkpoints import conclude
+from cb.evaluation.checkpoints import open_run
+from cb.evaluation.checkpoints import scored
+from cb.runs.evaluation_csv import record
+from cb.training import compilation
+from cb.training.run_costs import recorded
+
+# Of scores, what the summary line calls them.
+PERCENTAGES = {"accuracy": "val.top1", "top_5_accuracy": "val.top5"}
+
+
+def evaluate_profile(
+    run_dir: str,
+    checkpoint: str = "last",
+    data_dir: str | None = None,
+    strategy: str = "auto",
+) -> list[Costs]:
+    """Score checkpoints of a run and say what the model costs.
+
+    Costs are appended to `evaluation.csv`. Time is that of the model without
+    masks, at a batch of one.
+
+    Args:
+        run_dir: String, the run folder.
+        checkpoint: Which, as of `cb.evaluation.checkpoints.selected`.
+        data_dir: String, folder of the data, if not the run's.
+        strategy: Spec of a strategy.
+
+    Returns:
+        List of `Costs`, one a checkpoint.
+
+    Raises:
+        InputError: If the folder, the checkpoint or the data are not there.
+    """
+    opened = open_run(run_dir, checkpoint, data_dir, strategy)
+    shape = opened.data.source.input_shape
+    counter = Counter(opened.model, shape)
+    epochs = compilation.epochs(opened.config)
+    export = opened.run.export
+    if export.is_dir():
+        print(f"SavedModel: {file_bytes(export):,} bytes")
+    results, profiles = [], []
+    for number, result in enumerate(scored(opened, checkpoint)):
+        found = counter.costs()
+        latency = model_latency(strip(opened.model), 1, shape)
+        print_profile(found, counter.costs("dnw"), latency)
+        print(summary_line(number, epochs, result.scores))
+        record(opened.run, result.name, "costs", recorded(found))
+        results.append(result)
+        profiles.append(found)
+    conclude(opened.run, checkpoint, results)
+    return profiles
+
+
+def print_profile(found: Costs, profiled: Costs, latency: Latency) -> None:
+    """Print all layers, then the three totals as published.
+
+    Args:
+        found: `Costs` by the standard convention.
+        profiled: The same by `"dnw"`.
+        latency: `Latency` of one example.
+    """
+    print()
+    print(found)
+    print()
+    print(
+        f"MicroNet score: {micronet.published_score(profiled):.6f} as "
+        f"published, {micronet.organisers_score(found):.6f} by the rules"
+    )
+    print(f"latency at batch 1: {latency}")
+    print()
+    print(profile_block(profiled, latency))
+
+
+def profile_block(profiled: Costs, latency: Latency) -> str:
+    """Return parameters, operations and time in the published form.
+
+    Args:
+        profiled: `Costs` by `"dnw"`.
+        latency: `Latency` of one example.
+
+    Returns:
+        String of three lines.
+
+    Reference:
+
+    - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
+    """
+    parameters = micronet.profiled_parameters(profiled)
+    return (
+        f" params: {parameters:,}\n"
+        f" flops: {profiled.flops:,}\n"
+        f" nanoseconds: {latency.nanoseconds:,}"
+    )
+
+
+def summary_line(epoch: int, epochs: int, scores: dict[str, float]) -> str:
+    """Return the scores in the published form.
+
+    Args:
+        epoch: Integer, from zero.
+        epochs: Integer, those of the training.
+        scores: Dict of metric to value, accuracies in [0, 1].
+
+    Returns:
+        String of one line.
+
+    Reference:
+
+    - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
+    """
+    shown = {
+        name: 100.0 * scores[key]
+        for key, name in PERCENTAGES.items()
+        if key in scores
+    }
+    shown["val.loss"] = scores["loss"]
+    values = "\t".join(f"{name} : {value:.3f}" for name, value in shown.items())
+    return f"Summary Epoch: {epoch}/{epochs};\t{values}"

@@ -1,0 +1,97 @@
+"""Scores of a SavedModel on every test example of a data set."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from cb import datasets
+from cb.datasets.augmentation import Chain
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.pipeline import evaluation_batches
+from cb.errors import InputError
+from cb.evaluation.checkpoints import print_scores
+from cb.runs.directory import RunDirectory
+from cb.training.data import build_chain
+from cb.training.data import split
+from cb.training.scoring import score
+
+SIGNATURE = "serving_default"
+
+
+def evaluate_saved_model(
+    path: str,
+    dataset: str,
+    data_dir: str | None = None,
+    batch_size: int = 100,
+    augmentation: str | None = None,
+) -> dict[str, float]:
+    """Score a SavedModel, of whatever origin, on a data set.
+
+    Args:
+        path: String, its folder. It maps features to logits, or to
+            probabilities.
+        dataset: Spec of a data set.
+        data_dir: String, folder of the data.
+        batch_size: Integer.
+        augmentation: What the model was trained with, as of `train.py`; by
+            default that of the run in whose folder it is, or none.
+
+    Returns:
+        Dict of metric to value.
+
+    Raises:
+        InputError: If the model cannot be loaded or does not fit the data.
+    """
+    source = datasets.load(dataset, data_dir)
+    function = _signature(path)
+    chain = _trained_chain(path, source, augmentation).evaluation()
+    logits = []
+    for features, _ in evaluation_batches(source.test, batch_size, chain=chain):
+        try:
+            logits.append(function(features))
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"Argument `saved_model` does not fit data set "
+                f"{source.name!r} with examples of shape "
+                f"{source.input_shape}: {reason}"
+            ) from error
+    scores = score(np.concatenate(logits), source.test.labels)
+    print_scores(path, scores, len(source.test))
+    return scores
+
+
+def _trained_chain(path: str, source: DatasetSplits, text: str | None) -> Chain:
+    """Return what the examples went through that a SavedModel was given."""
+    run = RunDirectory(os.path.dirname(os.path.abspath(path)))
+    if text is not None or not run.config_file.exists():
+        chain = build_chain(text or "none", source)
+        return chain.fitted(source.train.features)
+    config = run.read_config()
+    chain = build_chain(config.augmentation, source, config.model)
+    examples, _ = split(config, source.limited(config.limit_examples))
+    return chain.fitted(examples.features)
+
+
+def _signature(path: str):
+    if not os.path.isfile(os.path.join(path, "saved_model.pb")):
+        raise InputError(
+            "Argument `saved_model` must be the folder of a SavedModel. "
+            f"Received: saved_model={path!r}"
+        )
+    model = tf.saved_model.load(path)
+    if SIGNATURE not in model.signatures:
+        raise InputError(
+            f"Argument `saved_model` must have the signature {SIGNATURE!r}. "
+            f"Received one with {sorted(model.signatures)}"
+        )
+    signature = model.signatures[SIGNATURE]
+    names = list(signature.structured_input_signature[1])
+
+    def function(features) -> np.ndarray:
+        # The model stays alive as long as its function is used.
+        outputs = model.signatures[SIGNATURE](**{names[0]: features})
+        return next(iter(outputs.values())).numpy()
+
+    return function

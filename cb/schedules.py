@@ -1,0 +1,258 @@
+"""When something is due, and how much of it, as frozen values."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cb.errors import InputError
+from cb.registry import unknown
+
+Time = int | float | str
+
+DECAYS = {
+    "constant": lambda progress: 1.0,
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+    "linear": lambda progress: 1.0 - progress,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingLength:
+    """The length of a training, which fractions and epochs refer to.
+
+    Args:
+        total_steps: Integer, optimizer steps of the whole training, or
+            `None` where it is not known.
+        steps_per_epoch: Number of optimizer steps of an epoch, or `None`;
+            with gradient accumulation it need not be whole.
+    """
+
+    total_steps: int | None = None
+    steps_per_epoch: float | None = None
+
+    def steps(self, time: Time, name: str) -> int:
+        """Translate a time into optimizer steps.
+
+        Args:
+            time: An integer counts optimizer steps, a float in (0, 1] is a
+                fraction of the whole training, `"20ep"` counts epochs.
+            name: The argument that holds the time, for messages.
+
+        Returns:
+            Integer number of optimizer steps.
+
+        Raises:
+            InputError: If the time is malformed or the length that it
+                refers to is not known.
+        """
+        if isinstance(time, int) and not isinstance(time, bool) and time >= 0:
+            return time
+        if isinstance(time, float) and 0.0 <= time <= 1.0:
+            return round(time * self._known(self.total_steps, name, time))
+        if isinstance(time, str) and time.endswith("ep"):
+            try:
+                epochs = float(time[:-2])
+            except ValueError:
+                epochs = -1.0
+            if epochs >= 0.0:
+                length = self._known(self.steps_per_epoch, name, time)
+                return round(epochs * length)
+        raise InputError(
+            f"Argument `{name}` must be an integer number of steps, a float "
+            "in [0, 1] (a fraction of the training) or a number of epochs "
+            f"such as '20ep'. Received: {name}={time!r}"
+        )
+
+    def epoch(self, step: int) -> int:
+        """Return the epoch, from zero, that a step from zero lies in.
+
+        Raises:
+            InputError: If the length of an epoch is not known.
+        """
+        return int(step // self._known(self.steps_per_epoch, "epoch", step))
+
+    def _known(self, length: float | None, name: str, time: Time) -> float:
+        if length is None:
+            raise InputError(
+                f"Argument `{name}` needs the length of the training, which "
+                "`fit` does not know for this data. Pass `steps_per_epoch` "
+                f"to `fit`, or count in steps. Received: {name}={time!r}"
+            )
+        return length
+
+
+class PeriodicSchedule(NamedTuple):
+    """Every how many optimizer steps, from `start` to `end` inclusive.
+
+    Attributes:
+        every: Integer, or a tuple of pairs `(first_step, every)`, ascending,
+            where the interval changes in the course of training.
+        start: Integer, the first step that may be due.
+        end: Integer, the last one.
+        offset: Integer, the step from which multiples are counted.
+        includes_end: Boolean, whether `end` is due though it is no multiple.
+    """
+
+    every: int | tuple[tuple[int, int], ...]
+    start: int
+    end: int
+    offset: int = 0
+    includes_end: bool = False
+
+    def due(self, previous: int, step: int) -> int | None:
+        """Return the latest due step in `(previous, step]`, or `None`.
+
+        A step is due when it has been crossed, not only when it is hit:
+        several steps may pass between two questions.
+        """
+        if self.includes_end and previous < self.end <= step:
+            return self.end
+        for first, last, every in reversed(self._pieces()):
+            latest = min(step, last) - (min(step, last) - self.offset) % every
+            if latest > previous and latest >= first:
+                return latest
+        return None
+
+    def next(self, step: int) -> int | None:
+        """Return the first due step after `step`, or `None`."""
+        for first, last, every in self._pieces():
+            earliest = max(step + 1, first)
+            following = earliest + (self.offset - earliest) % every
+            if following <= last:
+                return following
+        return self.end if self.includes_end and step < self.end else None
+
+    def count(self, until: int) -> int:
+        """Count the due steps up to a step, that one included."""
+        total = 0
+        for first, last, every in self._pieces():
+            last = min(last, until)
+            if last >= first:
+                below = (first - 1 - self.offset) // every
+                total += (last - self.offset) // every - below
+        grid = self._replace(includes_end=False)
+        off_grid = grid.due(self.end - 1, self.end) is None
+        if self.includes_end and off_grid and 0 < self.end <= until:
+            total += 1
+        return total
+
+    def number(self, due: int) -> int:
+        """Count the points of the grid before a due step.
+
+        Where the interval changes, as if it always were the first one.
+        """
+        every = self.every if isinstance(self.every, int) else self.every[0][1]
+        # Step zero is a multiple, but never due.
+        return -(-(due - self.offset) // every) - (self.offset < 1)
+
+    def _pieces(self) -> list[tuple[int, int, int]]:
+        """Return `(first, last, every)` of the spans of constant interval."""
+        spans = self.every
+        if isinstance(spans, int):
+            spans = ((0, spans),)
+        limits = [first - 1 for first, _ in spans[1:]] + [self.end]
+        return [
+            (max(first, self.start, 1), min(limit, self.end), every)
+            for (first, every), limit in zip(spans, limits, strict=True)
+        ]
+
+
+class StepTracker:
+    """Follows a counter of steps and tells which of them become due.
+
+    Reading the counter of an optimizer costs as much as small layers do, so
+    it is read only when enough batches are done for a step to be due. A
+    batch may make no step, or several batches one; never the reverse.
+
+    Args:
+        period: `PeriodicSchedule`, or `None` if no step is ever due.
+        read: Callable without arguments that returns the steps done so far.
+
+    Attributes:
+        step: Integer, what was read last.
+        next: Integer, the first due step after it, or `None`.
+    """
+
+    def __init__(
+        self, period: PeriodicSchedule | None, read: Callable[[], int]
+    ):
+        self._period = period
+        self._read = read
+        self._start()
+
+    def begin_batches(self, number: int = 1) -> None:
+        """Note that `number` batches are about to be trained on."""
+        self._unread += number
+
+    def within(self, batches: int) -> bool:
+        """Tell whether a step may be due after so many batches from here."""
+        if self.next is None:
+            return False
+        return self._unread + batches >= self.next - self.step
+
+    def crossed(self) -> int | None:
+        """Return the latest step that has become due, or `None`."""
+        return self.catch_up() if self.within(0) else None
+
+    def catch_up(self) -> int | None:
+        """Return the same, after reading the counter in any case."""
+        previous = self.step
+        self._start()
+        if self._period is None:
+            return None
+        return self._period.due(previous, self.step)
+
+    def _start(self) -> None:
+        self.step = self._read()
+        self.next = self._period and self._period.next(self.step)
+        self._unread = 0
+
+
+def piecewise(values: Mapping[int, float] | float, epoch: int) -> float:
+    """Return the value of the largest epoch that is not after `epoch`.
+
+    Args:
+        values: Dict of first epoch to value, or one value for all.
+        epoch: Integer, from zero.
+
+    Returns:
+        Float. Before the first epoch listed, its value.
+    """
+    if isinstance(values, int | float):
+        return float(values)
+    first = min(values)
+    return float(values[max((e for e in values if e <= epoch), default=first)])
+
+
+def decay(kind: str, step: int, start: int, end: int) -> float:
+    """Return a factor that goes from 1 at `start` to its end value at `end`.
+
+    Args:
+        kind: One of `"constant"`, `"cosine"`, `"linear"`.
+        step: Integer, the current step.
+        start: Integer, where the factor is 1.
+        end: Integer, where a decaying factor is 0.
+
+    Returns:
+        Float in [0, 1].
+    """
+    progress = (step - start) / (end - start) if end > start else 1.0
+    return DECAYS[kind](min(max(progress, 0.0), 1.0))
+
+
+def check_decay(kind: str) -> None:
+    """Raise `InputError` unless `kind` names a decay."""
+    if kind not in DECAYS:
+        raise unknown("decay", kind, DECAYS)
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise `InputError` unless `value` is a number in [0, 1]."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value <= 1.0:
+        raise InputError(
+            f"Argument `{name}` must be a number in [0, 1]. "
+            f"Received: {name}={value!r}"
+        )

@@ -1,0 +1,1 @@
+"""Trainings: from a configuration to a finished run."""

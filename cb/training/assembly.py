@@ -1,0 +1,321 @@
+"""The one composition root: from a configuration to a trained model."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cb import conversion
+from cb import datasets
+from cb import distribute
+from cb import models
+from cb.bundles import settings
+from cb.callbacks.checkpointing import AverageStatistics
+from cb.callbacks.checkpointing import Checkpointing
+from cb.callbacks.pictures import Pictures
+from cb.callbacks.progress import PlainProgress
+from cb.callbacks.progress import StopWhenNotFinite
+from cb.callbacks.reallocation.callback import Reallocation
+from cb.callbacks.reallocation.csr_writes import check_algorithm
+from cb.callbacks.regime import FollowRegime
+from cb.callbacks.run_logger import RunLogger
+from cb.callbacks.weight_distance import WeightDistance
+from cb.config import Config
+from cb.conversion import Report
+from cb.datasets import recipes
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.errors import InputError
+from cb.layers import normalization
+from cb.layers import regularizers
+from cb.optimization import learning_rates
+from cb.optimization import optimizers
+from cb.registry import parse_spec
+from cb.runs.checkpoint import CheckpointFolder
+from cb.runs.directory import RunDirectory
+from cb.schedules import TrainingLength
+from cb.seeds import fold_in
+from cb.sparsity import distributions
+from cb.sparsity import granularity
+from cb.sparsity import reallocation
+from cb.training.data import Data
+from cb.training.data import without_mixup
+
+# Steps between the events in the metrics, of algorithms that always act.
+LOGGED_EVERY = 100
+
+# What writes out the defaults of a part, by the field that names it.
+COMPLETE: dict[str, Callable[..., Any]] = {
+    "augmentation": recipes.complete,
+    "auto_tune": settings.REGISTRY.complete,
+    "dataset": datasets.complete,
+    "distribution": distributions.REGISTRY.complete,
+    "granularity": granularity.REGISTRY.complete,
+    "kernels": conversion.KERNELS.complete,
+    "learning_rate_schedule": learning_rates.REGISTRY.complete,
+    "model": models.complete,
+    "normalization": normalization.REGISTRY.complete,
+    "optimizer": optimizers.REGISTRY.complete,
+    "reallocation": reallocation.REGISTRY.complete,
+    "regularization": regularizers.REGISTRY.complete,
+    "strategy": distribute.REGISTRY.complete,
+    "weight_sharing": conversion.WEIGHT_SHARING.complete,
+}
+
+
+def completed(config: Config) -> Config:
+    """Write out every hyperparameter that a spec leaves to its default.
+
+    Raises:
+        InputError: If a name or a keyword in a spec is unknown.
+    """
+    config = without_mixup(config)
+    specs: dict[str, Any] = {
+        field: str(complete(getattr(config, field)))
+        for field, complete in COMPLETE.items()
+    }
+    algorithm = reallocation.build(specs["reallocation"])
+    if (epochs := algorithm.total_epochs()) is not None:
+        specs["epochs"] = epochs
+    return dataclasses.replace(config, **specs)
+
+
+def build_model(
+    config: Config,
+    source: DatasetSplits,
+    report: Callable[[Report], object] | None = None,
+) -> keras.Model:
+    """Build the sparse model, its weights and masks drawn from the seed.
+
+    Args:
+        config: `Config`.
+        source: `DatasetSplits`, for its shapes.
+        report: Callable that is given the `Report` of what became sparse.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If a part is wrong or two of them do not go together.
+    """
+    _check_weight_sharing(config)
+    _check_kernels(config)
+    keras.config.set_dtype_policy(config.dtype)
+    keras.utils.set_random_seed(fold_in(config.seed, "model") % 2**32)
+    model = models.build(config.model, source.input_shape, source.num_classes)
+    # The sparse form first: what a model keeps dense is an attribute that
+    # copies do not have.
+    model = conversion.WEIGHT_SHARING.build(
+        config.weight_sharing,
+        model=model,
+        sparsity=config.sparsity,
+        distribution=config.distribution,
+        rounding=config.rounding,
+        include=config.include,
+        exclude=config.exclude,
+        granularity=config.granularity,
+        regularization=config.regularization,
+        seed=config.seed,
+        report=report,
+    )
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return normalization.REGISTRY.build(
+        config.normalization, model=model, batch=config.batch_size // replicas
+    )
+
+
+def on_kernels(
+    config: Config,
+    model: keras.Model,
+    report: Callable[[dict[str, str]], object] | None = None,
+) -> keras.Model:
+    """Put a masked model on the kernels that it trains on.
+
+    Args:
+        config: `Config`.
+        model: Keras model from `build_model`.
+        report: Callable that is given a dict of the name of a masked layer
+            to the reason why it stays masked, empty if it does not.
+
+    Returns:
+        A Keras model, for training only; it may be the same.
+
+    Raises:
+        InputError: If the kernels do not suit the model.
+    """
+    return conversion.KERNELS.build(config.kernels, model=model, report=report)
+
+
+def _has_masks(config: Config) -> bool:
+    return parse_spec(config.weight_sharing).name == "none"
+
+
+def _check_weight_sharing(config: Config) -> None:
+    if _has_masks(config):
+        return
+    for field, only in (("reallocation", "static"), ("regularization", "none")):
+        value = getattr(config, field)
+        if parse_spec(value).name != only:
+            raise InputError(
+                f"Argument `{field}` must be {only!r} with weight_sharing="
+                f"{config.weight_sharing!r}, which leaves no masks. "
+                f"Received: {field}={value!r}"
+            )
+
+
+def _check_kernels(config: Config) -> None:
+    if parse_spec(config.kernels).name == "masked":
+        return
+    check_algorithm(reallocation.build(config.reallocation))
+    for field in ("auto_tune", "weight_sharing"):
+        value = getattr(config, field)
+        if parse_spec(value).name != "none":
+            raise InputError(
+                f"Argument `{field}` must be 'none' with kernels="
+                f"{config.kernels!r}. Received: {field}={value!r}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """The callbacks of a run that others have to reach."""
+
+    movers: dict[str, Reallocation]
+    logger: RunLogger
+    checkpointing: Checkpointing
+    others: list[keras.callbacks.Callback]
+
+    def in_order(self) -> list[keras.callbacks.Callback]:
+        """Return all: what changes the state, what writes, what saves."""
+        return [
+            FollowRegime(),
+            *self.movers.values(),
+            AverageStatistics(),
+            StopWhenNotFinite(),
+            self.logger,
+            *self.others,
+            self.checkpointing,
+        ]
+
+
+def build_callbacks(
+    config: Config, data: Data, run: RunDirectory, interactive: bool
+) -> Callbacks:
+    """Make the callbacks; nothing is written before training begins."""
+    updates = data.updates_per_epoch
+    steps_per_epoch = data.batches.steps_per_epoch
+    logger = RunLogger(
+        run,
+        updates,
+        config.identity(),
+        data.train if config.evaluate_train else None,
+        data.source.input_shape,
+    )
+    pictures = Pictures(logger, data.batches.probe)
+
+    def on_event(step, changes):
+        mover = movers["reallocation"]
+        # Of what happens after every step, a sample will do.
+        sampled = step % LOGGED_EVERY == 0 or step % updates == 0
+        if sampled or not mover.algorithm.every_step:
+            logger.log_event(step, changes, mover.metrics())
+            pictures.note(step, changes)
+
+    movers = {}
+    if _has_masks(config):
+        movers["reallocation"] = _build_mover(config, data, on_event)
+    distances = _build_distances(config, logger)
+    real = TrainingLength(data.epochs * updates, updates)
+    save_every = max(real.steps(config.save_every, "save_every"), 1)
+    checkpointing = Checkpointing(
+        CheckpointFolder(run.checkpoints, run.writes),
+        {**movers, **distances},
+        metrics_size=logger.csv.size,
+        steps_per_epoch=steps_per_epoch,
+        save_every=save_every * config.gradient_accumulation,
+        checkpoint_every=config.checkpoint_every,
+    )
+    others: list[keras.callbacks.Callback] = [pictures, *distances.values()]
+    if not interactive:
+        others.append(
+            PlainProgress(
+                config.print_every,
+                data.epochs,
+                updates,
+                lambda: data.batches.seconds_waited,
+            )
+        )
+    return Callbacks(movers, logger, checkpointing, others)
+
+
+def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
+    training_length = data.training_length()
+    mover = Reallocation(
+        config.reallocation,
+        dataset=data.batches.probe,
+        seed=config.seed,
+        total_steps=training_length.total_steps,
+        steps_per_epoch=data.stretch * data.updates_per_epoch,
+        on_event=on_event,
+    )
+    mover.algorithm.period(
+        training_length
+    )  # Refuses bad times before the start.
+    return mover
+
+
+def _build_distances(
+    config: Config, logger: RunLogger
+) -> dict[str, WeightDistance]:
+    if not config.weight_distance:
+        return {}
+
+    def on_record(step, distances):
+        total, *layers = distances.items()
+        # What plateau a distance belongs to must be known at its step.
+        pairs = {"learning_rate": distance.learning_rates[-1]}
+        pairs["weight_distance"] = total[1]
+        pairs |= {f"weight_distance/{name}": far for name, far in layers}
+        logger.log(step, pairs)
+
+    distance = WeightDistance(config.weight_distance, on_record)
+    return {"weight_distance": distance}
+
+
+def fit(
+    model: keras.Model,
+    config: Config,
+    data: Data,
+    callbacks: Callbacks,
+    position: tuple[int, int],
+    interactive: bool,
+) -> None:
+    """Train from a position to the end.
+
+    Args:
+        model: Compiled Keras model.
+        config: `Config`.
+        data: `Data`.
+        callbacks: `Callbacks`.
+        position: Tuple of completed epochs and batches of the next one.
+        interactive: Boolean, whether a person watches a terminal.
+    """
+    epoch, batch = position
+    length = data.batches.steps_per_epoch
+    ends = [epoch + 1, data.epochs] if batch else [data.epochs]
+    for end in ends:
+        if epoch >= end or model.stop_training:
+            continue
+        # An epoch begun takes a `fit` of its own for the rest of it.
+        model.fit(
+            data.batches.dataset(epoch * length + batch, end * length),
+            initial_epoch=epoch,
+            epochs=end,
+            steps_per_epoch=length - batch,
+            validation_data=data.validation,
+            callbacks=callbacks.in_order(),
+            shuffle=False,
+            verbose=1 if interactive else 0,
+        )
+        epoch, batch = end, 0

@@ -1,0 +1,253 @@
+"""From a configuration to the data of a run: which, how cut, how varied."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from cb import datasets
+from cb import models
+from cb.config import Config
+from cb.datasets import augmentation
+from cb.datasets import recipes
+from cb.datasets.augmentation import Chain
+from cb.datasets.dataset_splits import DatasetSplits
+from cb.datasets.dataset_splits import Examples
+from cb.datasets.pipeline import TrainingBatches
+from cb.datasets.pipeline import evaluation_batches
+from cb.datasets.splits import hold_out
+from cb.datasets.storage import EncodedImages
+from cb.datasets.storage import reader
+from cb.errors import InputError
+from cb.metrics.samples import sample
+from cb.registry import bind
+from cb.registry import parse_spec
+from cb.schedules import TrainingLength
+from cb.training import compilation
+
+MIXUP = "mixup"
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The examples of a run, and the batches made of them.
+
+    Attributes:
+        source: `DatasetSplits`, at most `--limit_examples` of each part.
+        batches: `TrainingBatches`.
+        train: Training examples as they are evaluated, in batches.
+        validation: As `train`, what is held out; or `None`.
+        test: As `train`.
+        epochs: Integer, of the training.
+        stretch: Integer, epochs that stand for one of `--epochs`.
+        examples: `Examples` that are trained on.
+        evaluation: `Chain` of what is done to features for evaluation.
+    """
+
+    source: DatasetSplits
+    batches: TrainingBatches
+    train: tf.data.Dataset
+    validation: tf.data.Dataset | None
+    test: tf.data.Dataset
+    epochs: int
+    stretch: int
+    examples: Examples
+    evaluation: Chain
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """The optimizer steps of an epoch."""
+        return self.batches.steps_per_epoch // self.batches.accumulation
+
+    def training_length(self) -> TrainingLength:
+        """Return the length of the training, in updates.
+
+        An epoch in a schedule's times lasts as long as the regime is
+        stretched.
+        """
+        updates = self.updates_per_epoch
+        return TrainingLength(self.epochs * updates, self.stretch * updates)
+
+    @contextlib.contextmanager
+    def decoded(self) -> Iterator[None]:
+        """Say which image cannot be decoded; TensorFlow says only that one is.
+
+        Raises:
+            InputError: In place of TensorFlow's error, if there is such one.
+        """
+        try:
+            yield
+        except tf.errors.InvalidArgumentError:
+            for part in (self.source.train, self.source.test):
+                if isinstance(part.features, EncodedImages):
+                    part.features.require_decodable()
+            raise
+
+    def sample(self, positions):
+        """Return training examples as they are evaluated.
+
+        Args:
+            positions: Integer array `(number,)`, which of `examples`.
+
+        Returns:
+            float32 tensor `(number, ...)`.
+        """
+        read = reader(self.examples.features)
+        return read(tf.constant(positions, tf.int64), self.evaluation, None)
+
+
+def build_data(config: Config, replicas: int) -> Data:
+    """Load the data set and cut it into parts and batches."""
+    if config.batch_size % replicas:
+        raise InputError(
+            f"Argument `batch_size` is global and must be divisible by the "
+            f"{replicas} replicas. Received: batch_size={config.batch_size}"
+        )
+    source = datasets.load(config.dataset, config.data_dir)
+    source = source.limited(config.limit_examples)
+    train, validation = split(config, source)
+    chain = build_chain(config.augmentation, source, config.model)
+    chain = chain.fitted(train.features)
+    source = shaped(source, chain)
+    targets, score_targets = compilation.build_targets(
+        config, source.num_classes
+    )
+    batches = TrainingBatches(
+        train,
+        config.batch_size,
+        config.seed,
+        chain,
+        config.gradient_accumulation,
+        targets,
+        config.data_workers,
+    )
+
+    def evaluation(examples):
+        batches = evaluation_batches(
+            examples,
+            config.batch_size,
+            replicas,
+            chain.evaluation(),
+            config.data_workers,
+        )
+        return batches.map(score_targets) if score_targets else batches
+
+    return Data(
+        source,
+        batches,
+        train=evaluation(train),
+        validation=validation and evaluation(validation),
+        test=evaluation(source.test),
+        epochs=compilation.epochs(config),
+        stretch=compilation.stretch(config),
+        examples=train,
+        evaluation=chain.evaluation(),
+    )
+
+
+def split(
+    config: Config, source: DatasetSplits
+) -> tuple[Examples, Examples | None]:
+    """Return what is trained on and what is held out of it, or `None`."""
+    return hold_out(
+        source.train,
+        config.validation_fraction,
+        config.seed,
+        config.validation_examples,
+        config.fold,
+        source.ordered,
+    )
+
+
+def build_chain(
+    text: str, source: DatasetSplits, model: str | None = None
+) -> Chain:
+    """Return the augmentations of a run, not fitted yet.
+
+    Args:
+        text: Value of `--augmentation`.
+        source: `DatasetSplits`.
+        model: Spec of the model, whose recipe may be meant, or `None`.
+
+    Returns:
+        A `Chain`.
+    """
+    recipe = models.recipe(model) if model else None
+    transform = recipe.train_transform if recipe else None
+    return recipes.resolve(text, source, transform)
+
+
+def shaped(source: DatasetSplits, chain: Chain) -> DatasetSplits:
+    """Return the source with the shape that a model sees.
+
+    Raises:
+        InputError: If training and evaluation give it different shapes.
+    """
+    trained = chain.output_shape(source.features_shape)
+    evaluated = chain.evaluation().output_shape(source.features_shape)
+    if trained != evaluated:
+        raise InputError(
+            f"Argument `augmentation` makes examples {trained} in training "
+            f"and {evaluated} in evaluation. Received: "
+            f"augmentation={str(chain)!r}"
+        )
+    return dataclasses.replace(source, input_shape=trained)
+
+
+def without_mixup(config: Config) -> Config:
+    """Turn `mixup(0.2)` among the augmentations into `--mixup=0.2`.
+
+    It mixes targets too, which no other augmentation does.
+
+    Raises:
+        InputError: If both are given, or its arguments are wrong.
+    """
+    parts = config.augmentation.split("|")
+    found = [part for part in parts if part.strip().startswith(MIXUP)]
+    if not found:
+        return config
+    if len(found) > 1 or config.mixup:
+        raise InputError(
+            "Argument `mixup` may be given once, as a flag or among the "
+            f"augmentations. Received: augmentation={config.augmentation!r}, "
+            f"mixup={config.mixup}"
+        )
+    values = bind(_mixup, parse_spec(found[0]), "augmentation")
+    rest = [part for part in parts if part not in found]
+    return dataclasses.replace(
+        config,
+        augmentation="|".join(rest) or augmentation.NONE,
+        mixup=_mixup(**values),
+    )
+
+
+def _mixup(alpha: float = 0.2) -> float:
+    return alpha
+
+
+def training_sample(config: Config, data: Data, num_samples: int):
+    """Draw training examples with the run's seed, without augmentation.
+
+    Args:
+        config: `Config`.
+        data: `Data` of the run.
+        num_samples: Integer.
+
+    Returns:
+        Tuple of float features and integer labels.
+
+    Raises:
+        InputError: If there are fewer examples.
+    """
+    examples = data.examples
+    if not 1 <= num_samples <= len(examples):
+        raise InputError(
+            "Argument `conflicting_samples_size` must be positive and at most "
+            f"{len(examples)}, the number of training examples. "
+            f"Received: conflicting_samples_size={num_samples}"
+        )
+    everywhere = (np.arange(len(examples)), examples.labels)
+    positions, labels = sample(everywhere, num_samples, config.seed)
+    return data.sample(positions).numpy(), labels

@@ -1,0 +1,177 @@
+"""What is worth saying of a run, before and after."""
+
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+
+from cb.callbacks.checkpointing import estimate_bytes
+from cb.config import Config
+from cb.conversion import Report
+from cb.distribute.variables import read
+from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseDense
+from cb.runs.directory import RunDirectory
+from cb.training import compilation
+from cb.training.data import Data
+
+LONGEST = 200
+
+
+def summarize(
+    config: Config,
+    model: keras.Model,
+    reports: list[Report],
+    scores: dict[str, float],
+    run: RunDirectory,
+) -> dict[str, Any]:
+    """Return what is worth knowing of a finished run.
+
+    Args:
+        config: `Config`.
+        model: Trained Keras model.
+        reports: List of the `Report` of making it sparse, empty if it has no
+            masks.
+        scores: Dict of metric to value, on the test examples.
+        run: `RunDirectory`.
+
+    Returns:
+        Dict that JSON can hold.
+    """
+    asked = {row.key: row.active for report in reports for row in report.rows}
+    layers = []
+    for kernel in masked_kernels(model):
+        mask = read(kernel.mask) != 0
+        layers.append(
+            {
+                "layer": kernel.name,
+                "shape": list(kernel.weight.shape),
+                "weights": mask.size,
+                "density_asked": asked[kernel.key] / mask.size,
+                "active": int(np.count_nonzero(mask)),
+            }
+        )
+    masked = sum(layer["weights"] for layer in layers)
+    trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    active = sum(layer["active"] for layer in layers)
+    return {
+        "epochs": compilation.epochs(config),
+        "layers": layers,
+        "masked_weights": masked,
+        "active_weights": active,
+        "parameters_dense": trainable,
+        "parameters": trainable - masked + active,
+        "test": scores,
+        "run_dir": str(run.path),
+    }
+
+
+def print_start(
+    config: Config,
+    data: Data,
+    model: keras.Model,
+    run: RunDirectory,
+) -> None:
+    """Say what is about to happen."""
+    held = data.source
+    print(
+        f"{model.name} on {held.name}: {data.batches.size} training, "
+        f"{len(held.train) - data.batches.size} validation, "
+        f"{len(held.test)} test examples"
+    )
+    print(f"Augmentation: {shortened(str(data.batches.chain))}")
+    print(f"Run folder: {run.path}")
+    if config.checkpoint_every:
+        number = data.epochs // config.checkpoint_every
+        megabytes = number * estimate_bytes(model) / 1e6
+        print(
+            f"Numbered checkpoints: {number}, about {megabytes:.1f} MB of disk"
+        )
+    sys.stdout.flush()
+
+
+def print_kernels(choice: dict[str, str]) -> None:
+    """Say which masked layers train on CSR kernels, and why others do not.
+
+    Args:
+        choice: Dict of the name of a layer to the reason, empty for none.
+    """
+    chosen = [name for name, reason in choice.items() if not reason]
+    print(f"CSR kernels: {', '.join(chosen)}")
+    others = [f"{name} ({why})" for name, why in choice.items() if why]
+    if others:
+        print(f"Masked: {', '.join(others)}")
+
+
+def csr_layers(model: keras.Model) -> list[str]:
+    """List the names of the layers that train on CSR kernels."""
+    return [
+        kernel.name
+        for kernel in masked_kernels(model)
+        if isinstance(kernel.layer, SparseDense)
+    ]
+
+
+def cost_lines(summary: dict[str, Any]) -> list[str]:
+    """Return what the summary tells of costs, of inference and training."""
+    if "costs" not in summary:
+        return []
+    costs, training = summary["costs"], summary["training"]
+    lines = [
+        f"inference  {costs['macs']:,} MACs of {costs['dense_macs']:,}, "
+        f"{costs['flops']:,} FLOPs of {costs['dense_flops']:,}",
+        f"training   {training['total']:.3e} FLOPs of "
+        f"{training['dense_total']:.3e}",
+        f"storage    {costs['dense_bytes']:,} bytes, CSR "
+        f"{costs['csr_bytes']:,}, bitmask {costs['bitmask_bytes']:,}, "
+        f"SavedModel {costs['export_bytes']:,}",
+    ]
+    for name, kinds in costs["unknown"].items():
+        lines.append(f"not counted: {', '.join(kinds)} in {name}")
+    return lines
+
+
+def shortened(text: str) -> str:
+    """Return a text without its middle, if it is long."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Print the closing summary."""
+    row = "{:<24} {:>18} {:>10} {:>8} {:>8}"
+    print()
+    if summary["layers"]:
+        print(row.format("layer", "shape", "weights", "asked", "kept"))
+    for layer in summary["layers"]:
+        print(
+            row.format(
+                layer["layer"],
+                "x".join(str(side) for side in layer["shape"]),
+                f"{layer['weights']:,}",
+                f"{layer['density_asked']:.4f}",
+                f"{layer['active'] / layer['weights']:.4f}",
+            )
+        )
+    parameters = f"parameters {summary['parameters']:,}"
+    if summary["layers"]:
+        density = summary["active_weights"] / summary["masked_weights"]
+        parameters = f"density {density:.4f}, {parameters}"
+        parameters += f" of {summary['parameters_dense']:,}"
+    print(parameters)
+    if summary.get("csr_layers"):
+        print(f"CSR kernels in {', '.join(summary['csr_layers'])}")
+    for line in cost_lines(summary):
+        print(line)
+    scores = "  ".join(
+        f"{name} {value:.4f}" for name, value in summary["test"].items()
+    )
+    path = summary["run_dir"]
+    print(f"test  {scores}")
+    print(f"trained {summary['epochs']} epochs, {summary['seconds']} s")
+    print(f"numbers      {path}/metrics.csv")
+    print(f"checkpoints  {path}/checkpoints")
+    print(f"SavedModel   {path}/export")
+    print(f"TensorBoard  tensorboard --logdir {path}/tensorboard")

@@ -1,0 +1,68 @@
+"""Cells of weights move as one."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import cb
+from cb.distribute.variables import read
+from cb.errors import InputError
+from cb.layers.masked import masked_kernels
+
+
+def trained(granularity, algorithm):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((8, 8, 2)),
+            keras.layers.Conv2D(24, 3, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+    model = cb.sparsify(model, 0.75, granularity=granularity, seed=1)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
+    random = np.random.default_rng(0)
+    x = random.random((32, 8, 8, 2), np.float32)
+    data = tf.data.Dataset.from_tensors((x, random.integers(0, 4, 32)))
+    before = {k.key: read(k.mask) for k in masked_kernels(model)}
+    model.fit(
+        data.repeat(),
+        steps_per_epoch=20,
+        verbose=0,
+        shuffle=False,
+        callbacks=[cb.callbacks.Reallocation(algorithm, dataset=data)],
+    )
+    return model, before
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "set(every=4, drop_fraction=0.9)",
+        "rigl(every=4, drop_fraction=0.9)",
+        "dynamic_sparse(every=4, regrow='within', threshold=0.1)",
+    ],
+)
+def test_slices_stay_whole_and_their_number_exact(algorithm):
+    model, before = trained("slice", algorithm)
+    convolution, _ = masked_kernels(model)
+    mask, weights = read(convolution.mask), read(convolution.weight)
+    assert set(mask.sum(axis=(0, 1)).ravel()) == {0.0, 9.0}
+    assert mask.sum() == before[convolution.key].sum()
+    assert not np.array_equal(mask, before[convolution.key])
+    np.testing.assert_array_equal(weights[mask == 0], 0.0)
+
+
+@pytest.mark.parametrize(
+    "granularity, algorithm",
+    [
+        ("slice", "set(rule='sign')"),
+        ("slice", "set(grown='redrawn')"),
+        ("n_by_m(n=1, m=2, axis=-1)", "rigl"),
+    ],
+)
+def test_algorithms_that_would_break_cells_are_refused(granularity, algorithm):
+    with pytest.raises(InputError, match="granularity"):
+        trained(granularity, algorithm)

@@ -1,0 +1,217 @@
+"""Bundles at the layers of a run's checkpoints."""
+
+import csv
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
+
+from cb import datasets
+from cb.config import Config
+from cb.errors import InputError
+from cb.evaluation.checkpoints import evaluate_run
+from cb.evaluation.checkpoints import open_run
+from cb.evaluation.conflicts import evaluate_conflicts
+from cb.runs.checkpoint import Checkpoint
+from cb.runs.checkpoint import CheckpointFolder
+from cb.training.compilation import training_step
+from cb.training.data import training_sample
+from tests.commands import run
+from tests.made_runs import FNN
+from tests.made_runs import make_run
+
+
+def rows(file):
+    with open(file, newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def values(table, name, layer):
+    return {
+        row["checkpoint"]: float(row["value"])
+        for row in table
+        if (row["name"], row["layer"]) == (name, layer)
+    }
+
+
+def entropy_of_labels():
+    labels = datasets.load("digits", None).train.labels
+    p = np.bincount(labels) / len(labels)
+    return len(labels), -np.sum(p * np.log(p + 1e-5))
+
+
+def test_the_integral_is_the_mean_over_the_checkpoints_measured(tmp_path):
+    directory = make_run(tmp_path / "run", 7)
+    number, entropy = entropy_of_labels()
+    everything = {"all_layers": True, "num_samples": number}
+    over_all = evaluate_conflicts(str(directory.path), **everything)
+    over_five = evaluate_conflicts(
+        str(directory.path), checkpoint="last5", **everything
+    )
+    table = rows(directory.conflicts_file)
+    assert list(table[0]) == ["checkpoint", "layer", "name", "value"]
+    # Zeros put all examples into one bundle, of two checkpoints in each.
+    assert over_all["block_2"] == pytest.approx(2 * entropy / 8, abs=1e-4)
+    assert over_five["block_2"] == pytest.approx(2 * entropy / 5, abs=1e-4)
+    found = values(table, "integral", "block_2")
+    assert found == {
+        "all": over_all["block_2"],
+        "last5": over_five["block_2"],
+    }
+    assert list(values(table, "entropy", "block_1")) == [
+        "initial",
+        *"1234567",
+    ]
+    bundles = values(table, "bundles", "block_3")
+    assert bundles["6"] == bundles["7"] == 1
+    assert bundles["5"] > 1
+    assert set(values(table, "samples", "block_1").values()) == {number}
+
+
+def test_the_score_is_the_mean_of_the_last_five_trained(tmp_path):
+    directory = make_run(tmp_path / "run", 7)
+    means = {
+        selection: evaluate_run(str(directory.path), selection)
+        for selection in ("last5", "all")
+    }
+    table = rows(directory.evaluation_file)
+    losses = {
+        row["checkpoint"]: float(row["value"])
+        for row in table
+        if row["name"] == "loss"
+    }
+    expected = np.mean([losses[epoch] for epoch in "34567"])
+    assert losses["1"] != losses["7"]
+    for mean in means.values():
+        assert mean["loss"] == pytest.approx(expected)
+    assert losses["last5"] == pytest.approx(expected)
+    assert not directory.conflicts_file.exists()
+
+
+def test_a_last_checkpoint_inside_an_epoch_counts_too(tmp_path):
+    directory = make_run(tmp_path / "run", 1)
+    folder = CheckpointFolder(directory.checkpoints)
+    arrays, _ = folder.load(1)
+    meta = {"step": 33, "epoch": 1, "batch": 5}
+    folder.save("last", Checkpoint(arrays, meta))
+    evaluate_run(str(directory.path), "all")
+    names = {row["checkpoint"] for row in rows(directory.evaluation_file)}
+    assert names == {"initial", "1", "last", "last5"}
+
+
+def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
+    tmp_path,
+):
+    path = str(make_run(tmp_path / "run", 1).path)
+    opened = open_run(path, "last", None, "none")
+    source = opened.data.source
+    x, labels = training_sample(opened.config, opened.data, 40)
+    again, _ = training_sample(opened.config, opened.data, 40)
+    np.testing.assert_array_equal(x, again)
+    train = source.train
+    known = {
+        (row.tobytes(), label)
+        for row, label in zip(
+            train.features, train.labels.tolist(), strict=True
+        )
+    }
+    drawn = {
+        (row.tobytes(), label)
+        for row, label in zip(np.asarray(x), labels.tolist(), strict=True)
+    }
+    assert drawn <= known
+
+
+def test_the_columns_of_the_source_are_written_on_request(tmp_path):
+    directory = make_run(tmp_path / "run", 2)
+    path = str(directory.path)
+    integrals = evaluate_conflicts(path, all_layers=True)
+    assert not directory.published.exists()
+    evaluate_conflicts(path, all_layers=True, published_columns=True)
+    with open(directory.published / "test.csv") as file:
+        header, row = csv.reader(file)
+    assert header == [
+        "num_bundle",
+        "bundle_entropy",
+        "test_loss",
+        "test_accuracy",
+    ]
+    bundles = values(rows(directory.conflicts_file), "bundles", "block_3")
+    means = {
+        row["name"]: float(row["value"])
+        for row in rows(directory.evaluation_file)
+        if row["checkpoint"] == "last5"
+    }
+    assert [float(value) for value in row] == [
+        bundles["2"],
+        integrals["block_3"],
+        means["loss"],
+        means["accuracy"],
+    ]
+    with open(directory.published / "conflicting_layers.csv") as file:
+        table = [[float(value) for value in row] for row in csv.reader(file)]
+    assert [row[1] for row in table] == list(integrals.values())
+    assert table[-1][0] == bundles["2"]
+
+
+def test_a_larger_batch_and_its_learning_rate_are_those_of_an_update():
+    config = Config(
+        batch_size=32,
+        gradient_accumulation=4,
+        learning_rate=0.1,
+        learning_rate_scaling="linear",
+        reference_batch_size=64,
+        learning_rate_schedule="cosine",
+    )
+    assert training_step(config) == {"learning_rate": 0.2, "batch_size": 128}
+
+
+def test_activations_that_are_not_finite_are_no_absence_of_conflict(tmp_path):
+    directory = make_run(tmp_path / "run", 1)
+    folder = CheckpointFolder(directory.checkpoints)
+    arrays, meta = folder.load(1)
+    arrays["model/5/bias"] = np.full_like(arrays["model/5/bias"], np.inf)
+    folder.save(1, Checkpoint(arrays, meta))
+    assert np.isnan(evaluate_conflicts(str(directory.path), "1")["block_3"])
+
+
+@pytest.mark.parametrize(
+    "model, arguments, message",
+    [
+        (FNN, {"num_samples": 5000}, "at most 1437.*size=5000"),
+        (FNN, {"num_samples": 0}, "conflicting_samples_size=0"),
+        (FNN, {"checkpoint": "9"}, "'9' does not exist"),
+        ("mlp(units=())", {}, "has nothing to record"),
+    ],
+)
+def test_bad_input_writes_nothing(tmp_path, model, arguments, message):
+    directory = make_run(tmp_path / "run", 1, model)
+    before = sorted(directory.path.rglob("*"))
+    with pytest.raises(InputError, match=message):
+        evaluate_conflicts(str(directory.path), **arguments)
+    assert sorted(directory.path.rglob("*")) == before
+
+
+def test_the_command_measures_the_last_layer_or_all(tmp_path):
+    directory = make_run(tmp_path / "run", 1)
+    flags = ["--conflicting_samples_size=32", "--run_dir=run"]
+    code, output, errors = run("evaluate.py", *flags, folder=tmp_path)
+    assert code == 0, errors
+    assert "32 training examples" in output and "block_3" in output
+    table = rows(directory.conflicts_file)
+    assert {row["layer"] for row in table} == {"block_3"}
+    flags = ["--all_conflict_layers=True", "--run_dir=run"]
+    code, output, errors = run("evaluate.py", *flags, folder=tmp_path)
+    assert code == 0, errors
+    added = rows(directory.conflicts_file)[len(table) :]
+    assert {row["layer"] for row in added} == {"block_1", "block_2", "block_3"}
+    events = EventAccumulator(str(directory.tensorboard / "conflicts_all"))
+    events.Reload()
+    picture = directory.conflicts_file.with_suffix(".png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    # Written anew by the second command.
+    shown = events.Tensors("bundles/block_3/entropy")
+    assert [event.step for event in shown] == [0, 28]
+    assert "bundles/entropy_over_time" in events.Tags()["tensors"]

@@ -1,0 +1,90 @@
+"""`evaluate.py --export` writes a SavedModel and says what it gains."""
+
+import re
+
+import pytest
+
+from cb.costs.latency import Latency
+from cb.errors import InputError
+from cb.evaluation.export import describe
+from cb.evaluation.export import export_run
+from cb.export.measurement import Measured
+from tests import commands
+
+
+def measured(form, size, *medians):
+    return Measured(
+        form,
+        size,
+        {
+            batch: Latency(median, median, median, 10, 2)
+            for batch, median in zip((1, 128), medians, strict=True)
+        },
+    )
+
+
+def test_a_gain_is_named_and_its_absence_too():
+    dense = measured("dense", 4000, 0.002, 0.008)
+    sparse = measured("sparse", 500, 0.001, 0.001)
+    text = describe([dense, sparse])
+    assert "Fastest: sparse, 4.00 times." in text
+    assert re.search(r"sparse +500 +1\.000 +1\.000 +4\.00", text)
+    slow = measured("sparse", 500, 0.002, 0.0078)
+    assert "No gain" in describe([dense, slow])
+    assert "No gain" in describe([dense])
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    flags = ("--epochs=1", "--sparsity=0.9", "--run_dir=run")
+    code, _, errors = commands.run("train.py", *flags, folder=folder)
+    assert code == 0, errors
+    return folder / "run"
+
+
+def test_a_checkpoint_is_exported(run_dir):
+    code, output, errors = commands.run(
+        "evaluate.py",
+        f"--run_dir={run_dir}",
+        "--export=sparse",
+        "--export_batch_sizes=1,8",
+        folder=run_dir.parent,
+    )
+    assert (code, errors) == (0, "")
+    assert re.search(r"form +bytes +batch 1, ms +batch 8, ms", output)
+    assert re.search(r"^sparse, in cb +[\d,]+ +[\d.]+ +[\d.]+", output, re.M)
+    assert "Dead channels: " in output
+    assert (run_dir / "export" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (
+            ["--export=dense", "--export_batch_sizes=0"],
+            "`export_batch_sizes` must be positive integers",
+        ),
+        (
+            ["--export=dense", "--export_batch_sizes=7,\N{SUPERSCRIPT TWO}"],
+            "`export_batch_sizes` must be positive integers",
+        ),
+        (["--export_batch_sizes=1"], "`export_batch_sizes` needs `--export`"),
+    ],
+)
+def test_batch_sizes_are_checked_before_anything_else(
+    flags, expected, tmp_path
+):
+    code, _, errors = commands.run(
+        "evaluate.py", "--run_dir=nowhere", *flags, folder=tmp_path
+    )
+    assert code == 2
+    assert expected in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_an_unknown_form_and_several_checkpoints_are_refused():
+    with pytest.raises(InputError, match="Unknown form"):
+        export_run("nowhere", form="zip")
+    with pytest.raises(InputError, match="name of one checkpoint"):
+        export_run("nowhere", "all")

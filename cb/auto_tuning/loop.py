@@ -22,6 +22,7 @@ from cb.costs import costs
 from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.errors import InputError
+from cb.files import replacing
 from cb.layers.masked import ordered_layers
 from cb.metrics.samples import sample
 from cb.registry import unknown
@@ -321,9 +322,8 @@ class _Store:
             weights.parent.mkdir(parents=True, exist_ok=True)
             model.save_weights(weights)
             values = [dataclasses.asdict(a) for a in self.attempts]
-            partial = self._file.with_suffix(".partial")
-            partial.write_text(json.dumps(values, indent=1), encoding="utf-8")
-            partial.replace(self._file)
+            with replacing(self._file) as opened:
+                opened.write(json.dumps(values, indent=1).encode("utf-8"))
 
     @property
     def _file(self):

@@ -1,6 +1,7 @@
 """Bundles of a model's layers, while it trains."""
 
 import csv
+import io
 import pathlib
 
 import keras
@@ -16,6 +17,7 @@ from cb.callbacks.slots import inner
 from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.errors import InputError
+from cb.files import replacing
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
@@ -274,13 +276,12 @@ def write_csv(path, rows) -> None:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(CONFLICTS_HEADER)
-        writer.writerows(rows)
-    # A reader, or a kill, finds the old file or the new one.
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(CONFLICTS_HEADER)
+    writer.writerows(rows)
+    with replacing(path) as opened:
+        opened.write(text.getvalue().encode("utf-8"))
 
 
 def _times(every):

@@ -15,6 +15,7 @@ from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
+from cb.files import replacing
 
 RETRIES = 3
 AT_ONCE = 4096
@@ -266,11 +267,9 @@ def _kept_labels(builder, split, source, label) -> np.ndarray:
         )
     ]
     labels = _integers(np.array(found), label)
-    unfinished = f"{file}.{os.getpid()}"
     try:
-        with open(unfinished, "wb") as opened:
+        with replacing(file, shared=True) as opened:
             np.save(opened, labels)
-        os.replace(unfinished, file)
     except OSError:
         # A folder that others prepared; next time they are read again.
         pass

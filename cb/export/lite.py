@@ -1,7 +1,5 @@
 """A compacted model for LiteRT, weights in half precision."""
 
-import contextlib
-import os
 import tempfile
 import warnings
 
@@ -13,6 +11,7 @@ from cb.errors import InputError
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export.compaction import compact
+from cb.files import replacing
 
 # Half precision keeps three digits; layers add up.
 _TOLERANCE = 2e-2
@@ -44,14 +43,10 @@ def save_lite(model: keras.Model, path: str) -> None:
     (expected,) = keras.tree.flatten(model(x, training=False))
     found = run_lite(contents, x.numpy())
     checking.check_outputs(model.name, expected, found, _TOLERANCE)
-    part = f"{os.fspath(path)}.part"
     try:
-        with open(part, "wb") as stream:
-            stream.write(contents)
-        os.replace(part, path)
+        with replacing(path) as opened:
+            opened.write(contents)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(part)
         raise InputError(
             "Argument `path` must be a file that can be written, in a folder "
             f"that is there. Received: path={str(path)!r} ({error.strerror})"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
-from cb.runs.directory import replacing
+from cb.files import replacing
 
 _CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;

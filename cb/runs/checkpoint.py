@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cb.errors import InputError
-from cb.runs.directory import replacing
+from cb.files import replacing
 
 META = "meta"
 
@@ -94,6 +94,8 @@ class CheckpointFolder:
         """Write a checkpoint; the `last` before is kept as `previous`."""
         if not self.writes:
             return
+        # Not its parents: a run folder that was removed is not made again.
+        self.path.mkdir(exist_ok=True)
         file = self.file(name)
         if name != "last" or not file.exists():
             save(file, checkpoint)

@@ -13,6 +13,7 @@ from cb.config import Config
 from cb.config import read_file
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.files import replacing
 
 FORMAT = 1
 
@@ -197,29 +198,3 @@ class RunDirectory:
         text = json.dumps(content, indent=2) + "\n"
         with replacing(file) as temporary:
             temporary.write(text.encode("utf-8"))
-
-
-@contextlib.contextmanager
-def replacing(file: pathlib.Path) -> Iterator[Any]:
-    """Open a binary file that takes the place of `file` when complete.
-
-    Whoever reads `file` meanwhile, or after a crash, sees the old content
-    or the new, never a part.
-    """
-    # Not its parents: a run folder that has disappeared is not made again.
-    file.parent.mkdir(exist_ok=True)
-    temporary = file.with_name(f".{file.name}.part")
-    try:
-        with open(temporary, "wb") as opened:
-            yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

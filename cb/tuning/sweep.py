@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cb.errors import InputError
+from cb.files import replacing
 from cb.registry import parse_spec
 from cb.registry import unknown
-from cb.runs.directory import replacing
 from cb.tuning import checks
 from cb.tuning import experiments
 from cb.tuning import report

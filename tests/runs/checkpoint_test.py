@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
+from cb.files import replacing
 from cb.runs import checkpoint
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.checkpoint import CorruptCheckpoint
-from cb.runs.directory import replacing
 
 
 def example(step):

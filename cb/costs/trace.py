@@ -1,4 +1,4 @@
-"""What a Keras model computes for one example, read off its graph.
+"""Operations of a Keras model for one example, read off its graph.
 
 The graph is made from shapes; no data runs through it and no weight is
 copied. So nothing depends on how a model was put together: layers may be
@@ -20,7 +20,8 @@ from cb.costs.operations import Arithmetic
 from cb.costs.operations import arithmetic
 from cb.costs.recurrent import cell_arithmetic
 from cb.errors import InputError
-from cb.layers.calls import intercepted
+from cb.layers.calls import RecordedCall
+from cb.layers.calls import recorded_calls
 from cb.layers.masked import masked_kernels
 from cb.layers.masked import ordered_layers
 
@@ -47,33 +48,17 @@ class Step(NamedTuple):
     kernel: keras.Variable | None = None
 
 
-class Call(NamedTuple):
-    """A call of a layer.
-
-    Attributes:
-        layer: The Keras layer.
-        first: Integer, the operations of the graph before it.
-        last: Integer, those after it.
-        inputs: List of symbolic tensors.
-    """
-
-    layer: keras.layers.Layer
-    first: int
-    last: int
-    inputs: list[tf.Tensor]
-
-
 class Trace(NamedTuple):
-    """What a model computes for one batch.
+    """The operations and layer calls of a model for one batch.
 
     Attributes:
         steps: List of `Step`, those of recurrent cells last.
-        calls: List of `Call` in the order of their ends.
+        calls: List of `RecordedCall` in the order of their ends.
         batch: Integer, examples in the batch.
     """
 
     steps: list[Step]
-    calls: list[Call]
+    calls: list[RecordedCall]
     batch: int
 
 
@@ -97,13 +82,15 @@ def trace(model: keras.Model, input_shape: Any = None) -> Trace:
         )
     inputs = input_specs(model, input_shape)
     variables = model.variables
-    calls: list[Call] = []
+    recorded: list[RecordedCall] = []
     training = {"training": False} if model._call_has_training_arg else {}
 
     def compute(inputs, values):
         scope = keras.StatelessScope(list(zip(variables, values, strict=True)))
-        with scope, intercepted(ordered_layers(model), _noting(calls)):
-            return model(inputs, **training)
+        with scope, recorded_calls(ordered_layers(model)) as calls:
+            outputs = model(inputs, **training)
+        recorded.extend(calls)
+        return outputs
 
     # Converting to graph code would wrap the errors raised in it.
     function = tf.function(compute, autograph=False).get_concrete_function(
@@ -122,9 +109,9 @@ def trace(model: keras.Model, input_shape: Any = None) -> Trace:
         },
     )
     operations = function.graph.get_operations()
-    owners = _owners(model, calls, len(operations))
-    steps = [*reader.steps(operations, owners), *_recurrent_steps(calls)]
-    return Trace(steps, calls, keras.tree.flatten(inputs)[0].shape[0])
+    owners = _owners(model, recorded, len(operations))
+    steps = [*reader.steps(operations, owners), *_recurrent_steps(recorded)]
+    return Trace(steps, recorded, keras.tree.flatten(inputs)[0].shape[0])
 
 
 def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
@@ -132,7 +119,7 @@ def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
 
     Args:
         model: Built Keras model.
-        input_shape: As of `trace`.
+        input_shape: As in `trace`.
 
     Returns:
         Structure of `tf.TensorSpec` with a batch dimension of one, or of
@@ -203,26 +190,6 @@ def _known_inputs(model) -> Any:
         return keras.tree.map_shape_structure(keras.KerasTensor, shapes)
 
 
-def _noting(calls: list[Call]):
-    def wrap(layer, call):
-        def noted(*args, **kwargs):
-            graph = tf.compat.v1.get_default_graph()
-            first = len(graph.get_operations())
-            outputs = call(*args, **kwargs)
-            inputs = [
-                tensor
-                for tensor in keras.tree.flatten((args, kwargs))
-                if isinstance(tensor, tf.Tensor)
-            ]
-            last = len(graph.get_operations())
-            calls.append(Call(layer, first, last, inputs))
-            return outputs
-
-        return noted
-
-    return wrap
-
-
 def _owners(model, calls, number) -> list[keras.layers.Layer]:
     """Return the layer that each operation of the graph belongs to."""
     owners: list[keras.layers.Layer] = [model] * number
@@ -233,7 +200,7 @@ def _owners(model, calls, number) -> list[keras.layers.Layer]:
     return owners
 
 
-def _reach(call: Call):
+def _reach(call: RecordedCall):
     return is_recurrent(call.layer), call.first - call.last
 
 
@@ -242,7 +209,7 @@ def is_recurrent(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.RNN)
 
 
-def _recurrent_steps(calls: list[Call]) -> Iterator[Step]:
+def _recurrent_steps(calls: list[RecordedCall]) -> Iterator[Step]:
     for call in calls:
         if is_recurrent(call.layer):
             for cell, found, kernel in cell_arithmetic(

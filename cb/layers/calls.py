@@ -1,35 +1,80 @@
-"""Seeing every call of the layers of a model."""
+"""Records of every call of the layers of a model, made while tracing."""
 
 import contextlib
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
+import tensorflow as tf
+
+
+class RecordedCall(NamedTuple):
+    """One call of a layer in a traced function.
+
+    Attributes:
+        layer: The Keras layer.
+        inputs: List of symbolic tensors.
+        outputs: List of symbolic tensors.
+        first: Integer, the number of operations in the graph before the call.
+        last: Integer, their number after it.
+    """
+
+    layer: keras.layers.Layer
+    inputs: list[tf.Tensor]
+    outputs: list[tf.Tensor]
+    first: int
+    last: int
 
 
 @contextlib.contextmanager
-def intercepted(
-    layers: Sequence[keras.layers.Layer], wrap: Callable
-) -> Iterator[None]:
-    """Put a function around `call` of some layers for a while.
+def recorded_calls(
+    layers: Sequence[keras.layers.Layer],
+) -> Iterator[list[RecordedCall]]:
+    """Record the calls of some layers in a function that is being traced.
 
     Unlike a second functional model this reaches into nested and subclassed
     models, and leaves nothing behind on the layers.
 
     Args:
         layers: Keras layers, each once.
-        wrap: Function of a layer and its `call` to what is called instead.
+
+    Yields:
+        List of `RecordedCall`, filled in the order in which the calls end.
     """
+    calls: list[RecordedCall] = []
     own = [layer.__dict__.get("call") for layer in layers]
     # Written past Keras, which would track what is assigned.
     for layer in layers:
-        layer.__dict__["call"] = wrap(layer, layer.call)
+        layer.__dict__["call"] = _recording(layer, calls)
     try:
-        yield
+        yield calls
     finally:
         for layer, call in zip(layers, own, strict=True):
             if call is None:
                 del layer.__dict__["call"]
             else:
                 layer.__dict__["call"] = call
+
+
+def _recording(layer, calls: list[RecordedCall]):
+    call = layer.call
+
+    def recording(*args, **kwargs):
+        graph = tf.compat.v1.get_default_graph()
+        first = len(graph.get_operations())
+        outputs = call(*args, **kwargs)
+        last = len(graph.get_operations())
+        tensors = _tensors((args, kwargs)), _tensors(outputs)
+        calls.append(RecordedCall(layer, *tensors, first, last))
+        return outputs
+
+    return recording
+
+
+def _tensors(structure) -> list[tf.Tensor]:
+    return [
+        tensor
+        for tensor in keras.tree.flatten(structure)
+        if isinstance(tensor, tf.Tensor)
+    ]

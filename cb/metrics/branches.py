@@ -1,33 +1,33 @@
-"""What residual blocks add to their shortcuts, as the source records it."""
+"""Branches of residual blocks before the addition, as in the source."""
 
 import re
 
 import keras
 import tensorflow as tf
 
-from cb.metrics.taps import Call
-from cb.metrics.taps import Point
-from cb.metrics.taps import tensor_points
+from cb.layers.calls import RecordedCall
+from cb.metrics.activations import Activation
+from cb.metrics.activations import activations_of
 
-# The zoo names layers so: what adds, and the convolutions of the branch.
+# Names in the zoo of the layer that adds and of the convolutions before it.
 ADDITION = re.compile(r"(block_\d+)(_add)?")
 CONVOLUTION = re.compile(r"(block_\d+)_conv_\d+")
 EPSILON = 1e-6
 
 
-def branch_points(calls: list[Call]) -> list[Point]:
+def branch_activations(calls: list[RecordedCall]) -> list[Activation]:
     """Return the branches of residual blocks before the addition.
 
-    Each is scaled by what its normalizations amplify gradients with: one
-    over the standard deviations of its convolutions, taken over all their
-    outputs at once. So the activations depend on which examples come
-    together.
+    Each is scaled by the factor with which its normalizations amplify
+    gradients: one over the standard deviations of its convolutions, taken
+    over all their outputs at once. So the activations depend on which
+    examples come together.
 
     Args:
-        calls: List of `Call` of one trace.
+        calls: List of `RecordedCall` of one trace.
 
     Returns:
-        List of `Point`, named after the blocks, in their order.
+        List of `Activation`, named after the blocks, in their order.
     """
     branches = [
         (match[1], call.inputs[0])
@@ -36,16 +36,18 @@ def branch_points(calls: list[Call]) -> list[Point]:
         and (match := ADDITION.fullmatch(call.layer.name))
     ]
     return [
-        point._replace(activations=_unnormalized(point, calls))
-        for point in tensor_points(branches, calls)
+        branch._replace(tensor=_unnormalized(branch, calls))
+        for branch in activations_of(branches, calls)
     ]
 
 
-def _unnormalized(point: Point, calls: list[Call]) -> tf.Tensor:
-    branch = tf.cast(point.activations, tf.float32)
+def _unnormalized(
+    activation: Activation, calls: list[RecordedCall]
+) -> tf.Tensor:
+    branch = tf.cast(activation.tensor, tf.float32)
     for call in calls:
         match = CONVOLUTION.fullmatch(call.layer.name)
-        if match and match[1] == point.name:
+        if match and match[1] == activation.name:
             convolved = tf.cast(call.outputs[0], tf.float32)
             variance = tf.math.reduce_variance(convolved)
             branch = branch * tf.math.rsqrt(variance + EPSILON)

@@ -16,19 +16,19 @@ from cb.bundles.entropy import bundle_entropy_of_keys
 from cb.bundles.entropy import keys
 from cb.bundles.inputs import check_labels
 from cb.errors import InputError
+from cb.layers.calls import recorded_calls
 from cb.layers.masked import ordered_layers
+from cb.metrics.activations import Activation
+from cb.metrics.activations import hidden_activations
+from cb.metrics.activations import layer_outputs
 from cb.metrics.amplitudes import amplitude_of_layers
 from cb.metrics.amplitudes import amplitude_of_model
-from cb.metrics.branches import branch_points
-from cb.metrics.taps import Point
-from cb.metrics.taps import hidden_points
-from cb.metrics.taps import output_points
-from cb.metrics.taps import taps
+from cb.metrics.branches import branch_activations
 from cb.registry import unknown
 
 AMPLITUDES = ("layer", "model")
 BRANCHES = "branches"
-# The zoo names the layers at the ends of its blocks so.
+# Names in the zoo of the layers at the ends of blocks.
 BLOCK = re.compile(r"block_\d+")
 
 
@@ -54,12 +54,13 @@ class Recorder:
         layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
             or a list of them. `"all"` means the blocks of a model of the
             zoo, and for other models whatever layers with kernels take as
-            inputs, but for the data. `"branches"` is what residual blocks
-            of the zoo add to their shortcuts, see
-            `cb.metrics.branches.branch_points`; these depend on each other,
-            so that all examples are measured together.
-        amplitude: `"layer"` for the kernels that the activations meet next,
-            or `"model"` for all trainable weights, as published.
+            inputs, except for the data. `"branches"` is what residual blocks
+            of the zoo add to their shortcuts, as in
+            `cb.metrics.branches.branch_activations`; these depend on each
+            other, so all examples are measured together.
+        amplitude: `"layer"` for the kernels that are multiplied by the
+            activations next, or `"model"` for all trainable weights, as
+            published.
         memory: Integer, bytes that activations may take at a time.
 
     Raises:
@@ -84,7 +85,7 @@ class Recorder:
         self._amplitude = amplitude
         self._memory = memory
         self._function = None
-        self._points: list[Point] = []
+        self._recorded: list[Activation] = []
 
     def names(self, x) -> list[str]:
         """Return the names of the recorded layers, in order.
@@ -93,7 +94,7 @@ class Recorder:
             x: Examples, arrays `(examples, ...)` in a structure.
         """
         self._trace(x)
-        return [point.name for point in self._points]
+        return [activation.name for activation in self._recorded]
 
     def measure(
         self,
@@ -128,8 +129,8 @@ class Recorder:
             for start in range(0, len(labels), size)
         ]
         measurements = []
-        for point, hashes in zip(
-            self._points, tf.concat(pieces, axis=1), strict=True
+        for activation, hashes in zip(
+            self._recorded, tf.concat(pieces, axis=1), strict=True
         ):
             _, count, entropy = bundle_entropy_of_keys(
                 hashes,
@@ -138,7 +139,7 @@ class Recorder:
                 tf.constant(epsilon, tf.float64),
             )
             measurements.append(
-                Measurement(point.name, int(count), float(entropy))
+                Measurement(activation.name, int(count), float(entropy))
             )
         return measurements
 
@@ -162,50 +163,50 @@ class Recorder:
     def _keys(self, x, learning_rate, batch_size):
         model = self._model
         training = {"training": False} if model._call_has_training_arg else {}
-        with taps(model) as calls:
+        with recorded_calls(ordered_layers(model)[1:]) as calls:
             model(x, **training)
-        self._points = self._chosen(calls)
+        self._recorded = self._chosen(calls)
         # The same for many layers, and as much work as all others together.
         whole = functools.cache(lambda: amplitude_of_model(model))
         return tf.stack(
             [
                 keys(
-                    point.activations,
+                    activation.tensor,
                     learning_rate,
                     batch_size,
-                    self._amplitude_at(point, whole),
+                    self._amplitude_at(activation, whole),
                 )
-                for point in self._points
+                for activation in self._recorded
             ]
         )
 
-    def _amplitude_at(self, point: Point, whole: Callable):
-        if self._amplitude == "model" or not point.consumers:
+    def _amplitude_at(self, activation: Activation, whole: Callable):
+        if self._amplitude == "model" or not activation.consumers:
             return whole()
-        return amplitude_of_layers(point.consumers)
+        return amplitude_of_layers(activation.consumers)
 
-    def _chosen(self, calls) -> list[Point]:
+    def _chosen(self, calls) -> list[Activation]:
         names = [layer.name for layer in ordered_layers(self._model)[1:]]
         if self._layers in ("all", "last"):
             blocks = list(filter(BLOCK.fullmatch, names))
-            points = output_points(calls, blocks) or hidden_points(calls)
+            found = layer_outputs(calls, blocks) or hidden_activations(calls)
             missing = "layer with a kernel follows another one"
         elif self._layers == BRANCHES:
-            points = branch_points(calls)
+            found = branch_activations(calls)
             missing = "residual block has the name of one"
         else:
-            return output_points(calls, matching(names, self._layers))
-        if not points:
+            return layer_outputs(calls, matching(names, self._layers))
+        if not found:
             raise InputError(
                 f"Model {self._model.name!r} has nothing to record: no "
                 f"{missing}."
             )
-        return points[-1:] if self._layers == "last" else points
+        return found[-1:] if self._layers == "last" else found
 
     def _piece_size(self) -> int:
         numbers = sum(
-            int(np.prod([size or 1 for size in point.activations.shape[1:]]))
-            for point in self._points
+            int(np.prod([size or 1 for size in activation.tensor.shape[1:]]))
+            for activation in self._recorded
         )
         return max(1, self._memory // (4 * numbers))
 

@@ -1,10 +1,13 @@
 """Checks of values against the annotations of the parameters they are for."""
 
 import collections.abc
+import difflib
 import math
 import re
 import types
 import typing
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Annotated
 from typing import Any
@@ -87,8 +90,14 @@ def check(name: str, value: Any, annotation: Any, owner: str = "") -> None:
         where = f" of {owner}" if owner else ""
         raise InputError(
             f"Argument `{name}`{where} must be {describe(annotation)}. "
-            f"Received: {name}={value!r}"
+            f"Received: {name}={value!r}{_suggestion(value, annotation)}"
         )
+
+
+def nearest(text: Any, known: Iterable[str]) -> str:
+    """Return a question after the known text that is most like another."""
+    found = difflib.get_close_matches(str(text), known, n=1, cutoff=0.5)
+    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def allows(annotation: Any, value: Any) -> bool:
@@ -117,7 +126,9 @@ def allows(annotation: Any, value: Any) -> bool:
     if annotation in (None, type(None)):
         return value is None
     if annotation is float:
-        return type(value) in (int, float) and value == value
+        # NumPy's float64 is a float too; NaN is not equal to itself.
+        number = isinstance(value, float) or type(value) is int
+        return number and value == value
     if annotation in (int, bool):
         return type(value) is annotation
     return isinstance(value, annotation)
@@ -160,3 +171,23 @@ def _allows_items(origin: Any, arguments: tuple, value: Any) -> bool:
             map(allows, arguments, value)
         )
     return all(allows(arguments[0], item) for item in value)
+
+
+def _suggestion(value: Any, annotation: Any) -> str:
+    """Ask after the option that is most like the text in a value."""
+    options = list(_options(annotation))
+    texts = value if isinstance(value, list | tuple | Mapping) else [value]
+    for text in texts:
+        if isinstance(text, str) and text not in options:
+            hint = nearest(text, options)
+            return f".{hint}" if hint else ""
+    return ""
+
+
+def _options(annotation: Any) -> Iterator[str]:
+    """List the texts that an annotation names."""
+    for argument in typing.get_args(annotation):
+        if isinstance(argument, str):
+            yield argument
+        else:
+            yield from _options(argument)

@@ -1,7 +1,6 @@
 """The registries of parts, and the arguments that specs give to parts."""
 
 import ast
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -12,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cb.errors import InputError
+from cb.registry.annotations import nearest
 from cb.registry.specs import Spec
 from cb.registry.specs import parse_spec
 
@@ -19,10 +19,9 @@ from cb.registry.specs import parse_spec
 def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not among the known ones."""
     known = sorted(known)
-    nearest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return InputError(
-        f"Unknown {what}. Expected one of {known}. Received: {name!r}.{hint}"
+        f"Unknown {what}. Expected one of {known}. "
+        f"Received: {name!r}.{nearest(name, known)}"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from cb.errors import InputError
@@ -19,7 +20,11 @@ AT_LEAST_1 = Annotated[int, Interval("[1, inf)")]
     [
         (bool, [True, False], [0, 1, "no", None]),
         (int, [0, -3], [True, 1.0, "1", None]),
-        (float, [0, 0.5, float("inf")], [True, "x", None, float("nan")]),
+        (
+            float,
+            [0, 0.5, np.float64(1), float("inf")],
+            [True, "x", None, float("nan")],
+        ),
         (str, ["", "a"], [1, None, b"a"]),
         (int | None, [None, 1], ["none", 1.5, False]),
         (Literal["a", "b"], ["a"], ["A", None, 1]),
@@ -52,6 +57,20 @@ def test_says_what_was_expected_and_received(annotation, value, expected):
     with pytest.raises(InputError) as error:
         check("x", value, annotation, "model `mlp`")
     assert str(error.value) == f"Argument `x` of model `mlp` {expected}"
+
+
+@pytest.mark.parametrize(
+    "annotation, value, nearest",
+    [
+        (Literal["zero", "redrawn"], "redraw", "redrawn"),
+        (Literal["uniform"] | float, "unifrom", "uniform"),
+        (Mapping[Literal["conv", "dense"], float], {"convs": 0.5}, "conv"),
+        (tuple[Literal["conv", "dense"], ...], ("conv", "dens"), "dense"),
+    ],
+)
+def test_suggests_the_nearest_option(annotation, value, nearest):
+    with pytest.raises(InputError, match=f"Did you mean '{nearest}'?"):
+        check("x", value, annotation)
 
 
 @pytest.mark.parametrize("text", ["", "[0, 1", "0..1", "[a, b]"])

@@ -195,6 +195,8 @@ class RunDirectory:
     def _write_json(self, file: pathlib.Path, content: dict) -> None:
         if not self.writes:
             return
+        # Not its parents: a folder that has disappeared stays away.
+        self.path.mkdir(exist_ok=True)
         text = json.dumps(content, indent=2) + "\n"
         with replacing(file) as temporary:
             temporary.write(text.encode("utf-8"))

@@ -12,7 +12,7 @@ import numpy as np
 import cb
 from cb.layers.masked import Masked
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 NAMES = (
     "ConvNeXtTiny",

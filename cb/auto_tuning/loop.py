@@ -23,7 +23,7 @@ from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.files import replacing
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 from cb.metrics.samples import sample
 from cb.registry import unknown
 

@@ -10,7 +10,7 @@ from cb.distribute.variables import read
 from cb.distribute.variables import write_replicas
 from cb.errors import InputError
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 
 class ReestimateStatistics(keras.callbacks.Callback):

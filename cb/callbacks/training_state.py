@@ -10,7 +10,7 @@ import scipy.sparse
 from cb.distribute.variables import read_replicas
 from cb.distribute.variables import write_replicas
 from cb.errors import InputError
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 Arrays = dict[str, np.ndarray]
 

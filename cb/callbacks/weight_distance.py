@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from cb.distribute.variables import read
 from cb.errors import InputError
-from cb.layers.masked import ordered_layers
 from cb.layers.sparse_dense import SparseDense
+from cb.layers.traversal import ordered_layers
 from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
 from cb.optimization.diffusion import log_fit

@@ -10,7 +10,7 @@ from cb.conversion.classes import classes_inside
 from cb.conversion.classes import kind_names
 from cb.conversion.targets import Kernel
 from cb.errors import InputError
-from cb.layers.masked import named_layers
+from cb.layers.traversal import named_layers
 from cb.sparsity import granularity as cells
 
 Patterns = str | Sequence[str] | None

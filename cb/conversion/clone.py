@@ -13,9 +13,9 @@ from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import Masked
 from cb.layers.masked import mask_name
-from cb.layers.masked import ordered_layers
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import Tied
+from cb.layers.traversal import ordered_layers
 
 
 def graph_layers(model: keras.Model) -> list[keras.layers.Layer]:

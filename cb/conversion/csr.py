@@ -1,6 +1,7 @@
 """From masked layers to layers on CSR kernels, and back."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import keras
 import numpy as np
@@ -12,19 +13,23 @@ from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import ordered_layers
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.sparse_dense import REGULARIZERS
 from cb.layers.sparse_dense import SparseDense
+from cb.layers.traversal import ordered_layers
+from cb.registry import Interval
+from cb.registry import check
 
 # From the name of a layer to why it stays masked, empty if it does not.
 Choice = dict[str, str]
+Density = Annotated[float, Interval("(0, 1]")]
+Size = Annotated[int, Interval("[1, inf)")]
 
 
 def to_csr(
     model: keras.Model,
-    max_density: float = 0.05,
-    min_size: int = 250_000,
+    max_density: Density = 0.05,
+    min_size: Size = 250_000,
     report: Callable[[Choice], object] | None = None,
 ) -> keras.Model:
     """Make a copy of a sparse model that trains on CSR kernels.
@@ -55,8 +60,8 @@ def to_csr(
     >>> model = cb.to_csr(cb.sparsify(model, sparsity=0.98))
     """
     require_numba()
-    _check("max_density", max_density, 0.0 < max_density <= 1.0, "in (0, 1]")
-    _check("min_size", min_size, min_size >= 1, "at least 1")
+    check("max_density", max_density, Density)
+    check("min_size", min_size, Size)
     units = {id(layer) for layer in graph_layers(model)}
     choice, counts = {}, {}
     for kernel in masked_kernels(model):
@@ -136,10 +141,3 @@ def _does_not_pay(kernel, active, max_density, min_size) -> str:
     if active > max_density * size:
         return f"density {active / size:.3f}"
     return ""
-
-
-def _check(name, value, good, expected) -> None:
-    if not good:
-        raise InputError(
-            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
-        )

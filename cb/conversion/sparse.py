@@ -22,7 +22,7 @@ from cb.errors import InputError
 from cb.layers import regularizers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import named_layers
+from cb.layers.traversal import named_layers
 from cb.sparsity import granularity as cells
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity

@@ -13,7 +13,7 @@ from cb.conversion.classes import kind_names
 from cb.conversion.clone import copy_with
 from cb.conversion.clone import graph_layers
 from cb.errors import InputError
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity
 

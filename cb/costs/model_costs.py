@@ -19,7 +19,7 @@ from cb.costs.trace import Step
 from cb.costs.trace import trace
 from cb.costs.weights import Weights
 from cb.errors import InputError
-from cb.layers.masked import named_layers
+from cb.layers.traversal import named_layers
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from cb.errors import InputError
 from cb.layers.calls import RecordedCall
 from cb.layers.calls import recorded_calls
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # Wider integers are indices.

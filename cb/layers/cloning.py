@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 
 from cb.errors import InputError
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 
 def clone(

@@ -13,6 +13,7 @@ from keras import ops
 
 from cb.layers.computed_kernel import ComputedKernel
 from cb.layers.sparse_dense import SparseDense
+from cb.layers.traversal import named_layers
 from cb.sparsity import granularity as cells
 
 
@@ -277,37 +278,6 @@ def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
         if isinstance(layer, Masked | SparseDense) and layer.built
         for weight in layer.masked_weights
     ]
-
-
-def ordered_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """List all layers of a model, nested ones too, each once, in order."""
-    return [layer for _, layer in named_layers(model)]
-
-
-def named_layers(
-    model: keras.Model,
-) -> list[tuple[str, keras.layers.Layer]]:
-    """List all layers of a model with names for people, each once, in order.
-
-    Args:
-        model: Keras model.
-
-    Returns:
-        List of tuples of a name and a layer. The name of a layer inside
-        another layer (not inside a model) starts with that one's.
-    """
-    found: dict[int, tuple[str, keras.layers.Layer]] = {}
-
-    def visit(layer, prefix):
-        if id(layer) not in found:
-            name = f"{prefix}{layer.name}"
-            found[id(layer)] = (name, layer)
-            inside = "" if isinstance(layer, keras.Model) else f"{name}/"
-            for inner in layer._layers:
-                visit(inner, inside)
-
-    visit(model, "")
-    return list(found.values())
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from cb.bundles.entropy import amplitude
 from cb.layers.masked import Masked
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 
 def kernels(layer: keras.layers.Layer) -> list:

@@ -17,7 +17,7 @@ from cb.bundles.entropy import keys
 from cb.bundles.inputs import check_labels
 from cb.errors import InputError
 from cb.layers.calls import recorded_calls
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 from cb.metrics.activations import Activation
 from cb.metrics.activations import hidden_activations
 from cb.metrics.activations import layer_outputs

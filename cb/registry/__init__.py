@@ -5,6 +5,7 @@ from cb.registry.annotations import check
 from cb.registry.parts import Registry
 from cb.registry.parts import accepted
 from cb.registry.parts import bind
+from cb.registry.parts import complete
 from cb.registry.parts import registered_names
 from cb.registry.parts import unknown
 from cb.registry.specs import Spec
@@ -17,6 +18,7 @@ __all__ = [
     "accepted",
     "bind",
     "check",
+    "complete",
     "parse_spec",
     "registered_names",
     "unknown",

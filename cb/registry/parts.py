@@ -78,6 +78,35 @@ def accepted(target: Callable, given: Iterable[str] = ()):
     }
 
 
+def complete(
+    target: Callable, spec: Spec, kind: str, given: Iterable[str] = ()
+) -> Spec:
+    """Return a spec with every default of its target written out.
+
+    Args:
+        target: As in `bind`.
+        spec: As in `bind`.
+        kind: As in `bind`.
+        given: As in `bind`.
+
+    Returns:
+        A `Spec` of keywords with literal values.
+
+    Raises:
+        InputError: As in `bind`.
+    """
+    values = bind(target, spec, kind, given)
+    kwargs = {
+        name: values.get(name, parameter.default)
+        for name, parameter in accepted(target, given).items()
+    }
+    return Spec(
+        spec.name,
+        (),
+        {key: value for key, value in kwargs.items() if _literal(value)},
+    )
+
+
 class Registry:
     """The parts of one kind, each in a module of one package.
 
@@ -166,18 +195,7 @@ class Registry:
     def complete(self, spec: str | Spec) -> Spec:
         """Return the spec with every default written out."""
         spec = parse_spec(spec)
-        target = self.get(spec.name)
-        values = bind(target, spec, self.kind, self.given)
-        parameters = accepted(target, self.given)
-        kwargs = {
-            name: values.get(name, parameter.default)
-            for name, parameter in parameters.items()
-        }
-        return Spec(
-            spec.name,
-            (),
-            {key: value for key, value in kwargs.items() if _literal(value)},
-        )
+        return complete(self.get(spec.name), spec, self.kind, self.given)
 
     def _modules(self) -> dict[str, str]:
         return registered_names(self.package)

@@ -24,6 +24,7 @@ from cb.callbacks.run_logger import RunLogger
 from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
 from cb.conversion import Report
+from cb.conversion import options
 from cb.datasets import recipes
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.errors import InputError
@@ -52,7 +53,7 @@ COMPLETE: dict[str, Callable[..., Any]] = {
     "dataset": datasets.complete,
     "distribution": distributions.REGISTRY.complete,
     "granularity": granularity.REGISTRY.complete,
-    "kernels": conversion.KERNELS.complete,
+    "kernels": options.kernels,
     "learning_rate_schedule": learning_rates.REGISTRY.complete,
     "model": models.complete,
     "normalization": normalization.REGISTRY.complete,
@@ -60,7 +61,7 @@ COMPLETE: dict[str, Callable[..., Any]] = {
     "reallocation": reallocation.REGISTRY.complete,
     "regularization": regularizers.REGISTRY.complete,
     "strategy": distribute.REGISTRY.complete,
-    "weight_sharing": conversion.WEIGHT_SHARING.complete,
+    "weight_sharing": options.weight_sharing,
 }
 
 
@@ -104,21 +105,32 @@ def build_model(
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold_in(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
+    sharing = options.weight_sharing(config.weight_sharing)
     # The sparse form first: what a model keeps dense is an attribute that
     # copies do not have.
-    model = conversion.WEIGHT_SHARING.build(
-        config.weight_sharing,
-        model=model,
-        sparsity=config.sparsity,
-        distribution=config.distribution,
-        rounding=config.rounding,
-        include=config.include,
-        exclude=config.exclude,
-        granularity=config.granularity,
-        regularization=config.regularization,
-        seed=config.seed,
-        report=report,
-    )
+    if sharing.name == "tied":
+        model = conversion.tie(
+            model,
+            config.sparsity,
+            include=config.include,
+            exclude=config.exclude,
+            granularity=config.granularity,
+            seed=config.seed,
+            **sharing.kwargs,
+        )
+    else:
+        model = conversion.sparsify(
+            model,
+            config.sparsity,
+            config.distribution,
+            include=config.include,
+            exclude=config.exclude,
+            granularity=config.granularity,
+            seed=config.seed,
+            rounding=config.rounding,
+            regularization=config.regularization,
+            report=report,
+        )
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return normalization.REGISTRY.build(
         config.normalization, model=model, batch=config.batch_size // replicas
@@ -144,7 +156,10 @@ def on_kernels(
     Raises:
         InputError: If the kernels do not suit the model.
     """
-    return conversion.KERNELS.build(config.kernels, model=model, report=report)
+    kernels = options.kernels(config.kernels)
+    if kernels.name == "csr":
+        return conversion.to_csr(model, report=report, **kernels.kwargs)
+    return model
 
 
 def _has_masks(config: Config) -> bool:

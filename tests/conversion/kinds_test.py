@@ -10,7 +10,7 @@ from cb.conversion import sparsify_layers
 from cb.errors import InputError
 from cb.layers.masked import Masked
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 
 def transformer():

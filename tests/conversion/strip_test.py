@@ -7,7 +7,7 @@ import pytest
 import cb
 from cb.layers.masked import Masked
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import ordered_layers
+from cb.layers.traversal import ordered_layers
 
 
 def cnn():

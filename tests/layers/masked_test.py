@@ -8,7 +8,7 @@ import tensorflow as tf
 from cb import layers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
-from cb.layers.masked import named_layers
+from cb.layers.traversal import named_layers
 
 
 def test_a_separable_layer_has_two_masked_weights():

@@ -180,7 +180,7 @@ def _check_weight_sharing(config: Config) -> None:
 
 
 def _check_kernels(config: Config) -> None:
-    if parse_spec(config.kernels).name == "masked":
+    if options.kernels(config.kernels).name == "masked":
         return
     check_algorithm(reallocation.build(config.reallocation))
     for field in ("auto_tune", "weight_sharing"):

@@ -168,7 +168,6 @@ def test_shared_weights_take_the_place_of_masks():
             {"kernels": "csr", "auto_tune": "auto_tune"},
             "`auto_tune` must be 'none'",
         ),
-        ({"kernels": "csr(max_density=2)"}, "`max_density` must be a number"),
         ({"kernels": "csr(density=1)"}, "Unknown keyword in kernels `csr`"),
         ({"weight_sharing": "none(seed=1)"}, "Unknown keyword"),
         ({"granularity": "blok"}, "Did you mean 'block'"),

@@ -66,10 +66,7 @@ class ConstantFanIn(DropAndGrow):
 
     def update(self, layers, state, *, event, seed):
         del seed
-        period = event.period
-        fraction = self.drop_fraction * schedules.decay(
-            self.decay, event.step, period.start, period.end
-        )
+        fraction = self._fraction(event)
         last = list(layers)[-1]
         new_masks, new_state = {}, dict(state)
         for key, layer in layers.items():

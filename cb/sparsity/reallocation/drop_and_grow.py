@@ -14,6 +14,7 @@ from cb.schedules import PeriodicSchedule
 from cb.schedules import Time
 from cb.schedules import TrainingLength
 from cb.sparsity import masks
+from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Reallocation
 
@@ -89,6 +90,10 @@ def interval(every: Time | Mapping[int, int], training_length: TrainingLength):
 class DropAndGrow(Periodic):
     """Drops a fraction of every layer and grows as many in the same layer.
 
+    A subclass is its scores: `_drop_scores` ranks what to drop, by magnitude
+    unless overridden, and `_grow_scores` what to grow, at random unless
+    overridden. Counts, schedule, ties and room are taken care of here.
+
     Args:
         drop_fraction: Float in [0, 1], of a layer's active connections.
         decay: How the fraction changes between `start` and `end`:
@@ -110,6 +115,9 @@ class DropAndGrow(Periodic):
     grown: str = "zero"
     grown_scale: float = 0.0
 
+    # Whether a connection may grow in the event that drops it.
+    regrow_dropped = False
+
     def __post_init__(self):
         super().__post_init__()
         schedules.check_fraction("drop_fraction", self.drop_fraction)
@@ -130,14 +138,11 @@ class DropAndGrow(Periodic):
         return {f"explored/{key}": layers[key].mask for key in layers}
 
     def update(self, layers, state, *, event, seed):
-        period = event.period
-        fraction = self.drop_fraction * schedules.decay(
-            self.decay, event.step, period.start, period.end
-        )
+        fraction = self._fraction(event)
         new_masks, new_state = {}, dict(state)
         for key, layer in layers.items():
             random = seeds.generator(seed, "grow", key)
-            new_masks[key] = self._move(layer, fraction, random)
+            new_masks[key] = self._moved(layer, fraction, random)
             name = f"explored/{key}"
             new_state[name] = state[name] | new_masks[key]
         return new_masks, new_state
@@ -170,28 +175,54 @@ class DropAndGrow(Periodic):
         values = random.standard_normal(shape, np.float32)
         return np.float32(np.sqrt(variance)) * values
 
-    def _move(self, layer, fraction, random):
-        # Rounding to 9 digits undoes binary error: 0.3 * 10 is 3.
-        number = int(round(fraction * masks.count(layer.mask), 9))
-        kept = self._keep(layer, number)
-        return kept | self._grow(layer, kept, random)
+    def _fraction(self, event: Event) -> float:
+        """Return the part of its connections that a layer drops."""
+        period = event.period
+        return self.drop_fraction * schedules.decay(
+            self.decay, event.step, period.start, period.end
+        )
 
-    def _keep(self, layer: LayerState, number: int) -> np.ndarray:
-        """Return the mask of what stays when `number` are dropped."""
+    def _moved(self, layer, fraction, random) -> np.ndarray:
+        """Return the mask of a layer after as many were grown as dropped."""
         active = masks.count(layer.mask)
-        # No more can be dropped than can grow elsewhere.
-        number = min(number, self._room(layer, active))
-        magnitude = np.abs(layer.weights)
-        return masks.keep_top(magnitude, active - number, where=layer.mask)
+        # Rounding to 9 digits undoes binary error: 0.3 * 10 is 3.
+        number = int(round(fraction * active, 9))
+        if not self.regrow_dropped:
+            # No more can be dropped than can grow elsewhere.
+            number = min(number, layer.mask.size - active)
+        kept = self._kept(layer, active - number)
+        open_to_growth = ~(kept if self.regrow_dropped else layer.mask)
+        scores = self._grow_scores(layer)
+        if scores is None:
+            return kept | masks.choose(open_to_growth, number, random)
+        return kept | masks.keep_top(scores, number, open_to_growth)
 
-    def _room(self, layer: LayerState, active: int) -> int:
-        return layer.mask.size - active
+    def _kept(self, layer: LayerState, number: int) -> np.ndarray:
+        """Return the mask of the `number` connections that stay."""
+        return masks.keep_top(self._drop_scores(layer), number, layer.mask)
 
-    def _grow(
-        self,
-        layer: LayerState,
-        kept: np.ndarray,
-        random: np.random.Generator,
-    ) -> np.ndarray:
-        """Return a mask of as many new connections as were dropped."""
-        raise NotImplementedError
+    def _drop_scores(self, layer: LayerState) -> np.ndarray:
+        """Return a score for each connection; the lowest are dropped.
+
+        Args:
+            layer: `LayerState`.
+
+        Returns:
+            Float array of the shape of the kernel, of which only active
+            positions count. Defaults to absolute weights.
+        """
+        return np.abs(layer.weights)
+
+    def _grow_scores(self, layer: LayerState) -> np.ndarray | None:
+        """Return a score for each position; the highest are grown.
+
+        Args:
+            layer: `LayerState`.
+
+        Returns:
+            Float array of the shape of the kernel, of which only inactive
+            positions count (and just dropped ones, if `regrow_dropped`), or
+            `None`, the default, to draw positions uniformly at random.
+        """
+        del layer
+        return None

@@ -6,7 +6,6 @@ from typing import ClassVar
 import numpy as np
 
 from cb.registry import unknown
-from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
 
@@ -45,13 +44,5 @@ class RigL(DropAndGrow):
         if self.gradients not in GRADIENTS:
             raise unknown("gradients of `rigl`", self.gradients, GRADIENTS)
 
-    def _room(self, layer, active):
-        if self.regrow_dropped:
-            return active
-        return super()._room(layer, active)
-
-    def _grow(self, layer, kept, random):
-        del random
-        number = masks.count(layer.mask) - masks.count(kept)
-        closed = kept if self.regrow_dropped else layer.mask
-        return masks.keep_top(np.abs(layer.gradients), number, where=~closed)
+    def _grow_scores(self, layer):
+        return np.abs(layer.gradients)

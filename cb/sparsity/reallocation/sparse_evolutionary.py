@@ -43,29 +43,24 @@ class SparseEvolutionary(DropAndGrow):
     def sees_cells(self):
         return super().sees_cells and self.rule == "magnitude"
 
-    def _keep(self, layer, number):
-        if self.rule == "magnitude":
-            return super()._keep(layer, number)
-        active = masks.count(layer.mask)
-        number = min(number, self._room(layer, active))
-        # A weight of exactly zero counts as positive, so none is left out.
-        negative = layer.mask & (layer.weights < 0)
-        positive = layer.mask & ~negative
-        num_negative = masks.count(negative)
-        from_negative = min(
-            round(number * num_negative / max(active, 1)), num_negative
-        )
-        from_positive = min(number - from_negative, active - num_negative)
-        from_negative = number - from_positive
-        magnitude = np.abs(layer.weights)
-        return masks.keep_top(
-            magnitude, num_negative - from_negative, where=negative
-        ) | masks.keep_top(
-            magnitude,
-            active - num_negative - from_positive,
-            where=positive,
-        )
+    def _kept(self, layer, number):
+        if self.rule == "sign":
+            return _kept_of_either_sign(layer, number)
+        return super()._kept(layer, number)
 
-    def _grow(self, layer, kept, random):
-        number = masks.count(layer.mask) - masks.count(kept)
-        return masks.choose(~layer.mask, number, random)
+
+def _kept_of_either_sign(layer, number) -> np.ndarray:
+    """Keep the largest of either sign, in the proportion of their numbers."""
+    # A weight of exactly zero counts as positive, so none is left out.
+    negative = layer.mask & (layer.weights < 0)
+    positive = layer.mask & ~negative
+    num_negative, num_positive = masks.count(negative), masks.count(positive)
+    active = num_negative + num_positive
+    dropped = active - number
+    share = min(round(dropped * num_negative / max(active, 1)), num_negative)
+    from_positive = min(dropped - share, num_positive)
+    from_negative = dropped - from_positive
+    magnitude = np.abs(layer.weights)
+    return masks.keep_top(
+        magnitude, num_negative - from_negative, negative
+    ) | masks.keep_top(magnitude, num_positive - from_positive, positive)

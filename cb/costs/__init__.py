@@ -1,4 +1,4 @@
-"""What a model costs: parameters, arithmetic, storage, time."""
+"""Costs of a model: parameters, arithmetic, storage, time."""
 
 from cb.costs.latency import Latency
 from cb.costs.latency import model_latency

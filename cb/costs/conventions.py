@@ -1,4 +1,4 @@
-"""What is counted, by name: sources disagree."""
+"""Counting conventions by name, since sources disagree."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from cb.registry import unknown
 
 
 class Work(NamedTuple):
-    """What a layer computes for one example.
+    """Work of a layer for one example.
 
     Attributes:
         kernel_macs: Integer, products with weights that are not zero.
@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What a convention makes of the work of a layer.
+    """Work of a layer as a convention counts it.
 
     Attributes:
         macs: Integer.
@@ -74,7 +74,7 @@ def count(convention: str, work: Work) -> Counted:
         convention: `"standard"`: every product, with two operations each,
             and all other arithmetic. `"dnw"`: products with weights and
             inputs of average poolings, one operation each. `"autosparse"`:
-            products with weights but for those of projection shortcuts, one
+            products with weights except those of projection shortcuts, one
             operation each.
         work: `Work`.
 

@@ -1,11 +1,11 @@
-"""The size of what is on disk."""
+"""Sizes of files and folders."""
 
 import os
 import pathlib
 
 
 def file_bytes(path: str | os.PathLike) -> int:
-    """Return the bytes of a file, or of all files in a folder.
+    """Return the number of bytes of a file, or of all files in a folder.
 
     Args:
         path: Path.

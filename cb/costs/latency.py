@@ -1,4 +1,4 @@
-"""How long a call takes on this machine."""
+"""Latency: measured time of a call on this machine."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ import tensorflow as tf
 from cb.costs.trace import input_specs
 from cb.kernels.threads import threads
 
-# Calls that must be timed, however long they take.
+# The least number of timed calls, however long they take.
 LEAST = 10
 
 
@@ -35,7 +35,7 @@ class Latency(NamedTuple):
 
     @property
     def nanoseconds(self) -> int:
-        """The median as a whole number."""
+        """The median in whole nanoseconds."""
         return round(self.median * 1e9)
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Latency(NamedTuple):
 
 
 def latency(call: Callable[[], Any], seconds: float = 1.0) -> Latency:
-    """Time a call, again and again, after it has warmed up.
+    """Time a call repeatedly after it has warmed up.
 
     Args:
         call: Function without arguments that returns when its result is
@@ -81,9 +81,9 @@ def model_latency(
 
     Args:
         model: Built Keras model. Masked layers multiply by their masks at
-            every call: `cb.strip` it to time what would be deployed.
+            every call: pass `cb.strip(model)` to time the deployed model.
         batch_size: Integer, examples in a call.
-        input_shape: Structure of tuples, as of `cb.costs.costs`.
+        input_shape: Structure of tuples, as in `cb.costs.costs`.
         seconds: Float, as of `latency`.
 
     Returns:

@@ -23,7 +23,7 @@ def score(parameters: float, operations: float) -> float:
 
 
 def published_score(costs: Costs, bits: int = 32) -> float:
-    """Score as the authors of Discovering Neural Wirings did.
+    """Return the score as the authors of Discovering Neural Wirings did.
 
     Biases, nonzero weights of kernels and two operations each time one is
     used; normalizations and where the nonzeros are do not count.
@@ -52,7 +52,7 @@ def profiled_parameters(costs: Costs) -> int:
 
 
 def organisers_score(costs: Costs, bits: int = 32) -> float:
-    """Score by the rules of the challenge.
+    """Return the score by the rules of the challenge.
 
     All parameters count, and for every kernel with zeros one bit an entry,
     which says whether it is one; so does all arithmetic.

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, arithmetic of inference, storage."""
+"""Costs of a model: parameters, arithmetic of inference, storage."""
 
 import dataclasses
 import fnmatch
@@ -24,7 +24,7 @@ from cb.layers.traversal import named_layers
 
 @dataclasses.dataclass(frozen=True)
 class LayerCosts:
-    """What a layer costs, all its calls for one example together.
+    """Costs of a layer, summed over all its calls for one example.
 
     Attributes:
         name: String; of a layer in another layer, after that one's.
@@ -49,7 +49,7 @@ class LayerCosts:
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What a model costs for one example.
+    """Costs of a model for one example.
 
     Attributes:
         convention: String, how it was counted.
@@ -67,17 +67,17 @@ class Costs:
 
     @property
     def parameters(self) -> int:
-        """All parameters but the zeros of kernels."""
+        """All parameters except the zeros of kernels."""
         return self.weights.total_nonzero
 
     @property
     def macs(self) -> int:
-        """Multiplications that are added up."""
+        """Multiply-accumulates of inference."""
         return sum(layer.macs for layer in self.layers)
 
     @property
     def dense_macs(self) -> int:
-        """The same if no weight were zero."""
+        """The same as if no weight were zero."""
         return sum(layer.dense_macs for layer in self.layers)
 
     @property
@@ -87,7 +87,7 @@ class Costs:
 
     @property
     def dense_flops(self) -> int:
-        """The same if no weight were zero."""
+        """The same as if no weight were zero."""
         return sum(layer.dense_flops for layer in self.layers)
 
     @property
@@ -98,7 +98,7 @@ class Costs:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the totals, as JSON can hold them."""
+        """Return the totals as values that JSON can hold."""
         return {
             "convention": self.convention,
             "parameters": self.parameters,
@@ -120,10 +120,10 @@ def costs(
     input_shape: Any = None,
     densities: Mapping[str, float] | None = None,
 ) -> Costs:
-    """Count what any Keras model costs, from its masks and shapes.
+    """Count the costs of any Keras model from its masks and shapes.
 
-    Nothing is run. Layers with masks, or with zeros in their kernels, are
-    counted without what is inactive.
+    Nothing is run. Inactive weights of masked layers and zeros in other
+    kernels do not count.
 
     Args:
         model: Built Keras model: functional, `Sequential` or subclassed,
@@ -152,11 +152,11 @@ def costs(
 
 
 class Counter:
-    """Counts what a model costs, again and again as its masks change.
+    """Counts the costs of a model repeatedly as its masks change.
 
     Args:
-        model: Built Keras model, as of `costs`.
-        input_shape: As of `costs`.
+        model: Built Keras model, as in `costs`.
+        input_shape: As in `costs`.
     """
 
     def __init__(self, model: keras.Model, input_shape: Any = None):
@@ -166,7 +166,7 @@ class Counter:
                 f"Received: model={model!r}"
             )
         self._source = model
-        # What products on CSR kernels are is not in a graph.
+        # The graph does not show the products of CSR kernels.
         self._model = to_masked(model)
         traced = trace(self._model, input_shape)
         self._batch = traced.batch
@@ -181,7 +181,7 @@ class Counter:
         convention: str = "standard",
         densities: Mapping[str, float] | None = None,
     ) -> Costs:
-        """Count with the masks and weights of now; as `cb.costs.costs`."""
+        """Count with the current masks and weights, as in `cb.costs.costs`."""
         conventions.check(convention)
         self._follow()
         counts = weights.active_counts(self._model)
@@ -197,7 +197,7 @@ class Counter:
         return Costs(convention, tuple(filter(_costs_something, rows)))
 
     def _follow(self) -> None:
-        """Take over the weights and masks of now from CSR kernels."""
+        """Copy the current weights and masks of CSR kernels."""
         if self._model is not self._source:
             copy_all_variables(self._source, self._model)
 
@@ -263,7 +263,7 @@ def _work(layer, steps, calls, batch, counts, density) -> Work:
 
 
 def _active(step: Step, macs: int, counts, density) -> int:
-    """Return the products of a step without those by inactive weights."""
+    """Return the number of products with active weights of a step."""
     if density is not None:
         return int(density * macs)
     if step.kernel is None:

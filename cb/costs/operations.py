@@ -1,4 +1,4 @@
-"""The arithmetic of one TensorFlow operation, from its shapes alone."""
+"""Arithmetic of one TensorFlow operation, from its shapes alone."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class Arithmetic(NamedTuple):
-    """What an operation computes.
+    """Arithmetic of an operation.
 
     Attributes:
         macs: Integer, multiplications that are added up.
@@ -22,7 +22,7 @@ class Arithmetic(NamedTuple):
 
 
 FREE = frozenset(
-    # Moves, copies and reinterprets numbers, or chooses between them.
+    # Operations that move, copy, reinterpret or select numbers.
     """
     Assert BatchToSpaceND Bitcast BroadcastTo Cast CheckNumerics Concat
     ConcatV2 DepthToSpace EnsureShape ExpandDims Fill Gather GatherNd GatherV2
@@ -34,7 +34,7 @@ FREE = frozenset(
     """.split()
 )
 
-# Operations an element of the output.
+# Number of operations for each element of the output.
 ELEMENTWISE = dict.fromkeys(
     """
     Abs Add AddV2 Atan2 BiasAdd Ceil Cos Cosh Div DivNoNan Elu Equal Erf Erfc
@@ -46,7 +46,7 @@ ELEMENTWISE = dict.fromkeys(
     """.split(),
     1,
 ) | {
-    # Scale and offset, the rest of which is constant.
+    # Scale and offset; their other factors are constant at inference.
     "FusedBatchNormV3": 2,
     # Maximum, difference, exponential, sum and quotient.
     "LogSoftmax": 5,
@@ -103,10 +103,9 @@ def _convolution(operation) -> Arithmetic:
 
 
 def _undilated(outputs: tf.Tensor) -> tf.Tensor:
-    """Return what a convolution is wanted for.
+    """Return the output of a convolution without TensorFlow's dilation.
 
-    With dilation, TensorFlow deals the positions out to a larger batch, and
-    fills that up.
+    With dilation, TensorFlow moves positions to a larger batch and pads it.
     """
     for consumer in outputs.consumers():
         if consumer.type == "BatchToSpaceND":
@@ -136,7 +135,7 @@ def _einsum(operation) -> Arithmetic:
     lengths: dict[str, int] = {}
     for term, tensor in zip(terms, operation.inputs, strict=True):
         axes = _labels(term, len(tensor.shape))
-        # A dimension of one may be stretched to that of the other operand.
+        # A dimension of one is broadcast to that of the other operand.
         for label, length in zip(axes, tensor.shape, strict=True):
             lengths[label] = max(length, lengths.get(label, 1))
     if len(terms) == 1:

@@ -1,4 +1,4 @@
-"""The arithmetic of recurrent cells, which run in a loop."""
+"""Arithmetic of recurrent cells, which run in a loop."""
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,7 @@ KERNELS = ("kernel", "recurrent_kernel")
 def cell_arithmetic(
     layer: keras.layers.RNN, inputs: tf.Tensor
 ) -> list[tuple[keras.layers.Layer, Arithmetic | None, keras.Variable | None]]:
-    """Count what the cells of a recurrent layer compute in one call.
+    """Count the arithmetic of the cells of a recurrent layer in one call.
 
     Args:
         layer: Recurrent Keras layer.
@@ -45,7 +45,7 @@ def _others(cell) -> int | None:
         keras.layers.LSTMCell.call: _lstm,
         keras.layers.GRUCell.call: _gru,
     }
-    # A subclass with a `call` of its own computes something else.
+    # A subclass that overrides `call` computes something else.
     rule = calls.get(type(cell).call)
     return rule and rule(cell) * cell.units
 

@@ -1,4 +1,4 @@
-"""The table of what a model costs."""
+"""Table of the costs of a model."""
 
 from cb.text import table
 

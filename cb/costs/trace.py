@@ -1,8 +1,7 @@
 """Operations of a Keras model for one example, read off its graph.
 
-The graph is made from shapes; no data runs through it and no weight is
-copied. So nothing depends on how a model was put together: layers may be
-nested, shared or of the user's own making.
+The graph is made from shapes: no data runs through it and no weight is copied.
+So any model can be traced: layers may be nested, shared or the user's own.
 """
 
 import math
@@ -26,12 +25,12 @@ from cb.layers.masked import masked_kernels
 from cb.layers.traversal import ordered_layers
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-# Wider integers are indices.
+# Integers of more bits are indices.
 _WEIGHT_TYPES = ("bfloat16", "float16", "float32", "float64", "int8", "uint8")
 
 
 class Step(NamedTuple):
-    """An operation that depends on the data.
+    """Operation that depends on the data.
 
     Attributes:
         layer: The Keras layer in whose call it is, the innermost one.
@@ -92,7 +91,7 @@ def trace(model: keras.Model, input_shape: Any = None) -> Trace:
         recorded.extend(calls)
         return outputs
 
-    # Converting to graph code would wrap the errors raised in it.
+    # AutoGraph would wrap the errors raised inside.
     function = tf.function(compute, autograph=False).get_concrete_function(
         inputs, [tf.TensorSpec(v.shape, v.dtype) for v in variables]
     )
@@ -122,11 +121,11 @@ def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
         input_shape: As in `trace`.
 
     Returns:
-        Structure of `tf.TensorSpec` with a batch dimension of one, or of
-        what the model was made for.
+        Structure of `tf.TensorSpec` with a batch dimension of one, or the
+        fixed one of the model.
 
     Raises:
-        InputError: If a size is not known, or is not what the model takes.
+        InputError: If a size is not known, or does not fit the model.
     """
     given = _known_inputs(model)
     if input_shape is not None:
@@ -193,8 +192,8 @@ def _known_inputs(model) -> Any:
 def _owners(model, calls, number) -> list[keras.layers.Layer]:
     """Return the layer that each operation of the graph belongs to."""
     owners: list[keras.layers.Layer] = [model] * number
-    # Outer calls first, which end last where they reach equally far; within
-    # a recurrent layer everything is its own.
+    # Longest calls first, so that inner calls overwrite outer ones. Everything
+    # within a recurrent layer belongs to that layer.
     for call in sorted(reversed(calls), key=_reach):
         owners[call.first : call.last] = [call.layer] * (call.last - call.first)
     return owners
@@ -234,7 +233,7 @@ class _Reader:
     def __init__(self, data: set, variables: dict):
         self._data = data
         self._variables = variables
-        # Inputs of a called function, as they are called outside.
+        # From the inputs of a called function to the tensors passed to it.
         self._outside: dict = {}
 
     def steps(
@@ -242,7 +241,7 @@ class _Reader:
         operations: Sequence[tf.Operation],
         owners: Sequence[keras.layers.Layer],
     ) -> Iterator[Step]:
-        """Yield what depends on the data, in order."""
+        """Yield the steps that depend on the data, in order."""
         for operation, layer in zip(operations, owners, strict=True):
             if not any(_key(t) in self._data for t in operation.inputs):
                 continue

@@ -1,4 +1,4 @@
-"""What a training costs, by what its algorithm declares."""
+"""Costs of a training, from what its algorithm declares."""
 
 import dataclasses
 from typing import Any
@@ -47,11 +47,11 @@ class TrainingCosts:
 
     @property
     def dense_total(self) -> float:
-        """Operations of as many dense steps."""
+        """Operations of the same number of dense steps."""
         return self.steps * self.batch_size * self.dense_step
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it, as JSON can hold it."""
+        """Return all numbers as values that JSON can hold."""
         return {
             **dataclasses.asdict(self),
             "total": self.total,
@@ -69,12 +69,12 @@ def training_costs(
 ) -> TrainingCosts:
     """Count the operations of a training with a reallocation algorithm.
 
-    Events are those that happen, up to the end of the algorithm's period,
-    and come on top of the steps. What moves between layers is not foreseen:
-    the masks are taken to be those of `costs`.
+    Events are counted up to the end of the algorithm's period, in addition
+    to the steps. Connections that move between layers are not predicted:
+    the masks are assumed to be those of `costs`.
 
     Args:
-        costs: `Costs` of the model as it is in the end.
+        costs: `Costs` of the model at the end of the training.
         algorithm: A reallocation algorithm.
         training_length: `TrainingLength` with the number of steps.
         batch_size: Integer, examples in a step.
@@ -116,10 +116,10 @@ def training_costs(
 
 
 def published_step(costs: Costs, algorithm: Reallocation, every: int) -> float:
-    """Return the operations of an example in a step, as published.
+    """Return the operations of a step for one example, as published.
 
-    After every `every` steps there is one that only makes dense gradients,
-    for the whole of a training.
+    After every `every` steps one step only computes dense gradients,
+    throughout the training.
 
     Args:
         costs: `Costs`.

@@ -1,4 +1,4 @@
-"""Models for other programs: masks folded in, plain SavedModels."""
+"""Exports: plain SavedModels and LiteRT files with the masks folded in."""
 
 from cb.export.compaction import compact
 from cb.export.compaction_report import CompactionReport

@@ -16,7 +16,7 @@ from cb.kernels.tiles import aligned
 from cb.kernels.tiles import shares
 from cb.kernels.tiles import tile_size
 
-# Examples that run faster one by one than as a tile that they do not fill.
+# Number of examples up to which one by one is faster than a partly filled tile.
 FEW = 2
 _ACTIVATIONS: dict[str, Callable] = {
     "linear": tf.identity,
@@ -25,7 +25,7 @@ _ACTIVATIONS: dict[str, Callable] = {
     "sigmoid": tf.math.sigmoid,
     "tanh": tf.math.tanh,
 }
-# What every way of running a chain can do.
+# The call that every way of running a chain provides.
 ACTIVATIONS = tuple(_ACTIVATIONS)
 
 
@@ -44,10 +44,10 @@ class Layer(NamedTuple):
 
 
 class CompiledChain:
-    """Runs layers by fused kernels that Numba compiles.
+    """Runs layers with fused kernels compiled by Numba.
 
-    Whole tiles of examples go through all layers while they are in the
-    cache. If there are several tiles, threads share them.
+    Each tile of examples goes through all layers while it is in the cache.
+    Several tiles are divided among threads.
 
     Args:
         layers: List of `Layer`.
@@ -66,7 +66,7 @@ class CompiledChain:
         widths = [matrices[0].shape[1], *(m.shape[0] for m in matrices)]
         codes = [compiled.ACTIVATIONS.index(item.activation) for item in layers]
         self._widths = np.array(widths, "int32")
-        # Short indices are half of what a product of few examples reads.
+        # Short indices halve the bytes that a product of few examples reads.
         index = "uint16" if max(widths) <= 2**16 else "uint32"
         self._arguments = (
             self._widths,
@@ -114,15 +114,15 @@ class CompiledChain:
         memory = self._scratch.get(tile)
         if memory is None or len(memory) < number:
             memory = aligned((number, 2, int(self._widths.max()), tile))
-            # Examples that a tile lacks are computed too, and numbers next to
-            # zero would be slow.
+            # Unused columns of a tile are computed too, and denormal numbers
+            # would be slow.
             memory.fill(0)
             self._scratch[tile] = memory
         return memory
 
 
 class EagerChain:
-    """Runs layers by TensorFlow's CSR product, one operation at a time.
+    """Runs layers with TensorFlow's eager CSR product.
 
     Args:
         layers: List of `Layer`.
@@ -139,7 +139,7 @@ class EagerChain:
         ]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the chain; arguments as of `CompiledChain`."""
+        """Run the chain; arguments as in `CompiledChain`."""
         columns = tf.transpose(tf.convert_to_tensor(x))
         for matrix, bias, activation in self._layers:
             columns = sparse_csr_matrix_ops.sparse_matrix_mat_mul(
@@ -150,7 +150,7 @@ class EagerChain:
 
 
 class DenseChain:
-    """Runs layers by dense products in one TensorFlow graph.
+    """Runs layers as dense products in one TensorFlow graph.
 
     Args:
         layers: List of `Layer`.
@@ -177,7 +177,7 @@ class DenseChain:
         )
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the chain; arguments as of `CompiledChain`."""
+        """Run the chain; arguments as in `CompiledChain`."""
         return self._run(x).numpy()
 
 

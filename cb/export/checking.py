@@ -1,4 +1,4 @@
-"""Whether a SavedModel computes what the model does that it came from."""
+"""Comparison of a SavedModel with the model that it was exported from."""
 
 import contextlib
 import itertools
@@ -17,8 +17,8 @@ SIGNATURE = "serving_default"
 _EXAMPLES = 3
 # Sizes to try for axes that are not fixed: deep networks need large images.
 SIDES = (32, 128, 256)
-# Largest difference relative to the largest output: rounding. Outputs so small
-# that what they are sums of may round by as much are taken for this large.
+# Largest difference from rounding, relative to the largest output. Smaller
+# outputs count as this large, since the terms of their sums may round by more.
 _TOLERANCE, _COARSE = 1e-4, 0.1
 _LEAST_SCALE = 1e-2
 
@@ -72,7 +72,7 @@ def draw(
     Args:
         shape: Sequence of sizes, first that of the batch; `None` where it
             is not fixed.
-        dtype: Of TensorFlow, or its name.
+        dtype: TensorFlow type or its name.
         random: Numpy generator.
         examples: Integer, the size of the batch if it is not fixed.
         side: Integer, that of other axes that are not fixed.
@@ -92,7 +92,7 @@ def draw(
 
 
 def check(model: keras.Model, path: str) -> None:
-    """Compare a SavedModel with the model that it came from.
+    """Compare a SavedModel with the model that it was exported from.
 
     Args:
         model: Keras model.
@@ -116,13 +116,13 @@ def check(model: keras.Model, path: str) -> None:
 
 
 def tolerance(model: keras.Model) -> float:
-    """Return what an export may differ by, in parts of the largest output."""
+    """Return the tolerance of an export, relative to the largest output."""
     policies = {layer.compute_dtype for layer in graph_layers(model)}
     return _COARSE if policies & {"float16", "bfloat16"} else _TOLERANCE
 
 
 def argument_name(name: str) -> str:
-    """Return what TensorFlow calls an argument, where `name` is no name."""
+    """Return the name that TensorFlow gives to an argument called `name`."""
     return function_type.sanitize_arg_name(name)
 
 
@@ -131,13 +131,13 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
 
     Args:
         name: String, that of the model.
-        expected: Array, what the model computes.
-        found: Array of the same shape, what the exported one computes.
+        expected: Array, the output of the model.
+        found: Array of the same shape, the output of the export.
         tolerance: Float, the largest difference allowed, in parts of the
             largest value expected, or of 0.01 if that is smaller.
 
     Raises:
-        RunError: If they differ by more, or what is expected is not finite.
+        RunError: If they differ by more, or `expected` is not finite.
     """
     expected = np.array(expected, "float64")
     if not np.isfinite(expected).all():

@@ -1,4 +1,4 @@
-"""Which sparse layers a graph had better multiply as dense ones."""
+"""Choice between sparse and dense products for the layers of a graph."""
 
 import functools
 import math
@@ -15,9 +15,9 @@ from cb.export.checking import SIDES
 from cb.export.graph import Call
 from cb.export.products import Product
 
-# Seconds to time one layer for, each way and at each batch size.
+# Seconds of timing for each layer, way of multiplying and batch size.
 _TRIAL = 0.05
-# So many positions tell which way is faster; more take no longer each.
+# Positions to time with; more take no longer each.
 ROWS = 2**14
 
 

@@ -1,4 +1,4 @@
-"""A smaller model with the same outputs: dead channels removed."""
+"""Compaction: removes dead channels without changing the outputs."""
 
 from collections.abc import Callable
 
@@ -22,15 +22,15 @@ def compact(
 ) -> keras.Model:
     """Make a smaller Keras model with the same outputs.
 
-    Units and channels go if no weight that is not zero leads to an output
-    that is used, or if none leads to them from an input: these are constant,
-    and the constant is folded through activations, batch normalization and
-    pooling into the biases of the layers that follow. What is done is exact
-    but for rounding. At layers that are not known nothing is removed.
+    A unit or channel is removed if no nonzero weight leads from it to an
+    output that is used, or if none leads to it from an input. In the second
+    case it is constant, and the constant is folded through activations, batch
+    normalization and pooling into the biases of the layers that follow. The
+    result is exact up to rounding. Nothing is removed at unknown layers.
 
     Args:
         model: Keras model, sparse or not, Sequential or functional. Nested
-            models come out written into one.
+            models are flattened into one.
         report: Callable that is given a `CompactionReport`, such as `print`.
 
     Returns:
@@ -70,7 +70,7 @@ def compact(
 def find_constants(
     graph: Graph, rules: dict[Call, Rule]
 ) -> dict[Value, np.ndarray]:
-    """Find the channels that hold one number whatever the inputs are.
+    """Find the channels whose value does not depend on the inputs.
 
     Args:
         graph: `Graph`.
@@ -95,7 +95,7 @@ def find_kept(
     rules: dict[Call, Rule],
     constants: dict[Value, np.ndarray],
 ) -> dict[Value, np.ndarray]:
-    """Find the channels that have to stay.
+    """Find the channels that must stay.
 
     Args:
         graph: `Graph`.
@@ -109,7 +109,7 @@ def find_kept(
     for value in keras.tree.flatten([graph.inputs, graph.outputs]):
         kept[value][:] = True
     _grow(graph, rules, constants, kept)
-    # No layer may be empty. One channel more can ask for others.
+    # No layer may be empty, and one more channel may need others.
     for value, fewest in _fewest(graph, rules).items():
         missing = min(fewest, value.channels) - int(kept[value].sum())
         if missing > 0:
@@ -121,7 +121,7 @@ def find_kept(
 
 
 def _fewest(graph, rules) -> dict[Value, int]:
-    """Return how many channels every value must have at least."""
+    """Return the least number of channels of every value."""
     fewest: dict[Value, int] = {}
     for call in graph.calls:
         for value in [*call.sources, *call.results]:
@@ -130,7 +130,7 @@ def _fewest(graph, rules) -> dict[Value, int]:
 
 
 def _grow(graph, rules, constants, kept) -> None:
-    """Keep what the rules ask for, until they ask for nothing more."""
+    """Add the channels that rules need until nothing changes."""
     changed = True
     while changed:
         changed = False

@@ -1,4 +1,4 @@
-"""What compaction removed, and where it had to stop."""
+"""Report of what compaction removed and where it stopped."""
 
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class CompactionReport:
 
     @property
     def removed(self) -> int:
-        """How many channels of layers with weights and without are gone."""
+        """The number of channels removed, with and without weights."""
         return sum(row.before - row.after for row in self.rows)
 
     def __str__(self) -> str:

@@ -1,12 +1,12 @@
-"""What layers with kernels do to channels."""
+"""Compaction rules of layers with kernels."""
 
 import numpy as np
 
 from cb.export.rules import Rule
 from cb.export.rules import elementwise
 
-# With a single channel oneDNN refuses depthwise products that TensorFlow 2.21
-# has fused with what follows.
+# oneDNN refuses depthwise convolutions of a single channel that TensorFlow 2.21
+# has fused with the next operation.
 ONEDNN_FEWEST = 2
 
 
@@ -18,10 +18,10 @@ def _mixing(activation) -> str:
 
 
 class Linear(Rule):
-    """Of layers that sum channels by weights, such as `Dense` and `Conv2D`.
+    """Rule of weighted sums of channels, such as `Dense` and `Conv2D`.
 
-    A constant that goes into every position alike goes into the bias. Under
-    zero padding it does not, since the borders see less of it.
+    A constant that enters every position alike is added to the bias. Under
+    zero padding it is not, since the borders receive less of it.
 
     Attributes:
         joined: Boolean array `(inputs, outputs)`, whether any weight joins
@@ -94,7 +94,7 @@ class Linear(Rule):
 
 
 class Transposed(Linear):
-    """Of transposed convolutions, where only zeros can be folded."""
+    """Rule of transposed convolutions, where only zeros can be folded."""
 
     def _uniform(self):
         return False
@@ -108,7 +108,7 @@ class Transposed(Linear):
 
 
 class Separable(Linear):
-    """Of separable convolutions, seen as one product."""
+    """Rule of separable convolutions, treated as one product."""
 
     fewest = ONEDNN_FEWEST
 
@@ -135,14 +135,14 @@ class Separable(Linear):
 
 
 class Depthwise(Linear):
-    """Of depthwise convolutions: outputs go only with their input."""
+    """Rule of depthwise convolutions: an output is removed with its input."""
 
     fewest = ONEDNN_FEWEST
 
     def __init__(self, call):
         super().__init__(call)
         multiplier = self.joined.shape[1]
-        # As a full matrix: every input is joined to outputs of its own.
+        # As a full matrix in which every input is connected to its own outputs.
         own = np.repeat(np.eye(len(self.joined), dtype=bool), multiplier, 1)
         self.joined = own & self.joined.reshape(-1)
         self.sums = own * self.sums.reshape(-1)

@@ -1,4 +1,4 @@
-"""A compacted model for LiteRT, weights in half precision."""
+"""LiteRT files of compacted models, weights in half precision."""
 
 import tempfile
 import warnings
@@ -13,21 +13,21 @@ from cb.export import graph as graphs
 from cb.export.compaction import compact
 from cb.files import replacing
 
-# Half precision keeps three digits; layers add up.
+# Half precision keeps three digits; errors of layers add up.
 _TOLERANCE = 2e-2
 
 
 def save_lite(model: keras.Model, path: str) -> None:
     """Write a model for LiteRT: dead units removed, weights in float16.
 
-    What was converted is run and compared with the model.
+    The converted model is run and compared with the original.
 
     Args:
         model: Keras model with one input and one output, sparse or not.
         path: String, the file to write, by custom `NAME.tflite`.
 
     Raises:
-        InputError: If the converter cannot take the model, or the file
+        InputError: If the converter does not support the model, or the file
             cannot be written.
         RunError: If the outputs differ by more than half precision.
     """
@@ -79,7 +79,7 @@ def run_lite(contents: bytes, x: np.ndarray) -> np.ndarray:
         Float array, its output.
     """
     with warnings.catch_warnings():
-        # The interpreter asks to be imported from another package.
+        # `tf.lite.Interpreter` warns that it has moved to another package.
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(model_content=contents)
     (source,) = interpreter.get_input_details()

@@ -1,4 +1,4 @@
-"""A saved model that runs its sparse layers outside of the graph."""
+"""Loaded exports, which run their sparse layers outside of the graph."""
 
 import functools
 import math
@@ -23,23 +23,23 @@ from cb.export.sparse_module import parted
 from cb.export.stored_matrix import read_matrix
 
 GRAPH = "graph"
-# Seconds to time one way of running one chain for.
+# Seconds of timing for each way of running a chain.
 _TRIAL = 0.1
 
 
 class LoadedModel:
-    """A function that runs a saved model; `cb.export.load` makes it.
+    """A function that runs a saved model, made by `cb.export.load`.
 
     Args:
         saved: SavedModel, loaded.
-        description: Dict, of the steps that can be run instead of the graph.
+        description: Dict that describes the steps to run instead of the graph.
         batch_sizes: Integers, ascending.
 
     Attributes:
         signature: The graph as it was saved.
-        kernels: Dict of a batch size to what was found fastest for it: a
-            dict of the first layer of a chain to how the chain is run, or
-            `"graph"` if the graph as it was saved is faster.
+        kernels: Dict of a batch size to the fastest way found for it: a dict
+            of the first layer of a chain to how the chain is run, or
+            `"graph"` if the saved graph is faster.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class LoadedModel:
     ):
         self._saved = saved
         self.signature = saved.signatures[SIGNATURE]
-        # Shape and type of every input; the graph has them as objects that
-        # are slow to compare.
+        # Shape and type of every input; the specs of the graph are slow to
+        # compare.
         self._inputs = {
             name: (tuple(spec.shape), spec.dtype.as_numpy_dtype)
             for name, spec in self.signature.structured_input_signature[
@@ -73,7 +73,7 @@ class LoadedModel:
 
     @property
     def has_steps(self) -> bool:
-        """Whether there is another way than the graph."""
+        """Whether anything but the graph can be run."""
         return bool(self._chains)
 
     def __call__(self, x):
@@ -88,7 +88,7 @@ class LoadedModel:
         size = min(self._run, key=lambda known: abs(known - examples))
         if examples:
             return self._run[size](arrays)
-        # Sparse products refuse an empty batch, so one of zeros is cut.
+        # Sparse products refuse an empty batch: run one example and drop it.
         zeros = {
             name: np.zeros((1, *array.shape[1:]), array.dtype)
             for name, array in arrays.items()
@@ -154,7 +154,7 @@ class LoadedModel:
         return chosen
 
     def execute(self, x, choose: Callable[[int, np.ndarray], str]):
-        """Run the steps; `choose` names how to run a chain on its inputs."""
+        """Run the steps; `choose` decides how a chain runs on its inputs."""
         values = {self._description["source"]: x}
         for index, step in enumerate(self._steps):
             if index in self._chains:
@@ -182,7 +182,7 @@ class LoadedModel:
 
 
 def _array(name, x, shape, dtype) -> np.ndarray:
-    """Return an input as an array, if its shape is what a model takes."""
+    """Return an input as an array; refuse a shape that does not fit."""
     try:
         array = np.asarray(x, dtype)
     except (TypeError, ValueError) as error:
@@ -223,6 +223,6 @@ def _candidates(saved, step) -> dict[str, Callable]:
     try:
         found["numba"] = CompiledChain(layers)
     except InputError:
-        # An extra that is not installed; the others do.
+        # Without the extra the other ways remain.
         pass
     return found

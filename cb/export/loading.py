@@ -1,4 +1,4 @@
-"""Saved models as functions on the fastest kernels of this machine."""
+"""Loading of saved models as functions on the fastest kernels."""
 
 import json
 import numbers
@@ -23,18 +23,17 @@ from cb.export.program import VERSION
 def load(
     path: str, batch_sizes: Sequence[int] = (1, 128)
 ) -> Callable[[Any], Any]:
-    """Load a SavedModel as a function on the fastest kernels here.
+    """Load a SavedModel as a function on the fastest kernels of this machine.
 
-    Chains of sparse layers can be run by kernels that Numba compiles (an
-    extra of the package), by TensorFlow's CSR product outside of a graph, or
-    as dense products; the whole model can also be run as the graph that was
-    saved. Which is fastest is measured for each of the batch sizes; other
-    sizes take what was found for the nearest.
+    Chains of sparse layers run as kernels compiled by Numba (an extra of the
+    package), as TensorFlow's eager CSR product or as dense products; the whole
+    model can also run as the saved graph. The fastest is measured for each of
+    the batch sizes; other sizes use the choice for the nearest.
 
     Args:
         path: String, the folder that `cb.export.save` wrote. Of a form but
-            `"sparse"`, or of a model with several inputs or outputs, the
-            graph is what there is.
+            `"sparse"`, or of a model with several inputs or outputs, only the
+            graph can be run.
         batch_sizes: Integers, how many examples there will be in a call.
 
     Returns:
@@ -42,7 +41,7 @@ def load(
         array; of dicts of arrays by name if there are several.
 
     Raises:
-        InputError: If there is no SavedModel, or none that can be called.
+        InputError: If there is no SavedModel, or it has no signature to call.
 
     Example:
 
@@ -67,7 +66,7 @@ def load(
 
 
 def check_steps(model: keras.Model, path: str) -> None:
-    """Compare the steps of a sparse form with the graph in the same file.
+    """Compare the steps of a sparse export with its graph.
 
     Args:
         model: Keras model that it came from.
@@ -85,7 +84,7 @@ def check_steps(model: keras.Model, path: str) -> None:
 
 
 def _read(path: str) -> tuple[Any, dict[str, Any]]:
-    """Return a SavedModel, and its description as steps if it has one."""
+    """Return a SavedModel and the description of its steps, if it has one."""
     description: dict[str, Any] = {}
     try:
         saved = tf.saved_model.load(path)
@@ -99,7 +98,7 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
             "Argument `path` must be the folder of a SavedModel that can be "
             f"read. Received: path={path!r} ({reason})"
         ) from error
-    # Steps of another kind are not understood; the graph always is.
+    # Steps of another format are ignored; the graph always runs.
     if description.get("version") != VERSION:
         description = {"steps": []}
     return saved, description

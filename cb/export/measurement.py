@@ -22,7 +22,7 @@ GAIN = 1.05
 
 
 class Measured(NamedTuple):
-    """What an export costs.
+    """Size and latencies of an export.
 
     Attributes:
         form: String, the form, or what else is measured.
@@ -35,7 +35,7 @@ class Measured(NamedTuple):
     latencies: dict[int, Latency]
 
     def gain(self, other: "Measured") -> float:
-        """Return how many times faster this is, as a geometric mean."""
+        """Return the geometric mean of the speed-ups over another export."""
         logarithms = [
             math.log(other.latencies[size].median / found.median)
             for size, found in self.latencies.items()
@@ -72,7 +72,7 @@ def measure(
 def measure_loaded(
     form: str, path: str, batch_sizes: Sequence[int], seconds: float = 0.5
 ) -> Measured:
-    """Measure a SavedModel as `cb.export.load` runs it; as `measure`."""
+    """Measure a SavedModel as `cb.export.load` runs it; see `measure`."""
     function: Any = load(path, batch_sizes)
 
     def prepared(size):
@@ -93,6 +93,6 @@ def _measured(
 
 
 def fastest(found: Sequence[Measured]) -> Measured:
-    """Return the fastest, the first unless another is clearly faster."""
+    """Return the fastest, or the first unless another is clearly faster."""
     best = max(found, key=lambda item: item.gain(found[0]))
     return best if best.gain(found[0]) >= GAIN else found[0]

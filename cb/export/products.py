@@ -1,4 +1,4 @@
-"""The layers of a model that are products with a matrix."""
+"""Layers of a model that are products with a matrix."""
 
 from typing import Any
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from cb.export.graph import Call
 from cb.export.rules import elementwise
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-# From here on, a list of the nonzeros is no smaller than the whole.
+# Density from which a list of the nonzeros is as large as the dense matrix.
 DENSEST = 0.5
-# Kernels of so few weights may be denser: a chain of layers that need not be
-# left for one of them is worth more.
+# Kernels of so few weights may be denser: interrupting a chain of sparse layers
+# for one of them costs more.
 SMALL = 2**15
 
 
@@ -38,12 +38,12 @@ class Product(NamedTuple):
 
     @property
     def elementwise(self) -> bool:
-        """Whether the activation sees every output by itself."""
+        """Whether the activation is elementwise."""
         return elementwise(self.activation)
 
 
 def product(call: Call) -> Product | None:
-    """Return the sparse product that a call is, or `None`.
+    """Return the sparse product that a call computes, or `None`.
 
     Args:
         call: `Call` of any operation.
@@ -79,5 +79,5 @@ def _pointwise(layer) -> bool:
 
 
 def _changed(layer) -> bool:
-    """Return whether a layer's kernel is not what it multiplies by."""
+    """Return whether a layer multiplies by something other than its kernel."""
     return bool(layer.quantization_mode or layer.lora_enabled)

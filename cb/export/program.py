@@ -1,4 +1,4 @@
-"""The order in which chains of sparse layers and other layers are run."""
+"""Programs: chains of sparse layers and other layers in the order they run."""
 
 import dataclasses
 from typing import Any
@@ -13,23 +13,23 @@ from cb.export.products import Product
 from cb.export.rules import elementwise
 from cb.export.sparse_module import changes_nothing
 
-# Where the description of the steps is, in the folder of a SavedModel.
+# Path of the description of the steps in the folder of a SavedModel.
 FILE = ("assets.extra", "cb_steps.json")
-# Of the description; another one is another kind of steps.
+# Format of the description; others are ignored.
 VERSION = 1
 
 
 @dataclasses.dataclass
 class Chain:
-    """Sparse layers, each of which alone needs the one before.
+    """Sparse layers, each the only consumer of the one before.
 
     Attributes:
-        source: `Value` that goes in.
-        result: `Value` that comes out.
+        source: `Value`, the input.
+        result: `Value`, the output.
         layers: List of tuples of a call and the name of its activation.
         flatten: Boolean, whether all axes but the first become one before.
-        ending: Activation of the last layer that kernels do not know, or
-            `None`.
+        ending: Activation of the last layer if kernels do not support it,
+            or `None`.
     """
 
     source: Value
@@ -45,8 +45,8 @@ class Segment:
 
     Attributes:
         calls: List of calls.
-        sources: List of `Value`, what they need from before.
-        results: List of `Value`, what they make that is needed later.
+        sources: List of `Value` that they need from earlier steps.
+        results: List of `Value` that later steps need.
     """
 
     calls: list[Call]
@@ -64,7 +64,7 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
     Returns:
         List of `Chain` and `Segment` in the order to run them in; empty if the
         model has several inputs or outputs, no sparse layer, or masks of
-        steps, which steps of this kind do not hand on.
+        time steps, which these steps do not pass on.
     """
     single = isinstance(graph.inputs, Value | list) and all(
         len(keras.tree.flatten(side)) == 1
@@ -110,7 +110,7 @@ def _uses(graph) -> dict[Value, int]:
 
 
 def _flattened(graph, products, uses) -> dict[Value, Call]:
-    """Return the results of calls that flatten for a sparse layer only."""
+    """Return the results of calls that flatten only for a sparse layer."""
     needed = {call.sources[0] for call in products}
     return {
         call.results[0]: call
@@ -138,7 +138,7 @@ def _extend(chain, call, item) -> None:
 
 
 def _absorb(chain, call) -> bool:
-    """Make a call without weights part of the layer before, if it can be."""
+    """Merge a call without weights into the layer before, where possible."""
     if changes_nothing(call):
         return True
     last, before = chain.layers[-1]
@@ -155,7 +155,7 @@ def _absorb(chain, call) -> bool:
 
 
 def _connect(graph, found) -> None:
-    """Find what every segment needs, and what is needed of it."""
+    """Find the inputs of every segment and the outputs that others need."""
     for segment in found:
         if isinstance(segment, Segment):
             made = [v for call in segment.calls for v in call.results]
@@ -174,7 +174,7 @@ def _connect(graph, found) -> None:
 def describe(
     graph: Graph, found: list[Chain | Segment], products: dict[Call, Product]
 ) -> dict[str, Any]:
-    """Return the steps as JSON can hold them.
+    """Return the steps as values that JSON can hold.
 
     Args:
         graph: `Graph`.

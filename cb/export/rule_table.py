@@ -1,4 +1,4 @@
-"""Which rule holds for which layer, and where none does."""
+"""Table of the compaction rules of layers."""
 
 import keras
 import numpy as np
@@ -46,7 +46,7 @@ _NAMES = {
     Flattening: "Flatten",
     Reshaping: "Reshape",
 }
-# A class that somebody derived from one of these may do anything.
+# Exact classes only: a subclass may compute anything.
 _RULES: dict[type, type[Rule]] = {
     getattr(keras.layers, name): rule
     for rule, names in _NAMES.items()
@@ -58,7 +58,7 @@ _SHAPING = (Flattening, Reshaping)
 
 
 def rule(call: Call) -> Rule:
-    """Return the rule for a call; `Rule` itself if nothing is known of it."""
+    """Return the rule for a call; plain `Rule` for an unknown layer."""
     found = _RULES.get(type(call.operation), Rule)
     reason = _obstacle(call, found)
     if reason:
@@ -71,11 +71,11 @@ def rule(call: Call) -> Rule:
 
 
 def _obstacle(call: Call, found: type[Rule]) -> str:
-    """Return why the rule of a class does not hold for a call."""
+    """Return why the rule of a class does not apply to a call."""
     layer = call.operation
     if found is Rule:
         return f"{call.kind} is not known"
-    # A reshape is told how many channels it leaves; its calls may differ.
+    # The target shape of a reshape is part of the layer; its calls may differ.
     if call.shared and (call.operation.variables or found is Reshaping):
         return "called more than once"
     if call.kwargs.get("training"):
@@ -96,7 +96,7 @@ def _obstacle(call: Call, found: type[Rule]) -> str:
 
 
 def _unfit(call: Call, found: type[Rule]) -> str:
-    """Return why the arguments of a layer are beyond its rule."""
+    """Return why the rule does not cover the arguments of a layer."""
     layer, (source, *_), (result,) = call.operation, call.sources, call.results
     channels = source.channels
     if found is Normalization and layer.axis % len(source.shape) != (
@@ -125,7 +125,7 @@ def _unfit(call: Call, found: type[Rule]) -> str:
 
 
 def _sizes(*values) -> set[int]:
-    """Return how many numbers each value holds."""
+    """Return the number of elements of each value."""
     return {np.size(v) for v in values}
 
 

@@ -1,9 +1,9 @@
-"""What each kind of layer does to channels: which are constant, which go.
+"""Compaction rules: which channels of a layer are constant, which must stay.
 
-A channel is an entry of the last axis. It is constant if it holds one number
-for every input, at every position; constants are float arrays with NaN where
-a channel varies. What is kept are boolean arrays, and rules only ever add to
-them, until nothing changes.
+A channel is an entry of the last axis. It is constant if it has the same value
+for every input at every position; constants are float arrays with NaN where a
+channel varies. Channels to keep are boolean arrays; rules only add to them,
+until nothing changes.
 """
 
 from typing import Any
@@ -28,21 +28,21 @@ _ELEMENTWISE = {
 
 
 def elementwise(activation) -> bool:
-    """Return whether an activation sees every channel by itself."""
+    """Return whether an activation is elementwise."""
     return activation in _ELEMENTWISE
 
 
 class Rule:
-    """Of a layer that nothing is known of: everything stays.
+    """Rule of an unknown layer: everything stays.
 
     Args:
         call: `Call`.
         reason: String, why nothing is known; empty if something is.
     """
 
-    # How many channels the layer must be left.
+    # The least number of channels that the layer needs.
     fewest = 1
-    # Why all that comes out stays, though what goes in need not.
+    # The reason why all outputs stay although inputs need not.
     outputs_stay = ""
 
     def __init__(self, call: Call, reason: str = ""):
@@ -51,18 +51,18 @@ class Rule:
         self.reason = reason
 
     def constants(self, inputs: Constants) -> Constants:
-        """Return the constants that come out for those that go in."""
+        """Return the constants of the outputs, given those of the inputs."""
         del inputs
         return [np.full(v.channels, np.nan) for v in self.call.results]
 
     def keep(
         self, inputs: Kept, outputs: Kept, constants: Constants
     ) -> tuple[Kept, Kept]:
-        """Return what must stay of the inputs, and of the outputs.
+        """Return the channels of inputs and outputs that must stay.
 
         Args:
-            inputs: List of what is kept of every input so far.
-            outputs: List of the same for the outputs.
+            inputs: List of boolean arrays, kept channels of every input so far.
+            outputs: The same for the outputs.
             constants: List of the constants of the inputs.
 
         Returns:
@@ -73,20 +73,20 @@ class Rule:
         return everything[: len(inputs)], everything[len(inputs) :]
 
     def config(self, inputs: Kept, outputs: Kept) -> dict[str, Any]:
-        """Return what changes in the configuration of the layer."""
+        """Return the changes to the configuration of the layer."""
         del inputs, outputs
         return {}
 
     def weights(
         self, inputs: Kept, outputs: Kept, constants: Constants
     ) -> dict[str, np.ndarray]:
-        """Return the weights that change, by the layer's attribute."""
+        """Return the weights that change, by attribute of the layer."""
         del inputs, outputs, constants
         return {}
 
 
 class Channelwise(Rule):
-    """Of layers that treat every channel by itself and keep constants."""
+    """Rule of layers that process channels separately and keep constants."""
 
     def constants(self, inputs):
         return inputs
@@ -97,7 +97,7 @@ class Channelwise(Rule):
 
 
 class Function(Channelwise):
-    """Of layers that apply a function, maybe one for every channel."""
+    """Rule of layers that apply a function, possibly one for each channel."""
 
     def constants(self, inputs):
         shape = (1,) * (len(self.call.sources[0].shape) - 1) + (-1,)
@@ -108,7 +108,7 @@ class Function(Channelwise):
 
 
 class Normalization(Function):
-    """Of batch normalization, as it is after training."""
+    """Rule of batch normalization at inference."""
 
     WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 
@@ -130,21 +130,21 @@ class Normalization(Function):
 
 
 class Slopes(Function):
-    """Of `PReLU` with one slope for every channel."""
+    """Rule of `PReLU` with one slope for each channel."""
 
     def weights(self, inputs, outputs, constants):
         return {"alpha": np.asarray(self.layer.alpha)[..., inputs[0]]}
 
 
 class Padding(Channelwise):
-    """Of zero padding: only zeros stay constant."""
+    """Rule of zero padding: only zeros stay constant."""
 
     def constants(self, inputs):
         return [np.where(inputs[0] == 0, 0.0, np.nan)]
 
 
 class Reshaping(Channelwise):
-    """Of a reshape that leaves the last axis alone."""
+    """Rule of a reshape that keeps the last axis."""
 
     def config(self, inputs, outputs):
         *leading, _ = self.layer.target_shape
@@ -152,7 +152,7 @@ class Reshaping(Channelwise):
 
 
 class Merging(Channelwise):
-    """Of layers that combine several inputs, entry by entry."""
+    """Rule of layers that combine several inputs elementwise."""
 
     FUNCTIONS = {
         "Add": lambda values: np.sum(values, axis=0),
@@ -172,7 +172,7 @@ class Merging(Channelwise):
 
 
 class Joining(Channelwise):
-    """Of a concatenation along any axis but the last."""
+    """Rule of a concatenation along any axis except the last."""
 
     def constants(self, inputs):
         equal = np.all([values == inputs[0] for values in inputs], axis=0)
@@ -180,7 +180,7 @@ class Joining(Channelwise):
 
 
 class Concatenation(Rule):
-    """Of a concatenation of channels."""
+    """Rule of a concatenation of channels."""
 
     def constants(self, inputs):
         return [np.concatenate(inputs)]
@@ -192,7 +192,7 @@ class Concatenation(Rule):
 
 
 class Flattening(Rule):
-    """Of layers that make every position of a channel a channel."""
+    """Rule of layers that turn every position of a channel into a channel."""
 
     def constants(self, inputs):
         return [np.tile(inputs[0], self._positions())]

@@ -1,4 +1,4 @@
-"""A SavedModel that plain TensorFlow loads."""
+"""SavedModels that plain TensorFlow loads."""
 
 import json
 import os
@@ -32,7 +32,7 @@ _TABLES = (
     keras.layers.StringLookup,
     keras.layers.TextVectorization,
 )
-# What TensorFlow, Keras and `cb` put into the folder of a SavedModel.
+# Names that TensorFlow, Keras and `cb` write to the folder of a SavedModel.
 _ENTRIES = frozenset(
     """
     assets assets.extra debug fingerprint.pb keras_metadata.pb saved_model.pb
@@ -50,15 +50,15 @@ def save(
     """Write a model as a SavedModel that needs neither `cb` nor Keras.
 
     The folder appears complete or not at all; an earlier one is replaced.
-    What was written is loaded again and compared with the model.
+    It is loaded again and compared with the model.
 
     Args:
         model: Keras model, sparse or not, Sequential or functional.
         path: String, the folder to write.
         form: `"dense"`: kernels of full size with the masks folded in.
             `"compact"`: dead units and channels removed, see `compact`.
-            `"sparse"`: compact, and only what is not zero is stored; layers
-            are multiplied as sparse ones where that is faster here.
+            `"sparse"`: compact, and only nonzeros are stored; layers are
+            multiplied as sparse matrices where that is faster here.
             `"auto"`: whichever of these plain TensorFlow runs fastest on
             this machine; a form that cannot be written is left out with a
             warning.
@@ -77,7 +77,7 @@ def save(
         raise unknown("form", form, FORMS)
     graphs.require(model)
     check_batch_sizes(batch_sizes)
-    # A link to a folder stays, and what it points to is replaced.
+    # A symbolic link stays; the folder that it points to is replaced.
     path = os.path.realpath(path)
     _restore(path)
     _check_replaceable(path)
@@ -97,7 +97,7 @@ def save(
 
 
 def _check_replaceable(path: str) -> None:
-    """Refuse to delete what is no export."""
+    """Refuse to replace a folder that is not an export."""
     if not os.path.lexists(path):
         return
     entries = set(os.listdir(path)) if os.path.isdir(path) else set()
@@ -116,7 +116,7 @@ def _check_replaceable(path: str) -> None:
 
 
 def _make(folder: str) -> None:
-    """Make the folder that is written, while it can still be told why not."""
+    """Create the folder to write, or raise `InputError` with the reason."""
     try:
         os.makedirs(folder)
     except OSError as error:
@@ -127,20 +127,20 @@ def _make(folder: str) -> None:
 
 
 def _set_aside(path: str) -> str:
-    """Return where a folder is while another is put in its place."""
+    """Return the path of an old folder while it is being replaced."""
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name}.old")
 
 
 def _restore(path: str) -> None:
-    """Take back what a process that was killed had set aside."""
+    """Restore a folder that a killed process had set aside."""
     old = _set_aside(path)
     if os.path.isdir(old) and not os.path.lexists(path):
         os.rename(old, path)
 
 
 def _replace(path: str, new: str) -> None:
-    """Put one folder in the place of another, which is deleted last."""
+    """Replace a folder by another; the old one is deleted last."""
     old = _set_aside(path)
     shutil.rmtree(old, ignore_errors=True)
     replaced = os.path.lexists(path)
@@ -168,16 +168,16 @@ def _write(model, path, form, batch_sizes) -> None:
 
 
 def _stripped(model):
-    """Return a model without masks, unless a layer cannot be made again."""
+    """Return a model without masks, unless a layer cannot be copied."""
     try:
         return strip(model)
     except InputError:
-        # The graph then multiplies by the masks.
+        # The graph then multiplies by masks.
         return model
 
 
 def _write_plain(model, path) -> None:
-    """Do as `model.export`, which stores every variable twice."""
+    """Export as `model.export` does, but store every variable once."""
     sequential = isinstance(model, keras.Sequential)
     inputs = model.inputs[0] if sequential else model.input
     archive = keras.export.ExportArchive()
@@ -188,13 +188,13 @@ def _write_plain(model, path) -> None:
 
 
 def _write_fastest(model, path, batch_sizes) -> str:
-    """Write every form and keep the fastest; return which it is."""
+    """Write every form, keep the fastest and return its name."""
     forms = [form for form in FORMS if form != "auto"]
     folders = {form: f"{path}.{form}" for form in forms}
     try:
         found = []
         for form, folder in folders.items():
-            # What a killed process left would be mixed with the new files.
+            # Remove files that a killed process left.
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 _write(model, folder, form, batch_sizes)
@@ -213,7 +213,7 @@ def _write_fastest(model, path, batch_sizes) -> str:
 
 
 def _with_tables(model) -> list[keras.layers.Layer]:
-    """List the layers that hold tables, which are no variables."""
+    """List the layers with lookup tables, which are not variables."""
     return [layer for layer in graph_layers(model) if type(layer) in _TABLES]
 
 

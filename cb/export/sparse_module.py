@@ -1,4 +1,4 @@
-"""A model as a TensorFlow module that stores only what is not zero."""
+"""TensorFlow modules that store only the nonzeros of a model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,15 +21,15 @@ from cb.export.stored_matrix import CsrMatrix
 from cb.export.stored_matrix import DenseMatrix
 from cb.export.stored_matrix import StoredMatrix
 
-# Of these, 1 makes 1: the row that keeps a constant 1 survives them.
+# Activations that map 1 to 1, so that the row of ones survives them.
 _FIXING_ONE = (keras.activations.linear, keras.activations.relu)
 
 
 class SparseGraph:
-    """Computes a graph in TensorFlow, its sparse layers by CSR products.
+    """Computes a graph in TensorFlow, its sparse layers as CSR products.
 
-    Between sparse layers examples are columns, with a row of ones below them
-    that multiplies the biases; a last row of each matrix keeps it.
+    Between sparse layers examples are columns. A row of ones below them
+    multiplies the biases; the last row of each matrix preserves it.
 
     Args:
         graph: `Graph`.
@@ -37,7 +37,7 @@ class SparseGraph:
         dense: Calls among them that are multiplied as dense matrices.
 
     Attributes:
-        module: `tf.Module` with all that the functions use.
+        module: `tf.Module` that tracks everything the functions use.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class SparseGraph:
         self.module.variables_used = []
 
     def _pack(self, graph, products) -> dict[int, DenseMatrix]:
-        """Store the sparse kernels of other layers small too."""
+        """Store the sparse kernels of other layers as nonzeros too."""
         found: dict[int, DenseMatrix] = {}
         for call in graph.calls:
             layer = call.operation
@@ -126,7 +126,7 @@ class SparseGraph:
         (source,), (result,) = call.sources, call.results
         item, matrix = self._products[call]
         outputs, inputs = item.matrix.shape
-        # As layers do with what comes from one in half precision.
+        # As layers do with inputs in half precision.
         x = tf.cast(rows[source], "float32")
         if isinstance(matrix, DenseMatrix):
             lead = tf.shape(x)[:-1]
@@ -137,7 +137,7 @@ class SparseGraph:
         else:
             if source not in columns:
                 columns[source] = _columns(x, inputs)
-            # Not of the rows, which then need not be made between layers.
+            # Of the columns, so that rows need not be made between layers.
             lead = columns[source].lead
             product = matrix.product(columns[source].tensor)
             if item.activation in _FIXING_ONE:
@@ -174,7 +174,7 @@ class SparseGraph:
 
 
 def changes_nothing(call: Call) -> bool:
-    """Return whether a call hands on its input, as dropout does in use."""
+    """Return whether a call returns its input, as dropout does at inference."""
     layer = call.operation
     if isinstance(layer, keras.layers.Activation):
         return layer.activation is keras.activations.linear
@@ -184,7 +184,7 @@ def changes_nothing(call: Call) -> bool:
 
 
 def extended(item: Product, keeper: bool) -> scipy.sparse.csr_array:
-    """Return the matrix of a product with its bias, and a row that keeps 1."""
+    """Return the matrix of a product with its bias and a row that keeps 1."""
     inputs = item.matrix.shape[1]
     bias = scipy.sparse.csr_array(item.bias[:, None])
     found = scipy.sparse.hstack([item.matrix, bias])
@@ -200,7 +200,7 @@ def extended(item: Product, keeper: bool) -> scipy.sparse.csr_array:
 def parted(
     matrix: scipy.sparse.csr_array, outputs: int
 ) -> tuple[scipy.sparse.csr_array, np.ndarray]:
-    """Return what `extended` put together: a matrix and its bias."""
+    """Split the result of `extended` into a matrix and its bias."""
     body = matrix[:outputs]
     return body[:, :-1], body[:, [-1]].toarray().reshape(-1)
 

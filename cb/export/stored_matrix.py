@@ -1,4 +1,4 @@
-"""Sparse matrices inside a SavedModel: stored small, unpacked on loading."""
+"""Sparse matrices in a SavedModel: stored compactly, unpacked on loading."""
 
 import hashlib
 
@@ -9,13 +9,13 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework import ops
 from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops
 
-# TensorFlow's CSR product by oneDNN. An eager product is replaced by it, one
-# in a graph is not, and is several times slower.
+# TensorFlow's CSR product in oneDNN. It replaces eager products; in a graph,
+# where it does not, the plain product is several times slower.
 _FAST = "_MklNativeSparseMatrixMatMul"
 
 
 class StoredMatrix(tf.Module):
-    """The nonzeros of a matrix as variables, indices as short as can be.
+    """Nonzeros of a matrix as variables, with the shortest possible indices.
 
     Args:
         matrix: `scipy.sparse.csr_array` in float32.
@@ -31,11 +31,11 @@ class StoredMatrix(tf.Module):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """The numbers of rows and columns."""
         return int(self.counts.shape[0]), int(self.columns.numpy())
 
     def digest(self) -> str:
-        """Return a name for what the matrix holds."""
+        """Return a name made from the content of the matrix."""
         found = hashlib.sha256()
         for variable in (self.values, self.indices, self.counts, self.columns):
             found.update(variable.numpy().tobytes())
@@ -61,12 +61,12 @@ def _short(numbers, bound) -> np.ndarray:
 
 
 class _Unpacked(tf.saved_model.experimental.TrackableResource):
-    """What a stored matrix becomes when a SavedModel is loaded.
+    """A stored matrix after its SavedModel is loaded.
 
-    It is kept under a name made from its content, so that equal ones share
-    their memory and others never meet. Without a name every function of a
-    server, which runs them one by one, would see another. The price is that a
-    process keeps what it has loaded.
+    It has a name made from its content, so that equal matrices share memory
+    and others never collide. Without a name, each function of a server that
+    runs functions one by one would have its own. The price is that a process
+    keeps every matrix that it has loaded.
     """
 
     kind = ""
@@ -76,7 +76,7 @@ class _Unpacked(tf.saved_model.experimental.TrackableResource):
         self.stored = stored
         self.shape = stored.shape
         self.name = f"cb/{self.kind}/{stored.digest()}"
-        # The base class creates what its property names when it is asked.
+        # The base class creates the resource when this property is read.
         if self.resource_handle is not None:
             self._initialize()
 
@@ -111,9 +111,9 @@ class CsrMatrix(_Unpacked):
         matrix = tf.raw_ops.ReadVariableOp(
             resource=self.resource_handle, dtype=tf.variant
         )
-        # What a variable holds has no known type, and a graph whose products
-        # lack it cannot be loaded. Stacked with a matrix of known type and
-        # taken out again, it has.
+        # A variant in a variable has no known type, and a graph whose products
+        # lack it cannot be loaded. Stacking it with a matrix of known type
+        # and slicing it out again gives it one.
         empty = self._matrix(tf.zeros((0, 2), tf.int64), tf.zeros((0,)))
         matrix = tf.stack([empty, matrix])[1]
         if op_def_registry.get(_FAST) is None:
@@ -135,7 +135,7 @@ class CsrMatrix(_Unpacked):
 
 
 class DenseMatrix(_Unpacked):
-    """The transpose of a matrix, written out.
+    """The transpose of a matrix in dense form.
 
     Args:
         stored: `StoredMatrix`.

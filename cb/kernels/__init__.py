@@ -1,1 +1,1 @@
-"""Compiled products with sparse matrices, and threads that share them."""
+"""Compiled products with sparse matrices, run by several threads."""

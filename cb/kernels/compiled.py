@@ -1,11 +1,15 @@
-"""All that Numba compiles: products of examples with sparse matrices.
+"""Products of examples with sparse matrices, compiled by Numba.
 
-It is one file, since Numba's cache only looks at the file of a function for
-whether what it calls has changed.
+Matrices `(outputs, inputs)` are in CSR form. Examples are processed in tiles
+whose last axis is the examples, so that each weight that is read is multiplied
+with all of them by vector operations.
 
-Matrices `(outputs, inputs)` are in CSR form. Examples go in tiles, in which
-they are the last axis, so that every weight that is read serves all of them by
-vector operations.
+Everything is in one file because Numba's cache only checks the file of a
+function, not the files of the functions that it calls, for changes.
+
+Inference (`run_rows`, `RUN_TILES`) and training (`forward`, `backward`) have
+kernels of their own: training keeps the transposed inputs for the gradients,
+and sums in another order would change the bits of runs that already exist.
 """
 
 import numba
@@ -18,23 +22,23 @@ from numba.extending import intrinsic
 from cb.kernels.tiles import LINE
 from cb.kernels.tiles import TILES
 
-# What is computed is not reordered for NaN and infinity to get lost.
+# No `nnan` or `ninf`: NaN and infinity must propagate.
 FASTMATH = {"reassoc", "contract", "nsz"}
 ACTIVATIONS = ("linear", "relu", "relu6", "tanh", "sigmoid")
-# Columns that are transposed at a time: with a tile of examples they stay in
-# the first cache.
+# Columns transposed at a time; with a tile of examples they fit in the L1
+# cache.
 _BLOCK = 64
-# Floats that are summed at the same time: as many registers as hide how long
-# an addition takes.
+# Floats summed independently, in enough registers to hide the latency of an
+# addition.
 _INDEPENDENT = 64
-# Outputs of a tile that are transposed at a time, those of a cache line.
+# Outputs of a tile transposed at a time: one cache line.
 _OUTPUTS = 16
 _FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 _ZERO, _ONE, _SIX = np.float32(0), np.float32(1), np.float32(6)
 
 
 def _kept(function):
-    """Compile a function, once for all processes if a folder can be written."""
+    """Compile a function, cached on disk where a folder can be written."""
     options = {"nogil": True, "fastmath": FASTMATH}
     try:
         return numba.njit(function, cache=True, **options)
@@ -44,7 +48,7 @@ def _kept(function):
 
 @numba.njit(nogil=True)
 def to_tile(rows, tile):
-    """Copy `rows[i, j]` to `tile[j, i]`, part by part of the cache.
+    """Copy `rows[i, j]` to `tile[j, i]` in blocks that fit in the cache.
 
     Args:
         rows: Array `(examples, features)`.
@@ -59,7 +63,7 @@ def to_tile(rows, tile):
 
 @numba.njit(nogil=True)
 def from_tile(tile, rows):
-    """Copy `tile[j, i]` to `rows[i, j]`; arguments as of `to_tile`."""
+    """Copy `tile[j, i]` to `rows[i, j]`; arguments as in `to_tile`."""
     to_tile(tile[: rows.shape[1], : len(rows)].T, rows.T)
 
 
@@ -78,7 +82,7 @@ def _activate(value, code):
 
 @_kept
 def run_rows(x, y, scratch, widths, codes, starts, indices, values, biases):
-    """Run a chain of layers on examples one after the other.
+    """Run a chain of layers on one example after the other.
 
     Args:
         x: Float array `(examples, inputs)`.
@@ -87,8 +91,8 @@ def run_rows(x, y, scratch, widths, codes, starts, indices, values, biases):
             largest of `widths`.
         widths: Integer array, inputs of the chain and outputs of each layer.
         codes: Integer array, for each layer a position in `ACTIVATIONS`.
-        starts: Array of uint64, where the entries of every row start. Signed
-            positions would be checked for being negative at every entry.
+        starts: Array of uint64, the first entry of every row. Numba would check
+            signed positions for being negative at every entry.
         indices: Unsigned array, the column of every entry.
         values: Float array, the entries.
         biases: Float array, one for each row.
@@ -110,10 +114,10 @@ def run_rows(x, y, scratch, widths, codes, starts, indices, values, biases):
 
 
 class _Code:
-    """Writes the parts of a sum.
+    """Emits LLVM code for the parts of a sum.
 
     Args:
-        builder: Of llvmlite, where it stands in a function.
+        builder: llvmlite builder, positioned in a function.
         width: Integer, the length of a row.
     """
 
@@ -123,7 +127,7 @@ class _Code:
         self._vector = ir.VectorType(_FLOAT, width)
 
     def sums(self, first) -> list:
-        """Begin with a number in one sum, zeros in the others."""
+        """Start one sum with a number and the others with zero."""
         numbers = [first]
         while len(numbers) * self._width < _INDEPENDENT:
             numbers.append(ir.Constant(_FLOAT, 0.0))
@@ -145,7 +149,7 @@ class _Code:
         builder.store(found, total)
 
     def store(self, sums, target, row) -> None:
-        """Write the sum of sums to a row."""
+        """Store the total of the sums in a row."""
         builder = self._builder
         result = builder.load(sums[0])
         for total in sums[1:]:
@@ -184,8 +188,8 @@ def _weighted_sum(
     It is `first` plus the sum of `values[k] * source[indices[k]]` for `k`
     from `start` to `end`. Both matrices are `(rows, width)` in float32 and lie
     at multiples of 64 bytes, `indices` are unsigned, `width` is a constant,
-    and nothing is checked. Numba alone keeps sums of more than one number in
-    memory and reads and writes them for every few entries.
+    and nothing is checked. Written in LLVM because Numba keeps sums of
+    vectors in memory and loads and stores them every few entries.
     """
     del typing, row, start, end, first
     if not isinstance(width, types.IntegerLiteral):
@@ -222,7 +226,7 @@ def _weighted_sum(
 
 
 def _run_tiles(tile):
-    """Return the function for tiles of some size, which it is built for."""
+    """Return the function compiled for tiles of one size."""
 
     @_kept
     def run(x, y, scratch, widths, codes, starts, indices, values, biases):
@@ -260,7 +264,7 @@ def _run_tiles(tile):
     return run
 
 
-# From the size of a tile to the function; arguments as of `run_rows`, with
+# From the size of a tile to the function; arguments as in `run_rows`, with
 # `scratch` of shape `(2, width, tile)` at a multiple of 64 bytes.
 RUN_TILES = {tile: _run_tiles(tile) for tile in TILES}
 
@@ -269,7 +273,7 @@ RUN_TILES = {tile: _run_tiles(tile) for tile in TILES}
 def _add(sums, source, indices, values, k, end):
     """Add the entries of a row, times their inputs, to sums."""
     tile = len(sums)
-    # Four entries at a time, so that sums are seldom read and written.
+    # Four entries at a time, so that sums are loaded and stored less often.
     while k + 4 <= end:
         v0, v1, v2, v3 = values[k], values[k + 1], values[k + 2], values[k + 3]
         i0, i1 = indices[k], indices[k + 1]
@@ -291,7 +295,7 @@ def _add(sums, source, indices, values, k, end):
 
 @_kept
 def forward(first, last, x, y, turned, values, indices, starts):
-    """Fill the outputs of some tiles, and their inputs turned.
+    """Compute the outputs of some tiles and transpose their inputs.
 
     Args:
         first: Integer, number of the first tile.
@@ -301,7 +305,7 @@ def forward(first, last, x, y, turned, values, indices, starts):
         turned: Float array `(tiles, inputs, tile)`, filled.
         values: Float array `(entries,)`.
         indices: Unsigned array `(entries,)`, the column of every entry.
-            Signed ones would be checked for being negative.
+            Numba would check signed ones for being negative.
         starts: Integer array `(outputs + 1,)`, where rows start.
     """
     tile = turned.shape[2]
@@ -326,7 +330,7 @@ def forward(first, last, x, y, turned, values, indices, starts):
 def backward(
     first, last, dy, dx, dvalues, turned, scratch, values, indices, starts
 ):
-    """Fill the gradients of the inputs of some tiles, and of all entries.
+    """Compute the gradients of the inputs of some tiles and of all entries.
 
     Args:
         first: Integer, number of the first tile.
@@ -336,9 +340,9 @@ def backward(
         dvalues: Float array `(entries,)`, filled with the part of the tiles.
         turned: Float array `(tiles, inputs, tile)`, from `forward`.
         scratch: Float array `(inputs, tile)`, overwritten.
-        values: As of `forward`, as are those that follow.
-        indices: See there.
-        starts: See there.
+        values: As in `forward`.
+        indices: As in `forward`.
+        starts: As in `forward`.
     """
     tile = turned.shape[2]
     errors = np.empty((_OUTPUTS, tile), np.float32)
@@ -367,7 +371,7 @@ def backward(
 def _add_products(gradient, error, source, indices, k, end):
     """Add the products of errors and inputs to the gradients of a row."""
     tile = len(error)
-    # Four entries at a time, so that errors are seldom read.
+    # Four entries at a time, so that errors are loaded less often.
     while k + 4 <= end:
         i0, i1 = indices[k], indices[k + 1]
         i2, i3 = indices[k + 2], indices[k + 3]

@@ -1,4 +1,4 @@
-"""The product with a sparse matrix as a TensorFlow function."""
+"""Product with a sparse matrix as a TensorFlow function."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +13,9 @@ from cb.kernels.tiles import tile_size
 def multiply(x, values, indices, starts):
     """Multiply examples by a sparse matrix, on the processor.
 
-    What is computed forward and back is in proportion to the entries of the
-    matrix, in time and in memory, besides one copy of the inputs with examples
-    as the last axis. Gradients cannot be differentiated again.
+    Time and memory of the forward and backward passes are proportional to the
+    number of entries, apart from one copy of the inputs with examples as the
+    last axis. Second derivatives are not supported.
 
     Args:
         x: float32 tensor `(examples, inputs)`.
@@ -56,7 +56,7 @@ def _gradients(*tensors):
     )
 
     def refuse(*gradients):
-        # TensorFlow would take them for constants.
+        # TensorFlow would treat them as constants.
         raise NotImplementedError(
             "Products on CSR kernels have no second derivatives. Train "
             "masked layers instead."

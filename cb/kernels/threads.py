@@ -1,4 +1,4 @@
-"""Threads that share the work of compiled kernels."""
+"""Threads that run compiled kernels."""
 
 import concurrent.futures
 import functools
@@ -25,7 +25,7 @@ def require_numba() -> None:
 def threads() -> int:
     """Return how many threads TensorFlow may use for one operation.
 
-    TensorFlow takes as long to say so as a small product takes.
+    Cached, since asking TensorFlow takes as long as a small product.
     """
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     if hasattr(os, "sched_getaffinity"):
@@ -38,17 +38,16 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(threads())
 
 
-# Threads do not live on in a fork, and work for them would pile up there.
+# Threads do not survive a fork: work submitted to them would never run.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def share(work: Callable[[int], None], shares: int) -> None:
-    """Let threads do the shares of some work that lets go of the GIL.
+    """Divide work that releases the GIL among threads.
 
-    A thread that has not begun when the caller is done with its own share
-    loses its share to the caller, so that a busy machine does not make anyone
-    wait.
+    The caller takes over the share of a thread that has not begun when its
+    own is done, so that nobody waits for threads of a busy machine.
 
     Args:
         work: Callable with the number of a share, from zero.
@@ -63,7 +62,7 @@ def share(work: Callable[[int], None], shares: int) -> None:
             if future.cancel():
                 work(number)
     finally:
-        # Nobody may still be writing when the caller goes on, or gives up.
+        # No thread may still be writing when the caller continues or raises.
         begun = [future for _, future in others if not future.cancel()]
         for future in begun:
             future.exception()

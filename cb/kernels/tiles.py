@@ -1,7 +1,7 @@
-"""Tiles of examples: some of them at a time, the examples as the last axis.
+"""Tiles of examples: a few at a time, with the examples as the last axis.
 
-Every weight that is read then serves all examples of a tile by vector
-operations.
+Each weight that is read is then multiplied with all examples of a tile by
+vector operations.
 """
 
 import math
@@ -10,16 +10,16 @@ import numpy as np
 
 from cb.kernels.threads import threads
 
-# How many examples a tile can hold: from a vector of 512 bits to as many as
-# leave the inputs of a wide layer in the second cache.
+# Examples in a tile: from one vector of 512 bits to as many as keep the inputs
+# of a wide layer in the L2 cache.
 TILES = (16, 32, 64)
-# Bytes. A vector that lies in two lines of the cache takes twice as long, and
-# TensorFlow takes over without a copy what begins with one.
+# Bytes. A vector across two cache lines takes twice as long, and TensorFlow
+# takes over arrays without a copy if they begin at one.
 LINE = 64
 
 
 def tile_size(examples: int) -> int:
-    """Return the least size of a tile that gives each thread at most one.
+    """Return the smallest tile size that leaves each thread at most one tile.
 
     Args:
         examples: Integer, to be shared out.
@@ -32,7 +32,7 @@ def tile_size(examples: int) -> int:
 
 
 def shares(tiles: int) -> list[int]:
-    """Return where the tiles of each thread begin, and the end.
+    """Return the first tile of each thread, and the end.
 
     Args:
         tiles: Integer.
@@ -46,7 +46,7 @@ def shares(tiles: int) -> list[int]:
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Make a float32 array of any content that begins with a cache line."""
+    """Make an uninitialized float32 array that begins at a cache line."""
     size = math.prod(shape) * 4
     memory = np.empty(size + LINE, np.uint8)
     first = -memory.ctypes.data % LINE

@@ -87,7 +87,7 @@ def linear(
 def step(
     learning_rate: float,
     training_length: TrainingLength,
-    at: tuple[Time, ...] = (0.5, 0.75),
+    at: Time | tuple[Time, ...] = (0.5, 0.75),
     factor: float = 0.1,
 ):
     """Multiply the learning rate by a factor at given times.
@@ -95,7 +95,7 @@ def step(
     Args:
         learning_rate: Float, the first.
         training_length: `TrainingLength`, the length of the training.
-        at: Tuple of times, ascending.
+        at: Time, or a tuple of times, ascending.
         factor: Float.
 
     Returns:

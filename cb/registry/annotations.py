@@ -3,6 +3,7 @@
 import collections.abc
 import difflib
 import math
+import numbers
 import re
 import types
 import typing
@@ -96,8 +97,16 @@ def check(name: str, value: Any, annotation: Any, owner: str = "") -> None:
 
 def nearest(text: Any, known: Iterable[str]) -> str:
     """Return a question after the known text that is most like another."""
-    found = difflib.get_close_matches(str(text), known, n=1, cutoff=0.5)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    by_letters = {_letters(name): name for name in known}
+    found = difflib.get_close_matches(
+        _letters(text), by_letters, n=1, cutoff=0.5
+    )
+    return f" Did you mean {by_letters[found[0]]!r}?" if found else ""
+
+
+def _letters(text: Any) -> str:
+    """Return what counts in a name: neither case nor what joins words."""
+    return str(text).lower().replace("-", "").replace("_", "")
 
 
 def allows(annotation: Any, value: Any) -> bool:
@@ -125,13 +134,14 @@ def allows(annotation: Any, value: Any) -> bool:
         )
     if annotation in (None, type(None)):
         return value is None
-    if annotation is float:
-        # NumPy's float64 is a float too; NaN is not equal to itself.
-        number = isinstance(value, float) or type(value) is int
+    if annotation in (int, float):
+        # NumPy's numbers count too; NaN is not equal to itself.
+        kind = numbers.Integral if annotation is int else numbers.Real
+        number = isinstance(value, kind) and not isinstance(value, bool)
         return number and value == value
-    if annotation in (int, bool):
-        return type(value) is annotation
-    return isinstance(value, annotation)
+    kind = origin or annotation
+    # A user's own part may have annotations that say nothing about literals.
+    return not isinstance(kind, type) or isinstance(value, kind)
 
 
 def describe(annotation: Any) -> str:

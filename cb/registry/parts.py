@@ -6,14 +6,23 @@ import importlib
 import importlib.util
 import inspect
 import pathlib
+import sys
+import types
+import typing
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from cb.errors import InputError
+from cb.registry.annotations import check
 from cb.registry.annotations import nearest
 from cb.registry.specs import Spec
 from cb.registry.specs import parse_spec
+
+_EMPTY = inspect.Parameter.empty
+_KEYWORDS = inspect.Parameter.VAR_KEYWORD
+_VARIADIC = (_KEYWORDS, inspect.Parameter.VAR_POSITIONAL)
 
 
 def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:
@@ -25,7 +34,13 @@ def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:
     )
 
 
-def bind(target: Callable, spec: Spec, kind: str, given: Iterable[str] = ()):
+def bind(
+    target: Callable,
+    spec: Spec,
+    kind: str,
+    given: Iterable[str] = (),
+    library: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Match the arguments of a spec with the parameters of its target.
 
     Args:
@@ -33,53 +48,115 @@ def bind(target: Callable, spec: Spec, kind: str, given: Iterable[str] = ()):
         spec: The `Spec`.
         kind: What the target is, for messages.
         given: Parameter names that the caller fills, not the user.
+        library: As in `accepted`.
 
     Returns:
         Dict of keyword arguments.
 
     Raises:
-        InputError: If an argument is unknown, given twice or missing.
+        InputError: If an argument is unknown, given twice, missing, or not
+            what the annotation of its parameter allows.
     """
-    parameters = accepted(target, given)
+    parameters = accepted(target, given, library)
+    owner = f"{kind} `{spec.name}`"
     if len(spec.args) > len(parameters):
         raise InputError(
-            f"Too many arguments for {kind} `{spec.name}`. Expected at most "
+            f"Too many arguments for {owner}. Expected at most "
             f"{len(parameters)} ({list(parameters)}). Received: {spec}"
         )
     values = dict(zip(parameters, spec.args, strict=False))
     for key, value in spec.kwargs.items():
         if key not in parameters:
-            raise unknown(f"keyword in {kind} `{spec.name}`", key, parameters)
+            raise unknown(f"keyword in {owner}", key, parameters)
         if key in values:
             raise InputError(f"Argument `{key}` is given twice in `{spec}`.")
         values[key] = value
-    required = inspect.Parameter.empty
     missing = [
         name
         for name, parameter in parameters.items()
-        if parameter.default is required and name not in values
+        if parameter.default is _EMPTY and name not in values
     ]
     if missing:
         raise InputError(
-            f"Missing arguments for {kind} `{spec.name}`: {missing}. "
-            f"Received: {spec}"
+            f"Missing arguments for {owner}: {missing}. Received: {spec}"
         )
+    for name, value in values.items():
+        if parameters[name].annotation is not _EMPTY:
+            check(name, value, parameters[name].annotation, owner)
     return values
 
 
-def accepted(target: Callable, given: Iterable[str] = ()):
-    """Return the parameters of `target` that a spec may set, by name."""
-    given = set(given)
-    variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
-    return {
-        name: parameter
-        for name, parameter in inspect.signature(target).parameters.items()
-        if name not in given and parameter.kind not in variadic
-    }
+def accepted(
+    target: Callable,
+    given: Iterable[str] = (),
+    library: Mapping[str, Any] | None = None,
+) -> dict[str, inspect.Parameter]:
+    """Return the parameters of `target` that a spec may set, by name.
+
+    The `**kwargs` of a class stand for the parameters of its base class.
+
+    Args:
+        target: Class or function.
+        given: Parameter names to leave out.
+        library: Dict of annotations by name, for parameters that are not
+            ours. Those of them that it does not name must have the type of
+            their default. With `None`, the default says nothing.
+
+    Returns:
+        Dict of `inspect.Parameter`; their annotations are no strings, and
+        empty where there is none or it cannot be resolved.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    left_out = {*given}
+    for function, parameters in _signatures(target):
+        for parameter in parameters:
+            name = parameter.name
+            if parameter.kind in _VARIADIC or name in left_out or name in found:
+                continue
+            annotation = _annotation(function, parameter, library)
+            found[name] = parameter.replace(annotation=annotation)
+    return found
+
+
+def _signatures(target: Callable):
+    """Yield the functions that arguments go to, and their parameters."""
+    if not isinstance(target, type):
+        yield target, inspect.signature(target).parameters.values()
+        return
+    for kind in target.__mro__[:-1]:
+        if "__init__" in vars(kind):
+            function = vars(kind)["__init__"]
+            _, *parameters = inspect.signature(function).parameters.values()
+            yield function, parameters
+            if _KEYWORDS not in {parameter.kind for parameter in parameters}:
+                return
+
+
+def _annotation(function, parameter, library) -> Any:
+    name, annotation = parameter.name, parameter.annotation
+    if library is not None and not function.__module__.startswith("cb."):
+        if name in library:
+            return library[name]
+        if annotation is _EMPTY and parameter.default not in (None, _EMPTY):
+            return type(parameter.default)
+    if not isinstance(annotation, str):
+        return annotation
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        return typing.get_type_hints(
+            holder, vars(sys.modules[function.__module__]), include_extras=True
+        )[name]
+    except NameError:
+        # Something that only type checkers import.
+        return _EMPTY
 
 
 def complete(
-    target: Callable, spec: Spec, kind: str, given: Iterable[str] = ()
+    target: Callable,
+    spec: Spec,
+    kind: str,
+    given: Iterable[str] = (),
+    library: Mapping[str, Any] | None = None,
 ) -> Spec:
     """Return a spec with every default of its target written out.
 
@@ -88,6 +165,7 @@ def complete(
         spec: As in `bind`.
         kind: As in `bind`.
         given: As in `bind`.
+        library: As in `accepted`.
 
     Returns:
         A `Spec` of keywords with literal values.
@@ -95,10 +173,10 @@ def complete(
     Raises:
         InputError: As in `bind`.
     """
-    values = bind(target, spec, kind, given)
+    values = bind(target, spec, kind, given, library)
     kwargs = {
         name: values.get(name, parameter.default)
-        for name, parameter in accepted(target, given).items()
+        for name, parameter in accepted(target, given, library).items()
     }
     return Spec(
         spec.name,
@@ -120,6 +198,7 @@ class Registry:
         given: Parameter names that the caller of `build` fills.
         elsewhere: Dict of names to `"module:attribute"`, for parts that a
             library has.
+        library: As in `accepted`.
     """
 
     def __init__(
@@ -128,10 +207,12 @@ class Registry:
         package: str,
         given: Iterable[str] = (),
         elsewhere: dict[str, str] | None = None,
+        library: Mapping[str, Any] | None = None,
     ):
         self.kind = kind
         self.package = package
         self.given = tuple(given)
+        self.library = library
         self._elsewhere = dict(elsewhere or {})
         self._parts: dict[str, Callable] = {}
 
@@ -161,6 +242,23 @@ class Registry:
                 raise unknown(self.kind, name, self.names())
         return self._parts[name]
 
+    def parameters(self, name: str) -> dict[str, inspect.Parameter]:
+        """Return the parameters of a part that a spec may set, by name."""
+        return accepted(self.get(name), self.given, self.library)
+
+    def bind(self, spec: str | Spec) -> dict[str, Any]:
+        """Return the keyword arguments that a spec gives, checked.
+
+        Args:
+            spec: Spec string or `Spec`.
+
+        Raises:
+            InputError: As in `build`, without the part being made.
+        """
+        spec = parse_spec(spec)
+        target = self.get(spec.name)
+        return bind(target, spec, self.kind, self.given, self.library)
+
     def build(self, spec: str | Spec, **given):
         """Make the part that `spec` names.
 
@@ -178,7 +276,7 @@ class Registry:
         """
         spec = parse_spec(spec)
         target = self.get(spec.name)
-        values = bind(target, spec, self.kind, self.given)
+        values = self.bind(spec)
         wanted = set(inspect.signature(target).parameters)
         context = {key: given[key] for key in given if key in wanted}
         try:
@@ -195,7 +293,8 @@ class Registry:
     def complete(self, spec: str | Spec) -> Spec:
         """Return the spec with every default written out."""
         spec = parse_spec(spec)
-        return complete(self.get(spec.name), spec, self.kind, self.given)
+        target = self.get(spec.name)
+        return complete(target, spec, self.kind, self.given, self.library)
 
     def _modules(self) -> dict[str, str]:
         return registered_names(self.package)

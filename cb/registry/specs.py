@@ -7,8 +7,9 @@ from typing import Any
 
 from cb.errors import InputError
 
-# The path of a Python file that registers a part stands for its name.
-_FILE = re.compile(r"(.+\.py)\s*(\(.*\))?", re.DOTALL)
+# Names that are no identifiers: the path of a Python file that registers a
+# part; and with hyphens, which no part has, so that the nearest is suggested.
+_NAME = re.compile(r"(.+\.py|[A-Za-z]\w*(?:-\w+)+)\s*(\(.*\))?", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +73,13 @@ def parse_spec(text: str | Spec) -> Spec:
         return text
     expected = "Expected `name` or `name(key=value, ...)` with literal values."
     call = str(text).strip()
-    file = _FILE.fullmatch(call)
-    if file is not None:
-        call = f"file{file[2] or ''}"
+    named = _NAME.fullmatch(call)
+    if named is not None:
+        call = f"name{named[2] or ''}"
     try:
         node = ast.parse(call, mode="eval").body
         if isinstance(node, ast.Name):
-            return Spec(file[1] if file else node.id)
+            return Spec(named[1] if named else node.id)
         if isinstance(node, ast.Constant) and node.value is None:
             return Spec("none")
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -93,4 +94,4 @@ def parse_spec(text: str | Spec) -> Spec:
     except (ValueError, SyntaxError, TypeError, RecursionError):
         message = f"Malformed spec. {expected} Received: {text!r}"
         raise InputError(message) from None
-    return Spec(file[1] if file else node.func.id, args, kwargs)
+    return Spec(named[1] if named else node.func.id, args, kwargs)

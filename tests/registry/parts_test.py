@@ -1,16 +1,21 @@
 """Specs, names and keywords."""
 
+import inspect
 import subprocess
 import sys
+from typing import Annotated
 
 import pytest
 
 from cb.errors import InputError
+from cb.registry import Interval
 from cb.registry import Registry
 from cb.registry import Spec
+from cb.registry import accepted
 from cb.registry import bind
 from cb.registry import parse_spec
 from cb.registry import registered_names
+from cb.registry import unknown
 from cb.sparsity import reallocation
 from tests.commands import ROOT
 
@@ -110,3 +115,67 @@ def test_a_changed_spec_has_another_value_of_one_keyword():
     for path in ("stages.2", "width.0", "stages.x"):
         with pytest.raises(InputError, match="must have a value in place"):
             spec.changed(path, 1)
+
+
+@pytest.mark.parametrize(
+    "name, nearest",
+    [("ERK", "erk"), ("SET", "set"), ("cifar-10", "cifar10"), ("Fnn", "fnn")],
+)
+def test_suggestions_ignore_case_and_hyphens(name, nearest):
+    known = ["erk", "set", "cifar10", "cifar100", "fnn", "static"]
+    error = unknown("thing", name, known)
+    assert str(error).endswith(f"Received: {name!r}. Did you mean {nearest!r}?")
+
+
+def test_a_name_with_hyphens_is_a_name():
+    assert parse_spec("cifar-10(size=3)") == Spec("cifar-10", (), {"size": 3})
+
+
+def test_checks_every_value_against_its_annotation():
+    def typed(width: Annotated[int, Interval("[1, inf)")], *, loose=None):
+        return width, loose
+
+    assert bind(typed, parse_spec("typed(3)"), "model") == {"width": 3}
+    assert bind(typed, parse_spec("typed(3, loose='x')"), "model")
+    with pytest.raises(InputError) as error:
+        bind(typed, parse_spec("typed(width=True)"), "model")
+    assert str(error.value) == (
+        "Argument `width` of model `typed` must be an integer of at least 1. "
+        "Received: width=True"
+    )
+
+
+def test_resolves_annotations_one_by_one():
+    # The names of the others may exist for type checkers alone.
+    def typed(width: "int", other: "Unheard" = None) -> "Unknown":  # noqa: F821
+        return width, other
+
+    assert bind(typed, parse_spec("typed(3, other=4)"), "model")
+    with pytest.raises(InputError, match="must be an integer"):
+        bind(typed, parse_spec("typed('x')"), "model")
+
+
+class Base:
+    def __init__(self, rate=0.5, name=None):
+        self.rate, self.name = rate, name
+
+
+class Derived(Base):
+    def __init__(self, size: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+
+def test_keyword_arguments_are_those_of_the_base_class():
+    assert list(accepted(Derived)) == ["size", "rate", "name"]
+    spec = parse_spec("derived(rate=0.1, size=2)")
+    assert bind(Derived, spec, "part") == {"rate": 0.1, "size": 2}
+    with pytest.raises(InputError, match="Did you mean 'rate'"):
+        bind(Derived, parse_spec("derived(rat=0.1)"), "part")
+
+
+def test_defaults_and_a_table_decide_for_a_library():
+    found = accepted(subprocess.Popen, (), {"bufsize": int | None})
+    assert found["bufsize"].annotation == int | None
+    assert found["close_fds"].annotation is bool
+    assert found["env"].annotation is inspect.Parameter.empty

@@ -5,19 +5,35 @@ from cb.registry.annotations import check
 from cb.registry.parts import Registry
 from cb.registry.parts import accepted
 from cb.registry.parts import bind
+from cb.registry.parts import check_arguments
 from cb.registry.parts import complete
 from cb.registry.parts import registered_names
 from cb.registry.parts import unknown
+from cb.registry.ranges import Count
+from cb.registry.ranges import Fraction
+from cb.registry.ranges import Natural
+from cb.registry.ranges import NotNegative
+from cb.registry.ranges import OpenFraction
+from cb.registry.ranges import Positive
+from cb.registry.ranges import Rate
 from cb.registry.specs import Spec
 from cb.registry.specs import parse_spec
 
 __all__ = [
+    "Count",
+    "Fraction",
     "Interval",
+    "Natural",
+    "NotNegative",
+    "OpenFraction",
+    "Positive",
+    "Rate",
     "Registry",
     "Spec",
     "accepted",
     "bind",
     "check",
+    "check_arguments",
     "complete",
     "parse_spec",
     "registered_names",

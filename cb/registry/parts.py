@@ -80,10 +80,29 @@ def bind(
         raise InputError(
             f"Missing arguments for {owner}: {missing}. Received: {spec}"
         )
+    _check(parameters, values, owner)
+    return values
+
+
+def check_arguments(target: Callable, **values: Any) -> None:
+    """Compare arguments with the annotations of the parameters they are for.
+
+    For parts that are also made without a spec.
+
+    Args:
+        target: Class or function.
+        **values: Arguments that it was given, or some of them.
+
+    Raises:
+        InputError: If one is not what its annotation allows.
+    """
+    _check(accepted(target), values, f"`{target.__name__}`")
+
+
+def _check(parameters, values: Mapping[str, Any], owner: str) -> None:
     for name, value in values.items():
         if parameters[name].annotation is not _EMPTY:
             check(name, value, parameters[name].annotation, owner)
-    return values
 
 
 def accepted(

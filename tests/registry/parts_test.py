@@ -13,6 +13,7 @@ from cb.registry import Registry
 from cb.registry import Spec
 from cb.registry import accepted
 from cb.registry import bind
+from cb.registry import check_arguments
 from cb.registry import parse_spec
 from cb.registry import registered_names
 from cb.registry import unknown
@@ -179,3 +180,9 @@ def test_defaults_and_a_table_decide_for_a_library():
     assert found["bufsize"].annotation == int | None
     assert found["close_fds"].annotation is bool
     assert found["env"].annotation is inspect.Parameter.empty
+
+
+def test_arguments_are_checked_without_a_spec():
+    check_arguments(Derived, size=3)
+    with pytest.raises(InputError, match="`size` of `Derived` must be an int"):
+        check_arguments(Derived, size="3")

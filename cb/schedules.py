@@ -2,14 +2,69 @@
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Annotated
+from typing import Literal
 from typing import NamedTuple
 
 from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import Interval
+from cb.registry import Natural
+from cb.registry import check
 
-Time = int | float | str
+
+class Epochs:
+    """The range of text such as `"20ep"`, a number of epochs.
+
+    Args:
+        interval: String, as in `Interval`.
+
+    Example:
+
+    >>> "0.5ep" in Epochs("[0, inf)")
+    True
+    """
+
+    def __init__(self, interval: str):
+        self._interval = Interval(interval)
+
+    def __contains__(self, text: str) -> bool:
+        try:
+            return text.endswith("ep") and float(text[:-2]) in self._interval
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return "that counts epochs, such as '20ep'"
+
+
+class NotEmpty:
+    """The range of a mapping that has at least one entry."""
+
+    def __contains__(self, values: Mapping) -> bool:
+        return len(values) > 0
+
+    def __str__(self) -> str:
+        return "that is not empty"
+
+
+# Optimizer steps, a fraction of the whole training, or epochs.
+Time = (
+    Natural
+    | Annotated[float, Interval("[0, 1]")]
+    | Annotated[str, Epochs("[0, inf)")]
+)
+# Time between events, or numbers of steps by first epoch.
+Every = (
+    Count
+    | Annotated[float, Interval("(0, 1]")]
+    | Annotated[str, Epochs("(0, inf)")]
+    | Annotated[Mapping[Natural, Count], NotEmpty()]
+)
+Decay = Literal["cosine", "linear", "constant"]
 
 DECAYS = {
     "constant": lambda progress: 1.0,
@@ -36,7 +91,7 @@ class TrainingLength:
         """Translate a time into optimizer steps.
 
         Args:
-            time: An integer counts optimizer steps, a float in (0, 1] is a
+            time: An integer counts optimizer steps, a float in [0, 1] is a
                 fraction of the whole training, `"20ep"` counts epochs.
             name: The argument that holds the time, for messages.
 
@@ -47,23 +102,36 @@ class TrainingLength:
             InputError: If the time is malformed or the length that it
                 refers to is not known.
         """
-        if isinstance(time, int) and not isinstance(time, bool) and time >= 0:
-            return time
-        if isinstance(time, float) and 0.0 <= time <= 1.0:
-            return round(time * self._known(self.total_steps, name, time))
-        if isinstance(time, str) and time.endswith("ep"):
-            try:
-                epochs = float(time[:-2])
-            except ValueError:
-                epochs = -1.0
-            if epochs >= 0.0:
-                length = self._known(self.steps_per_epoch, name, time)
-                return round(epochs * length)
-        raise InputError(
-            f"Argument `{name}` must be an integer number of steps, a float "
-            "in [0, 1] (a fraction of the training) or a number of epochs "
-            f"such as '20ep'. Received: {name}={time!r}"
+        check(name, time, Time)
+        if isinstance(time, str):
+            length = self._known(self.steps_per_epoch, name, time)
+            return round(float(time[:-2]) * length)
+        if isinstance(time, numbers.Integral):
+            return int(time)
+        return round(time * self._known(self.total_steps, name, time))
+
+    def interval(self, every: Every, name: str = "every"):
+        """Translate the time between events into optimizer steps.
+
+        Args:
+            every: Time, or dict of first epoch to a number of steps.
+            name: The argument that holds it, for messages.
+
+        Returns:
+            Integer of at least 1, or a tuple of pairs `(first_step, every)`.
+
+        Raises:
+            InputError: If it is malformed or the length that it refers to
+                is not known.
+        """
+        check(name, every, Every)
+        if not isinstance(every, Mapping):
+            return max(self.steps(every, name), 1)
+        spans = sorted(
+            (self.steps(f"{epoch}ep", name), steps)
+            for epoch, steps in every.items()
         )
+        return ((0, spans[0][1]), *spans[1:])
 
     def epoch(self, step: int) -> int:
         """Return the epoch, from zero, that a step from zero lies in.
@@ -226,7 +294,7 @@ def piecewise(values: Mapping[int, float] | float, epoch: int) -> float:
     return float(values[max((e for e in values if e <= epoch), default=first)])
 
 
-def decay(kind: str, step: int, start: int, end: int) -> float:
+def decay(kind: Decay, step: int, start: int, end: int) -> float:
     """Return a factor that goes from 1 at `start` to its end value at `end`.
 
     Args:
@@ -240,19 +308,3 @@ def decay(kind: str, step: int, start: int, end: int) -> float:
     """
     progress = (step - start) / (end - start) if end > start else 1.0
     return DECAYS[kind](min(max(progress, 0.0), 1.0))
-
-
-def check_decay(kind: str) -> None:
-    """Raise `InputError` unless `kind` names a decay."""
-    if kind not in DECAYS:
-        raise unknown("decay", kind, DECAYS)
-
-
-def check_fraction(name: str, value: float) -> None:
-    """Raise `InputError` unless `value` is a number in [0, 1]."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0.0 <= value <= 1.0:
-        raise InputError(
-            f"Argument `{name}` must be a number in [0, 1]. "
-            f"Received: {name}={value!r}"
-        )

@@ -7,8 +7,8 @@ from cb.costs.model_costs import Costs
 from cb.costs.model_costs import LayerCosts
 from cb.errors import InputError
 from cb.schedules import TrainingLength
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import FlopFactors
-from cb.sparsity.reallocation.base import Reallocation
 
 DENSE_STEP = 3
 
@@ -61,7 +61,7 @@ class TrainingCosts:
 
 def training_costs(
     costs: Costs,
-    algorithm: Reallocation,
+    algorithm: Algorithm,
     training_length: TrainingLength,
     batch_size: int,
     probe_size: int | None = None,
@@ -115,7 +115,7 @@ def training_costs(
     )
 
 
-def published_step(costs: Costs, algorithm: Reallocation, every: int) -> float:
+def published_step(costs: Costs, algorithm: Algorithm, every: int) -> float:
     """Return the operations of a step for one example, as published.
 
     After every `every` steps one step only computes dense gradients,
@@ -145,7 +145,7 @@ def _flops(passes: FlopFactors, sparse: float, costs: Costs) -> float:
 
 
 def _mean_flops(
-    layer: LayerCosts, algorithm: Reallocation, training_length: TrainingLength
+    layer: LayerCosts, algorithm: Algorithm, training_length: TrainingLength
 ) -> float:
     """Return the operations of a layer with its mean number of weights."""
     weights = layer.weights

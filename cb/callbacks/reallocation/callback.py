@@ -93,7 +93,7 @@ class Reallocation(keras.callbacks.Callback):
         on_event: Callable | None = None,
     ):
         super().__init__()
-        if not isinstance(algorithm, reallocation.Reallocation):
+        if not isinstance(algorithm, reallocation.Algorithm):
             algorithm = reallocation.build(algorithm)
         self.algorithm = algorithm
         self.dataset = dataset

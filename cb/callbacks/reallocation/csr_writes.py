@@ -11,7 +11,7 @@ from cb.distribute.variables import write_replicas
 from cb.errors import InputError
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.sparse_dense import csr
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 
 class CsrWrites(KernelWrites):
@@ -28,7 +28,7 @@ class CsrWrites(KernelWrites):
 
     kind = SparseDense
 
-    def __init__(self, kernels, slots, algorithm: Reallocation):
+    def __init__(self, kernels, slots, algorithm: Algorithm):
         super().__init__(kernels, slots)
         check_algorithm(algorithm)
 
@@ -83,7 +83,7 @@ def rewrite(
     write_replicas(layer.starts, [matrix.indptr])
 
 
-def check_algorithm(algorithm: Reallocation) -> None:
+def check_algorithm(algorithm: Algorithm) -> None:
     """Refuse algorithms that need what CSR kernels do not hold.
 
     Raises:
@@ -99,7 +99,7 @@ def check_algorithm(algorithm: Reallocation) -> None:
         )
 
 
-def _unable(algorithm: Reallocation) -> str:
+def _unable(algorithm: Algorithm) -> str:
     if algorithm.every_step:
         return "acts after every step"
     if algorithm.straight_through or not algorithm.zero_inactive:
@@ -114,7 +114,7 @@ def _unable(algorithm: Reallocation) -> str:
         return "keeps the momentum of inactive weights"
     if algorithm.noise_on_gradients:
         return "adds noise to gradients"
-    if type(algorithm).penalties is not Reallocation.penalties:
+    if type(algorithm).penalties is not Algorithm.penalties:
         return "adds penalties to the loss"
     if algorithm.copy_mask_from is not None:
         return "takes over the masks of another run"

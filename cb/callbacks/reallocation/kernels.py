@@ -20,9 +20,9 @@ from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
 from cb.schedules import TrainingLength
 from cb.sparsity import granularity as cells
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Masks
-from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.reallocation.base import WeightPenalty
 
 # Whether an algorithm has events at all does not depend on the length.
@@ -41,7 +41,7 @@ class Kernels:
             not suit the algorithm.
     """
 
-    def __init__(self, model: keras.Model, algorithm: Reallocation):
+    def __init__(self, model: keras.Model, algorithm: Algorithm):
         self.kernels = masked_kernels(model)
         if not self.kernels:
             raise InputError(
@@ -213,7 +213,7 @@ class Kernels:
             granularity = kernel.layer.granularity
             coarse = math.prod(self._tiles[kernel.key]) > 1
             grouped = cells.pattern(granularity) is not None
-            if (coarse and not self._algorithm.sees_cells) or (
+            if (coarse and not self._algorithm.sees_blocks) or (
                 grouped and self._algorithm.period(ANY) is not None
             ):
                 raise InputError(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from cb.callbacks.reallocation.kernel_writes import KernelWrites
 from cb.distribute.variables import scatter
 from cb.layers.masked import Masked
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 
 class MaskedWrites(KernelWrites):
@@ -29,7 +29,7 @@ class MaskedWrites(KernelWrites):
 
     kind = Masked
 
-    def __init__(self, kernels, slots, algorithm: Reallocation):
+    def __init__(self, kernels, slots, algorithm: Algorithm):
         super().__init__(kernels, slots)
         self._zeroes = algorithm.zero_inactive
         # Where all weights train, none has left the optimizer's sight.

@@ -1,7 +1,7 @@
-"""Reallocation algorithms, one file each, found by themselves."""
+"""Reallocation algorithms, one file each, found by their registered name."""
 
 from cb.registry import Registry
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 REGISTRY = Registry("reallocation algorithm", __name__)
 
@@ -9,4 +9,7 @@ names = REGISTRY.names
 build = REGISTRY.build
 get = REGISTRY.get
 
-__all__ = ["REGISTRY", "Reallocation", "build", "get", "names"]
+# The former name of the base class, for one version.
+Reallocation = Algorithm
+
+__all__ = ["REGISTRY", "Algorithm", "build", "get", "names"]

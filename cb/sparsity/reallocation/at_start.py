@@ -1,42 +1,33 @@
-"""What algorithms share that choose the masks once, before training."""
+"""The base of algorithms that choose the masks once, before training."""
 
 import dataclasses
 from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
-from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
 from cb.sparsity import masks
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import LayerState
-from cb.sparsity.reallocation.base import Reallocation
-
-SCOPES = ("global", "layer")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AtStart(Reallocation):
+class AtStart(Algorithm):
     """Chooses as many connections as there are, then keeps them.
 
+    A subclass is its `_scores`; the highest are kept.
+
     Args:
-        scope: `"global"` shares connections out among layers by score,
-            `"layer"` keeps the number of each.
+        scope: `"global"` ranks the connections of all layers together,
+            `"layer"` keeps the number of each layer.
         minimum: Integer, connections that a layer gets under `"global"`.
     """
 
     at_start: ClassVar[bool] = True
 
-    scope: str = "global"
-    minimum: int = 1
-
-    def __post_init__(self):
-        if self.scope not in SCOPES:
-            raise unknown("scope", self.scope, SCOPES)
-        if not isinstance(self.minimum, int) or self.minimum < 1:
-            raise InputError(
-                "Argument `minimum` must be a positive integer. "
-                f"Received: minimum={self.minimum!r}"
-            )
+    scope: Literal["global", "layer"] = "global"
+    minimum: Count = 1
 
     def period(self, training_length):
         del training_length
@@ -62,7 +53,7 @@ class AtStart(Reallocation):
         return {key: layer.mask for key, layer in layers.items()}, state
 
     def _scores(self, layer: LayerState, key: str, seed: int) -> np.ndarray:
-        """Return what the connections are ranked by, highest kept."""
+        """Return a score for each position; the highest are kept."""
         raise NotImplementedError
 
 
@@ -71,19 +62,11 @@ class FromGradients(AtStart):
     """Ranks connections by gradients of the dense model.
 
     Args:
-        num_batches: Integer, batches that gradients are averaged over.
-        scope: As of `AtStart`.
-        minimum: As of `AtStart`.
+        num_batches: Integer, the number of batches that gradients are
+            averaged over.
+        **kwargs: As in `AtStart`.
     """
 
     needs_gradients: ClassVar[bool] = True
 
-    num_batches: int = 1
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not isinstance(self.num_batches, int) or self.num_batches < 1:
-            raise InputError(
-                "Argument `num_batches` must be a positive integer. "
-                f"Received: num_batches={self.num_batches!r}"
-            )
+    num_batches: Count = 1

@@ -1,4 +1,4 @@
-"""The contract of a reallocation algorithm, and what most of them share."""
+"""The interface of reallocation algorithms."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cb.registry import check_arguments
 from cb.schedules import PeriodicSchedule
 from cb.schedules import TrainingLength
 
@@ -82,13 +83,14 @@ Masks = dict[str, np.ndarray]
 State = dict[str, np.ndarray]
 
 
-class Reallocation:
+class Algorithm:
     """Decides which connections are active; pure, all layers at once.
 
-    Subclasses are frozen dataclasses whose fields are hyperparameters and
-    validate them in `__post_init__`. The masks that training starts from
-    are the budget: algorithms that choose their own connections keep as
-    many. What a subclass declares, the contract test checks:
+    Subclasses are frozen dataclasses whose annotated fields are their
+    hyperparameters; values that an annotation does not allow are refused.
+    The masks that training starts from are the budget: algorithms that
+    choose their own connections keep as many. A subclass declares, and the
+    contract test checks:
 
     - `needs_gradients`: `LayerState.gradients` must be given.
     - `needs_curvature`: `LayerState.curvature` must be given.
@@ -111,9 +113,12 @@ class Reallocation:
     keeps_layer_counts: ClassVar[bool] = False
     zero_inactive: ClassVar[bool] = True
 
+    def __post_init__(self):
+        check_arguments(type(self), **vars(self))
+
     @property
-    def sees_cells(self) -> bool:
-        """Whether mean magnitudes of cells will do in place of weights."""
+    def sees_blocks(self) -> bool:
+        """Whether mean magnitudes of blocks can stand for weights."""
         return False
 
     # How many batches the gradients of one event are averaged over.

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from cb import schedules
 from cb import seeds
+from cb.registry import Fraction
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
@@ -15,7 +15,7 @@ from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
 @REGISTRY.register("constant_fan_in")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConstantFanIn(DropAndGrow):
-    """Moves connections as RigL, with as many into every active neuron.
+    """Moves connections as RigL does, as many into every active neuron.
 
     Neurons lie along the last axis of the kernel. A neuron is ablated when
     fewer than `ablation` of its connections are salient, that is, kept for
@@ -25,8 +25,7 @@ class ConstantFanIn(DropAndGrow):
     Args:
         ablation: Float in [0, 1]; 0 ablates no neuron. Those of the last
             layer are never ablated.
-        **kwargs: As of `DropAndGrow`: `drop_fraction`, `decay`, `every`,
-            `start`, `end`, `grown`, `grown_scale`.
+        **kwargs: As in `DropAndGrow`.
 
     Reference:
 
@@ -38,11 +37,7 @@ class ConstantFanIn(DropAndGrow):
     keeps_count: ClassVar[bool] = False
     keeps_layer_counts: ClassVar[bool] = False
 
-    ablation: float = 0.3
-
-    def __post_init__(self):
-        super().__post_init__()
-        schedules.check_fraction("ablation", self.ablation)
+    ablation: Fraction = 0.3
 
     def init(self, layers):
         counts = {

@@ -3,28 +3,30 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Annotated
 from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
 from cb import schedules
 from cb import seeds
-from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Natural
+from cb.registry import NotNegative
+from cb.schedules import NotEmpty
 from cb.schedules import PeriodicSchedule
 from cb.schedules import Time
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import WeightPenalty
 
-SIGNS = ("fixed", "adopted")
-NOISE = ("weights", "gradients")
+Temperatures = Annotated[Mapping[Natural, NotNegative], NotEmpty()]
 
 
 @REGISTRY.register("deep_rewiring")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepRewiring(Reallocation):
+class DeepRewiring(Algorithm):
     """Walks at random and moves every connection whose weight changes sign.
 
     After each step every active weight takes a normal step of standard
@@ -41,8 +43,8 @@ class DeepRewiring(Reallocation):
         noise: `"weights"`, added after the step, or `"gradients"`, added
             before it and so multiplied by the learning rate and smoothed by
             momentum, as in the code of the second reference.
-        reset_momentum: Boolean, whether the optimizer starts anew with
-            connections that move.
+        reset_momentum: Boolean, whether optimizer slots of moved
+            connections start afresh.
         stop: Time after which noise and rewiring cease.
 
     Reference:
@@ -53,34 +55,13 @@ class DeepRewiring(Reallocation):
 
     every_step: ClassVar[bool] = True
 
-    eta: float = 0.001
-    temperature: float | Mapping[int, float] = 1e-5
-    absolute: float = 1e-4
-    sign: str = "fixed"
-    noise: str = "weights"
+    eta: NotNegative = 0.001
+    temperature: NotNegative | Temperatures = 1e-5
+    absolute: NotNegative = 1e-4
+    sign: Literal["fixed", "adopted"] = "fixed"
+    noise: Literal["weights", "gradients"] = "weights"
     reset_momentum: bool = True
     stop: Time = 1.0
-
-    def __post_init__(self):
-        if self.sign not in SIGNS:
-            raise unknown("sign rule of `deep_rewiring`", self.sign, SIGNS)
-        if self.noise not in NOISE:
-            raise unknown("noise of `deep_rewiring`", self.noise, NOISE)
-        temperatures = self.temperature
-        if not isinstance(temperatures, Mapping):
-            temperatures = {0: temperatures}
-        if not temperatures:
-            raise InputError("Argument `temperature` must not be empty.")
-        for name, value in (
-            ("eta", self.eta),
-            ("absolute", self.absolute),
-            *(("temperature", value) for value in temperatures.values()),
-        ):
-            if not isinstance(value, int | float) or not value >= 0.0:
-                raise InputError(
-                    f"Argument `{name}` must be zero or more. "
-                    f"Received: {name}={value!r}"
-                )
 
     def period(self, training_length):
         return PeriodicSchedule(1, 0, training_length.steps(self.stop, "stop"))
@@ -158,7 +139,7 @@ class DeepRewiring(Reallocation):
         return values
 
     def _rewire(self, key, layer, state, random):
-        """Return the new mask, and put what belongs to it into `state`."""
+        """Return the new mask, and update positions and signs in `state`."""
         positions = state[f"position/{key}"].copy()
         sign = state[f"sign/{key}"].copy()
         changed = _changed(layer, positions, sign)
@@ -184,5 +165,5 @@ class DeepRewiring(Reallocation):
 
 
 def _changed(layer, positions, sign) -> np.ndarray:
-    """Return which of the active weights have another sign than theirs."""
+    """Return the indices of active weights that have changed sign."""
     return np.flatnonzero(layer.weights.reshape(-1)[positions] * sign < 0)

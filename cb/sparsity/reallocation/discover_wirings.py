@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from cb.errors import InputError
+from cb.registry import Rate
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.reselected import Reselected
@@ -31,15 +31,7 @@ class DiscoverWirings(Reselected):
     - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
     """
 
-    sparsity: float | None = None
-
-    def __post_init__(self):
-        sparsity = self.sparsity
-        if sparsity is not None and not 0.0 <= sparsity < 1.0:
-            raise InputError(
-                "Argument `sparsity` must be in [0, 1). "
-                f"Received: sparsity={sparsity!r}"
-            )
+    sparsity: Rate | None = None
 
     def init(self, layers):
         return {

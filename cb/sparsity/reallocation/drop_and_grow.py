@@ -1,89 +1,52 @@
-"""What algorithms share that move connections within a layer."""
+"""The bases of algorithms with periodic events and with drop and growth."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
 from cb import schedules
 from cb import seeds
 from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Fraction
+from cb.schedules import Decay
+from cb.schedules import Every
 from cb.schedules import PeriodicSchedule
 from cb.schedules import Time
-from cb.schedules import TrainingLength
 from cb.sparsity import masks
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import LayerState
-from cb.sparsity.reallocation.base import Reallocation
-
-GROWN = ("zero", "redrawn", "gradient")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Periodic(Reallocation):
-    """Has events every so many steps between two times.
+class Periodic(Algorithm):
+    """Has events at regular intervals between two times.
 
     Args:
         every: Time between events, or a dict of first epoch to a number of
             steps, such as `{0: 100, 25: 200}`.
         start: Time before which nothing happens.
         end: Time after which nothing happens.
-        reset_momentum: Boolean, whether the optimizer starts anew with
-            connections that move. If not, as published for `set` and
+        reset_momentum: Boolean, whether optimizer slots of moved
+            connections start afresh. If not, as published for `set` and
             `dynamic_sparse`, dropped weights drift unseen until the next
-            event, and grown ones start with what momentum is left. Where
-            all weights train, nothing is ever reset.
+            event, and grown ones start with the momentum that is left.
+            Where all weights train, nothing is ever reset.
     """
 
-    every: Time | Mapping[int, int] = 100
+    every: Every = 100
     start: Time = 0
     end: Time = 0.75
     reset_momentum: bool = True
 
-    def __post_init__(self):
-        # Everything but the lengths can be checked before they are known.
-        self.period(TrainingLength(total_steps=10**9, steps_per_epoch=1000))
-
     def period(self, training_length):
         return PeriodicSchedule(
-            interval(self.every, training_length),
+            training_length.interval(self.every),
             training_length.steps(self.start, "start"),
             training_length.steps(self.end, "end"),
         )
-
-
-def interval(every: Time | Mapping[int, int], training_length: TrainingLength):
-    """Resolve the argument `every` into optimizer steps.
-
-    Args:
-        every: Time, or dict of first epoch to a number of steps.
-        training_length: `TrainingLength`.
-
-    Returns:
-        Integer, or a tuple of pairs `(first_step, every)`.
-
-    Raises:
-        InputError: If it is malformed or nothing.
-    """
-    if isinstance(every, Mapping):
-        spans = sorted(
-            (training_length.steps(f"{epoch}ep", "every"), value)
-            for epoch, value in every.items()
-        )
-        if spans and all(type(v) is int and v > 0 for _, v in spans):
-            return ((0, spans[0][1]), *spans[1:])
-    else:
-        steps = training_length.steps(every, "every")
-        zero = float(str(every).removesuffix("ep")) == 0.0
-        if not zero:
-            return max(steps, 1)
-    raise InputError(
-        "Argument `every` must be a time that is more than nothing, or a "
-        "dict of epochs to positive integers. "
-        f"Received: every={every!r}"
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,21 +61,19 @@ class DropAndGrow(Periodic):
         drop_fraction: Float in [0, 1], of a layer's active connections.
         decay: How the fraction changes between `start` and `end`:
             `"cosine"`, `"linear"` or `"constant"`.
-        every: Time between events.
-        start: Time before which nothing happens.
-        end: Time after which nothing happens.
         grown: What a grown weight starts from: `"zero"`; `"redrawn"`, a
             normal value of standard deviation `sqrt(1 / inputs)` for a
             matrix and `sqrt(2 / (positions * filters))` for a convolution;
             `"gradient"`, a step of `grown_scale` down the gradient.
         grown_scale: Float, the step of `"gradient"`.
+        **kwargs: As in `Periodic`.
     """
 
     keeps_layer_counts: ClassVar[bool] = True
 
-    drop_fraction: float = 0.3
-    decay: str = "cosine"
-    grown: str = "zero"
+    drop_fraction: Fraction = 0.3
+    decay: Decay = "cosine"
+    grown: Literal["zero", "redrawn", "gradient"] = "zero"
     grown_scale: float = 0.0
 
     # Whether a connection may grow in the event that drops it.
@@ -120,10 +81,6 @@ class DropAndGrow(Periodic):
 
     def __post_init__(self):
         super().__post_init__()
-        schedules.check_fraction("drop_fraction", self.drop_fraction)
-        schedules.check_decay(self.decay)
-        if self.grown not in GROWN:
-            raise unknown("start of grown weights", self.grown, GROWN)
         if self.grown == "gradient" and not self.needs_gradients:
             raise InputError(
                 "Argument `grown` must be 'zero' or 'redrawn' for an "
@@ -131,7 +88,7 @@ class DropAndGrow(Periodic):
             )
 
     @property
-    def sees_cells(self):
+    def sees_blocks(self):
         return self.grown == "zero"
 
     def init(self, layers):

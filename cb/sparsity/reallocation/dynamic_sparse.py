@@ -2,20 +2,19 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import numpy as np
 
-from cb import schedules
 from cb import seeds
-from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import Fraction
+from cb.registry import Positive
 from cb.sparsity import distributions
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 
-PRUNE = ("threshold", "fraction")
-REGROW = ("across", "within")
 SMALLEST_THRESHOLD = 1e-8
 
 
@@ -26,10 +25,10 @@ class DynamicSparse(Periodic):
 
     The threshold is halved when an event prunes more than 1.1 times the
     wanted number and doubled below 0.9 times. Connections regrow at random,
-    not where they were just pruned, so many in a layer as it has a part in
-    the survivors; their total never changes. Where an entry of a mask stands
-    for a cell of weights, cells are pruned by their mean absolute weight and
-    numbers count cells.
+    not where they were just pruned, in proportion to the survivors of each
+    layer; their total never changes. Where an entry of a mask stands
+    for a block of weights, blocks are pruned by their mean absolute weight
+    and numbers count blocks.
 
     Args:
         pruned: Number of connections to prune per event; a float in (0, 1)
@@ -41,41 +40,23 @@ class DynamicSparse(Periodic):
         regrow: `"across"` layers, or `"within"`: as many as were pruned.
         minimum: Integer, connections that a layer keeps, its largest.
         published: Boolean, whether `"fraction"` prunes one connection more.
-        every: Time between events.
-        start: Time before which nothing happens.
-        end: Time after which nothing happens.
+        **kwargs: As in `Periodic`.
 
     Reference:
 
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
 
-    pruned: int | float = 0.1
-    threshold: float = 1e-3
-    prune: str = "threshold"
-    fraction: float = 0.1
-    regrow: str = "across"
-    minimum: int = 1
+    pruned: Positive = 0.1
+    threshold: Positive = 1e-3
+    prune: Literal["threshold", "fraction"] = "threshold"
+    fraction: Fraction = 0.1
+    regrow: Literal["across", "within"] = "across"
+    minimum: Count = 1
     published: bool = False
 
-    def __post_init__(self):
-        super().__post_init__()
-        for what, value, known in (
-            ("pruning rule", self.prune, PRUNE),
-            ("regrowth", self.regrow, REGROW),
-        ):
-            if value not in known:
-                raise unknown(what, value, known)
-        schedules.check_fraction("fraction", self.fraction)
-        for name in ("pruned", "threshold", "minimum"):
-            if not getattr(self, name) > 0:
-                raise InputError(
-                    f"Argument `{name}` must be more than zero. "
-                    f"Received: {name}={getattr(self, name)!r}"
-                )
-
     @property
-    def sees_cells(self):
+    def sees_blocks(self):
         return True
 
     def init(self, layers):

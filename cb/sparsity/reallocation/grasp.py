@@ -16,7 +16,7 @@ class Grasp(FromGradients):
     gradient, of the dense model at initialization; the highest are dropped.
 
     Args:
-        **kwargs: As of `FromGradients`: `num_batches`, `scope`, `minimum`.
+        **kwargs: As in `FromGradients`.
 
     Reference:
 

@@ -2,20 +2,23 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import ClassVar
+from typing import Literal
+from typing import Protocol
+from typing import runtime_checkable
 
 import numpy as np
 
 from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import Natural
+from cb.registry import Rate
 from cb.schedules import PeriodicSchedule
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.drop_and_grow import Periodic
-from cb.sparsity.reallocation.drop_and_grow import interval
 
 # How many of the connections that go are still there, by progress.
 SCHEDULES = {
@@ -23,9 +26,17 @@ SCHEDULES = {
     "linear": lambda progress: 1.0 - progress,
     "cubic": lambda progress: (1.0 - progress) ** 3,
 }
-NAMES = ("exponential", *SCHEDULES)
-SCOPES = ("layer", "global")
-KINDS = ("conv", "dense")
+
+
+@runtime_checkable
+class PruningSchedule(Protocol):
+    """A function from a step to `(due, sparsity)`, with its steps."""
+
+    begin_step: int
+    end_step: int
+    frequency: int
+
+    def __call__(self, step): ...
 
 
 @REGISTRY.register("magnitude_pruning")
@@ -56,9 +67,8 @@ class MagnitudePruning(Periodic):
         published: Boolean, whether each iteration prunes one connection too
             many and training ends an epoch early, as in the experiments of
             the second reference.
-        every: Time between events.
-        start: Time before which nothing happens.
         end: Time of the last event.
+        **kwargs: As in `Periodic`.
 
     Reference:
 
@@ -69,52 +79,30 @@ class MagnitudePruning(Periodic):
     at_start: ClassVar[bool] = True
     keeps_count: ClassVar[bool] = False
 
-    sparsity: float | Mapping[str, float] | None = None
-    initial_sparsity: float = 0.0
-    schedule: str | Callable = "cubic"
-    scope: str = "layer"
-    minimum: int = 1
-    iterations: int | None = None
-    post_epochs: int | None = None
+    sparsity: Rate | Mapping[Literal["conv", "dense"], Rate] | None = None
+    initial_sparsity: Rate = 0.0
+    schedule: (
+        Literal["cubic", "exponential", "linear", "constant"] | PruningSchedule
+    ) = "cubic"
+    scope: Literal["layer", "global"] = "layer"
+    minimum: Count = 1
+    iterations: Count | None = None
+    post_epochs: Natural | None = None
     published: bool = False
 
     def __post_init__(self):
         super().__post_init__()
-        if not callable(self.schedule) and self.schedule not in NAMES:
-            raise unknown("pruning schedule", self.schedule, NAMES)
-        if self.scope not in SCOPES:
-            raise unknown("pruning scope", self.scope, SCOPES)
-        targets = self.sparsity
-        if not isinstance(targets, Mapping):
-            targets = {} if targets is None else {"dense": targets}
-        for kind, value in {
-            **targets,
-            "initial": self.initial_sparsity,
-        }.items():
-            if kind not in (*KINDS, "initial"):
-                raise unknown("kind of kernel", kind, KINDS)
-            _check_sparsity(value)
-        if self.iterations is not None and (
-            not isinstance(self.iterations, int) or self.iterations < 1
-        ):
-            raise InputError(
-                "Argument `iterations` must be a positive integer. "
-                f"Received: iterations={self.iterations!r}"
-            )
-        self._check_post_epochs()
-
-    def _check_post_epochs(self):
         if self.post_epochs is None:
             return
         counted = all(
             time == 0 or str(time).endswith("ep")
             for time in (self.start, self.every)
         )
-        if self.iterations is None or not counted or self.post_epochs < 0:
+        if self.iterations is None or not counted:
             raise InputError(
-                "Argument `post_epochs` must be zero or more, and needs "
-                "`iterations`, and `start` and `every` in epochs such as "
-                f"'2ep'. Received: post_epochs={self.post_epochs!r}, "
+                "Argument `post_epochs` needs `iterations`, and `start` and "
+                "`every` in epochs such as '2ep'. Received: "
+                f" post_epochs={self.post_epochs!r}, "
                 f"iterations={self.iterations!r}, start={self.start!r}, "
                 f"every={self.every!r}"
             )
@@ -130,7 +118,7 @@ class MagnitudePruning(Periodic):
                 schedule.begin_step,
                 includes_end=True,
             )
-        every = interval(self.every, training_length)
+        every = training_length.interval(self.every)
         start = training_length.steps(self.start, "start")
         if self.iterations is not None:
             end = start + (self.iterations - 1) * every
@@ -221,8 +209,8 @@ class MagnitudePruning(Periodic):
 
     def _final_sparsity(self, layer) -> float | None:
         if isinstance(self.sparsity, Mapping):
-            kind = "conv" if layer.mask.ndim > 2 else "dense"
-            return self.sparsity.get(kind, 0.0)
+            conv = layer.mask.ndim > 2
+            return self.sparsity.get("conv" if conv else "dense", 0.0)
         return self.sparsity
 
     def _target(self, layer) -> int:
@@ -274,12 +262,3 @@ class MagnitudePruning(Periodic):
 def _count(size: int, sparsity: float) -> int:
     """Return the connections that a sparsity leaves, at least one."""
     return max(math.floor((1.0 - sparsity) * size + 0.5 + 1e-9), 1)
-
-
-def _check_sparsity(value) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0.0 <= value < 1.0:
-        raise InputError(
-            "Argument `sparsity` must be a number in [0, 1). "
-            f"Received: sparsity={value!r}"
-        )

@@ -7,6 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from cb.errors import InputError
+from cb.registry import Count
+from cb.registry import NotNegative
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import WeightPenalty
 from cb.sparsity.reallocation.reselected import Reselected
@@ -37,22 +39,17 @@ class NByM(Reselected):
 
     keeps_count: ClassVar[bool] = False
 
-    n: int = 2
-    m: int = 4
+    n: Count = 2
+    m: Count = 4
     axis: int = -2
-    pull: float = 2e-4
+    pull: NotNegative = 2e-4
 
     def __post_init__(self):
-        whole = isinstance(self.n, int) and isinstance(self.m, int)
-        if not whole or not 1 <= self.n <= self.m:
+        super().__post_init__()
+        if self.n > self.m:
             raise InputError(
-                "Arguments `n` and `m` must be integers with 1 <= n <= m. "
-                f"Received: n={self.n!r}, m={self.m!r}"
-            )
-        if not self.pull >= 0.0:
-            raise InputError(
-                "Argument `pull` must be zero or more. "
-                f"Received: pull={self.pull!r}"
+                "Argument `n` must be at most `m`. "
+                f"Received: n={self.n}, m={self.m}"
             )
 
     def init(self, layers):

@@ -1,6 +1,7 @@
 """Masks drawn at random, once."""
 
 import dataclasses
+from typing import Literal
 
 from cb import seeds
 from cb.sparsity.reallocation import REGISTRY
@@ -15,10 +16,10 @@ class RandomMask(AtStart):
     Args:
         scope: `"layer"` keeps the number of every layer, `"global"` makes
             all weights of the model equally likely.
-        minimum: Integer, connections that a layer gets under `"global"`.
+        **kwargs: As in `AtStart`.
     """
 
-    scope: str = "layer"
+    scope: Literal["global", "layer"] = "layer"
 
     def _scores(self, layer, key, seed):
         return seeds.generator(seed, "score", key).random(layer.mask.shape)

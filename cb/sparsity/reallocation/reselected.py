@@ -1,22 +1,22 @@
-"""What algorithms share that select anew from all weights at every step."""
+"""The base of algorithms that select from all weights at every step."""
 
 import dataclasses
 from typing import ClassVar
 
 from cb.schedules import PeriodicSchedule
 from cb.schedules import Time
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Layers
 from cb.sparsity.reallocation.base import Masks
-from cb.sparsity.reallocation.base import Reallocation
 from cb.sparsity.reallocation.base import State
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reselected(Reallocation):
+class Reselected(Algorithm):
     """Trains all weights and uses a selection of them.
 
-    Weights change in optimizer steps only, so a selection after each is one
-    for every forward pass.
+    Weights change in optimizer steps only, so selecting after each step
+    covers every forward pass.
 
     Args:
         stop: Time after which the selection stays the same.
@@ -41,4 +41,5 @@ class Reselected(Reallocation):
         return self._select(layers, state), state
 
     def _select(self, layers: Layers, state: State) -> Masks:
+        """Return the masks of the weights to use."""
         raise NotImplementedError

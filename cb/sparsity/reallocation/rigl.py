@@ -2,14 +2,12 @@
 
 import dataclasses
 from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
-from cb.registry import unknown
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
-
-GRADIENTS = ("probe", "running")
 
 
 @REGISTRY.register("rigl")
@@ -25,8 +23,7 @@ class RigL(DropAndGrow):
             batch of the step that makes the event due.
         skip_update: Boolean, whether with `"running"` the optimizer leaves
             that step out, as published.
-        **kwargs: As of `DropAndGrow`: `drop_fraction`, `decay`, `every`,
-            `start`, `end`, `grown`, `grown_scale`.
+        **kwargs: As in `DropAndGrow`.
 
     Reference:
 
@@ -36,13 +33,8 @@ class RigL(DropAndGrow):
     needs_gradients: ClassVar[bool] = True
 
     regrow_dropped: bool = True
-    gradients: str = "probe"
+    gradients: Literal["probe", "running"] = "probe"
     skip_update: bool = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.gradients not in GRADIENTS:
-            raise unknown("gradients of `rigl`", self.gradients, GRADIENTS)
 
     def _grow_scores(self, layer):
         return np.abs(layer.gradients)

@@ -18,7 +18,7 @@ class Snip(FromGradients):
     chance.
 
     Args:
-        **kwargs: As of `FromGradients`: `num_batches`, `scope`, `minimum`.
+        **kwargs: As in `FromGradients`.
 
     Reference:
 

@@ -1,15 +1,13 @@
 """Sparse evolutionary training (SET)."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
-from cb.registry import unknown
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
-
-RULES = ("magnitude", "sign")
 
 
 @REGISTRY.register("set")
@@ -24,24 +22,18 @@ class SparseEvolutionary(DropAndGrow):
         rule: `"magnitude"` drops the smallest absolute values; `"sign"`
             drops the smallest positive and the largest negative values, the
             same fraction of either sign (the original rule).
-        **kwargs: As of `DropAndGrow`: `drop_fraction`, `decay`, `every`,
-            `start`, `end`, `grown`, `grown_scale`.
+        **kwargs: As in `DropAndGrow`.
 
     Reference:
 
     - [Mocanu et al., 2018](https://arxiv.org/abs/1707.04780)
     """
 
-    rule: str = "magnitude"
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.rule not in RULES:
-            raise unknown("rule of `set`", self.rule, RULES)
+    rule: Literal["magnitude", "sign"] = "magnitude"
 
     @property
-    def sees_cells(self):
-        return super().sees_cells and self.rule == "magnitude"
+    def sees_blocks(self):
+        return super().sees_blocks and self.rule == "magnitude"
 
     def _kept(self, layer, number):
         if self.rule == "sign":

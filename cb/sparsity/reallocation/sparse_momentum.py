@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from cb import schedules
-from cb.errors import InputError
+from cb.registry import Count
+from cb.registry import Fraction
 from cb.sparsity import distributions
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
@@ -28,9 +29,7 @@ class SparseMomentum(Periodic):
         final_fraction: Float, the same at the end, after a cosine.
         redistribute: Boolean, whether connections move across layers.
         minimum: Integer, connections that a layer keeps.
-        every: Time between events.
-        start: Time before which nothing happens.
-        end: Time after which nothing happens.
+        **kwargs: As in `Periodic`.
 
     Reference:
 
@@ -40,20 +39,10 @@ class SparseMomentum(Periodic):
     straight_through: ClassVar[bool] = True
     needs_momentum: ClassVar[bool] = True
 
-    drop_fraction: float = 0.5
-    final_fraction: float = 0.005
+    drop_fraction: Fraction = 0.5
+    final_fraction: Fraction = 0.005
     redistribute: bool = True
-    minimum: int = 1
-
-    def __post_init__(self):
-        super().__post_init__()
-        schedules.check_fraction("drop_fraction", self.drop_fraction)
-        schedules.check_fraction("final_fraction", self.final_fraction)
-        if self.minimum < 1:
-            raise InputError(
-                "Argument `minimum` must be at least 1. "
-                f"Received: minimum={self.minimum!r}"
-            )
+    minimum: Count = 1
 
     def update(self, layers, state, *, event, seed):
         del seed

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from cb.errors import InputError
 from cb.sparsity.reallocation import REGISTRY
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 
 @REGISTRY.register("static")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Static(Reallocation):
+class Static(Algorithm):
     """Keeps the mask as it is: the control of every comparison.
 
     Args:
@@ -31,6 +31,7 @@ class Static(Reallocation):
     initial_weights: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         if self.initial_weights and self.copy_mask_from is None:
             raise InputError(
                 "Argument `initial_weights` needs `copy_mask_from`. Received: "
@@ -38,7 +39,7 @@ class Static(Reallocation):
             )
 
     @property
-    def sees_cells(self):
+    def sees_blocks(self):
         return True
 
     def period(self, training_length):

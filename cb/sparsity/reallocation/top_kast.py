@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from cb import schedules
-from cb.errors import InputError
+from cb.registry import Fraction
+from cb.registry import NotNegative
 from cb.schedules import Time
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
@@ -31,9 +31,7 @@ class TopKast(Periodic):
             trained in addition to those used.
         penalty: Float, factor of half the sum of squared used weights in the
             loss; explored ones have it divided by the layer's density.
-        every: Time between two choices of the sets.
-        start: Time before which the sets stay the same.
-        end: Time after which they stay the same.
+        **kwargs: As in `Periodic`.
 
     Reference:
 
@@ -44,18 +42,9 @@ class TopKast(Periodic):
     straight_through: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = False
 
-    explored: float = 0.1
-    penalty: float = 1e-4
+    explored: Fraction = 0.1
+    penalty: NotNegative = 1e-4
     end: Time = 1.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        schedules.check_fraction("explored", self.explored)
-        if not self.penalty >= 0.0:
-            raise InputError(
-                "Argument `penalty` must be zero or more. "
-                f"Received: penalty={self.penalty!r}"
-            )
 
     def step_passes(self):
         return FlopFactors(sparse=3, dense=self.explored)

@@ -14,11 +14,11 @@ from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.schedules import PeriodicSchedule
 from cb.sparsity import masks as mask_verbs
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 
 @dataclasses.dataclass(frozen=True)
-class Recorder(Reallocation):
+class Recorder(Algorithm):
     """Keeps the masks and remembers its events in a list."""
 
     every: int = 3
@@ -35,7 +35,7 @@ class Recorder(Reallocation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Shuffler(Reallocation):
+class Shuffler(Algorithm):
     """Draws every mask anew, from its seed."""
 
     def period(self, training_length):

@@ -11,14 +11,14 @@ import cb
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.schedules import PeriodicSchedule
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 RUNNING = "rigl(gradients='running')"
 NOISE = "deep_rewiring(noise='gradients')"
 
 
 @dataclasses.dataclass(frozen=True)
-class Watcher(Reallocation):
+class Watcher(Algorithm):
     """Keeps the masks and the gradients of the running batch that it saw."""
 
     skip_update: bool = True
@@ -36,7 +36,7 @@ class Watcher(Reallocation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise(Reallocation):
+class Noise(Algorithm):
     """Adds noise to gradients up to step two, and moves nothing."""
 
     noise_on_gradients = True

@@ -11,11 +11,11 @@ from cb.callbacks.slots import slots
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.schedules import PeriodicSchedule
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 
 
 @dataclasses.dataclass(frozen=True)
-class Swap(Reallocation):
+class Swap(Algorithm):
     """Swaps active and inactive connections at step two, and at the end."""
 
     reset_momentum: bool = True

@@ -12,7 +12,7 @@ import cb
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.schedules import PeriodicSchedule
-from cb.sparsity.reallocation.base import Reallocation
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import WeightPenalty
 
 
@@ -26,7 +26,7 @@ def sgd():
 
 
 @dataclasses.dataclass(frozen=True)
-class Through(Reallocation):
+class Through(Algorithm):
     """Trains all weights and keeps what they become."""
 
     straight_through: ClassVar[bool] = True

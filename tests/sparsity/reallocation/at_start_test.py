@@ -101,7 +101,7 @@ def test_nothing_is_ever_due():
     [
         ("snip(num_batches=0)", "num_batches=0"),
         ("grasp(num_batches=-1)", "num_batches=-1"),
-        ("snip(scope='model')", "Received: 'model'"),
+        ("snip(scope='model')", "Received: scope='model'"),
         ("random(minimum=0)", "minimum=0"),
     ],
 )

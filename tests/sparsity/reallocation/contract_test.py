@@ -2,11 +2,15 @@
 
 import dataclasses
 import io
+import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cb import seeds
+from cb.errors import InputError
+from cb.registry.annotations import allows
 from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Event
@@ -253,3 +257,56 @@ def test_algorithms_are_frozen_and_equal_by_value(algorithm):
     with pytest.raises(dataclasses.FrozenInstanceError):
         algorithm.anything = 1
     assert algorithm == dataclasses.replace(algorithm)
+
+
+# Of every kind of annotation, what none of them allows.
+WRONG = [object(), b"x", "no such text", True, -1, 1.5, math.nan, {}, [1], None]
+
+
+def fields_of_all():
+    for name in reallocation.names():
+        for field in dataclasses.fields(reallocation.get(name)):
+            yield pytest.param(name, field, id=f"{name}.{field.name}")
+
+
+@pytest.mark.parametrize("name, field", list(fields_of_all()))
+def test_every_field_refuses_what_its_annotation_does_not_allow(name, field):
+    kind = reallocation.get(name)
+    assert field.type is not Any
+    for value in WRONG:
+        if allows(field.type, value):
+            continue
+        with pytest.raises(InputError, match=f"Argument `{field.name}` of"):
+            kind(**{field.name: value})
+    assert not allows(field.type, WRONG[0])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "rigl(reset_momentum='no')",
+        "rigl(skip_update='maybe')",
+        "rigl(regrow_dropped=3)",
+        "magnitude_pruning(minimum='x', scope='global')",
+        "set(grown='redrawn', grown_scale='x')",
+        "snfs(minimum=1.5)",
+        "dynamic_sparse(pruned=True)",
+        "snip(num_batches=True)",
+        "static(copy_mask_from=3)",
+        "set(every=-1)",
+        "set(every='infep')",
+        "set(start='nanep')",
+        "set(end=1.5)",
+        "set(end=True)",
+        "set(every={0: 1.5})",
+        "set(every={'0ep': 100})",
+        "deep_rewiring(temperature={0: True})",
+        "magnitude_pruning(schedule=0.5)",
+    ],
+)
+def test_values_of_another_type_are_refused_in_one_line(spec):
+    with pytest.raises(InputError) as error:
+        reallocation.build(spec)
+    assert "\n" not in str(error.value)
+    assert "must be" in str(error.value)
+    assert "Received: " in str(error.value)

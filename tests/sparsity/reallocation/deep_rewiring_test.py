@@ -195,8 +195,8 @@ def test_new_signs_are_drawn_evenly():
     ("spec", "message"),
     [
         ("deep_rewiring(eta=-1.0)", r"eta=-1\.0"),
-        ("deep_rewiring(temperature={0: -1.0})", r"temperature=-1\.0"),
-        ("deep_rewiring(temperature={})", "must not be empty"),
+        ("deep_rewiring(temperature={0: -1.0})", r"temperature=\{0: -1\.0\}"),
+        ("deep_rewiring(temperature={})", "not empty.*temperature={}"),
         ("deep_rewiring(sign='fix')", "Did you mean 'fixed'"),
     ],
 )

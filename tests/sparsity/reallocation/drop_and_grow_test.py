@@ -1,5 +1,7 @@
 """How grown weights start, and how much has been explored."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,17 @@ def test_the_gradient_is_refused_where_there_is_none():
 def test_an_unknown_start_is_refused():
     with pytest.raises(InputError, match="Did you mean 'redrawn'"):
         reallocation.build("set(grown='redraw')")
+
+
+def test_an_unknown_decay_is_refused():
+    with pytest.raises(InputError, match="Did you mean 'cosine'"):
+        reallocation.build("set(decay='cosin')")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, "0.5", True, None, math.nan])
+def test_fractions_out_of_range_are_refused(value):
+    with pytest.raises(InputError, match="Argument `drop_fraction` of `RigL`"):
+        reallocation.get("rigl")(drop_fraction=value)
 
 
 def test_the_exploration_rate_is_the_union_of_all_masks():

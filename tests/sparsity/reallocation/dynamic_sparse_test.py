@@ -265,7 +265,7 @@ def test_the_published_number_of_events(periods, stop, epochs, steps, events):
         ("dynamic_sparse(threshold=-1.0)", r"threshold=-1\.0"),
         ("dynamic_sparse(minimum=0)", "minimum=0"),
         ("dynamic_sparse(prune='thresh')", "Did you mean 'threshold'"),
-        ("dynamic_sparse(regrow='inside')", "Received: 'inside'"),
+        ("dynamic_sparse(regrow='inside')", "Received: regrow='inside'"),
         ("dynamic_sparse(every={0: 0})", "every="),
         ("dynamic_sparse(every={})", "every="),
     ],

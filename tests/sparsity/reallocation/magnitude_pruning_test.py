@@ -269,7 +269,7 @@ def test_a_constant_schedule_of_the_toolkit_is_exact(toolkit):
         ("magnitude_pruning(sparsity=1.0)", r"sparsity=1\.0"),
         ("magnitude_pruning(sparsity={'convs': 0.5})", "Did you mean 'conv'"),
         ("magnitude_pruning(schedule='cube')", "Did you mean 'cubic'"),
-        ("magnitude_pruning(scope='model')", "Received: 'model'"),
+        ("magnitude_pruning(scope='model')", "Received: scope='model'"),
         ("magnitude_pruning(iterations=0)", "iterations=0"),
         ("magnitude_pruning(post_epochs=2)", "needs `iterations`"),
         (

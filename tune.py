@@ -20,8 +20,8 @@ def main():
     compared = tuning.compared()
     # TensorFlow takes seconds to import; `--help` and typos need it not.
     with quiet_stderr():
-        from cb.tuning.plan import Base
-        from cb.tuning.sweep import Settings
+        from cb.tuning.plan import FixedConfiguration
+        from cb.tuning.sweep import SweepSettings
         from cb.tuning.sweep import compare
         from cb.tuning.sweep import sweep
         from cb.tuning.worker import Limits
@@ -29,8 +29,8 @@ def main():
         compare(compared, arguments["directory"])
         return
     sweep(
-        Settings(**arguments, limits=Limits(**limits)),
-        Base(*layers()),
+        SweepSettings(**arguments, limits=Limits(**limits)),
+        FixedConfiguration(*layers()),
     )
 
 

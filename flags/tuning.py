@@ -1,4 +1,4 @@
-"""What a sweep searches, how, and where it is kept."""
+"""Flags of a sweep: what it searches, how, and where it is kept."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ ARGUMENTS = (
 
 
 def settings() -> dict[str, Any]:
-    """Return the arguments of `cb.tuning.sweep.Settings` that were given.
+    """Return the arguments of `cb.tuning.sweep.SweepSettings` that were given.
 
     Raises:
         InputError: If a seed is no integer.

@@ -1,4 +1,4 @@
-"""What is wrong with a sweep, found before its first run."""
+"""Checks of a sweep before its first run."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from cb.training.data import build_data
 from cb.tuning.experiments import EXPERIMENTS
 from cb.tuning.objectives import TEST
 from cb.tuning.objectives import VALIDATION
-from cb.tuning.plan import Plan
+from cb.tuning.plan import SweepPlan
 
 MODEL = "model."
 MULTI_WORKER = "multi_worker"
 WORKERS = ("worker_hosts", "worker_index")
 
 
-def check(plan: Plan) -> None:
-    """Build what the limits of every parameter ask for.
+def check(plan: SweepPlan) -> None:
+    """Build the parts and models at the limits of every parameter.
 
     Args:
-        plan: `Plan`.
+        plan: `SweepPlan`.
 
     Raises:
-        InputError: If an objective cannot be had, or a limit of a parameter
-            is refused by the part that it belongs to.
+        InputError: If an objective cannot be measured, or a part refuses a
+            limit of a parameter.
     """
     _check_instances(plan)
     config = configured(plan, plan.space.defaults())
@@ -50,8 +50,8 @@ def check(plan: Plan) -> None:
                 ) from error
 
 
-def configured(plan: Plan, values: dict[str, Any]) -> Config:
-    """Return the configuration of a point, on the first of its folds."""
+def configured(plan: SweepPlan, values: dict[str, Any]) -> Config:
+    """Return the configuration of a point on its first fold."""
     chosen = plan.space.settings(values)
     if plan.folds:
         chosen["fold"] = plan.folds[0]
@@ -59,19 +59,19 @@ def configured(plan: Plan, values: dict[str, Any]) -> Config:
     return config
 
 
-def _check_instances(plan: Plan) -> None:
+def _check_instances(plan: SweepPlan) -> None:
     for name, values in (("folds", plan.folds), ("seeds", plan.seeds)):
         if len({*values}) < len(values):
             raise InputError(
-                f"Argument `{name}` must not repeat itself. "
+                f"Argument `{name}` must not have duplicates. "
                 f"Received: {name}={[*values]}"
             )
     for fold in plan.folds:
         parse_fold(fold)
 
 
-def _check_machines(plan: Plan, config: Config) -> None:
-    """Refuse a cluster: each run would be one worker that waits alone."""
+def _check_machines(plan: SweepPlan, config: Config) -> None:
+    """Refuse a cluster: each run would be a single worker that waits."""
     if parse_spec(config.strategy).name == MULTI_WORKER:
         raise InputError(
             "Each run of a sweep is on one machine; several share the runs "
@@ -81,12 +81,12 @@ def _check_machines(plan: Plan, config: Config) -> None:
     for name in WORKERS:
         if (value := plan.base.given.get(name)) is not None:
             raise InputError(
-                f"Argument `{name}` is of no use in a sweep, each run of "
-                f"which is on one machine. Received: {name}={value!r}"
+                f"Argument `{name}` cannot be used in a sweep, whose runs "
+                f"are each on one machine. Received: {name}={value!r}"
             )
 
 
-def _check_objectives(plan: Plan, config: Config) -> None:
+def _check_objectives(plan: SweepPlan, config: Config) -> None:
     names = [objective.name for objective in plan.objectives]
     names += plan.bounds
     held_out = plan.folds or config.validation_fraction > 0.0
@@ -103,8 +103,8 @@ def _check_objectives(plan: Plan, config: Config) -> None:
         )
 
 
-def _reaching(plan: Plan, parameter, value) -> dict[str, Any]:
-    """Return values with which a parameter is active and has a value."""
+def _reaching(plan: SweepPlan, parameter, value) -> dict[str, Any]:
+    """Return values that make a parameter active with the given value."""
     wanted = {parameter.name: value}
     by_name = {one.name: one for one in plan.space.parameters}
     waiting = [parameter]

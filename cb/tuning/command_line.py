@@ -1,4 +1,4 @@
-"""The command that has one run of a sweep again."""
+"""The command that repeats one run of a sweep."""
 
 import dataclasses
 import shlex
@@ -13,8 +13,8 @@ def command_line(config: Config) -> str:
         config: `Config`.
 
     Returns:
-        String for a shell: every flag that is not at its default, but for
-        where the run lives.
+        String for a shell: every flag that is not at its default, except
+        those that only name the folder of the run.
     """
     words = ["python", "train.py"]
     for field in dataclasses.fields(Config):

@@ -1,4 +1,4 @@
-"""The experiments of the paper: which points, on what, scored how."""
+"""Experiment types of the paper: their points, folds and scores."""
 
 import dataclasses
 import pathlib
@@ -17,7 +17,7 @@ from cb.tuning.objectives import VALIDATION
 from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import MEASURED
-from cb.tuning.results import Point
+from cb.tuning.results import AveragedConfiguration
 from cb.tuning.results import Results
 from cb.tuning.results import aggregate
 from cb.tuning.space import Space
@@ -54,9 +54,9 @@ class Experiment:
     Args:
         oracle: String, the spec of the oracle; `None` where points are
             numbered.
-        folds: Tuple of texts, the folds that configurations are run on.
-        split: String, whose error counts: `"val_"` or `"test_"`. Only where
-            nothing is chosen is it that of the test examples.
+        folds: Tuple of strings, the folds that configurations run on.
+        split: String, the examples whose error is the objective: `"val_"`, or
+            `"test_"` where nothing is chosen.
         builds_on: Boolean, whether it takes its points from earlier sweeps.
     """
 
@@ -67,7 +67,7 @@ class Experiment:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """The objectives that the paper has."""
+        """The objectives of the paper."""
         return (f"{self.split}error", INFERENCE, TRAINING)
 
 
@@ -96,8 +96,8 @@ def points(
         List of dicts of hyperparameter to value, with a `"config_id"`.
 
     Raises:
-        InputError: If the space has not what the experiment varies, or the
-            sweeps cannot be merged.
+        InputError: If the space lacks a parameter that the experiment varies,
+            or the sweeps cannot be merged.
     """
     if experiment == "reproduction":
         return [
@@ -121,7 +121,7 @@ def points(
     ]
 
 
-def merged(space: Space, folders: Sequence[str]) -> list[Point]:
+def merged(space: Space, folders: Sequence[str]) -> list[AveragedConfiguration]:
     """Average the results of several sweeps.
 
     Args:
@@ -129,7 +129,7 @@ def merged(space: Space, folders: Sequence[str]) -> list[Point]:
         folders: Sequence of the folders of sweeps.
 
     Returns:
-        List of `Point`.
+        List of `AveragedConfiguration`.
 
     Raises:
         InputError: If a folder holds no sweep of the space, their data or
@@ -148,7 +148,7 @@ def merged(space: Space, folders: Sequence[str]) -> list[Point]:
                 f"{sorted(missing)}"
             )
         rows += results.read()
-    # Of a run that failed before its data were known there is none.
+    # A run that failed before its data were loaded has none.
     datasets = {row["dataset"] for row in rows if "dataset" in row}
     if len(datasets) > 1:
         raise InputError(
@@ -167,7 +167,7 @@ def merged(space: Space, folders: Sequence[str]) -> list[Point]:
 def _variants(
     space: Space, values: Mapping[str, Any], sparsities: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Return a configuration dense, and by each algorithm and sparsity."""
+    """Return a configuration dense and with each algorithm and sparsity."""
     choices = {
         parameter.name: parameter.values for parameter in space.parameters
     }

@@ -26,11 +26,11 @@ Drawn = tuple[str, pathlib.Path]
 
 
 def draw_all(sweeps: Sequence[Sweep], folder: pathlib.Path) -> Iterator[Drawn]:
-    """Draw what there is to be drawn of sweeps with the same objectives.
+    """Draw all figures of sweeps with the same objectives.
 
     Args:
         sweeps: Sequence of `Sweep`, each with complete points.
-        folder: Path, made if it is not there.
+        folder: Path, created if needed.
 
     Yields:
         Tuple of a caption and the path of a PNG file.
@@ -54,7 +54,7 @@ def draw_all(sweeps: Sequence[Sweep], folder: pathlib.Path) -> Iterator[Drawn]:
 def draw_front(
     sweeps: Sequence[Sweep], one: str, other: str, file: pathlib.Path
 ) -> Drawn:
-    """Draw two objectives of all points, and who is on the front of both.
+    """Draw two objectives of all points and the Pareto front of the two.
 
     Args:
         sweeps: Sequence of `Sweep`.
@@ -90,7 +90,7 @@ def draw_front(
 
 
 def draw_hypervolume(sweeps: Sequence[Sweep], file: pathlib.Path) -> Drawn:
-    """Draw what part of the box of all objectives is covered, over time.
+    """Draw the share of the box of all objectives that is dominated, over time.
 
     Args:
         sweeps: Sequence of `Sweep`.
@@ -112,7 +112,7 @@ def draw_hypervolume(sweeps: Sequence[Sweep], file: pathlib.Path) -> Drawn:
                 **look,
             )
         axes.set_xlabel("complete trials")
-        axes.set_ylabel("hypervolume, part of the box")
+        axes.set_ylabel("hypervolume, share of the box")
         axes.legend(loc="lower right")
     point = ", ".join(
         f"{TEXT.get(name, name)} {abs(value):.4g}"
@@ -124,8 +124,8 @@ def draw_hypervolume(sweeps: Sequence[Sweep], file: pathlib.Path) -> Drawn:
 def covered(sweeps: Sequence[Sweep]) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the hypervolume of each sweep after each of its points.
 
-    The box lies between the best and the worst value that any of the sweeps
-    has of each objective; the worst are the reference point.
+    The box spans the best and the worst values of each objective in all sweeps;
+    the worst values are the reference point.
 
     Args:
         sweeps: Sequence of `Sweep`.
@@ -177,13 +177,13 @@ def draw_importance(sweep: Sweep, file: pathlib.Path) -> Drawn:
             )
         axes.set_yticks(np.arange(len(names)) + height * (1 - len(shares)) / 2)
         axes.set_yticklabels(names)
-        axes.set_xlabel("importance, part of the whole")
+        axes.set_xlabel("importance, share of the total")
         axes.legend(loc="lower right")
-    return f"{sweep.label}: what hyperparameters decide", file
+    return f"{sweep.label}: importance of hyperparameters", file
 
 
 def method_of(sweep: Sweep) -> str | None:
-    """Return the hyperparameter that is the method, if one is."""
+    """Return the hyperparameter that chooses the method, if there is one."""
     return next((name for name in METHODS if name in sweep.parameters), None)
 
 
@@ -219,8 +219,7 @@ def _scored(sweep: Sweep) -> list[dict]:
 def _by_sparsity(sweep: Sweep, method: str):
     """Return sparsities with means and deviations of the accuracies there.
 
-    Where hardly any two runs have the same sparsity, those that are near
-    each other are taken together.
+    Sparsities that nearly all differ are grouped into bins.
     """
     scored = _scored(sweep)
     everywhere = {row.get(SPARSITY, 0.0) for row in scored}
@@ -228,7 +227,7 @@ def _by_sparsity(sweep: Sweep, method: str):
     places = np.array([row.get(SPARSITY, 0.0) for row in rows])
     accuracies = 100 * (1 - np.array([row["Error"] for row in rows]))
     if len(everywhere) > MOST_EXACT:
-        # Dense runs keep their place.
+        # Dense runs keep sparsity zero.
         cells = np.ceil(places * BINS)
         places = np.where(cells > 0, (cells - 0.5) / BINS, 0.0)
     x = np.unique(places)
@@ -237,6 +236,6 @@ def _by_sparsity(sweep: Sweep, method: str):
 
 
 def _scale(axes, axis: str, values: Sequence[float]) -> None:
-    """Make an axis logarithmic if its values differ by a hundred times."""
+    """Make an axis logarithmic if its values span a factor of a hundred."""
     if min(values) > 0 and max(values) > 100 * min(values):
         axes.set_xscale("log") if axis == "x" else axes.set_yscale("log")

@@ -1,4 +1,4 @@
-"""Which hyperparameters decide what a run gives."""
+"""Importance of hyperparameters for the results of runs."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -21,18 +21,17 @@ def importances(
     names: Sequence[str],
     seed: int = 0,
 ) -> dict[str, float]:
-    """Measure how much a forest's error grows without a hyperparameter.
+    """Measure the permutation importance of each hyperparameter in a forest.
 
     Args:
-        points: Sequence of dicts of hyperparameter to value; what is not
-            active in a point is not in it.
-        values: Sequence of floats, what each point gave.
+        points: Sequence of dicts of active hyperparameter to value.
+        values: Sequence of floats, the result of each point.
         names: Sequence of the hyperparameters.
         seed: Integer, decides the forest.
 
     Returns:
-        Dict of name to its part of the sum, largest first; all zero if
-        nothing matters.
+        Dict of name to its share of the total, largest first; all zero if
+        no hyperparameter matters.
 
     Raises:
         InputError: If there are too few points.
@@ -48,7 +47,7 @@ def importances(
         )
     table = np.array([_column(points, name) for name in names]).T
     forest = RandomForestRegressor(TREES, random_state=seed)
-    # Ranks: one diverged training must not decide everything.
+    # Ranks, so that one diverged training does not dominate.
     targets = np.argsort(np.argsort(values, kind="stable"))
     forest.fit(table, targets)
     found = permutation_importance(
@@ -60,7 +59,7 @@ def importances(
 
 
 def _column(points, name) -> list[float]:
-    """Return numbers for the values of a hyperparameter."""
+    """Return the values of a hyperparameter as numbers."""
     present = [point[name] for point in points if name in point]
     if all(isinstance(value, int | float) for value in present):
         return [float(point.get(name, ABSENT)) for point in points]

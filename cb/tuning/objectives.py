@@ -1,4 +1,4 @@
-"""What a search makes small or large: metrics and costs of runs."""
+"""Objectives: metrics and costs of runs that a search optimizes."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ VALIDATION, TEST = "val_", "test_"
 ERROR = "error"
 INFERENCE, TRAINING = "inference_flops", "training_flops"
 
-# Known before any training, from shapes, masks and schedules.
+# Known before training, from shapes, masks and schedules.
 CHEAP = (INFERENCE, TRAINING, "parameters", "storage_bytes")
 _SCORES = ("accuracy", ERROR, "loss", "top_5_accuracy")
 METRICS = (
@@ -24,7 +24,7 @@ METRICS = (
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A number of a run, and which way is better.
+    """A number of a run to minimize or maximize.
 
     Args:
         name: String, of `METRICS` or `CHEAP`.
@@ -35,21 +35,21 @@ class Objective:
     direction: str
 
     def minimized(self, value: float) -> float:
-        """Return the value so that less is better."""
+        """Return the value with its sign such that smaller is better."""
         return -value if self.direction == MAX else value
 
     @property
     def worst(self) -> float:
-        """What stands for the value of a point that is not allowed."""
+        """The value that stands for an infeasible point."""
         return float("-inf") if self.direction == MAX else float("inf")
 
 
 def parse_objectives(texts: Iterable[str]) -> tuple[Objective, ...]:
-    """Read objectives.
+    """Parse objectives.
 
     Args:
-        texts: Iterable of `"name"`, or `"name:max"` or `"name:min"`. Without
-            it, accuracies are maximized and everything else minimized.
+        texts: Iterable of `"name"`, or `"name:max"` or `"name:min"`. By
+            default accuracies are maximized and all else is minimized.
 
     Returns:
         Tuple of `Objective`.
@@ -76,7 +76,7 @@ def parse_objectives(texts: Iterable[str]) -> tuple[Objective, ...]:
 
 
 def parse_constraints(texts: Iterable[str]) -> dict[str, float]:
-    """Read the largest values allowed.
+    """Parse constraints, the largest values allowed.
 
     Args:
         texts: Iterable of `"name<=number"`.
@@ -121,7 +121,7 @@ def exceeded(
 def scores(
     metrics: Mapping[str, float], test: Mapping[str, float]
 ) -> dict[str, float]:
-    """Name the numbers of a finished run as objectives are named.
+    """Return the numbers of a finished run by the names of objectives.
 
     Args:
         metrics: Dict of the name in `metrics.csv` to the last value.

@@ -1,4 +1,4 @@
-"""Which points of several objectives are good: layers and hypervolume."""
+"""Pareto layers and hypervolume of points with several objectives."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from cb.errors import InputError
 
 
 def layers(points: np.ndarray) -> np.ndarray:
-    """Number the non-dominated layers that points lie in.
+    """Return the number of the non-dominated layer of each point.
 
-    A point dominates another that it is nowhere worse than and somewhere
-    better, so equal points share a layer.
+    A point dominates another if it is nowhere worse and somewhere better, so
+    equal points share a layer.
 
     Args:
         points: Float array `(points, objectives)`, all to be minimized.
@@ -27,17 +27,17 @@ def layers(points: np.ndarray) -> np.ndarray:
 
 
 def dominates(point: np.ndarray, other: np.ndarray) -> bool:
-    """Tell whether a point is nowhere worse than another, and once better."""
+    """Tell whether a point is nowhere worse than another and once better."""
     return bool(np.all(point <= other) and np.any(point < other))
 
 
 def hypervolume(points: np.ndarray, reference: Sequence[float]) -> float:
-    """Measure the space between points and a reference point.
+    """Compute the volume between points and a reference point.
 
     Args:
         points: Float array `(points, objectives)`, all to be minimized.
         reference: Sequence of floats, one an objective. Points that are not
-            better than it in every objective count nothing.
+            better than it in every objective do not count.
 
     Returns:
         Float.
@@ -50,11 +50,11 @@ def hypervolume(points: np.ndarray, reference: Sequence[float]) -> float:
 
 
 def hypervolumes(points: np.ndarray, reference: Sequence[float]) -> np.ndarray:
-    """Measure the space after each point.
+    """Compute the hypervolume after each point.
 
     Args:
         points: Float array `(points, objectives)`, in order of time.
-        reference: As of `hypervolume`.
+        reference: As in `hypervolume`.
 
     Returns:
         Float array `(points,)`, never falling.
@@ -66,7 +66,7 @@ def hypervolumes(points: np.ndarray, reference: Sequence[float]) -> np.ndarray:
 
 
 def crowding(points: np.ndarray) -> np.ndarray:
-    """Measure how far the neighbours of each point of a front lie apart.
+    """Compute the crowding distance of each point of a front.
 
     Args:
         points: Float array `(points, objectives)`.

@@ -1,4 +1,4 @@
-"""How the trials of a sweep are run: what they share, and on what."""
+"""Plans of sweeps: the configuration, folds and seeds of their runs."""
 
 import dataclasses
 import itertools
@@ -17,8 +17,8 @@ from cb.tuning.space import Space
 
 
 @dataclasses.dataclass(frozen=True)
-class Base:
-    """What all runs of a sweep have in common, as it was given.
+class FixedConfiguration:
+    """The part of the configuration that all runs of a sweep share.
 
     Args:
         file: String, a file of flags, or `None`.
@@ -37,20 +37,22 @@ class Base:
         fixed: Mapping[str, Any],
         chosen: Mapping[str, Any],
     ) -> tuple[Config, dict[str, str]]:
-        """Lay what was given over what a space fixes, and choices over both.
+        """Combine fixed values of a space, given flags and choices.
+
+        Later ones win.
 
         Args:
             fixed: Dict of flag to value.
             chosen: Dict of the name of a flag, or in a spec, to value.
 
         Returns:
-            Tuple of a `Config` and a dict of where its values came from.
+            Tuple of a `Config` and a dict of field to its source.
 
         Raises:
             InputError: If a value is wrong.
         """
         texts = [f"{name}={value!r}" for name, value in chosen.items()]
-        # A choice of a whole part must not undo what was set inside of it.
+        # A choice of a whole part must not undo a value set inside of it.
         ordered = sorted([*self.settings, *texts], key=_is_inside)
         return layered(
             self.file, {**fixed, **self.given}, ordered, self.schedule
@@ -58,30 +60,30 @@ class Base:
 
 
 def _is_inside(setting: str) -> bool:
-    """Tell whether a setting is of a hyperparameter in a spec."""
+    """Tell whether a setting names a hyperparameter in a spec."""
     return "." in setting.partition("=")[0]
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """How the trials of a sweep are run.
+class SweepPlan:
+    """The plan of a sweep.
 
     Args:
         experiment: String, its type.
         space: `Space`.
-        base: `Base`.
+        base: `FixedConfiguration`.
         objectives: Tuple of `Objective`.
         bounds: Dict of metric to the largest value allowed.
-        split: `"val_"` or `"test_"`, whose error is reported.
-        folds: Tuple of texts such as `"1/5"`; empty for none.
-        seeds: Tuple of integers, those of the runs.
-        points: Tuple of dicts of values, where they are not chosen by an
-            oracle but numbered, each with its `"config_id"`.
+        split: `"val_"` or `"test_"`, the examples whose error is reported.
+        folds: Tuple of strings such as `"1/5"`; empty for none.
+        seeds: Tuple of integers, one run each.
+        points: Tuple of dicts of values with a `"config_id"`, for experiments
+            without an oracle.
     """
 
     experiment: str
     space: Space
-    base: Base
+    base: FixedConfiguration
     objectives: tuple[Objective, ...]
     bounds: Mapping[str, float]
     split: str
@@ -91,7 +93,7 @@ class Plan:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The column of each metric that is kept."""
+        """The column of each recorded metric."""
         columns = dict(
             zip(
                 (f"{self.split}error", INFERENCE, TRAINING),
@@ -112,5 +114,5 @@ class Plan:
         return not set(names) | set(self.bounds) <= set(CHEAP)
 
     def instances(self) -> list[tuple[str, int]]:
-        """List the folds and seeds that a configuration is run on."""
+        """List the folds and seeds that a configuration runs on."""
         return [*itertools.product(self.folds or ("",), self.seeds)]

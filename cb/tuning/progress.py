@@ -9,25 +9,29 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from cb.tuning import pareto
-from cb.tuning.plan import Plan
+from cb.tuning.plan import SweepPlan
 from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import aggregate
-from cb.tuning.task import COMPLETE
+from cb.tuning.run_request import COMPLETE
 
 
 class Progress:
     """Tells of each trial when it ends.
 
     Args:
-        plan: `Plan`.
+        plan: `SweepPlan`.
         results: `Results`.
         trials: Integer, how many there will be at most.
         folder: Path, of the sweep.
     """
 
     def __init__(
-        self, plan: Plan, results: Results, trials: int, folder: pathlib.Path
+        self,
+        plan: SweepPlan,
+        results: Results,
+        trials: int,
+        folder: pathlib.Path,
     ):
         self._plan = plan
         self._results = results

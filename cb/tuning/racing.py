@@ -1,4 +1,4 @@
-"""Folds raced: a configuration that others beat is not run on all."""
+"""Racing: stops a configuration that others beat on the first folds."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ Scores = Mapping[str, Sequence[float]]
 
 
 def is_due(count: int) -> bool:
-    """Tell whether to compare after so many runs: 1, 2, 4, 8 and so on."""
+    """Tell whether to compare after so many runs: 1, 2, 4, 8, ..."""
     return count & (count - 1) == 0
 
 
 def loses(challenger: Scores, others: Sequence[Scores]) -> bool:
-    """Tell whether a configuration need not be run any further.
+    """Tell whether to stop running a configuration.
 
     Args:
-        challenger: Dict of the instance (a fold and a seed) to what the
-            configuration scored on it, all objectives to be minimized.
-        others: Sequence of the same of those that were run on every
-            instance.
+        challenger: Dict of an instance (a fold and a seed) to the scores of
+            the configuration on it, all to be minimized.
+        others: Sequence of such dicts of the configurations that have run
+            on every instance.
 
     Returns:
-        Boolean: whether one of the Pareto front of the others dominates the
-        challenger on the instances that the challenger was run on.
+        Boolean: whether a configuration on the Pareto front of the others
+        dominates the challenger on the instances it has run on.
 
     Reference:
 

@@ -1,4 +1,4 @@
-"""Sweeps as their folders tell them."""
+"""Sweeps read from their folders."""
 
 import contextlib
 import csv
@@ -15,13 +15,13 @@ from cb.tuning import pareto
 from cb.tuning.objectives import Objective
 from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
-from cb.tuning.results import Point
+from cb.tuning.results import AveragedConfiguration
 from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import aggregate
 from cb.tuning.space import Parameter
 
-# Of `sweep.json`, what a report tells.
+# Entries of `sweep.json` that a report shows.
 NEEDED = (
     "columns",
     "experiment",
@@ -43,22 +43,22 @@ _MALFORMED = (
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What is known of a sweep.
+    """A sweep read from its folder.
 
     Args:
-        label: String, what it is called in figures.
+        label: String, its name in figures.
         objectives: Tuple of `Objective`, by their columns.
-        parameters: Tuple of names, of what was searched.
-        rows: List of rows, in the order of time.
-        points: List of `Point`, one for each complete trial.
-        about: Dict of flag to value, what all runs have in common.
+        parameters: Tuple of the names of the parameters searched.
+        rows: List of rows in order of time.
+        points: List of `AveragedConfiguration`, one for each complete trial.
+        about: Dict of the entries of `sweep.json` that a report shows.
     """
 
     label: str
     objectives: tuple[Objective, ...]
     parameters: tuple[str, ...]
     rows: list[Row]
-    points: list[Point]
+    points: list[AveragedConfiguration]
     about: dict
 
     @property
@@ -67,7 +67,7 @@ class Sweep:
         return [objective.name for objective in self.objectives]
 
     def minimized(self) -> np.ndarray:
-        """Return `(points, objectives)`, all so that less is better."""
+        """Return an array `(points, objectives)` where smaller is better."""
         return np.array(
             [
                 [
@@ -79,7 +79,7 @@ class Sweep:
         ).reshape(len(self.points), len(self.objectives))
 
     def layers(self) -> np.ndarray:
-        """Return the number of the layer of each point, 0 of the front."""
+        """Return the Pareto layer of each point, 0 for the front."""
         return pareto.layers(self.minimized())
 
 
@@ -121,7 +121,7 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
         if missing:
             raise ValueError(f"it lacks {sorted(missing)}")
         rows = results.read()
-        # Equal values tried twice are two trials.
+        # The same values tried twice are two trials.
         points = aggregate(rows, measured, [*names, "trial"])
     wanted = {objective.name for objective in objectives}
     points = [point for point in points if wanted <= set(point.means)]
@@ -130,7 +130,7 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
 
 
 def read_about(folder: pathlib.Path) -> dict[str, Any]:
-    """Read what the sweep in a folder is.
+    """Read the description of the sweep in a folder.
 
     Args:
         folder: Path.
@@ -139,7 +139,7 @@ def read_about(folder: pathlib.Path) -> dict[str, Any]:
         Dict, the content of `sweep.json`.
 
     Raises:
-        InputError: If that cannot be read.
+        InputError: If it cannot be read.
     """
     file = folder / "sweep.json"
     with _reading(file):
@@ -148,7 +148,7 @@ def read_about(folder: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _reading(file: pathlib.Path) -> Iterator[None]:
-    """Say in one line that a file is none of a sweep."""
+    """Turn errors about a malformed file into one line."""
     try:
         yield
     except InputError:

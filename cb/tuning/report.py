@@ -1,4 +1,4 @@
-"""A page of one sweep, or of several side by side."""
+"""Report of one sweep or of several side by side."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ from cb.tuning.results import IDENTITY
 def write(
     folders: Sequence[pathlib.Path], to: pathlib.Path
 ) -> pathlib.Path | None:
-    """Draw sweeps, as files and on one page.
+    """Draw sweeps as files and on one page.
 
     Args:
         folders: Sequence of paths, of sweeps with the same objectives.
@@ -32,7 +32,7 @@ def write(
     """
     sweeps = [read_sweep(folder) for folder in folders]
     if len({sweep.label for sweep in sweeps}) < len(sweeps):
-        # Figures and files are named after them.
+        # Figures and files have the labels in their names.
         sweeps = [
             dataclasses.replace(sweep, label="_".join(folder.parts).strip("/_"))
             for sweep, folder in zip(sweeps, folders, strict=True)
@@ -61,7 +61,7 @@ def write(
 
 
 def make_folder(folder: pathlib.Path) -> None:
-    """Make the folder of a sweep or a report if it is not there.
+    """Create the folder of a sweep or a report if needed.
 
     Args:
         folder: Path.
@@ -91,13 +91,13 @@ def _summary(sweep: Sweep) -> str:
         f"{about['experiment']} by {about['oracle']}, {trials} trials, "
         f"{len(sweep.points)} complete, {front} on the front of "
         f"{len(sweep.objectives)} objectives; {raced}; seeds "
-        f"{', '.join(map(str, about['seeds']))}. Runs that failed, were not "
-        "allowed or lost a race are in the table alone."
+        f"{', '.join(map(str, about['seeds']))}. Failed, infeasible "
+        "and outraced runs are only in the table."
     )
 
 
 def _add_table(page: Page, sweep: Sweep) -> None:
-    """Add a row a run, with the layer of its trial."""
+    """Add a row for each run, with the layer of its trial."""
     layers = {
         point.runs[0]["trial"]: int(layer)
         for point, layer in zip(sweep.points, sweep.layers(), strict=True)

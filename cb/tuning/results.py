@@ -1,4 +1,4 @@
-"""The results of sweeps: one CSV, a row a run, and what they come to."""
+"""Results of sweeps: one CSV with a row for each run, and their means."""
 
 import csv
 import fcntl
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cb.errors import InputError
-from cb.tuning.task import COMPLETE
+from cb.tuning.run_request import COMPLETE
 
-# The first three and the last three stand in the published tables.
+# As in the published tables.
 MEASURED = ("Error", "Inference", "Training")
 IDENTITY = ("config_id", "seed", "fold")
 ABOUT = (
@@ -34,15 +34,16 @@ Row = dict[str, Any]
 
 
 class Results:
-    """A CSV file of runs that rows are only ever added to.
+    """A CSV file of runs to which rows are only ever appended.
 
-    Several processes may add to it. A row whose identity is there already is
-    not added again.
+    Several processes may append to it. A row whose identity is already there
+    is not appended again.
 
     Args:
         file: Path.
-        columns: Names of the columns; of a file that is there, its own.
-        texts: Names of the hyperparameters that are text, if like a number.
+        columns: Names of the columns; of an existing file, its own.
+        texts: Names of the hyperparameters whose values are text, even if they
+            look like numbers.
 
     Raises:
         InputError: If the file has other columns.
@@ -68,11 +69,11 @@ class Results:
             self.columns = found
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Add rows and have them on disk when this returns.
+        """Append rows; they are on disk when this returns.
 
         Args:
-            rows: Iterable of dicts of column to value; what is missing is
-                left empty.
+            rows: Iterable of dicts of column to value; missing values
+                are left empty.
         """
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open(self.file, "a+b") as opened:
@@ -95,7 +96,7 @@ class Results:
             os.fsync(opened.fileno())
 
     def read(self) -> list[Row]:
-        """Return all rows, numbers as numbers, empty cells left out."""
+        """Return all rows, numbers converted and empty cells left out."""
         if not self.file.is_file():
             return []
         with open(self.file, newline="", encoding="utf-8") as opened:
@@ -110,7 +111,7 @@ class Results:
         ]
 
     def _mended(self, opened) -> str:
-        """Return the content, cut back to whole lines if one was begun."""
+        """Return the content, truncated to whole lines."""
         opened.seek(0)
         content = opened.read().decode("utf-8")
         whole = _whole_lines(content)
@@ -120,7 +121,7 @@ class Results:
 
 
 def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what makes two rows the same run."""
+    """Return the values that identify a run."""
     names = ("experiment", "dataset", "trial", "seed", "fold")
     return tuple(_text(row.get(name, "")) for name in names)
 
@@ -134,7 +135,7 @@ def _text(value: Any) -> str:
 
 
 def _number(cell: str) -> int | float | str:
-    """Return what a cell says; a text if it is no number."""
+    """Return a cell as a number if it is one, else as text."""
     for convert in (int, float):
         try:
             return convert(cell)
@@ -143,15 +144,15 @@ def _number(cell: str) -> int | float | str:
     return cell
 
 
-class Point(NamedTuple):
-    """A configuration with the means over its runs.
+class AveragedConfiguration(NamedTuple):
+    """A configuration averaged over its runs.
 
     Attributes:
         config_id: String.
-        values: Dict of hyperparameter to value, those active.
+        values: Dict of active hyperparameter to value.
         means: Dict of measured column to its mean.
         spreads: Dict of measured column to its standard deviation.
-        runs: Tuple of the rows behind it.
+        runs: Tuple of its rows.
     """
 
     config_id: str
@@ -163,11 +164,10 @@ class Point(NamedTuple):
 
 def aggregate(
     rows: Iterable[Row], measured: Sequence[str], parameters: Sequence[str]
-) -> list[Point]:
+) -> list[AveragedConfiguration]:
     """Average over the folds and seeds of each configuration.
 
-    Configurations with a run that failed, was not allowed or lost a race
-    are left out.
+    Configurations with a failed, infeasible or outraced run are left out.
 
     Args:
         rows: Iterable of rows, of one sweep or several.
@@ -175,11 +175,11 @@ def aggregate(
         parameters: Sequence of the columns that make a configuration.
 
     Returns:
-        List of `Point`, in the order in which they began.
+        List of `AveragedConfiguration`, in order of their first runs.
 
     Raises:
-        InputError: If configurations were run on other folds than others:
-            a lucky fold would win.
+        InputError: If configurations have run on different folds, since a
+            lucky fold would win.
     """
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
@@ -199,7 +199,7 @@ def aggregate(
             if all(name in row for row in group)
         }
         points.append(
-            Point(
+            AveragedConfiguration(
                 group[0]["config_id"],
                 {name: value for name, value in key if value is not None},
                 {name: float(np.mean(v)) for name, v in columns.items()},

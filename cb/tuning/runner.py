@@ -1,4 +1,4 @@
-"""All runs of one trial: its folds and seeds, raced."""
+"""Runs of a trial on its folds and seeds, raced."""
 
 import dataclasses
 import pathlib
@@ -10,30 +10,30 @@ from cb.config import Config
 from cb.errors import InputError
 from cb.tuning import racing
 from cb.tuning.command_line import command_line
-from cb.tuning.plan import Plan
+from cb.tuning.plan import SweepPlan
 from cb.tuning.results import Results
 from cb.tuning.results import Row
-from cb.tuning.task import COMPLETE
-from cb.tuning.task import FAILED
-from cb.tuning.task import OUTRACED
-from cb.tuning.task import Outcome
-from cb.tuning.task import Task
+from cb.tuning.run_request import COMPLETE
+from cb.tuning.run_request import FAILED
+from cb.tuning.run_request import OUTRACED
+from cb.tuning.run_request import RunRequest
+from cb.tuning.run_request import RunResult
 from cb.tuning.worker import Worker
 
 
 class Runner:
-    """Runs trials and keeps what they gave.
+    """Runs trials and records their results.
 
     Args:
-        plan: `Plan`.
+        plan: `SweepPlan`.
         worker: `Worker`.
         results: `Results`.
-        folder: Path, where run folders are made.
+        folder: Path for the run folders.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: SweepPlan,
         worker: Worker,
         results: Results,
         folder: pathlib.Path,
@@ -44,14 +44,14 @@ class Runner:
         self._folder = folder
 
     def run(self, trial_id: str, values: Mapping[str, Any]) -> list[Row]:
-        """Run a configuration on its folds and seeds, as far as it is good.
+        """Run a configuration on its folds and seeds until it loses a race.
 
         Args:
             trial_id: String.
             values: Dict of hyperparameter to value.
 
         Returns:
-            List of the rows that were added to the results.
+            List of the rows appended to the results.
         """
         point, config_id = self._point(trial_id, values)
         rows: list[Row] = []
@@ -73,7 +73,7 @@ class Runner:
     def objectives(self, rows: Sequence[Row]) -> dict[str, float]:
         """Average the objectives over the runs of a trial.
 
-        What is not known of a point that is not allowed is the worst.
+        Objectives of an infeasible point that are not known are the worst.
         """
         found = {}
         for name, column in self._plan.columns.items():
@@ -91,7 +91,7 @@ class Runner:
         seed = self._plan.base.given.get("seed", Config.seed)
         return dict(values), f"{seed}-{trial_id}"
 
-    def _outcome(self, trial_id, values, point, fold, seed) -> Outcome:
+    def _outcome(self, trial_id, values, point, fold, seed) -> RunResult:
         chosen = self._plan.space.settings(point)
         chosen["seed"] = seed
         if fold:
@@ -105,17 +105,17 @@ class Runner:
                 self._plan.space.fixed, chosen
             )
         except InputError as error:
-            return Outcome(FAILED, {}, str(error))
+            return RunResult(FAILED, {}, str(error))
         config = dataclasses.replace(config, run_dir=str(folder))
         outcome = self._worker.run(
-            Task(config, sources, self._plan.bounds, self._plan.trained),
+            RunRequest(config, sources, self._plan.bounds, self._plan.trained),
             self._folder / trial_id / "output.log",
         )
         outcome = self._checked(outcome)
         return dataclasses.replace(outcome, config=outcome.config or config)
 
-    def _checked(self, outcome: Outcome) -> Outcome:
-        """Call a run failed that lacks an objective, which is then unknown."""
+    def _checked(self, outcome: RunResult) -> RunResult:
+        """Mark a run as failed if it lacks an objective."""
         names = [objective.name for objective in self._plan.objectives]
         missing = [name for name in names if name not in outcome.measured]
         if outcome.status != COMPLETE or not missing:
@@ -126,7 +126,7 @@ class Runner:
             note=f"a run of this data set has no {', '.join(missing)}",
         )
 
-    def _row(self, point, outcome: Outcome, fold: str, seed: int) -> Row:
+    def _row(self, point, outcome: RunResult, fold: str, seed: int) -> Row:
         config = outcome.config
         row: Row = {
             column: outcome.measured[name]
@@ -157,7 +157,7 @@ class Runner:
         }
 
     def _others(self) -> list[dict[str, list[float]]]:
-        """Return the scores of the trials that were run on everything."""
+        """Return the scores of the trials that have run on all instances."""
         trials: dict[str, list[Row]] = {}
         for row in self._results.read():
             trials.setdefault(row["trial"], []).append(row)

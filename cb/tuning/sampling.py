@@ -18,15 +18,14 @@ SAMPLERS = (NSGA2, TPE)
 
 
 class Sampling:
-    """Points that are asked for and told of, for several objectives.
+    """Asks a sampler for points and tells it their results.
 
-    What is asked for depends on what was told, and on the seed of the
-    question, alone.
+    A point depends only on the results told before and on the seed given with
+    the question.
 
     Args:
         sampler: String, one of `SAMPLERS`.
-        maximized: Sequence of booleans, one an objective: whether larger is
-            better.
+        maximized: Sequence of booleans, whether to maximize each objective.
         startup: Integer, how many points of `"tpe"` are random.
         population: Integer, the size of a generation of `"nsga2"`.
     """
@@ -55,7 +54,7 @@ class Sampling:
         Args:
             space: Sequence of the hyperparameters of keras-tuner, each after
                 those that its conditions name.
-            seed: Integer, decides the point, given what was told before.
+            seed: Integer, decides the point, given the results told before.
 
         Returns:
             Tuple of a handle for `tell` and a dict of name to value.
@@ -70,7 +69,7 @@ class Sampling:
         return handle, point.values
 
     def note(self, handle) -> dict[str, Any]:
-        """Return what `add` wants to know of a point; JSON can hold it."""
+        """Return the note of a point for `add`; JSON can hold it."""
         known = self._study.get_trials(deepcopy=False)[handle.number]
         return {
             "params": dict(known.params),
@@ -83,10 +82,10 @@ class Sampling:
         objectives: Sequence[float] | None,
         violations: Mapping[str, float],
     ) -> None:
-        """Say what became of a point.
+        """Tell the result of a point.
 
         Args:
-            handle: What `ask` returned.
+            handle: Handle from `ask`.
             objectives: Sequence of floats, or `None` if it failed.
             violations: Dict of constraint to float, positive if broken.
         """
@@ -105,14 +104,14 @@ class Sampling:
         violations: Mapping[str, float],
         note: Mapping[str, Any],
     ) -> None:
-        """Say what became of a point that was not asked for here.
+        """Add the result of a point from an earlier process.
 
         Args:
-            space: As of `ask`.
+            space: As in `ask`.
             values: Dict of name to value.
-            objectives: As of `tell`.
-            violations: As of `tell`.
-            note: Dict of `note` where it was asked for, else empty.
+            objectives: As in `tell`.
+            violations: As in `tell`.
+            note: Dict from `note`, or empty.
         """
         active = [one for one in space if one.name in values]
         failed = objectives is None
@@ -121,7 +120,7 @@ class Sampling:
             optuna.create_trial(
                 state=TrialState.FAIL if failed else TrialState.COMPLETE,
                 values=objectives,
-                # Not computed again where known: the last bit may differ.
+                # Not recomputed where known: the last bit may differ.
                 params=note.get("params", computed),
                 distributions={one.name: _distribution(one) for one in active},
                 system_attrs=note.get("attributes", {}),
@@ -140,7 +139,7 @@ class Sampling:
 
 
 def _is_scale(one) -> bool:
-    """Tell whether Optuna has the very range of a hyperparameter."""
+    """Tell whether Optuna can represent the range of a hyperparameter."""
     if isinstance(one, kinds.Int):
         return one.sampling == "linear" or (
             one.sampling == "log" and one.step is None
@@ -154,7 +153,7 @@ def _distribution(one) -> distributions.BaseDistribution:
     if isinstance(one, kinds.Choice | kinds.Boolean | kinds.Fixed):
         return distributions.CategoricalDistribution(_choices(one))
     if not _is_scale(one):
-        # Through its cumulative probability, any range is the same.
+        # Any other range is sampled through its cumulative probability.
         return distributions.FloatDistribution(0.0, math.nextafter(1.0, 0.0))
     log = one.sampling == "log"
     if isinstance(one, kinds.Int):
@@ -185,7 +184,7 @@ def _suggested(handle: optuna.Trial, one) -> Any:
 
 
 def _written(one, values: Mapping[str, Any]) -> Any:
-    """Return the value as Optuna has it."""
+    """Return the value in Optuna's representation."""
     value = values[one.name]
     as_it_is = isinstance(one, kinds.Choice | kinds.Boolean | kinds.Fixed)
     return value if as_it_is or _is_scale(one) else one.value_to_prob(value)

@@ -1,4 +1,4 @@
-"""What is searched: hyperparameters with their ranges and conditions."""
+"""Search spaces: hyperparameters with their ranges and conditions."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ class Parameter:
 
     Args:
         name: String, a flag (`"epochs"`), a hyperparameter in a spec
-            (`"reallocation.every"`), or any word where `effects` are given.
+            (`"reallocation.every"`), or any name if `effects` are given.
         kind: `"float"`, `"int"` or `"choice"`.
-        low: Number, the least value, of `"float"` and `"int"`.
+        low: Number, the smallest value of `"float"` and `"int"`.
         high: Number, the largest value.
-        log: Boolean, whether the logarithm is sampled evenly.
-        values: Tuple of what a `"choice"` chooses among.
-        effects: Dict of value to dict of name to setting: what a choice
-            stands for, if not for its own value.
-        default: The value where nothing is searched.
-        when: Dict of the name of another parameter to a tuple of those of
-            its values with which this one is active; all must hold.
+        log: Boolean, whether to sample uniformly in the logarithm.
+        values: Tuple of the values of a `"choice"`.
+        effects: Dict of value to dict of name to setting, for choices that
+            stand for several settings.
+        default: The value used where it is not searched.
+        when: Dict of the name of another parameter to a tuple of the values
+            with which this one is active; all conditions must hold.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Parameter:
 
     @property
     def written(self) -> set[str]:
-        """The names that its values set."""
+        """The names that it sets."""
         if self.effects is None:
             return {self.name}
         return {name for effect in self.effects.values() for name in effect}
@@ -51,19 +51,19 @@ class Parameter:
         return any(isinstance(value, str) for value in self.values)
 
     def settings(self, value: Any) -> dict[str, Any]:
-        """Return what a value sets, by the name of a flag or in a spec."""
+        """Return the settings of a value, by flag or name in a spec."""
         if self.effects is not None:
             return dict(self.effects[value])
         return {self.name: value}
 
     def extremes(self) -> tuple:
-        """Return the values between or among which all others lie."""
+        """Return the limits of the range, or all values of a choice."""
         if self.kind == "choice":
             return self.values
         return (self.low, self.high)
 
     def add_to(self, hyperparameters: keras_tuner.HyperParameters) -> None:
-        """Declare it, with its range and default."""
+        """Declare the parameter with its range and default."""
         if self.kind == "choice":
             hyperparameters.Choice(
                 self.name, list(self.values), default=self.default
@@ -84,14 +84,13 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """Everything that a search may choose, and what it may not.
+    """A search space with the flags that it fixes.
 
     Args:
         name: String.
-        fixed: Dict of flag to value, for flags that are not searched and not
-            given.
+        fixed: Dict of flag to value, unless the flag is given.
         parameters: Tuple of `Parameter`, each after those it depends on.
-        budget: Integer, how many trials its source made of it, or `None`.
+        budget: Integer, the number of trials of its source, or `None`.
     """
 
     name: str
@@ -111,25 +110,25 @@ class Space:
 
     @property
     def written(self) -> set[str]:
-        """The names that any of its parameters sets."""
+        """The names that its parameters set."""
         return {name for one in self.parameters for name in one.written}
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        """Return the space as keras-tuner has it."""
+        """Return the space as `keras_tuner.HyperParameters`."""
         declared = keras_tuner.HyperParameters()
         for parameter in self.parameters:
             _declare(declared, parameter, list(parameter.when.items()))
         return declared
 
     def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the values of a trial set.
+        """Return the settings of the values of a trial.
 
         Args:
             values: Dict of the name of an active parameter to its value.
 
         Returns:
-            Dict of the name of a flag or in a spec to what it is set to;
-            whole flags come before what is inside of them.
+            Dict of flag or name in a spec to value; whole flags come before
+            names inside of their specs.
         """
         settings: dict[str, Any] = {}
         for parameter in self.parameters:
@@ -139,11 +138,11 @@ class Space:
         return whole | {k: v for k, v in settings.items() if "." in k}
 
     def defaults(self) -> dict[str, Any]:
-        """Return the default of every parameter that is then active."""
+        """Return the defaults of all parameters active with them."""
         return self.completed({})
 
     def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values with defaults where they are active but missing."""
+        """Return values completed by defaults of active parameters."""
         complete: dict[str, Any] = {}
         for parameter in self.parameters:
             if is_active(parameter, complete):
@@ -153,18 +152,18 @@ class Space:
         return complete
 
     def fixing(self, given: Mapping[str, Any]) -> "Space":
-        """Take parameters out of the search whose flag was given.
+        """Remove parameters from the search whose flags were given.
 
         Args:
             given: Dict of flag, or name in a spec, to value.
 
         Returns:
-            `Space`. What depended on a parameter taken out stays if the
-            value given is one of those it depends on.
+            `Space`. Parameters that depend on a removed one stay if the given
+            value meets their condition.
 
         Raises:
-            InputError: If nothing is left, or a flag would be overwritten
-                by a choice that stands for it.
+            InputError: If nothing is left, or a choice would overwrite a given
+                flag.
         """
         left: list[Parameter] = []
         for parameter in self.parameters:

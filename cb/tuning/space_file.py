@@ -1,4 +1,4 @@
-"""Search spaces in YAML files, the published ones among them."""
+"""Search spaces in YAML files, published ones included."""
 
 import dataclasses
 import pathlib
@@ -22,7 +22,7 @@ PARAMETER_KEYS = ("default", "log", "max", "min", "type", "values", "when")
 
 
 def published() -> list[str]:
-    """Return the names of the spaces that the package has."""
+    """Return the names of the spaces shipped with the package."""
     return sorted(path.stem for path in PUBLISHED.glob("*.yaml"))
 
 
@@ -36,7 +36,7 @@ def read_space(name: str) -> Space:
         `Space`.
 
     Raises:
-        InputError: If there is none, or it is malformed.
+        InputError: If it does not exist or is malformed.
     """
     content = _read(name)
     search = content["search"]
@@ -70,7 +70,7 @@ def read_space(name: str) -> Space:
 
 
 def _read(name: str, extended_by: tuple[pathlib.Path, ...] = ()) -> dict:
-    """Read a file on top of those that it extends."""
+    """Read a file merged over those that it extends."""
     path = _path(name, extended_by)
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
@@ -98,7 +98,7 @@ def _read(name: str, extended_by: tuple[pathlib.Path, ...] = ()) -> dict:
 
 
 def _path(name: Any, extended_by: tuple[pathlib.Path, ...]) -> pathlib.Path:
-    """Find a file, beside the one that extends it if there is one."""
+    """Find a file, relative to the one that extends it."""
     path = None
     if isinstance(name, str):
         folder = extended_by[-1].parent if extended_by else pathlib.Path()
@@ -116,7 +116,7 @@ def _path(name: Any, extended_by: tuple[pathlib.Path, ...]) -> pathlib.Path:
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
-    """Return a mapping with names as keys; `None` is an empty one."""
+    """Return a mapping with names as keys; `None` becomes an empty one."""
     found = {} if value is None else value
     if not isinstance(found, dict) or not all(
         isinstance(key, str) for key in found
@@ -162,7 +162,7 @@ def _choice(path: str, entry: Mapping, where: str) -> Parameter:
     values = entry.get("values")
     effects = None
     if isinstance(values, Mapping):
-        # keras-tuner has no booleans in a choice, so names are text.
+        # keras-tuner does not support booleans in a choice, so names are text.
         effects = {str(name): effect or {} for name, effect in values.items()}
         values = list(effects)
         if not all(isinstance(effect, Mapping) for effect in effects.values()):
@@ -250,7 +250,7 @@ def _with_conditions(
 
 
 def _allowed(parameters, path: str, other: str, values: Any, space: str):
-    """Return the values of another parameter that a condition allows."""
+    """Return the values of another parameter that satisfy a condition."""
     if other not in parameters:
         raise unknown(
             f"parameter in the condition of `{path}` in space {space!r}",
@@ -279,7 +279,7 @@ def _allowed(parameters, path: str, other: str, values: Any, space: str):
 
 
 def _allowed_integers(parent: Parameter, path: str, values: Any) -> tuple:
-    """Return the integers that a condition allows, in a range or a list."""
+    """Return the integers that satisfy a condition, a range or a list."""
     everything = range(int(parent.low or 0), int(parent.high or 0) + 1)
     if isinstance(values, Mapping):
         low = values.get("min", everything[0])
@@ -304,7 +304,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _ordered(parameters: list[Parameter], space: str) -> tuple[Parameter, ...]:
-    """Put each parameter after those that its conditions name."""
+    """Order parameters after those that their conditions name."""
     ordered: list[Parameter] = []
     left = list(parameters)
     while left:
@@ -312,7 +312,7 @@ def _ordered(parameters: list[Parameter], space: str) -> tuple[Parameter, ...]:
         ready = [one for one in left if set(one.when) <= done]
         if not ready:
             raise InputError(
-                f"Space {space!r} must not have conditions in a circle. "
+                f"Space {space!r} must not have circular conditions. "
                 f"Received: {sorted(one.name for one in left)}"
             )
         ordered.append(ready[0])

@@ -1,4 +1,4 @@
-"""A sweep from its flags to its results, and on where it stopped."""
+"""Sweeps: from settings to results, resumed where they stopped."""
 
 import contextlib
 import dataclasses
@@ -20,8 +20,8 @@ from cb.tuning import report
 from cb.tuning.experiments import EXPERIMENTS
 from cb.tuning.objectives import parse_constraints
 from cb.tuning.objectives import parse_objectives
-from cb.tuning.plan import Base
-from cb.tuning.plan import Plan
+from cb.tuning.plan import FixedConfiguration
+from cb.tuning.plan import SweepPlan
 from cb.tuning.progress import Progress
 from cb.tuning.reading import read_about
 from cb.tuning.results import ABOUT
@@ -35,16 +35,16 @@ from cb.tuning.tuner import build_oracle
 from cb.tuning.worker import Limits
 from cb.tuning.worker import Worker
 
-# A budget for those who name none, where the space has none either.
+# Budget where neither the user nor the space sets one.
 TRIALS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a sweep is, besides what all its runs have in common.
+class SweepSettings:
+    """Settings of a sweep, besides the configuration that its runs share.
 
     Args:
-        directory: String, where everything of it is kept.
+        directory: String, the folder of the sweep.
         experiment: String, one of `cb.tuning.experiments.EXPERIMENTS`.
         space: String, a YAML file or the name of a published space.
         oracle: Spec of an oracle; that of the experiment by default.
@@ -72,22 +72,24 @@ class Settings:
     limits: Limits = Limits()
 
 
-def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
-    """Run a sweep, or go on with it, and report on it.
+def sweep(
+    settings: SweepSettings, base: FixedConfiguration
+) -> pathlib.Path | None:
+    """Run or resume a sweep and write its report.
 
     With the environment variables of keras-tuner's distributed search, this
     process is its chief or one of its workers.
 
     Args:
-        settings: `Settings`.
-        base: `Base`, what all runs have in common.
+        settings: `SweepSettings`.
+        base: `FixedConfiguration`.
 
     Returns:
-        Path of the report; `None` if there is nothing to report, or that is
-        left to the chief.
+        Path of the report; `None` if there is nothing to report, or if the
+        chief writes it.
 
     Raises:
-        InputError: If something is wrong; nothing is run.
+        InputError: If a setting is wrong; nothing is run.
     """
     plan = build_plan(settings, base)
     folder = pathlib.Path(settings.directory)
@@ -100,7 +102,7 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
     oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
     checks.check(plan)
     _claim(folder, _identity(settings, plan, spec, trials))
-    # `seconds` can be an objective too.
+    # `seconds` can be an objective as well.
     columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
     results = Results(
         folder / "results.csv", [*dict.fromkeys(columns)], plan.space.texts
@@ -121,13 +123,13 @@ def sweep(settings: Settings, base: Base) -> pathlib.Path | None:
 
 
 def _is_worker() -> bool:
-    """Tell whether a chief of keras-tuner hands out the trials."""
+    """Tell whether this process is a worker of a keras-tuner chief."""
     name = os.environ.get("KERASTUNER_TUNER_ID", "chief")
     return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name
 
 
 def compare(folders: Sequence[str], directory: str) -> None:
-    """Report on several sweeps side by side.
+    """Write a report of several sweeps side by side.
 
     Args:
         folders: Sequence of the folders of sweeps.
@@ -141,18 +143,18 @@ def compare(folders: Sequence[str], directory: str) -> None:
     print(f"Report: {page}" if page else "No trial is complete.")
 
 
-def build_plan(settings: Settings, base: Base) -> Plan:
-    """Work out what the runs of a sweep are.
+def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
+    """Make the plan of a sweep.
 
     Args:
-        settings: `Settings`.
-        base: `Base`.
+        settings: `SweepSettings`.
+        base: `FixedConfiguration`.
 
     Returns:
-        `Plan`.
+        `SweepPlan`.
 
     Raises:
-        InputError: If something is wrong.
+        InputError: If a setting is wrong.
     """
     if settings.experiment not in EXPERIMENTS:
         raise unknown("experiment", settings.experiment, EXPERIMENTS)
@@ -186,7 +188,7 @@ def build_plan(settings: Settings, base: Base) -> Plan:
         values = {**config.as_dict(), **_literals(base.settings)}
         space = space.fixing({name: values[name] for name in searched})
     config, _ = base.config(space.fixed, {})
-    return Plan(
+    return SweepPlan(
         experiment=settings.experiment,
         space=space,
         base=base,
@@ -220,7 +222,7 @@ def _literals(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _identity(
-    settings: Settings, plan: Plan, oracle: str, trials: int
+    settings: SweepSettings, plan: SweepPlan, oracle: str, trials: int
 ) -> dict[str, Any]:
     config, _ = plan.base.config(plan.space.fixed, {})
     identity = {
@@ -236,13 +238,13 @@ def _identity(
         **config.identity(),
     }
     if parse_spec(oracle).name == "latin_hypercube":
-        # One design of the whole budget has no more points.
+        # Its design has as many points as the budget.
         identity["max_trials"] = trials
     return json.loads(json.dumps(identity))
 
 
 def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
-    """Write down what sweep a folder is of, or check that it is this one."""
+    """Record the identity of the sweep in a folder, or compare with it."""
     file = folder / "sweep.json"
     with _alone(folder):
         if not file.exists():
@@ -270,7 +272,7 @@ def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: pathlib.Path) -> Iterator[None]:
-    """Make a folder and keep the other processes of a sweep waiting."""
+    """Create a folder and lock it against other processes of the sweep."""
     report.make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

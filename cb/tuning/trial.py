@@ -1,4 +1,4 @@
-"""One run of a sweep: its costs first, its training only if they allow."""
+"""One run of a sweep: costs first, training only if they are within bounds."""
 
 import dataclasses
 import time
@@ -23,39 +23,39 @@ from cb.training.data import build_data
 from cb.training.run_costs import run_costs
 from cb.training.train import train
 from cb.tuning import objectives
-from cb.tuning.task import COMPLETE
-from cb.tuning.task import INFEASIBLE
-from cb.tuning.task import Outcome
-from cb.tuning.task import Task
+from cb.tuning.run_request import COMPLETE
+from cb.tuning.run_request import INFEASIBLE
+from cb.tuning.run_request import RunRequest
+from cb.tuning.run_request import RunResult
 
 
-def perform(task: Task) -> Outcome:
-    """Do a task.
+def perform(request: RunRequest) -> RunResult:
+    """Run a configuration.
 
     Args:
-        task: `Task`. A run that was begun in its folder is gone on with.
+        request: `RunRequest`. A run that was begun in its folder is resumed.
 
     Returns:
-        `Outcome`.
+        `RunResult`.
 
     Raises:
         InputError: If the configuration cannot be run.
-        RunError: If the training cannot go on.
+        RunError: If the training fails.
     """
     started = time.monotonic()
     keras.backend.clear_session()
-    completed = _completed(task.config, task)
+    completed = _completed(request.config, request)
     data = build_data(completed, 1)
-    config, notes = capped(task.config, completed, data.training_length())
-    measured = cheap(_completed(config, task), data)
-    broken = objectives.exceeded(task.bounds, measured)
+    config, notes = capped(request.config, completed, data.training_length())
+    measured = cheap(_completed(config, request), data)
+    broken = objectives.exceeded(request.bounds, measured)
     status = INFEASIBLE if broken else COMPLETE
-    if task.trained and not broken:
-        summary = train(config, dict(task.sources))
+    if request.trained and not broken:
+        summary = train(config, dict(request.sources))
         measured |= measure(RunDirectory(summary["run_dir"]), summary)
-        broken = objectives.exceeded(task.bounds, measured)
+        broken = objectives.exceeded(request.bounds, measured)
         status = INFEASIBLE if broken else COMPLETE
-    return Outcome(
+    return RunResult(
         status,
         measured,
         "; ".join([*notes, *broken]),
@@ -64,13 +64,13 @@ def perform(task: Task) -> Outcome:
     )
 
 
-def _completed(config: Config, task: Task) -> Config:
-    """Write out what the regime and the parts of a run leave to defaults."""
-    return assembly.completed(regime.applied(config, task.sources)[0])
+def _completed(config: Config, request: RunRequest) -> Config:
+    """Write out the defaults of the regime and the parts of a run."""
+    return assembly.completed(regime.applied(config, request.sources)[0])
 
 
 def cheap(config: Config, data: Data) -> dict[str, float]:
-    """Count what a run costs, from its first masks and its schedule.
+    """Count the costs of a run from its initial masks and schedule.
 
     Args:
         config: `Config`, complete.
@@ -92,7 +92,7 @@ def cheap(config: Config, data: Data) -> dict[str, float]:
 def capped(
     config: Config, completed: Config, training_length: TrainingLength
 ) -> tuple[Config, list[str]]:
-    """Cut times in steps that are longer than the training.
+    """Shorten times in steps that exceed the training.
 
     Args:
         config: `Config` as given.
@@ -100,7 +100,7 @@ def capped(
         training_length: `TrainingLength` of the training.
 
     Returns:
-        Tuple of the `Config` to run and a list of what was cut, as text.
+        Tuple of the `Config` to run and a list of strings, the changes.
     """
     spec = parse_spec(config.reallocation)
     steps = training_length.total_steps
@@ -115,7 +115,7 @@ def capped(
     }
     if not longer:
         return config, []
-    # By name, for what is cut may have been given by its place.
+    # By name, since positional arguments may be among them.
     given = bind(reallocation.get(spec.name), spec, reallocation.REGISTRY.kind)
     kwargs = {**given, **dict.fromkeys(longer, steps)}
     cut = str(Spec(spec.name, (), kwargs))
@@ -127,7 +127,7 @@ def capped(
 
 
 def measure(run: RunDirectory, summary: Mapping[str, Any]) -> dict[str, float]:
-    """Read what a finished run measured."""
+    """Read the metrics of a finished run."""
     rows = LongCsv(run.metrics_file, METRICS_HEADER).read()
     last = {row["name"]: float(row["value"]) for row in rows}
     return {

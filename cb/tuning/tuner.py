@@ -1,4 +1,4 @@
-"""Keras-tuner's loop around our runs."""
+"""Keras-tuner's search loop over runs of the project."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.seeds import fold_in
 from cb.tuning import oracles
-from cb.tuning.plan import Plan
+from cb.tuning.plan import SweepPlan
 from cb.tuning.results import Row
+from cb.tuning.run_request import FAILED
 from cb.tuning.runner import Runner
-from cb.tuning.task import FAILED
 
 POINT = "point"
 SINGLE = ("bayesian", "hyperband")
@@ -27,8 +27,8 @@ class SweepTuner(BaseTuner):
     Args:
         oracle: `keras_tuner.Oracle`.
         runner: `Runner`.
-        report: Callable that is given the rows of each trial when it ends.
-        directory: String, where the state of the oracle is kept.
+        report: Callable that receives the rows of each finished trial.
+        directory: String, the folder for the state of the oracle.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SweepTuner(BaseTuner):
         self._runner = runner
         self._report = report
         self._failure = ""
-        # A search killed in its first trial can be reloaded too.
+        # So that a search killed in its first trial can be reloaded.
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
         self.save()
@@ -52,8 +52,8 @@ class SweepTuner(BaseTuner):
 
         Args:
             trial: `keras_tuner.engine.trial.Trial`.
-            *fit_args: None.
-            **fit_kwargs: None.
+            *fit_args: Not used.
+            **fit_kwargs: Not used.
 
         Returns:
             Dict of objective to its mean over the runs of the trial.
@@ -66,7 +66,7 @@ class SweepTuner(BaseTuner):
         if rows[-1]["status"] == FAILED:
             self._failure = rows[-1]["note"]
         found = self._runner.objectives(rows)
-        # Of several objectives keras-tuner asks for the signed sum too.
+        # With several objectives keras-tuner needs their signed sum too.
         objective = self.oracle.objective
         return found | {objective.name: objective.get_value(found)}
 
@@ -83,23 +83,23 @@ class SweepTuner(BaseTuner):
 
 
 def build_oracle(
-    spec: str, plan: Plan, max_trials: int, seed: int, epochs: int
+    spec: str, plan: SweepPlan, max_trials: int, seed: int, epochs: int
 ) -> keras_tuner.Oracle:
     """Make the oracle of a plan.
 
     Args:
         spec: String, the spec of the oracle.
-        plan: `Plan`.
+        plan: `SweepPlan`.
         max_trials: Integer.
-        seed: Integer, decides what is tried.
+        seed: Integer, decides the trials.
         epochs: Integer, the longest training, for `hyperband`.
 
     Returns:
         `keras_tuner.Oracle`.
 
     Raises:
-        InputError: If the spec is wrong, or the oracle has one objective
-            and the plan several, or cannot heed constraints.
+        InputError: If the spec is wrong, or the oracle does not support
+            several objectives or constraints.
     """
     name = parse_spec(spec).name
     objectives = [
@@ -108,14 +108,14 @@ def build_oracle(
     ]
     if name in SINGLE and len(objectives) > 1:
         raise InputError(
-            f"Oracle `{name}` has one objective; `pareto` searches several. "
-            f"Received: objectives={[one.name for one in objectives]}"
+            f"Oracle `{name}` supports one objective; `pareto` supports "
+            f"several. Received: objectives={[one.name for one in objectives]}"
         )
     if name == "bayesian" and plan.bounds:
-        # It takes the infinity that stands for such a point for a zero.
+        # It treats the infinity of an infeasible point as zero.
         raise InputError(
-            "Oracle `bayesian` cannot heed constraints; `pareto` can, of one "
-            f"objective too. Received: constraints={dict(plan.bounds)}"
+            "Oracle `bayesian` does not support constraints; `pareto` does, "
+            f"with one objective too. Received: constraints={dict(plan.bounds)}"
         )
     space = plan.space.hyperparameters()
     if plan.points:
@@ -125,7 +125,7 @@ def build_oracle(
         "objective": objectives if len(objectives) > 1 else objectives[0],
         "max_trials": max_trials,
         "hyperparameters": space,
-        # keras-tuner takes 0 for none.
+        # keras-tuner treats 0 as no seed.
         "seed": fold_in(seed, "oracle") % 2**31 + 1,
         "allow_new_entries": False,
         "tune_new_entries": False,

@@ -1,4 +1,4 @@
-"""A process of its own for the runs of a sweep, with limits."""
+"""Worker process for the runs of a sweep, with limits."""
 
 import contextlib
 import multiprocessing
@@ -13,20 +13,20 @@ from multiprocessing import connection
 from typing import Any
 from typing import NamedTuple
 
-from cb.tuning.task import FAILED
-from cb.tuning.task import Outcome
-from cb.tuning.task import Task
+from cb.tuning.run_request import FAILED
+from cb.tuning.run_request import RunRequest
+from cb.tuning.run_request import RunResult
 
 POLL_SECONDS = 0.2
 GIGABYTE = 1e9
 
 
 class Limits(NamedTuple):
-    """What a run may use.
+    """Limits of a run.
 
     Attributes:
-        seconds: Float, or `None`.
-        gigabytes: Float, of memory of its whole process; or `None`.
+        seconds: Float, the longest duration, or `None`.
+        gigabytes: Float, memory of its whole process, or `None`.
     """
 
     seconds: float | None = None
@@ -34,28 +34,28 @@ class Limits(NamedTuple):
 
 
 class Worker:
-    """Does one task after the other in another process.
+    """Runs one request after the other in another process.
 
-    A run that crashes or exceeds a limit takes that process with it, not the
-    sweep; the next task gets a new one.
+    A run that crashes or exceeds a limit ends that process, not the sweep; the
+    next request gets a new one.
 
     Args:
-        limits: `Limits` of each task.
+        limits: `Limits` of each run.
     """
 
     def __init__(self, limits: Limits):
         self._limits = limits
         self._process: Any = None
 
-    def run(self, task: Task, log: pathlib.Path) -> Outcome:
-        """Do a task.
+    def run(self, request: RunRequest, log: pathlib.Path) -> RunResult:
+        """Run a request.
 
         Args:
-            task: `Task`.
-            log: Path of the file that what it prints is added to.
+            request: `RunRequest`.
+            log: Path of the file to which its output is appended.
 
         Returns:
-            `Outcome`, with the reason as its note if the task failed.
+            `RunResult`, with the reason as its note if the run failed.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -63,7 +63,7 @@ class Worker:
             if self._process is None or not self._process.is_alive():
                 self._start()
                 started = time.monotonic()
-            self._pipe.send((task, str(log)))
+            self._pipe.send((request, str(log)))
             while not self._pipe.poll(POLL_SECONDS):
                 reason = self._exceeded(time.monotonic() - started)
                 if reason:
@@ -84,13 +84,13 @@ class Worker:
             self._process = None
 
     def _start(self) -> None:
-        # Forks do not go together with the threads of TensorFlow.
+        # TensorFlow's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs,))
         self._process.start()
         theirs.close()
-        # The first run shall not pay for imports.
+        # Exclude import time from the first run's time limit.
         self._pipe.recv()
 
     def _exceeded(self, seconds: float) -> str:
@@ -103,14 +103,14 @@ class Worker:
                 return f"it used more than {limits.gigabytes:g} GB of memory"
         return ""
 
-    def _given_up(self, reason: str, started: float) -> Outcome:
+    def _given_up(self, reason: str, started: float) -> RunResult:
         self.stop()
         seconds = time.monotonic() - started
-        return Outcome(FAILED, {}, reason, seconds=seconds)
+        return RunResult(FAILED, {}, reason, seconds=seconds)
 
 
 def memory(process: int) -> int:
-    """Return the bytes of memory that a process holds; 0 if unknown."""
+    """Return the resident memory of a process in bytes, 0 if unknown."""
     try:
         fields = pathlib.Path(f"/proc/{process}/statm").read_text().split()
     except OSError:
@@ -119,8 +119,8 @@ def memory(process: int) -> int:
 
 
 def _work(pipe) -> None:
-    """Do what comes through the pipe, until whoever sends it is gone."""
-    # What TensorFlow says of itself goes nowhere, as does all before a run.
+    """Run the requests from the pipe until its other end closes."""
+    # Discard TensorFlow's start-up messages and all output between runs.
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -128,16 +128,18 @@ def _work(pipe) -> None:
     threading.Thread(
         target=_end_with, args=(parent.sentinel,), daemon=True
     ).start()
-    from cb.tuning import trial  # TensorFlow; the watcher needs it not.
+    from cb.tuning import (
+        trial,
+    )  # Imports TensorFlow, which the watcher does not need.
 
     pipe.send(trial.__name__)
     while True:
         try:
-            task, log = pipe.recv()
+            request, log = pipe.recv()
         except EOFError:
             return
         with _redirected(log):
-            outcome = attempt(task)
+            outcome = attempt(request)
         pipe.send(outcome)
 
 
@@ -156,13 +158,13 @@ def _redirected(log: str):
         sys.stderr.flush()
 
 
-def attempt(task: Task) -> Outcome:
-    """Do a task; return a failure instead of raising it."""
+def attempt(request: RunRequest) -> RunResult:
+    """Run a request; return a failure instead of raising it."""
     from cb.tuning.trial import perform
 
     try:
-        return perform(task)
+        return perform(request)
     except Exception as error:  # A trial may fail in any way.
         traceback.print_exc()
         reason = " ".join(str(error).split()) or type(error).__name__
-        return Outcome(FAILED, {}, reason[:300])
+        return RunResult(FAILED, {}, reason[:300])

@@ -6,8 +6,8 @@ import pytest
 
 from cb.tuning import sweep
 from cb.tuning import worker
-from cb.tuning.plan import Base
-from cb.tuning.sweep import Settings
+from cb.tuning.plan import FixedConfiguration
+from cb.tuning.sweep import SweepSettings
 
 
 class HereWorker(worker.Worker):
@@ -29,8 +29,8 @@ def run_sweep(monkeypatch, tmp_path):
         shortest = {"batch_size": 500, **(given or {})}
         folder = str(tmp_path / arguments.pop("directory", "sweep"))
         sweep.sweep(
-            Settings(directory=folder, **arguments),
-            Base(None, shortest, settings),
+            SweepSettings(directory=folder, **arguments),
+            FixedConfiguration(None, shortest, settings),
         )
         return tmp_path / folder
 

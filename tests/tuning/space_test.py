@@ -3,7 +3,7 @@ import yaml
 
 from cb.errors import InputError
 from cb.tuning import space_file
-from cb.tuning.plan import Base
+from cb.tuning.plan import FixedConfiguration
 
 
 def write(tmp_path, search, **others):
@@ -63,7 +63,7 @@ def test_whole_flags_are_set_before_what_is_inside_of_them(tmp_path):
     )
     values = {"reallocation.every": 5, "reallocation": "rigl"}
     chosen = space.settings({**values, "model.stages.1": 4})
-    config, sources = Base().config(space.fixed, chosen)
+    config, sources = FixedConfiguration().config(space.fixed, chosen)
     assert config.reallocation == "rigl(every=5)"
     assert config.model == "autosparse_resnet(stages=(2, 4, 2))"
     assert sources["reallocation"] == "set"
@@ -73,7 +73,7 @@ def test_given_flags_win_over_a_space_and_leave_the_search(tmp_path):
     space = space_file.read_space(
         write(tmp_path, CONDITIONAL, fixed={"epochs": 4, "batch_size": 7})
     )
-    config, _ = Base(given={"epochs": 2}).config(space.fixed, {})
+    config, _ = FixedConfiguration(given={"epochs": 2}).config(space.fixed, {})
     assert (config.epochs, config.batch_size) == (2, 7)
     assert "model.last" in space.fixing({"model.layers": 2}).names
     assert "model.last" not in space.fixing({"model.layers": 1}).names
@@ -93,7 +93,9 @@ def test_what_depends_on_a_parameter_that_is_gone_goes_too(tmp_path):
 
 
 def test_what_is_set_inside_a_part_survives_the_choice_of_the_part():
-    base = Base(settings=["reallocation.drop_fraction=0.2", "seed=3"])
+    base = FixedConfiguration(
+        settings=["reallocation.drop_fraction=0.2", "seed=3"]
+    )
     chosen = {"reallocation": "rigl", "seed": 5, "reallocation.every": 7}
     config, _ = base.config({}, chosen)
     assert config.reallocation == "rigl(drop_fraction=0.2, every=7)"
@@ -106,7 +108,9 @@ def test_published_spaces_are_whole(name):
     assert space.budget
     for parameter in space.parameters:
         for value in parameter.extremes():
-            Base().config(space.fixed, space.settings(space.defaults()))
+            FixedConfiguration().config(
+                space.fixed, space.settings(space.defaults())
+            )
             assert parameter.settings(value) is not None
 
 
@@ -150,14 +154,14 @@ def test_the_published_reproductions(
     space = space_file.read_space(f"{name}_reproduction")
     assert space.names == ["algorithm", "sparsity"]
     chosen = {"algorithm": "rigl", "sparsity": 0.9}
-    config, _ = Base().config(space.fixed, space.settings(chosen))
+    config, _ = FixedConfiguration().config(space.fixed, space.settings(chosen))
     assert config.dataset == name
     assert config.reallocation == (
         f"rigl(drop_fraction=0.1, every={every}, end={end})"
     )
     assert config.distribution == distribution
     assert (config.batch_size, config.epochs) == (batch_size, epochs)
-    config, _ = Base().config(
+    config, _ = FixedConfiguration().config(
         space.fixed, space.settings({"algorithm": "no_prune"})
     )
     assert (config.reallocation, config.sparsity) == ("static", 0.0)
@@ -213,7 +217,7 @@ def test_the_published_reproductions(
                     "when": {"model": "a"},
                 },
             },
-            "conditions in a circle",
+            "circular conditions",
         ),
         (["epochs"], "`search` .* must be a mapping"),
         (

@@ -238,21 +238,21 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
     "arguments, message",
     [
         ({"experiment": "optimisation"}, "mean 'optimization'"),
-        ({"oracle": "bayesian"}, "has one objective"),
+        ({"oracle": "bayesian"}, "supports one objective"),
         (
             {
                 "oracle": "bayesian",
                 "objectives": ["val_error"],
                 "constraints": ["inference_flops<=100"],
             },
-            "cannot heed constraints",
+            "does not support constraints",
         ),
         ({"objectives": ["test_error"]}, "must not choose by test examples"),
         (
             {"constraints": ["test_error<=0.1"]},
             "must not choose by test examples",
         ),
-        ({"folds": ["1/3", "1/3"]}, "`folds` must not repeat itself"),
+        ({"folds": ["1/3", "1/3"]}, "`folds` must not have duplicates"),
         ({"folds": ["1/3", "4/3"]}, "`fold` must be a fold from 1 on"),
         ({"given": {"reallocation": "set"}}, "`reallocation` cannot be given"),
         (
@@ -270,7 +270,7 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
         ({"given": {"model": "autosparse_mpl"}}, "mean 'autosparse_mlp'"),
         ({"given": {"strategy": "multi_worker"}}, "sweep is on one machine"),
         ({"given": {"worker_hosts": "a:1,b:1"}}, "`worker_hosts` is of no"),
-        ({"given": {"worker_index": 0}}, "`worker_index` is of no use"),
+        ({"given": {"worker_index": 0}}, "`worker_index` cannot be used"),
     ],
 )
 def test_bad_sweeps_are_refused_before_anything_is_written(

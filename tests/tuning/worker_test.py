@@ -1,7 +1,7 @@
 import pytest
 
 from cb.config import Config
-from cb.tuning.task import Task
+from cb.tuning.run_request import RunRequest
 from cb.tuning.worker import Limits
 from cb.tuning.worker import Worker
 
@@ -20,7 +20,7 @@ def crashing(input_shape, num_classes):
 
 def task(folder, **fields):
     config = Config(run_dir=str(folder), model="mlp(units=(4,))", **fields)
-    return Task(config, {}, {})
+    return RunRequest(config, {}, {})
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_run_after_one_that_crashed_completes(start, tmp_path):
     file = tmp_path / "crashing.py"
     file.write_text(CRASHING)
     worker = start()
-    crashing = Task(
+    crashing = RunRequest(
         Config(run_dir=str(tmp_path / "one"), model=str(file)), {}, {}
     )
     outcome = worker.run(crashing, tmp_path / "log")

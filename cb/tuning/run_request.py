@@ -1,4 +1,4 @@
-"""What a worker of a sweep is given, and what it gives back."""
+"""Requests to and results from the worker process of a sweep."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ INFEASIBLE, OUTRACED = "infeasible", "outraced"
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """What a worker is to do.
+class RunRequest:
+    """A request to run a configuration.
 
     Args:
         config: `Config` of the run, with its folder.
-        sources: Dict of field to where its value came from.
+        sources: Dict of field to the source of its value.
         bounds: Dict of metric to the largest value allowed.
-        trained: Boolean, whether anything needs the training.
+        trained: Boolean, whether an objective or bound needs the training.
     """
 
     config: Config
@@ -27,15 +27,15 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of a run.
+class RunResult:
+    """The result of a run.
 
     Args:
         status: `"complete"`, `"failed"`, `"infeasible"` or `"outraced"`.
         measured: Dict of metric to value.
-        note: String, what is to be said of it.
-        config: `Config` as it was run; `None` if that is not known.
-        seconds: Float, how long it took.
+        note: String, remarks or the reason of a failure.
+        config: `Config` as it was run, or `None` if unknown.
+        seconds: Float, the duration.
     """
 
     status: str

@@ -1,19 +1,92 @@
-"""Set-up that must come before TensorFlow starts its runtime."""
+"""Sets up TensorFlow before its runtime starts; chooses the quick tests."""
 
 import os
+import sys
 
 import pytest
+import wrapt
+
+# A module of tests that imports one of these is none of the quick ones.
+SLOW_IMPORTS = (
+    "cb.models",
+    "keras",
+    "tensorflow",
+    "tensorflow_datasets",
+    "tests.workers",
+)
+MARK_IT = "A quick test {}: mark it with `@pytest.mark.slow`."
+
+
+def pytest_addoption(parser):
+    """Add `--quick`."""
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="only tests that neither import TensorFlow nor start a process",
+    )
 
 
 def pytest_configure(config):
-    """Split the processor into two logical devices, for replica tests."""
+    """Keep TensorFlow quiet, and out of the quick tests."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    config.addinivalue_line(
+        "markers",
+        "slow: imports TensorFlow inside of a test, or starts a process",
+    )
+    if config.getoption("quick"):
+        config.pluginmanager.register(Quick())
 
+
+# TensorFlow takes seconds to import, and many tests do without.
+@wrapt.when_imported("tensorflow")
+def split_the_processor(tf):
+    """Make two logical devices of the processor, for tests of replicas."""
     (processor,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
         processor, [tf.config.LogicalDeviceConfiguration()] * 2
     )
+
+
+class Quick:
+    """Leaves out what is slow; fails a test that is and does not say so.
+
+    A module of tests that imports TensorFlow, itself or by what it imports, is
+    left out as soon as it tries to.
+    """
+
+    def __init__(self):
+        self._collecting = True
+        sys.meta_path.insert(0, self)
+        sys.addaudithook(self._audit)
+
+    def find_spec(self, name, path=None, target=None):
+        """Refuse to find what is slow to import."""
+        if name in SLOW_IMPORTS:
+            if self._collecting:
+                pytest.skip(f"imports {name}", allow_module_level=True)
+            pytest.fail(MARK_IT.format(f"imports {name}"))
+
+    def _audit(self, event, arguments):
+        if event == "subprocess.Popen" and not self._collecting:
+            pytest.fail(MARK_IT.format("starts a process"))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_make_collect_report(self, collector):
+        """Count modules that were left out neither as skipped nor failed."""
+        outcome = yield
+        report = outcome.get_result()
+        if report.skipped:
+            report.outcome, report.longrepr = "passed", None
+
+    def pytest_collection_modifyitems(self, config, items):
+        """Leave out tests that are marked as slow."""
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+    def pytest_collection_finish(self):
+        """From here on nothing slow may be imported."""
+        self._collecting = False
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,11 @@ import importlib
 import inspect
 import pkgutil
 
+import pytest
+
 import cb
+
+pytestmark = pytest.mark.slow
 
 
 def test_public_names_outlive_the_import_of_every_module():

@@ -39,6 +39,7 @@ def test_fold_fits_a_signed_integer():
     assert all(0 <= seeds.fold_in(i) < 2**63 for i in range(1000))
 
 
+@pytest.mark.slow
 def test_seeds_are_equal_in_another_process():
     code = (
         "from cb import seeds;"

@@ -14,6 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 from tests.commands import run
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--model=mlp(units=(16, 16))",
     "--reallocation=rigl(every=10, end=1.0)",

@@ -9,6 +9,8 @@ import pytest
 from cb.tuning.results import Results
 from tests import commands
 
+pytestmark = pytest.mark.slow
+
 # Searched for in seconds: the costs of three sizes, or trainings of one epoch.
 SHORT = ("--epochs=1", "--batch_size=500", "--seed=3")
 CHEAP = "--objectives=inference_flops,training_flops"

@@ -4,6 +4,8 @@ import pytest
 
 from tests.commands import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "script, arguments",

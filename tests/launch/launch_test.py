@@ -12,6 +12,8 @@ import pytest
 from cb import launch
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 # Both print into one pipe, and may be told something while they do. Whatever
 # becomes of a test, none of them outlives it for long.
 SAY = """

@@ -6,6 +6,8 @@ import pytest
 import cb
 from cb.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_has_the_layers_of_the_paper():
     model = cb.models.build("fnn(blocks=(3,), width=7)", (28, 28, 1), 10)

@@ -122,6 +122,7 @@ def test_bad_input_is_refused(make_run, tmp_path, arguments, message):
         main(arguments)
 
 
+@pytest.mark.slow
 def test_a_command_says_what_is_wrong_in_one_line(tmp_path):
     script = "cb/plots/__main__.py"
     code, _, errors = run_command(script, "nowhere", folder=tmp_path)

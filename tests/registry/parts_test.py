@@ -93,6 +93,7 @@ def test_the_refusal_of_a_library_names_the_spec():
         registry.build("broken(size=2)")
 
 
+@pytest.mark.slow
 def test_names_are_read_without_importing_the_modules():
     code = (
         "import sys; from cb.registry import registered_names;"

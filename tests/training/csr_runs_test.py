@@ -12,6 +12,8 @@ from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import dataclasses
 from cb.config import Config

@@ -248,6 +248,7 @@ def toolkit():
     return tensorflow_model_optimization.sparsity.keras
 
 
+@pytest.mark.slow
 def test_a_schedule_of_the_toolkit_reaches_its_end(toolkit):
     schedule = toolkit.PolynomialDecay(0.0, 0.9, 50, 240, 1, frequency=100)
     algorithm = reallocation.get("magnitude_pruning")(schedule=schedule)
@@ -256,6 +257,7 @@ def test_a_schedule_of_the_toolkit_reaches_its_end(toolkit):
     assert [number for _, (number,) in seen] == [1000, 526, 100]
 
 
+@pytest.mark.slow
 def test_a_constant_schedule_of_the_toolkit_is_exact(toolkit):
     schedule = toolkit.ConstantSparsity(0.7, 120, 200, frequency=40)
     algorithm = reallocation.get("magnitude_pruning")(schedule=schedule)

@@ -1,4 +1,4 @@
-"""A run that removes the blocks of its model which stop it from learning."""
+"""Auto-tuned run: removes the blocks that stop its model from learning."""
 
 import dataclasses
 import time
@@ -12,26 +12,20 @@ from cb.auto_tuning.loop import check_controls
 from cb.bundles.settings import REGISTRY
 from cb.callbacks.auto_tune import AutoTune
 from cb.config import Config
-from cb.conversion import Report
 from cb.distribute import collectives
-from cb.distribute.collectives import assert_equal
 from cb.errors import InputError
 from cb.models.bundle_network import DEPTHS
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
-from cb.training import assembly
-from cb.training import compilation
 from cb.training.compilation import training_step
-from cb.training.data import build_data
 from cb.training.data import training_sample
-from cb.training.train import Start
-from cb.training.train import complete
-from cb.training.train import started_on_all
+from cb.training.run import TrainingRun
+from cb.training.train import joined_run
 
 
 def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
-    """Train, remove blocks and train again, or go on with it.
+    """Train, remove blocks and train again, or resume.
 
     Every attempt is a run of its own in the folders `attempt_0` and so on.
     The bundles are those of the highest learning rate, as in
@@ -39,7 +33,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
 
     Args:
         config: `Config` whose `auto_tune` is not `"none"`.
-        sources: Dict of field to where its value came from.
+        sources: Dict of field to the origin of its value.
 
     Returns:
         Dict, the summary that is printed and kept in `summary.json`.
@@ -48,109 +42,78 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         InputError: If the configuration cannot be run; nothing is written.
         RunError: If no attempt can follow the ones made.
     """
-    with started_on_all(config, sources) as start:
-        return _tune(start)
-
-
-def _tune(start: Start) -> dict[str, Any]:
-    config, sources, strategy, run, _ = start
-    started = time.monotonic()
-    settings = dataclasses.asdict(REGISTRY.build(config.auto_tune))
-    check_controls(settings["controls"])
-    blocks = blocks_of(config)
-    summary = collectives.broadcast(
-        strategy, lambda: known_summary(run, config)
-    )
-    if summary:
-        print(f"Finished already, nothing to do: {run.path}")
+    with joined_run(config, sources) as run:
+        settings = dataclasses.asdict(REGISTRY.build(run.config.auto_tune))
+        check_controls(settings["controls"])
+        blocks = blocks_of(run.config)
+        summary = collectives.broadcast(
+            run.strategy, lambda: finished_summary(run.directory, run.config)
+        )
+        if summary:
+            print(f"Finished already, nothing to do: {run.directory.path}")
+        else:
+            summary = _tune(run, blocks, settings)
         print_tuning(summary)
         return summary
-    trainer = _Trainer(start)
-    source = trainer.data.source
-    assert_equal(strategy, {"data": source.digest()})
-    sample = training_sample(config, trainer.data, settings["num_samples"])
+
+
+def _tune(
+    run: TrainingRun, blocks: tuple[int, ...], settings: dict[str, Any]
+) -> dict[str, Any]:
+    started = time.monotonic()
+    config, data, directory = run.config, run.data, run.directory
     common = {
-        "data": sample,
+        "data": training_sample(config, data, settings["num_samples"]),
         "blocks": blocks,
         **training_step(config),
-        "num_classes": source.num_classes,
+        "num_classes": data.source.num_classes,
         "seed": config.seed,
     }
-    own = ("restarts", "warm", "controls")
-    gate = {key: settings[key] for key in settings if key not in own}
+    of_loop = ("restarts", "warm", "controls")
+    gate = {key: settings[key] for key in settings if key not in of_loop}
     # Mistakes show before anything is written.
     AutoTune(**common, **gate)
-    with run.locked():
-        run.write_config(config, sources)
+    attempts = _Attempts(run)
+    with directory.locked():
+        directory.write_config(config, run.sources)
         tuning = auto_tune(
-            trainer.build,
-            trainer.fit,
-            evaluate=trainer.evaluate,
-            directory=run.path,
-            strategy=strategy,
+            attempts.build,
+            attempts.fit,
+            evaluate=attempts.evaluate,
+            directory=directory.path,
+            strategy=run.strategy,
             **common,
             **settings,
         )
-        summary = summarize(config, run, tuning.attempts)
+        summary = summarize(config, directory, tuning.attempts)
         summary["seconds"] = round(time.monotonic() - started, 1)
-        run.write_summary(summary)
-    print_tuning(summary)
+        directory.write_summary(summary)
     return summary
 
 
-class _Trainer:
-    """Builds, trains and scores the model of each attempt."""
+class _Attempts:
+    """The callables of `auto_tune`: each attempt is a run of its own."""
 
-    def __init__(self, start):
-        config, self._sources, self._scope, self._run, self._stop_requested = (
-            start
-        )
-        self._config = config
-        self._model_spec = config.model
-        self.data = build_data(config, self._scope.num_replicas_in_sync)
+    def __init__(self, run: TrainingRun):
+        self._run = run
+        self._attempt = run
 
     def build(self, blocks: tuple[int, ...]) -> keras.Model:
-        spec = parse_spec(self._config.model)
-        kwargs = {**spec.kwargs, "blocks": blocks}
-        self._model_spec = str(Spec(spec.name, (), kwargs))
-        config = dataclasses.replace(self._config, model=self._model_spec)
-        self._reports: list[Report] = []
-        with self._scope.scope():
-            model = assembly.build_model(
-                config, self.data.source, self._reports.append
-            )
-            compilation.compile_model(
-                model,
-                config,
-                self.data.training_length(),
-                self.data.source.num_classes,
-            )
-        return model
+        spec = parse_spec(self._run.config.model)
+        model = Spec(spec.name, (), {**spec.kwargs, "blocks": blocks})
+        self._attempt = self._run.replaced(model=str(model), auto_tune="none")
+        return self._attempt.build()
 
     def fit(self, model, callbacks, attempt: int) -> None:
-        run = self._run.attempt(attempt)
-        config = dataclasses.replace(
-            self._config,
-            model=self._model_spec,
-            auto_tune="none",
-            run_dir=str(run.path),
-        )
-        print(f"Attempt {attempt}: {self._model_spec}", flush=True)
-        started = time.monotonic()
-        complete(
-            model,
-            self._reports,
-            config,
-            self._sources,
-            self.data,
-            run,
-            started,
-            self._stop_requested,
-            callbacks,
-        )
+        del model
+        folder = self._run.directory.attempt(attempt)
+        run = self._attempt.replaced(run_dir=str(folder.path))
+        print(f"Attempt {attempt}: {run.config.model}", flush=True)
+        run.train(callbacks)
 
     def evaluate(self, model) -> dict[str, float]:
-        return model.evaluate(self.data.test, return_dict=True, verbose=0)
+        del model
+        return self._attempt.evaluate()
 
 
 def blocks_of(config: Config) -> tuple[int, ...]:
@@ -189,7 +152,9 @@ def blocks_of(config: Config) -> tuple[int, ...]:
     return (blocks,) if isinstance(blocks, int) else tuple(blocks)
 
 
-def known_summary(run: RunDirectory, config: Config) -> dict[str, Any] | None:
+def finished_summary(
+    run: RunDirectory, config: Config
+) -> dict[str, Any] | None:
     """Return the summary of the folder, if this very run finished in it.
 
     Raises:

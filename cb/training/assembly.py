@@ -1,4 +1,4 @@
-"""The one composition root: from a configuration to a trained model."""
+"""Composition root: builds model and callbacks from a configuration."""
 
 import dataclasses
 from collections.abc import Callable
@@ -40,10 +40,11 @@ from cb.seeds import fold_in
 from cb.sparsity import distributions
 from cb.sparsity import granularity
 from cb.sparsity import reallocation
+from cb.training import compilation
 from cb.training.data import Data
 from cb.training.data import without_mixup
 
-# Steps between the events in the metrics, of algorithms that always act.
+# Steps between logged events of algorithms that act after every step.
 LOGGED_EVERY = 100
 
 # What writes out the defaults of a part, by the field that names it.
@@ -137,6 +138,39 @@ def build_model(
     )
 
 
+def build_compiled_model(
+    config: Config,
+    data: Data,
+    strategy: tf.distribute.Strategy,
+    report: Callable[[Report], object] | None = None,
+    prepare: Callable[[keras.Model], keras.Model] | None = None,
+) -> keras.Model:
+    """Build the sparse model of a run on its devices and compile it.
+
+    Args:
+        config: `Config`, complete.
+        data: `Data` of the run.
+        strategy: `tf.distribute.Strategy`.
+        report: As in `build_model`.
+        prepare: Callable from the sparse model to the one that is compiled;
+            the identity by default.
+
+    Returns:
+        A compiled Keras model.
+
+    Raises:
+        InputError: If a part is wrong or two of them do not go together.
+    """
+    with strategy.scope():
+        model = build_model(config, data.source, report)
+        if prepare is not None:
+            model = prepare(model)
+        compilation.compile_model(
+            model, config, data.training_length(), data.source.num_classes
+        )
+    return model
+
+
 def on_kernels(
     config: Config,
     model: keras.Model,
@@ -194,18 +228,25 @@ def _check_kernels(config: Config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
-    """The callbacks of a run that others have to reach."""
+    """Callbacks of a run.
 
-    movers: dict[str, Reallocation]
+    Attributes:
+        reallocation: Dict of name to `Reallocation`, empty without masks.
+        logger: `RunLogger`.
+        checkpointing: `Checkpointing`.
+        others: List of callbacks that come before `checkpointing`.
+    """
+
+    reallocation: dict[str, Reallocation]
     logger: RunLogger
     checkpointing: Checkpointing
     others: list[keras.callbacks.Callback]
 
     def in_order(self) -> list[keras.callbacks.Callback]:
-        """Return all: what changes the state, what writes, what saves."""
+        """Return all callbacks: state changes first, then logs, then saves."""
         return [
             FollowRegime(),
-            *self.movers.values(),
+            *self.reallocation.values(),
             AverageStatistics(),
             StopWhenNotFinite(),
             self.logger,
@@ -217,7 +258,7 @@ class Callbacks:
 def build_callbacks(
     config: Config, data: Data, run: RunDirectory, interactive: bool
 ) -> Callbacks:
-    """Make the callbacks; nothing is written before training begins."""
+    """Build the callbacks; nothing is written before training begins."""
     updates = data.updates_per_epoch
     steps_per_epoch = data.batches.steps_per_epoch
     logger = RunLogger(
@@ -230,22 +271,24 @@ def build_callbacks(
     pictures = Pictures(logger, data.batches.probe)
 
     def on_event(step, changes):
-        mover = movers["reallocation"]
-        # Of what happens after every step, a sample will do.
+        callback = reallocations["reallocation"]
+        # Events after every step are sampled.
         sampled = step % LOGGED_EVERY == 0 or step % updates == 0
-        if sampled or not mover.algorithm.every_step:
-            logger.log_event(step, changes, mover.metrics())
+        if sampled or not callback.algorithm.every_step:
+            logger.log_event(step, changes, callback.metrics())
             pictures.note(step, changes)
 
-    movers = {}
+    reallocations = {}
     if _has_masks(config):
-        movers["reallocation"] = _build_mover(config, data, on_event)
+        reallocations["reallocation"] = _build_reallocation(
+            config, data, on_event
+        )
     distances = _build_distances(config, logger)
     real = TrainingLength(data.epochs * updates, updates)
     save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         CheckpointFolder(run.checkpoints, run.writes),
-        {**movers, **distances},
+        {**reallocations, **distances},
         metrics_size=logger.csv.size,
         steps_per_epoch=steps_per_epoch,
         save_every=save_every * config.gradient_accumulation,
@@ -261,12 +304,12 @@ def build_callbacks(
                 lambda: data.batches.seconds_waited,
             )
         )
-    return Callbacks(movers, logger, checkpointing, others)
+    return Callbacks(reallocations, logger, checkpointing, others)
 
 
-def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
+def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
     training_length = data.training_length()
-    mover = Reallocation(
+    callback = Reallocation(
         config.reallocation,
         dataset=data.batches.probe,
         seed=config.seed,
@@ -274,10 +317,9 @@ def _build_mover(config: Config, data: Data, on_event) -> Reallocation:
         steps_per_epoch=data.stretch * data.updates_per_epoch,
         on_event=on_event,
     )
-    mover.algorithm.period(
-        training_length
-    )  # Refuses bad times before the start.
-    return mover
+    # Refuses bad times before the start.
+    callback.algorithm.period(training_length)
+    return callback
 
 
 def _build_distances(
@@ -288,7 +330,7 @@ def _build_distances(
 
     def on_record(step, distances):
         total, *layers = distances.items()
-        # What plateau a distance belongs to must be known at its step.
+        # The learning rate tells which plateau a distance belongs to.
         pairs = {"learning_rate": distance.learning_rates[-1]}
         pairs["weight_distance"] = total[1]
         pairs |= {f"weight_distance/{name}": far for name, far in layers}
@@ -296,41 +338,3 @@ def _build_distances(
 
     distance = WeightDistance(config.weight_distance, on_record)
     return {"weight_distance": distance}
-
-
-def fit(
-    model: keras.Model,
-    config: Config,
-    data: Data,
-    callbacks: Callbacks,
-    position: tuple[int, int],
-    interactive: bool,
-) -> None:
-    """Train from a position to the end.
-
-    Args:
-        model: Compiled Keras model.
-        config: `Config`.
-        data: `Data`.
-        callbacks: `Callbacks`.
-        position: Tuple of completed epochs and batches of the next one.
-        interactive: Boolean, whether a person watches a terminal.
-    """
-    epoch, batch = position
-    length = data.batches.steps_per_epoch
-    ends = [epoch + 1, data.epochs] if batch else [data.epochs]
-    for end in ends:
-        if epoch >= end or model.stop_training:
-            continue
-        # An epoch begun takes a `fit` of its own for the rest of it.
-        model.fit(
-            data.batches.dataset(epoch * length + batch, end * length),
-            initial_epoch=epoch,
-            epochs=end,
-            steps_per_epoch=length - batch,
-            validation_data=data.validation,
-            callbacks=callbacks.in_order(),
-            shuffle=False,
-            verbose=1 if interactive else 0,
-        )
-        epoch, batch = end, 0

@@ -134,7 +134,7 @@ def test_a_killed_auto_tune_ends_as_one_that_was_not(tmp_path, when):
     assert process.returncode == -signal.SIGKILL
     code, output, errors = run("train.py", *flags, folder=killed)
     assert code == 0, errors
-    assert "Going on after" in output
+    assert "Resuming after" in output
     assert attempts(killed) == attempts(whole)
     assert weights(killed, 0) == weights(whole, 0)
     metrics = "run/attempt_0/metrics.csv"

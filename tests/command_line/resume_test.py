@@ -54,5 +54,5 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, kills, extra):
     with alone(flags, killed) as worker:
         code, printed = worker.finish()
     assert code == 0, printed
-    assert "Going on after" in printed
+    assert "Resuming after" in printed
     assert_same_files(whole / "run", killed / "run")

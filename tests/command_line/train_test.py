@@ -168,7 +168,7 @@ def test_more_epochs_continue_the_run(finished, tmp_path):
     flags = [*FLAGS, f"--run_dir={copy}", "--epochs=5"]
     code, output, errors = run("train.py", *flags, folder=tmp_path)
     assert code == 0, errors
-    assert "Going on after epoch 4" in output
+    assert "Resuming after epoch 4" in output
     epochs = [
         row["epoch"]
         for row in rows(copy / "metrics.csv")
@@ -202,7 +202,7 @@ def test_a_corrupt_checkpoint_is_noticed_and_the_one_before_used(
     flags = [*FLAGS, f"--run_dir={copy}"]
     code, output, errors = run("train.py", *flags, folder=tmp_path)
     assert code == 0, errors
-    assert "not intact" in output and "Going on after epoch 3" in output
+    assert "not intact" in output and "Resuming after epoch 3" in output
     metrics = (copy / "metrics.csv").read_bytes()
     assert metrics == (run_dir / "metrics.csv").read_bytes()
 

@@ -73,7 +73,7 @@ def test_told_to_stop_it_saves_and_goes_on_to_the_same_bits(tmp_path, whole):
     with alone(flags, tmp_path) as worker:
         code, printed = worker.finish()
     assert code == 0, printed
-    assert "Going on after epoch 1, batch" in printed
+    assert "Resuming after epoch 1, batch" in printed
     assert arrays(tmp_path / "run") == arrays(whole)
     metrics = tmp_path / "run" / "metrics.csv"
     assert metrics.read_bytes() == (whole / "metrics.csv").read_bytes()

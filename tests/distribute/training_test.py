@@ -168,7 +168,7 @@ def test_told_to_stop_two_workers_go_on_to_the_same_bits(
     assert "as many workers and devices" in printed.strip().splitlines()[-1]
     assert "Traceback" not in printed
     log = tmp_path / "worker_0" / "run.worker_0.log"
-    assert "Going on after epoch" in log.read_text()
+    assert "Resuming after epoch" in log.read_text()
     assert_same_files(train_two(tmp_path, convolutional), undisturbed)
 
 

@@ -1,0 +1,289 @@
+"""One training run, step by step: build, restore, fit, evaluate, export."""
+
+import copy
+import dataclasses
+import functools
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cb.callbacks.auto_tune import AutoTune
+from cb.callbacks.slots import batch_counter
+from cb.callbacks.slots import slots
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import write_all
+from cb.config import Config
+from cb.conversion import Report
+from cb.conversion import to_masked
+from cb.costs.files import file_bytes
+from cb.distribute import collectives
+from cb.distribute.collectives import assert_equal
+from cb.export import save
+from cb.layers.masked import masked_kernels
+from cb.runs.directory import RunDirectory
+from cb.runs.evaluation_csv import record
+from cb.runs.source import read_arrays
+from cb.training import assembly
+from cb.training.data import Data
+from cb.training.data import build_data
+from cb.training.input_sheet import write_input_sheet
+from cb.training.run_costs import recorded
+from cb.training.run_costs import run_costs
+from cb.training.summary import csr_layers
+from cb.training.summary import print_kernels
+from cb.training.summary import print_start
+from cb.training.summary import summarize
+
+
+class TrainingRun:
+    """Trains the model of a configuration in a run folder.
+
+    `build` and `train` are the whole of it; the other methods are the steps
+    of `train`, in order.
+
+    Args:
+        config: `Config`, complete.
+        sources: Dict of field to the origin of its value.
+        strategy: `tf.distribute.Strategy`.
+        directory: `RunDirectory`, written to by the chief alone.
+        stop_requested: Callable that returns whether to save and stop.
+
+    Attributes:
+        model: Keras model; compiled by `build`.
+        reports: List of the `Report` of sparsifying it.
+    """
+
+    model: keras.Model
+
+    def __init__(
+        self,
+        config: Config,
+        sources: dict[str, str],
+        strategy: tf.distribute.Strategy,
+        directory: RunDirectory,
+        stop_requested: Callable[[], bool],
+    ):
+        self.config = config
+        self.sources = sources
+        self.strategy = strategy
+        self.directory = directory
+        self.stop_requested = stop_requested
+        self.reports: list[Report] = []
+        self._started = time.monotonic()
+        self._interactive = sys.stdout.isatty()
+
+    @functools.cached_property
+    def data(self) -> Data:
+        """The run's `Data`, the same on all workers."""
+        data = build_data(self.config, self.strategy.num_replicas_in_sync)
+        assert_equal(self.strategy, {"data": data.source.digest()})
+        return data
+
+    def replaced(self, **values) -> "TrainingRun":
+        """Return a run that shares data and model, its configuration changed.
+
+        Args:
+            **values: Fields of `Config`; neither data nor model are built
+                again.
+        """
+        run = copy.copy(self)
+        run.config = dataclasses.replace(self.config, **values)
+        if "run_dir" in values:
+            run.directory = RunDirectory(
+                values["run_dir"], self.directory.writes
+            )
+        run._started = time.monotonic()
+        return run
+
+    def build(self) -> keras.Model:
+        """Build and compile the model, with the weights that it starts from.
+
+        Raises:
+            InputError: If a part is wrong or two of them do not go together.
+        """
+
+        def prepare(model):
+            if self.config.initialize_from:
+                initialize(model, self.config.initialize_from)
+            return assembly.on_kernels(self.config, model, print_kernels)
+
+        self.reports = []
+        self.model = assembly.build_compiled_model(
+            self.config,
+            self.data,
+            self.strategy,
+            report=self.reports.append,
+            prepare=prepare,
+        )
+        return self.model
+
+    def train(
+        self, extra: Sequence[keras.callbacks.Callback] = ()
+    ) -> dict[str, Any]:
+        """Train from the last checkpoint, or the beginning, to the summary.
+
+        Args:
+            extra: Callbacks. One of class `AutoTune` may end the training
+                early; then there is neither export nor summary.
+
+        Returns:
+            Dict, the summary; empty after an early end.
+        """
+        directory = self.directory
+        gates = [one for one in extra if isinstance(one, AutoTune)]
+        callbacks = self.build_callbacks(extra)
+        print_start(self.config, self.data, self.model, directory)
+        with directory.locked(), self.data.decoded():
+            directory.write_config(self.config, self.sources)
+            directory.forget_summary()
+            epoch, batch = self.restore(callbacks)
+            if self.config.show_input and directory.writes:
+                sheet = write_input_sheet(
+                    self.data, directory, self.config.seed
+                )
+                print(f"Input: {sheet}")
+            # A gate restored from a checkpoint may have closed already.
+            if not any(gate.outcome for gate in gates):
+                self.fit(callbacks, epoch, batch)
+            if any(gate.outcome for gate in gates):
+                return {}
+            return self.finish()
+
+    def build_callbacks(
+        self, extra: Sequence[keras.callbacks.Callback] = ()
+    ) -> assembly.Callbacks:
+        """Build the callbacks; nothing is written yet."""
+        # An optimizer whose slots are not known is refused here.
+        kernels = masked_kernels(self.model)
+        slots(self.model.optimizer, [kernel.trained for kernel in kernels])
+        with self.strategy.scope():
+            callbacks = assembly.build_callbacks(
+                self.config, self.data, self.directory, self._interactive
+            )
+        callbacks.checkpointing.stop_requested = self.stop_requested
+        callbacks.others.extend(extra)
+        for callback in extra:
+            if isinstance(callback, AutoTune):
+                callbacks.checkpointing.callbacks["auto_tune"] = callback
+        return callbacks
+
+    def restore(self, callbacks: assembly.Callbacks) -> tuple[int, int]:
+        """Restore the last checkpoint, or prepare a start from the beginning.
+
+        Returns:
+            Tuple of completed epochs and batches of the next one.
+        """
+        batches, checkpointing = self.data.batches, callbacks.checkpointing
+        checkpointing.set_model(self.model)
+        checkpoint, messages = collectives.broadcast(
+            self.strategy, checkpointing.folder.latest
+        )
+        for message in messages:
+            print(message)
+        if checkpoint is not None:
+            # Metrics have no variables to restore before their first batch.
+            probe = tf.data.Dataset.from_tensors(batches.probe(0))
+            self.model.evaluate(probe, verbose=0)
+            epoch, batch = checkpointing.restore(checkpoint)
+            callbacks.logger.resume(checkpoint.meta)
+            print(
+                f"Resuming after epoch {epoch}, batch {batch} "
+                f"(step {checkpoint.meta['step']})",
+                flush=True,
+            )
+            return epoch, batch
+        self.directory.forget_training()
+        steps = self.config.initial_epoch * batches.steps_per_epoch
+        batch_counter(self.model.optimizer).assign(steps)
+        checkpointing.save_initial()
+        return self.config.initial_epoch, 0
+
+    def fit(
+        self, callbacks: assembly.Callbacks, epoch: int = 0, batch: int = 0
+    ) -> None:
+        """Train from a position to the end.
+
+        Args:
+            callbacks: `Callbacks`.
+            epoch: Integer, completed epochs.
+            batch: Integer, completed batches of the next epoch.
+        """
+        data, length = self.data, self.data.batches.steps_per_epoch
+        ends = [epoch + 1, data.epochs] if batch else [data.epochs]
+        for end in ends:
+            if epoch >= end or self.model.stop_training:
+                continue
+            # The rest of an epoch takes a `fit` of its own.
+            self.model.fit(
+                data.batches.dataset(epoch * length + batch, end * length),
+                initial_epoch=epoch,
+                epochs=end,
+                steps_per_epoch=length - batch,
+                validation_data=data.validation,
+                callbacks=callbacks.in_order(),
+                shuffle=False,
+                verbose=1 if self._interactive else 0,
+            )
+            epoch, batch = end, 0
+
+    def finish(self) -> dict[str, Any]:
+        """Evaluate and export the trained model, and write the summary."""
+        run = self.directory
+        scores = self.evaluate()
+        on_csr = csr_layers(self.model)
+        self.model = to_masked(self.model)
+        if run.writes:
+            save(self.model, str(run.export))
+        costs, training = run_costs(self.config, self.model, self.data)
+        # Written last: a run killed before its summary repeats this block.
+        record(run, "last", "test", scores)
+        record(run, "last", "costs", recorded(costs))
+        summary = {
+            **summarize(self.config, self.model, self.reports, scores, run),
+            "costs": {
+                **costs.as_dict(),
+                "export_bytes": file_bytes(run.export) if run.writes else 0,
+            },
+            "training": training.as_dict(),
+            "csr_layers": on_csr,
+            "seconds": round(time.monotonic() - self._started, 1),
+        }
+        run.write_summary(summary)
+        return summary
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the scores on the test examples, by metric."""
+        return self.model.evaluate(self.data.test, return_dict=True, verbose=0)
+
+
+def initialize(model: keras.Model, text: str) -> None:
+    """Copy weights, and masks where there are any, from another run.
+
+    Args:
+        model: Keras model.
+        text: `RUN[:initial|best|last|N]`, a run folder and a checkpoint.
+
+    Raises:
+        InputError: If there is no such checkpoint, or it does not fit.
+    """
+    arrays = collectives.broadcast(
+        model.distribute_strategy, lambda: read_arrays(text)
+    )
+    variables = model_variables(model)
+    dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
+    if dense:
+        # The masks just drawn stay.
+        variables = {
+            key: variable
+            for key, variable in variables.items()
+            if not key.endswith("/mask")
+        }
+    write_all(variables, arrays)
+    what = "weights" if dense else "weights and masks"
+    path, _, name = text.partition(":")
+    print(f"Starting from the {what} of {path} ({name or 'last'})")

@@ -102,7 +102,6 @@ ALLOWED = {
         "cb.bundles",
         "cb.callbacks",
         "cb.config",
-        "cb.conversion",
         "cb.costs",
         "cb.distribute",
         "cb.files",

@@ -1,22 +1,19 @@
-"""Train a sparse model; the same command again goes on where it stopped.
+"""Train a sparse model; run the same command again to resume.
 
 Without flags: a perceptron at 90 % sparsity on embedded digits.
 """
 
 from cb.registry import parse_spec
 from flags import command
-from flags import data
-from flags import experiment
-from flags import model
-from flags import optimization
-from flags import run
+from flags import training
 from flags.quiet import quiet_stderr
 
 
 def main():
     """Train the run that the flags describe."""
-    config, sources = experiment()
-    # TensorFlow takes seconds to import; `--help` and typos need it not.
+    config, sources = training.experiment()
+    # TensorFlow takes seconds to import. Not needed for `--help` or to reject
+    # typos.
     with quiet_stderr():
         from cb.auto_tuning.run import tune
         from cb.training.train import train
@@ -25,4 +22,4 @@ def main():
 
 
 if __name__ == "__main__":
-    command.run(main, [data, model, optimization, run])
+    command.run(main, [training])

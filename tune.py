@@ -1,15 +1,11 @@
-"""Search hyperparameters; the same command again goes on where it stopped.
+"""Search hyperparameters; run the same command again to resume.
 
 Every training flag is a fixed part of all runs. Without flags: a small
 search of sparse perceptrons on embedded digits.
 """
 
 from flags import command
-from flags import data
-from flags import layers
-from flags import model
-from flags import optimization
-from flags import run
+from flags import training
 from flags import tuning
 from flags.quiet import quiet_stderr
 
@@ -17,8 +13,9 @@ from flags.quiet import quiet_stderr
 def main():
     """Run the sweep that the flags describe."""
     arguments, limits = tuning.settings(), tuning.limits()
-    compared = tuning.compared()
-    # TensorFlow takes seconds to import; `--help` and typos need it not.
+    compared, layers = tuning.compared(), training.layers()
+    # TensorFlow takes seconds to import. Not needed for `--help` or to reject
+    # typos.
     with quiet_stderr():
         from cb.tuning.plan import FixedConfiguration
         from cb.tuning.sweep import SweepSettings
@@ -30,9 +27,9 @@ def main():
         return
     sweep(
         SweepSettings(**arguments, limits=Limits(**limits)),
-        FixedConfiguration(*layers()),
+        FixedConfiguration(*layers),
     )
 
 
 if __name__ == "__main__":
-    command.run(main, [tuning, data, model, optimization, run])
+    command.run(main, [tuning, training])

@@ -1,4 +1,4 @@
-"""What absl leaves to be mended before a command is pleasant to use."""
+"""Runs a command: flags, `--help`, errors as one line, exit codes."""
 
 import errno
 import logging
@@ -12,13 +12,20 @@ from typing import NoReturn
 
 from absl import flags
 
+from cb import __version__
+from cb.errors import INTERRUPTED
+from cb.errors import RUN_ERROR
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.errors import refused_in_graph
+from cb.registry.annotations import nearest
+from flags.help import help_text
 
-INPUT_ERROR, RUN_ERROR, INTERRUPTED = 2, 1, 130
-# What the machine refuses, not what the program does wrong.
+# Refusals of the machine rather than faults of the program.
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+HELP = {"--help", "-help", "-h", "-?"}
+FULL_HELP = {"--helpfull", "-helpfull"}
+VERSION = {"--version", "-version"}
 
 
 def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
@@ -29,64 +36,82 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
         modules: The modules whose flags it has.
 
     Raises:
-        SystemExit: Always; 0 after success and `--help`, 2 for bad input, 1
-            for a run that cannot go on, 130 when interrupted.
+        SystemExit: Always; 0 after success, `--help` and `--version`, else
+            one of the codes in `cb.errors`.
     """
-    # What TensorFlow cannot do raises; below that it also reports as errors
-    # that there is no GPU, and options that an optimization left unused.
+    # TensorFlow raises where it fails; below this level it also reports as
+    # errors a missing GPU and options that an optimization left unused.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # It warns of every new graph, and attempts or lesions are such.
+    # It warns of every new graph; attempts and lesions each build one.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    arguments = [*_unquoted(sys.argv)]
 
     def parsed() -> None:
-        if _asks_for_help(arguments):
-            print(_help(modules))
-            return
-        words = flags.FLAGS(arguments)[1:]
-        if words:
-            raise InputError(
-                "Flags must have the form `--name=value`. "
-                f"Received: {' '.join(words)!r}"
-            )
-        main()
+        arguments = [*_unquoted(sys.argv)]
+        asked = set(arguments[1:])
+        if asked & (HELP | FULL_HELP):
+            print(help_text(modules, full=bool(asked & FULL_HELP)))
+        elif asked & VERSION:
+            print(f"cb {__version__}")
+        else:
+            _parse(arguments)
+            main()
 
     guarded(parsed)
 
 
+def _parse(arguments: list[str]) -> None:
+    """Parse the flags, or raise `InputError`."""
+    try:
+        words = flags.FLAGS(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        question = nearest(error.flagname, flags.FLAGS)
+        raise InputError(
+            f"Unknown flag: --{error.flagname}.{question}"
+        ) from error
+    except flags.IllegalFlagValueError as error:
+        # The message of a check of ours names the flag already.
+        checked = error.__context__
+        raise InputError(
+            str(checked if isinstance(checked, InputError) else error)
+        ) from error
+    except flags.Error as error:
+        raise InputError(str(error).strip()) from error
+    if words:
+        raise InputError(
+            "Flags must have the form `--name=value`. "
+            f"Received: {' '.join(words)!r}"
+        )
+
+
 def guarded(main: Callable[[], None]) -> NoReturn:
-    """Call a command that reads its own arguments; end as `run` does.
+    """Call a command that parses its own arguments; exit as `run` does.
 
     Args:
         main: The command, without arguments.
 
     Raises:
-        SystemExit: Always, as of `run`.
+        SystemExit: Always, as in `run`.
     """
     try:
         main()
-    except flags.Error as error:
-        _stop(str(error).strip(), INPUT_ERROR)
-    except InputError as error:
-        _stop(str(error), INPUT_ERROR)
-    except RunError as error:
+    except (InputError, RunError) as error:
         _stop(str(error), error.code)
     except KeyboardInterrupt:
-        _stop("Interrupted. The same command goes on.", INTERRUPTED)
+        _stop("Interrupted. Run the same command again to resume.", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever reads has gone; Python would complain again at exit.
+        # The reader has exited; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(RUN_ERROR)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
             where = f" ({error.filename})" if error.filename else ""
             _stop(
-                f"{error.strerror}{where}. Checkpoints written before are "
-                "kept; the same command goes on from the last one.",
+                f"{error.strerror}{where}. Earlier checkpoints are kept; run "
+                "the same command again to resume from the last one.",
                 RUN_ERROR,
             )
         if refused := refused_in_graph(error):
-            _stop(refused, INPUT_ERROR)
+            _stop(refused, InputError.code)
         traceback.print_exc()
         _leave(RUN_ERROR)
     sys.exit(0)
@@ -100,25 +125,13 @@ def _stop(message: str, code: int) -> NoReturn:
 def _leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    # TensorFlow's own clean-up would wait for workers, who wait for this one.
+    # TensorFlow's own clean-up would wait for workers, which wait for this
+    # process.
     os._exit(code)
 
 
-def _asks_for_help(arguments: list[str]) -> bool:
-    return any(
-        argument in ("--help", "-help", "-h", "-?")
-        for argument in arguments[1:]
-    )
-
-
-def _help(modules: Iterable[ModuleType]) -> str:
-    text = (sys.modules["__main__"].__doc__ or "").strip()
-    parts = [flags.FLAGS.module_help(module) for module in modules]
-    return "\n".join([text, *parts])
-
-
 def _unquoted(arguments: list[str]) -> Iterable[str]:
-    """Read flagfiles, where quotes around a value are not part of it."""
+    """Expand flagfiles; quotes around a value there are not part of it."""
     for argument in flags.FLAGS.read_flags_from_files(
         arguments, force_gnu=False
     ):

@@ -1,10 +1,12 @@
-"""Flags of a sweep: what it searches, how, and where it is kept."""
+"""Flags of a sweep: the space, the oracle, the budget, the folder."""
 
 from typing import Any
 
 from absl import flags
 
 from cb.errors import InputError
+
+TITLE = "Search"
 
 flags.DEFINE_string(
     "experiment",

@@ -20,10 +20,7 @@ from cb.training import assembly
 from cb.training.data import build_chain
 from experiments import catalogue
 from experiments import run
-from flags import data as _data  # noqa: F401
-from flags import model as _model  # noqa: F401
-from flags import optimization as _optimization  # noqa: F401
-from flags import run as _run  # noqa: F401
+from flags import training as _training  # noqa: F401
 from tests.commands import ROOT
 
 ALL = {found.name: found for found in catalogue.experiments()}
@@ -38,7 +35,7 @@ SMALL = {
 TRAIN = """
 import json, sys
 from absl import flags
-from flags import data, experiment, model, optimization, run
+from flags import training
 from flags.command import _unquoted
 from cb.training.train import train
 for arguments in json.load(sys.stdin):
@@ -46,7 +43,7 @@ for arguments in json.load(sys.stdin):
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
     flags.FLAGS([*_unquoted(["train.py", *arguments])])
-    train(*experiment())
+    train(*training.experiment())
 """
 
 

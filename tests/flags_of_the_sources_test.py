@@ -9,10 +9,7 @@ from absl import flags
 from cb.config import Config
 from cb.config import layered
 from cb.training import assembly
-from flags import data as _data  # noqa: F401
-from flags import model as _model  # noqa: F401
-from flags import optimization as _optimization  # noqa: F401
-from flags import run as _run  # noqa: F401
+from flags import training as _training  # noqa: F401
 from tests.commands import ROOT
 
 PAGE = ROOT / "docs" / "flags_of_the_sources.md"

@@ -181,10 +181,7 @@ def _train(flags, folder, writer):
     redirect(folder, writer)
     import train
     from flags import command
-    from flags import data
-    from flags import model
-    from flags import optimization
-    from flags import run
+    from flags import training
 
     sys.argv = ["train.py", *flags]
-    command.run(train.main, [data, model, optimization, run])
+    command.run(train.main, [training])

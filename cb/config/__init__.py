@@ -1,19 +1,27 @@
-"""The configuration of a run, and the layers it is made of."""
+"""Configuration of a run: its fields, and the layers they come from."""
 
-from cb.config.fields import DTYPES
-from cb.config.fields import NOT_IDENTITY
-from cb.config.fields import SPECS
-from cb.config.fields import Config
-from cb.config.fields import default_run_dir
+from cb.config.configuration import ANNOTATIONS
+from cb.config.configuration import IDENTITY
+from cb.config.configuration import METADATA
+from cb.config.configuration import SPECS
+from cb.config.configuration import Config
+from cb.config.configuration import check_parts
+from cb.config.configuration import converted
+from cb.config.configuration import default_run_dir
+from cb.config.layers import FORMAT
 from cb.config.layers import is_explicit
 from cb.config.layers import layered
 from cb.config.layers import read_file
 
 __all__ = [
-    "DTYPES",
-    "NOT_IDENTITY",
+    "ANNOTATIONS",
+    "FORMAT",
+    "IDENTITY",
+    "METADATA",
     "SPECS",
     "Config",
+    "check_parts",
+    "converted",
     "default_run_dir",
     "is_explicit",
     "layered",

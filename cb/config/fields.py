@@ -1,248 +1,369 @@
-"""Everything that a run depends on, with the ranges of its values."""
+"""The fields of a run's configuration; each is a flag, a key and a setting."""
 
-import ast
-import contextlib
 import dataclasses
-import hashlib
-import json
-import os
-import pathlib
-import typing
-from typing import Any
+from typing import Annotated
+from typing import Literal
 
-from cb.errors import InputError
-from cb.registry import parse_spec
-from cb.registry import unknown
+from cb.config.metadata import DATA
+from cb.config.metadata import DEVICES
+from cb.config.metadata import LARGE_BATCHES
+from cb.config.metadata import MODEL
+from cb.config.metadata import RUN
+from cb.config.metadata import SPARSITY
+from cb.config.metadata import TRAINING
+from cb.config.metadata import flag
+from cb.config.metadata import part
+from cb.registry import Interval
 from cb.schedules import Time
 from cb.sparsity.amount import as_text
 from cb.sparsity.amount import parse_sparsity
 
-DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+Count = Annotated[int, Interval("[1, inf)")]
+Natural = Annotated[int, Interval("[0, inf)")]
+Positive = Annotated[float, Interval("(0, inf)")]
+NotNegative = Annotated[float, Interval("[0, inf)")]
 
-# Where a run lives and how it is watched; two runs that differ in nothing
-# else are the same run.
-NOT_IDENTITY = (
-    "checkpoint_every",
-    "data_dir",
-    "data_workers",
-    "job_idx",
-    "name",
-    "print_every",
-    "run_dir",
-    "save_every",
-    "show_input",
-    "worker_hosts",
-    "worker_index",
-    "worker_timeout",
-)
-SPECS = (
-    "auto_tune",
-    "dataset",
-    "distribution",
-    "granularity",
-    "kernels",
-    "learning_rate_schedule",
-    "model",
-    "normalization",
-    "optimizer",
-    "reallocation",
-    "regularization",
-    "strategy",
-    "weight_sharing",
-)
-AT_LEAST_1 = (
-    "batch_size",
-    "data_workers",
-    "epochs",
-    "gradient_accumulation",
-    "limit_examples",
-    "print_every",
-    "reference_batch_size",
-)
-AT_LEAST_0 = (
-    "checkpoint_every",
-    "initial_epoch",
-    "mixup",
-    "multiplicative_noise",
-    "seed",
-    "validation_examples",
-    "warmup_epochs",
-    "weight_distance",
-)
+
+def _sparsity(value):
+    """Return a sparsity as it is written, or refuse it."""
+    parse_sparsity(value)
+    return as_text(value) if isinstance(value, dict) else value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """Everything that a training run depends on.
+class Fields:
+    """The fields of `cb.config.Config`.
 
-    A field is a flag of the same name, documented there. Fields of `SPECS`
-    hold a part's name with its hyperparameters.
-
-    Raises:
-        InputError: If a value has the wrong type or is out of range.
+    A field is all that a flag needs: annotation (type and range), default,
+    group and text, and whatever else of `cb.config.metadata.Metadata` it has.
+    The flag, its help, `--set`, YAML files and `config.json` follow.
     """
 
-    dataset: str = "digits"
-    data_dir: str | None = None
-    validation_fraction: float = 0.1
-    validation_examples: int | None = None
-    fold: str | None = None
-    limit_examples: int | None = None
-    augmentation: str = "auto"
-    data_workers: int | None = None
-    show_input: bool = False
-    model: str = "mlp"
-    normalization: str = "batch"
-    sparsity: float | str = "0.9"
-    distribution: str = "erk"
-    rounding: str = "total"
-    granularity: str = "weight"
-    include: list[str] | None = None
-    exclude: list[str] | None = None
-    regularization: str = "none"
-    weight_sharing: str = "none"
-    kernels: str = "masked"
-    reallocation: str = "rigl"
-    optimizer: str = "sgd(momentum=0.9, nesterov=True)"
-    learning_rate: float = 0.1
-    learning_rate_schedule: str = "cosine"
-    regime: str = "none"
-    momentum_reset: str = "renewal"
-    learning_rate_scaling: str = "none"
-    reference_batch_size: int | None = None
-    regime_adaptation: bool = False
-    warmup_epochs: float = 0.0
-    global_clipnorm: float | None = None
-    gradient_accumulation: int = 1
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    multiplicative_noise: float = 0.0
-    batch_size: int = 50
-    epochs: int = 30
-    seed: int = 0
-    dtype: str = "float32"
-    strategy: str = "auto"
-    worker_hosts: list[str] | None = None
-    worker_index: int | None = None
-    worker_timeout: float = 300.0
-    run_dir: str | None = None
-    name: str | None = None
-    job_idx: int | None = None
-    initialize_from: str | None = None
-    initial_epoch: int = 0
-    checkpoint_every: int = 0
-    save_every: Time = "1ep"
-    print_every: int = 100
-    evaluate_train: bool = False
-    weight_distance: int = 0
-    auto_tune: str = "none"
-
-    def __post_init__(self):
-        hints = typing.get_type_hints(Config)
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            converted = _converted(field.name, value, hints[field.name])
-            object.__setattr__(self, field.name, converted)
-        self._check_ranges()
-        for name in SPECS:
-            parse_spec(getattr(self, name))
-
-    def _check_ranges(self):
-        parse_sparsity(self.sparsity)
-        part = self.validation_fraction
-        _check(self, "validation_fraction", 0.0 <= part < 1.0, "in [0, 1)")
-        _check(self, "learning_rate", self.learning_rate > 0.0, "positive")
-        _check(self, "worker_timeout", self.worker_timeout > 0.0, "positive")
-        clip = self.global_clipnorm
-        _check(self, "global_clipnorm", clip is None or clip > 0.0, "positive")
-        smooth = 0.0 <= self.label_smoothing <= 1.0
-        _check(self, "label_smoothing", smooth, "in [0, 1]")
-        for least, names in ((1, AT_LEAST_1), (0, AT_LEAST_0)):
-            for name in names:
-                value = getattr(self, name)
-                good = value is None or value >= least
-                _check(self, name, good, f"at least {least}")
-        if self.initial_epoch >= self.epochs:
-            raise InputError(
-                "Argument `initial_epoch` must be less than `epochs`. "
-                f"Received: initial_epoch={self.initial_epoch}, "
-                f"epochs={self.epochs}"
-            )
-        if self.dtype not in DTYPES:
-            raise unknown("dtype", self.dtype, DTYPES)
-
-    @property
-    def update_batch(self) -> int:
-        """The examples that one update of the weights sees."""
-        return self.batch_size * self.gradient_accumulation
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all fields as values that JSON can hold."""
-        return dataclasses.asdict(self)
-
-    def identity(self) -> dict[str, Any]:
-        """Return the fields that make two runs the same run."""
-        return {
-            key: value
-            for key, value in self.as_dict().items()
-            if key not in NOT_IDENTITY
-        }
-
-    def short_hash(self) -> str:
-        """Return eight hexadecimal digits that stand for the identity."""
-        text = json.dumps(self.identity(), sort_keys=True)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
-
-    def differences(self, other: "Config") -> list[str]:
-        """List the fields in which the identities differ, as lines."""
-        mine, others = self.identity(), other.identity()
-        return [
-            f"{key}: {mine[key]!r} is not {others[key]!r}"
-            for key in mine
-            if mine[key] != others[key]
-        ]
-
-
-def _converted(name: str, value: Any, hint: Any) -> Any:
-    """Return the value as its field's type, or refuse it."""
-    kinds = typing.get_args(hint) or (hint,)
-    if typing.get_origin(hint) is list:
-        kinds = (hint,)
-    if list[str] in kinds and isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if name == "sparsity" and isinstance(value, dict):
-        value = as_text(value)
-    if str in kinds and float in kinds and isinstance(value, str):
-        # A time or a number that came from the command line as text.
-        with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(value)
-    if float in kinds and int not in kinds and type(value) is int:
-        value = float(value)
-    plain = tuple(typing.get_origin(kind) or kind for kind in kinds)
-    if type(value) not in plain:
-        expected = " or ".join(
-            "None" if kind is type(None) else kind.__name__ for kind in plain
-        )
-        raise InputError(
-            f"Argument `{name}` must be of type {expected}. "
-            f"Received: {name}={value!r}"
-        )
-    return value
-
-
-def _check(config: Config, name: str, good: bool, expected: str) -> None:
-    if not good:
-        value = getattr(config, name)
-        raise InputError(
-            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
-        )
-
-
-def default_run_dir(config: Config) -> str:
-    """Return `runs/<name or model>[_<job_idx>]_<hash>`."""
-    model = pathlib.Path(parse_spec(config.model).name)
-    name = config.name or model.stem
-    parts = [name, config.short_hash()]
-    if config.job_idx is not None:
-        parts.insert(1, str(config.job_idx))
-    return os.path.join("runs", "_".join(parts))
+    dataset: str = part(
+        "digits",
+        DATA,
+        "Data set, one of {cb.datasets}, or a name of TensorFlow Datasets.",
+        "cb.datasets:complete",
+        common=True,
+        light=True,
+    )
+    data_dir: str | None = flag(
+        None,
+        DATA,
+        "Folder of prepared TensorFlow Datasets. Default: that of the library.",
+        identity=False,
+    )
+    validation_fraction: Annotated[float, Interval("[0, 1)")] = flag(
+        0.1,
+        DATA,
+        "Fraction of the training examples of each class held out for "
+        "validation.",
+    )
+    validation_examples: Natural | None = flag(
+        None,
+        DATA,
+        "Number of training examples held out instead of a fraction, from "
+        "each class in proportion to its size.",
+    )
+    fold: str | None = flag(
+        None,
+        DATA,
+        "Fold held out instead of a fraction: '2/5' is the second of five. "
+        "The folds are the same for every seed.",
+    )
+    limit_examples: Count | None = flag(
+        None,
+        DATA,
+        "Largest number of examples used of the training and of the test set.",
+    )
+    augmentation: str = flag(
+        "auto",
+        DATA,
+        "Augmentations joined by |, such as 'pad_crop(padding=4)|flip', of "
+        "{cb.datasets.augmentation} and mixup; or auto (the model's recipe if "
+        "it fits the data, else the data set's), model, "
+        "\"published('SOURCE')\", \"corrected('SOURCE')\" or none.",
+        parts="cb.datasets.recipes:complete",
+    )
+    data_workers: Count | None = flag(
+        None,
+        DATA,
+        "Threads that prepare batches. Default: as many as are of use.",
+        identity=False,
+    )
+    show_input: bool = flag(
+        False,
+        DATA,
+        "Write input.png into the run's folder and to TensorBoard: training "
+        "examples with their labels, as evaluated and as augmented.",
+        identity=False,
+    )
+    model: str = part(
+        "mlp",
+        MODEL,
+        "Model, such as 'mlp(units=(300, 100))', one of {cb.models}; or a "
+        "file that registers one, such as 'my/model.py(width=3)'.",
+        "cb.models:complete",
+        common=True,
+    )
+    normalization: str = part(
+        "batch",
+        MODEL,
+        "batch (what the model has), or 'ghost(size=128)': batch "
+        "normalization over virtual batches of that size on each replica.",
+        "cb.layers.normalization:REGISTRY.complete",
+    )
+    sparsity: float | str = flag(
+        0.9,
+        SPARSITY,
+        "Fraction of the masked weights that is inactive, in [0, 1), or one "
+        "for each kind or name pattern of layers: 'conv=0.5,dense=0.98'. The "
+        "first pattern that matches counts; without a match a layer stays "
+        "dense.",
+        common=True,
+        convert=_sparsity,
+    )
+    distribution: str = part(
+        "erk",
+        SPARSITY,
+        "Distribution of the connections over the layers, one of "
+        "{cb.sparsity.distributions}.",
+        "cb.sparsity.distributions:REGISTRY.complete",
+        common=True,
+        light=True,
+    )
+    rounding: Literal["total", "down", "nearest", "up"] = flag(
+        "total",
+        SPARSITY,
+        "Rounding of the number of connections: total (exact over all "
+        "layers), or down, nearest or up in each layer, as in published runs.",
+    )
+    granularity: str = part(
+        "weight",
+        SPARSITY,
+        "Weights that share a mask entry: weight, row, slice, filter, "
+        "'block(rows=4, columns=4)' or 'n_by_m(n=2, m=4)'.",
+        "cb.sparsity.granularity:REGISTRY.complete",
+        light=True,
+    )
+    include: list[str] | None = flag(
+        None,
+        SPARSITY,
+        "Patterns of the names of layers to mask. Default: all with a kernel, "
+        "except those that the model keeps dense.",
+    )
+    exclude: list[str] | None = flag(
+        None, SPARSITY, "Patterns of the names of layers to keep dense."
+    )
+    regularization: str = part(
+        "none",
+        TRAINING,
+        "Penalty on active weights, such as 'l1(1e-5)': none (that of the "
+        "model), l1, l2, l1_l2 or group_lasso.",
+        "cb.layers.regularizers:REGISTRY.complete",
+    )
+    weight_sharing: str = part(
+        "none",
+        SPARSITY,
+        "none, or 'tied(rescale_gradient=True)': instead of masks, the weights "
+        "of each layer share (1 - sparsity) times as many values at random.",
+        "cb.conversion.options:weight_sharing",
+    )
+    kernels: str = part(
+        "masked",
+        SPARSITY,
+        "How masked layers are trained: masked (products with whole kernels), "
+        "or 'csr(max_density=0.05, min_size=250000)', where dense layers that "
+        "sparse and that large store and update active weights only.",
+        "cb.conversion.options:kernels",
+    )
+    reallocation: str = part(
+        "rigl",
+        SPARSITY,
+        "Algorithm that moves connections, such as 'rigl(drop_fraction=0.3, "
+        "every=100)', one of {cb.sparsity.reallocation}.",
+        "cb.sparsity.reallocation:REGISTRY.complete",
+        common=True,
+        light=True,
+    )
+    optimizer: str = part(
+        "sgd(momentum=0.9, nesterov=True)",
+        TRAINING,
+        "Optimizer, such as 'adam(beta_1=0.9)': those of Keras in snake case, "
+        "and {cb.optimization}.",
+        "cb.optimization.optimizers:REGISTRY.complete",
+        common=True,
+    )
+    learning_rate: Positive = flag(0.1, TRAINING, "Learning rate.", common=True)
+    learning_rate_schedule: str = part(
+        "cosine",
+        TRAINING,
+        "Learning-rate schedule, such as 'cosine(warmup=\"5ep\")', one of "
+        "{cb.optimization.learning_rates}.",
+        "cb.optimization.learning_rates:REGISTRY.complete",
+        common=True,
+    )
+    regime: str = flag(
+        "none",
+        TRAINING,
+        "Settings of the optimizer by first epoch: none, model (those of the "
+        "model's source, with its epochs, batch size, clipping, label "
+        "smoothing and sparsity), a YAML file such as '{0: {optimizer: sgd, "
+        "learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0001}, 10: "
+        "{learning_rate: 0.01}}', or such text itself. --optimizer, "
+        "--learning_rate and --learning_rate_schedule override it.",
+    )
+    momentum_reset: Literal["renewal", "epoch"] = flag(
+        "renewal",
+        TRAINING,
+        "When a regime sets velocities to zero: renewal (where it names an "
+        "optimizer) or epoch (every epoch, as in the published code).",
+    )
+    learning_rate_scaling: Literal["none", "sqrt", "linear"] = flag(
+        "none",
+        LARGE_BATCHES,
+        "Factor of the learning rate: none, or the examples of an update over "
+        "--reference_batch_size (linear), or its square root (sqrt).",
+    )
+    reference_batch_size: Count | None = flag(
+        None,
+        LARGE_BATCHES,
+        "Batch size for which learning rate and epochs were chosen.",
+    )
+    regime_adaptation: bool = flag(
+        False,
+        LARGE_BATCHES,
+        "Multiply --epochs, and epochs in schedules, by the examples of an "
+        "update over --reference_batch_size, rounded up, so that the number "
+        "of updates stays the same.",
+    )
+    warmup_epochs: NotNegative = flag(
+        0.0,
+        LARGE_BATCHES,
+        "Epochs of linear warm-up of the learning rate: from zero, or from "
+        "the unscaled learning rate where it is scaled up.",
+    )
+    global_clipnorm: Positive | None = flag(
+        None,
+        TRAINING,
+        "Largest norm of the whole gradient; larger ones are scaled down.",
+    )
+    gradient_accumulation: Count = flag(
+        1,
+        LARGE_BATCHES,
+        "Batches whose mean gradient makes one update. Steps in schedules, "
+        "metrics and --save_every count updates.",
+    )
+    label_smoothing: Annotated[float, Interval("[0, 1]")] = flag(
+        0.0,
+        TRAINING,
+        "Fraction of each training target spread over all classes.",
+    )
+    mixup: NotNegative = flag(
+        0.0,
+        TRAINING,
+        "Mix pairs of training examples with weights from Beta(mixup, mixup); "
+        "0 for none.",
+    )
+    multiplicative_noise: NotNegative = flag(
+        0.0,
+        LARGE_BATCHES,
+        "Standard deviation of noise around 1 that multiplies the loss of "
+        "each training example, instead of a larger learning rate; its square "
+        "should grow with the batch.",
+    )
+    batch_size: Count = flag(
+        50, TRAINING, "Examples in a batch, over all replicas.", common=True
+    )
+    epochs: Count = flag(30, TRAINING, "Epochs of the run.", common=True)
+    seed: Natural = flag(
+        0, RUN, "Seed of every random choice of the run.", common=True
+    )
+    dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] = flag(
+        "float32", DEVICES, "Data type policy of Keras."
+    )
+    strategy: str = part(
+        "auto",
+        DEVICES,
+        "Devices: 'auto', 'none', 'mirrored' (all GPUs), 'mirrored(devices=2)' "
+        "(logical CPU devices where there is no GPU) or 'multi_worker'.",
+        "cb.distribute:REGISTRY.complete",
+    )
+    worker_hosts: list[str] | None = flag(
+        None,
+        DEVICES,
+        "Addresses host:port of all workers of 'multi_worker', the chief's "
+        "first. Default: those of TF_CONFIG or Slurm.",
+        identity=False,
+    )
+    worker_index: int | None = flag(
+        None,
+        DEVICES,
+        "Position of this worker in --worker_hosts, from 0.",
+        identity=False,
+    )
+    worker_timeout: Positive = flag(
+        300.0,
+        DEVICES,
+        "Seconds to wait for all workers at the start.",
+        identity=False,
+    )
+    run_dir: str | None = flag(
+        None,
+        RUN,
+        "Folder of the run. Default: runs/<name or model>_<hash>, so that the "
+        "same command finds its run again.",
+        common=True,
+        identity=False,
+    )
+    name: str | None = flag(
+        None, RUN, "Name of the run's folder.", identity=False
+    )
+    job_idx: int | None = flag(
+        None, RUN, "Number in the name of the run's folder.", identity=False
+    )
+    initialize_from: str | None = flag(
+        None,
+        RUN,
+        "RUN[:initial|best|last|N]: start from the weights and masks of a run.",
+    )
+    initial_epoch: Natural = flag(0, RUN, "Epoch to start with.")
+    checkpoint_every: Natural = flag(
+        0,
+        RUN,
+        "Epochs between numbered checkpoints, which are kept; 0 for none.",
+        identity=False,
+    )
+    save_every: Time = flag(
+        "1ep",
+        RUN,
+        "Interval at which the last checkpoint is written: '1ep', or steps.",
+        identity=False,
+    )
+    print_every: Count = flag(
+        100,
+        RUN,
+        "Steps between lines of progress where there is no terminal.",
+        identity=False,
+    )
+    evaluate_train: bool = flag(
+        False,
+        RUN,
+        "Evaluate the training examples, without augmentation, after every "
+        "epoch.",
+    )
+    weight_distance: Natural = flag(
+        0,
+        RUN,
+        "Measurements of the distance between the weights and the initial "
+        "ones while the step grows tenfold, such as 20; 0 for none.",
+    )
+    auto_tune: str = part(
+        "none",
+        RUN,
+        "Whether to train again without the blocks that have conflicts, such "
+        "as 'auto_tune(rule=\"truncate\", checks=2)', one of "
+        "{cb.bundles.settings}.",
+        "cb.bundles.settings:REGISTRY.complete",
+        light=True,
+    )

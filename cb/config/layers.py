@@ -1,7 +1,6 @@
-"""The layers that a configuration is made of: defaults, a file, flags."""
+"""Lays defaults, a file, flags and settings of a run over each other."""
 
 import ast
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +8,18 @@ from typing import Any
 import yaml
 
 from cb.config import schedule_file
-from cb.config.fields import SPECS
-from cb.config.fields import Config
+from cb.config.configuration import METADATA
+from cb.config.configuration import SPECS
+from cb.config.configuration import Config
+from cb.config.configuration import check_parts
 from cb.errors import InputError
+from cb.registry import check
 from cb.registry import parse_spec
 from cb.registry import unknown
 
-# Where a value comes from that nobody has asked for.
+# The version of `config.json`: raised when older code would misread it.
+FORMAT = 1
+# Sources of values that nobody asked for.
 DERIVED = ("default", "regime")
 
 
@@ -25,41 +29,39 @@ def layered(
     settings: list[str],
     schedule: str | None = None,
 ) -> tuple[Config, dict[str, str]]:
-    """Lay defaults, a file, flags and `--set` on top of each other.
+    """Lay defaults, a file, flags and `--set` over each other.
 
     Args:
-        file: Path of a YAML or JSON file, or `None`. What a run's
-            `config.json` says nobody asked for, is still that.
+        file: Path of a YAML or JSON file, or `None`. Values that a run's
+            `config.json` marks as defaults stay defaults.
         flags: Dict of field to value, those given explicitly.
         settings: List of `"field=value"` or `"field.keyword=value"`.
-        schedule: Path of a schedule file, which decides what a file of
-            fields would and says more of the algorithm than its spec.
+        schedule: Path of a schedule file, or `None`. It wins over `file`, and
+            for the algorithm's schedules over flags.
 
     Returns:
-        Tuple of the `Config` and a dict that says where each value came
-        from.
+        Tuple of the `Config` and a dict of field, or `field.keyword`, to the
+        source of its value.
 
     Raises:
         InputError: If the file, a name or a value is wrong.
     """
-    fields = [field.name for field in dataclasses.fields(Config)]
     values: dict[str, Any] = {}
-    sources = dict.fromkeys(fields, "default")
+    sources = dict.fromkeys(METADATA, "default")
     if file is not None:
-        content, theirs = _read(file)
-        for key, value in content.items():
-            values[key] = value
-            derived = theirs.get(key) in DERIVED
-            sources[key] = theirs[key] if derived else f"file {file}"
-    for key, value in flags.items():
-        values[key] = value
-        sources[key] = "flag"
+        values, recorded = _read(file)
+        for name in values:
+            derived = recorded.get(name) in DERIVED
+            sources[name] = recorded[name] if derived else f"file {file}"
+    values.update(flags)
+    sources.update(dict.fromkeys(flags, "flag"))
     for setting in settings:
-        path = _apply(setting, values, fields)
-        sources[path] = "set"
+        sources[_apply(setting, values)] = "set"
     if schedule is not None:
         _schedule(schedule, values, sources)
-    return Config(**values), sources
+    config = Config(**values)
+    check_parts({name: getattr(config, name) for name in values})
+    return config, sources
 
 
 def _schedule(file: str, values: dict, sources: dict[str, str]) -> None:
@@ -96,17 +98,18 @@ def read_file(file: str) -> dict[str, Any]:
         Dict of field name to value.
 
     Raises:
-        InputError: If the file cannot be read or holds an unknown name.
+        InputError: If the file cannot be read, holds an unknown name, or was
+            written by a newer version.
     """
     return _read(file)[0]
 
 
 def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
-    """Tell whether the user gave a field a value, or a keyword of it.
+    """Tell whether the user gave a field, or a keyword of it, a value.
 
     Args:
         field: String.
-        sources: Dict of field, or `field.keyword`, to where it came from.
+        sources: Dict of field, or `field.keyword`, to the source of its value.
     """
     return any(
         source not in DERIVED
@@ -116,18 +119,18 @@ def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
 
 
 def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read the fields of a file, and where a run says they came from."""
+    """Return the fields of a file, and their sources if a run wrote it."""
     sources: dict[str, str] = {}
-    text = _read_text("config", file)
     try:
         # Every JSON file is a YAML file.
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(_read_text("config", file))
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"Argument `config` cannot be read: {reason}"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("config"), dict):
+        _check_format(content.get("format", FORMAT), file)
         sources = dict(content.get("sources") or {})
         content = content["config"]
     if not isinstance(content, dict):
@@ -135,14 +138,24 @@ def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
             "Argument `config` must be a file with a mapping of names to "
             f"values. Received: {file!r}"
         )
-    known = [field.name for field in dataclasses.fields(Config)]
     for key in content:
-        if key not in known:
-            raise unknown(f"name in {file!r}", key, known)
+        if key not in METADATA:
+            raise unknown(f"name in {file!r}", key, METADATA)
     return content, sources
 
 
-def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
+def _check_format(number: Any, file: str) -> None:
+    check("format", number, int, repr(file))
+    if number > FORMAT:
+        raise InputError(
+            f"The configuration {file!r} was written by a newer version of "
+            f"`cb`: its format must be at most {FORMAT}. "
+            f"Received: format={number}"
+        )
+
+
+def _apply(setting: str, values: dict[str, Any]) -> str:
+    """Apply one `--set` to the values; return what it is of."""
     path, separator, text = setting.partition("=")
     if not separator:
         raise InputError(
@@ -154,8 +167,8 @@ def _apply(setting: str, values: dict[str, Any], fields: list[str]) -> str:
     except (ValueError, SyntaxError):
         value = text
     field, _, keyword = path.partition(".")
-    if field not in fields:
-        raise unknown("name in `set`", field, fields)
+    if field not in METADATA:
+        raise unknown("name in `set`", field, METADATA)
     if keyword:
         if field not in SPECS:
             raise unknown("part with keywords in `set`", field, SPECS)

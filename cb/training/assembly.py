@@ -2,16 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from cb import conversion
-from cb import datasets
-from cb import distribute
 from cb import models
-from cb.bundles import settings
 from cb.callbacks.checkpointing import AverageStatistics
 from cb.callbacks.checkpointing import Checkpointing
 from cb.callbacks.pictures import Pictures
@@ -25,20 +21,14 @@ from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
 from cb.conversion import Report
 from cb.conversion import options
-from cb.datasets import recipes
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.errors import InputError
 from cb.layers import normalization
-from cb.layers import regularizers
-from cb.optimization import learning_rates
-from cb.optimization import optimizers
 from cb.registry import parse_spec
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
 from cb.seeds import fold_in
-from cb.sparsity import distributions
-from cb.sparsity import granularity
 from cb.sparsity import reallocation
 from cb.training import compilation
 from cb.training.data import Data
@@ -47,40 +37,18 @@ from cb.training.data import without_mixup
 # Steps between logged events of algorithms that act after every step.
 LOGGED_EVERY = 100
 
-# What writes out the defaults of a part, by the field that names it.
-COMPLETE: dict[str, Callable[..., Any]] = {
-    "augmentation": recipes.complete,
-    "auto_tune": settings.REGISTRY.complete,
-    "dataset": datasets.complete,
-    "distribution": distributions.REGISTRY.complete,
-    "granularity": granularity.REGISTRY.complete,
-    "kernels": options.kernels,
-    "learning_rate_schedule": learning_rates.REGISTRY.complete,
-    "model": models.complete,
-    "normalization": normalization.REGISTRY.complete,
-    "optimizer": optimizers.REGISTRY.complete,
-    "reallocation": reallocation.REGISTRY.complete,
-    "regularization": regularizers.REGISTRY.complete,
-    "strategy": distribute.REGISTRY.complete,
-    "weight_sharing": options.weight_sharing,
-}
-
 
 def completed(config: Config) -> Config:
     """Write out every hyperparameter that a spec leaves to its default.
 
     Raises:
-        InputError: If a name or a keyword in a spec is unknown.
+        InputError: If a name or a value in a spec is wrong.
     """
-    config = without_mixup(config)
-    specs: dict[str, Any] = {
-        field: str(complete(getattr(config, field)))
-        for field, complete in COMPLETE.items()
-    }
-    algorithm = reallocation.build(specs["reallocation"])
-    if (epochs := algorithm.total_epochs()) is not None:
-        specs["epochs"] = epochs
-    return dataclasses.replace(config, **specs)
+    config = without_mixup(config).completed()
+    epochs = reallocation.build(config.reallocation).total_epochs()
+    return (
+        config if epochs is None else dataclasses.replace(config, epochs=epochs)
+    )
 
 
 def build_model(

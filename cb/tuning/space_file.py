@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from cb.config import NOT_IDENTITY
+from cb.config import IDENTITY
+from cb.config import METADATA
 from cb.config import SPECS
-from cb.config import Config
 from cb.errors import InputError
 from cb.registry import unknown
 from cb.tuning.space import Parameter
@@ -51,10 +51,9 @@ def read_space(name: str) -> Space:
             "Received: none"
         )
     fixed = content["fixed"]
-    known = [field.name for field in dataclasses.fields(Config)]
     for key in fixed:
-        if key not in known:
-            raise unknown(f"flag under `fixed` in {name!r}", key, known)
+        if key not in METADATA:
+            raise unknown(f"flag under `fixed` in {name!r}", key, METADATA)
     budget = content.get("budget")
     if budget is not None and (type(budget) is not int or budget < 1):
         raise InputError(
@@ -148,11 +147,9 @@ def _parameter(path: str, entry: Any, space: str) -> Parameter:
 
 def _check_name(name: str, where: str) -> None:
     field, _, keyword = name.partition(".")
-    known = [f.name for f in dataclasses.fields(Config)]
-    searchable = sorted(set(known) - set(NOT_IDENTITY))
-    if field not in searchable:
+    if field not in IDENTITY:
         raise unknown(
-            f"flag that {where[0].lower()}{where[1:]} sets", field, searchable
+            f"flag that {where[0].lower()}{where[1:]} sets", field, IDENTITY
         )
     if keyword and field not in SPECS:
         raise unknown(f"part with hyperparameters for `{name}`", field, SPECS)

@@ -9,11 +9,7 @@ from absl.testing import flagsaver
 
 from cb.config import Config
 from cb.errors import InputError
-from flags import data  # noqa: F401
-from flags import experiment
-from flags import model  # noqa: F401
-from flags import optimization  # noqa: F401
-from flags import run  # noqa: F401
+from flags.training import experiment
 from tests.commands import ROOT
 
 

@@ -1,0 +1,163 @@
+"""The frozen configuration of a run, with the identity that it has."""
+
+import ast
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Annotated
+from typing import Any
+
+from cb.config.fields import Fields
+from cb.config.metadata import Metadata
+from cb.errors import InputError
+from cb.registry import check
+from cb.registry import parse_spec
+
+METADATA: dict[str, Metadata] = {
+    field.name: field.metadata["flag"] for field in dataclasses.fields(Fields)
+}
+ANNOTATIONS = typing.get_type_hints(Fields, include_extras=True)
+IDENTITY = tuple(name for name in METADATA if METADATA[name].identity)
+SPECS = tuple(name for name in METADATA if METADATA[name].spec)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Fields):
+    """Everything that a training run depends on.
+
+    Its fields are those of `cb.config.fields.Fields`. Text is converted to
+    the type of its field, a comma-separated list for example.
+
+    Raises:
+        InputError: If a value has the wrong type or is out of range.
+
+    Example:
+
+    >>> Config(epochs=3, include="hidden_*,logits").include
+    ['hidden_*', 'logits']
+    """
+
+    def __post_init__(self):
+        for name in METADATA:
+            value = converted(name, getattr(self, name))
+            object.__setattr__(self, name, value)
+        if self.initial_epoch >= self.epochs:
+            raise InputError(
+                "Argument `initial_epoch` must be less than `epochs`. "
+                f"Received: initial_epoch={self.initial_epoch}, "
+                f"epochs={self.epochs}"
+            )
+
+    @property
+    def update_batch(self) -> int:
+        """The examples that one update of the weights sees."""
+        return self.batch_size * self.gradient_accumulation
+
+    def completed(self) -> "Config":
+        """Return a copy with every default in specs written out.
+
+        Raises:
+            InputError: If a name or a value in a spec is wrong.
+        """
+        specs: dict[str, Any] = {
+            name: metadata.complete(getattr(self, name))
+            for name, metadata in METADATA.items()
+            if metadata.parts is not None
+        }
+        return dataclasses.replace(self, **specs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields as values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the fields that make two runs the same run."""
+        values = self.as_dict()
+        return {name: values[name] for name in IDENTITY}
+
+    def short_hash(self) -> str:
+        """Return eight hexadecimal digits that stand for the identity."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+
+    def differences(self, other: "Config") -> list[str]:
+        """List the fields in which the identities differ, as lines."""
+        mine, others = self.identity(), other.identity()
+        return [
+            f"{key}: {mine[key]!r} is not {others[key]!r}"
+            for key in mine
+            if mine[key] != others[key]
+        ]
+
+
+def converted(name: str, value: Any) -> Any:
+    """Return a value, perhaps given as text, as its field holds it.
+
+    Args:
+        name: String, the field.
+        value: The value, from Python, YAML, JSON or a command line.
+
+    Raises:
+        InputError: If it is no such value, or a spec is malformed.
+    """
+    annotation, metadata = ANNOTATIONS[name], METADATA[name]
+    kinds = _kinds(annotation)
+    if isinstance(value, str):
+        if list in kinds:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif not kinds.isdisjoint({int, float}):
+            # A number that came from the command line.
+            with contextlib.suppress(ValueError, SyntaxError):
+                value = ast.literal_eval(value)
+    if metadata.convert is not None:
+        value = metadata.convert(value)
+    check(name, value, annotation)
+    if float in kinds and int not in kinds and type(value) is int:
+        value = float(value)
+    if metadata.spec:
+        parse_spec(value)
+    return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the plain types of an annotation."""
+    if typing.get_origin(annotation) is Annotated:
+        return _kinds(annotation.__origin__)
+    origin, arguments = (
+        typing.get_origin(annotation),
+        typing.get_args(annotation),
+    )
+    if origin is None or origin in (list, typing.Literal):
+        return {origin or annotation}
+    return set().union(*map(_kinds, arguments))
+
+
+def check_parts(values: Mapping[str, Any]) -> None:
+    """Check specs of fields whose parts need no TensorFlow.
+
+    The others are checked by `Config.completed`.
+
+    Args:
+        values: Dict of field to converted value.
+
+    Raises:
+        InputError: If a name or a value in a spec is wrong.
+    """
+    for name, value in values.items():
+        if METADATA[name].light:
+            METADATA[name].complete(value)
+
+
+def default_run_dir(config: Config) -> str:
+    """Return `runs/<name or model>[_<job_idx>]_<hash>`."""
+    model = pathlib.Path(parse_spec(config.model).name)
+    name = config.name or model.stem
+    parts = [name, config.short_hash()]
+    if config.job_idx is not None:
+        parts.insert(1, str(config.job_idx))
+    return os.path.join("runs", "_".join(parts))

@@ -1,0 +1,90 @@
+"""What a field of the configuration says besides its type and default."""
+
+import dataclasses
+import importlib
+import operator
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+# Groups of fields, in the order in which `--help` shows them.
+DATA = "Data"
+MODEL = "Model"
+SPARSITY = "Sparsity"
+TRAINING = "Training"
+LARGE_BATCHES = "Large batches"
+DEVICES = "Devices"
+RUN = "Run"
+GROUPS = (DATA, MODEL, SPARSITY, TRAINING, LARGE_BATCHES, DEVICES, RUN)
+
+
+class Metadata(NamedTuple):
+    """Describes a field, and the flag that is made of it.
+
+    Attributes:
+        group: One of `GROUPS`.
+        text: What the flag means; names in braces, such as `{cb.models}`,
+            stand for the parts that the package registers.
+        common: Whether `--help` shows the text, not only the name.
+        identity: Whether two runs that differ in the field are two runs.
+            Where a run lives and how it is watched makes no difference.
+        parts: What completes the value, as `"module:attribute"`, imported
+            when needed: a callable from a spec to the spec with every default
+            written out, which raises `InputError`. `None` for plain values.
+        spec: Whether the value is a single spec, whose keywords `--set` takes.
+        light: Whether `parts` does its work without TensorFlow, so that
+            mistakes are reported before it is imported.
+        convert: Callable from a value of the right type, or a mapping, to the
+            value that the field holds; raises `InputError`.
+    """
+
+    group: str
+    text: str
+    common: bool = False
+    identity: bool = True
+    parts: str | None = None
+    spec: bool = False
+    light: bool = False
+    convert: Callable[[Any], Any] | None = None
+
+    def complete(self, value: str) -> str:
+        """Write out the defaults that a spec leaves out.
+
+        Raises:
+            InputError: If a name or a value in the spec is wrong.
+        """
+        module, _, attribute = str(self.parts).partition(":")
+        found = operator.attrgetter(attribute)(importlib.import_module(module))
+        return str(found(value))
+
+
+def flag(default: Any, group: str, text: str, **details: Any) -> Any:
+    """Declare a field of the configuration, which is a flag of its name.
+
+    Args:
+        default: The value without the flag.
+        group: As in `Metadata`.
+        text: As in `Metadata`.
+        **details: The other attributes of `Metadata`.
+
+    Example:
+
+    >>> @dataclasses.dataclass
+    ... class Fields:
+    ...     patience: int = flag(3, TRAINING, "Epochs without progress.")
+    """
+    metadata = Metadata(group, text, **details)
+    return dataclasses.field(default=default, metadata={"flag": metadata})
+
+
+def part(default: str, group: str, text: str, parts: str, **details: Any):
+    """Declare a field that holds the spec of a part.
+
+    Args:
+        default: As in `flag`.
+        group: As in `Metadata`.
+        text: As in `Metadata`.
+        parts: As in `Metadata`.
+        **details: As in `flag`.
+    """
+    return flag(default, group, text, parts=parts, spec=True, **details)

@@ -1,0 +1,129 @@
+"""Flags of a training: one for each field of `cb.config.Config`."""
+
+import typing
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+from absl import flags
+
+from cb.config import ANNOTATIONS
+from cb.config import METADATA
+from cb.config import Config
+from cb.config import check_parts
+from cb.config import converted
+from cb.config import layered
+from cb.config.metadata import GROUPS as TITLES
+from cb.config.metadata import RUN
+from cb.errors import InputError
+from cb.registry import parse_spec
+from cb.registry.annotations import describe
+from flags.quiet import quiet_stderr
+
+WORKERS = ("worker_hosts", "worker_index")
+
+
+class _FieldParser(flags.ArgumentParser):
+    """Converts and checks text as the configuration does."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def parse(self, argument: Any) -> Any:
+        return converted(self.name, argument)
+
+
+def _text(name: str) -> str:
+    """Return the help of a field, with the values that it may have."""
+    text = METADATA[name].text
+    for annotation in (ANNOTATIONS[name], *typing.get_args(ANNOTATIONS[name])):
+        if typing.get_origin(annotation) in (Annotated, Literal):
+            text += f" Must be {describe(annotation)}."
+    return text
+
+
+for _name in METADATA:
+    flags.DEFINE_flag(
+        flags.Flag(
+            _FieldParser(_name),
+            None,
+            _name,
+            getattr(Config, _name),
+            _text(_name),
+            boolean=ANNOTATIONS[_name] is bool,
+        )
+    )
+flags.DEFINE_string(
+    "config",
+    None,
+    "YAML or JSON file of flags, or the config.json of a run. Explicit flags "
+    "override it.",
+)
+flags.DEFINE_multi_string(
+    "set",
+    None,
+    "Set one value, also inside of a spec: --set=reallocation.every=50. "
+    "Repeatable.",
+)
+flags.DEFINE_string(
+    "schedule_file",
+    None,
+    "YAML file of dynamic sparse reparameterization: learning rate, period "
+    "and temperature by first epoch. Explicit flags override it.",
+)
+
+# For `--help`.
+GROUPS = {
+    title: [name for name in METADATA if METADATA[name].group == title]
+    for title in TITLES
+}
+GROUPS[RUN] += ["config", "set", "schedule_file"]
+COMMON = [name for name in METADATA if METADATA[name].common]
+
+
+def experiment() -> tuple[Config, dict[str, str]]:
+    """Turn the parsed flags into a configuration.
+
+    Returns:
+        Tuple of a frozen `cb.config.Config` and a dict of field to the source
+        of its value.
+
+    Raises:
+        InputError: If a value is wrong, or workers are named that the
+            strategy does not use: each would train alone.
+    """
+    with quiet_stderr():
+        config, sources = layered(*layers())
+    if parse_spec(config.strategy).name != "multi_worker":
+        # The workers in a run's own file apply only with its own strategy.
+        ignored = sources["strategy"] == "default"
+        for name in WORKERS:
+            value = getattr(config, name)
+            asked = ignored or sources[name] in ("flag", "set")
+            if value is not None and asked:
+                raise InputError(
+                    f"Argument `{name}` needs `--strategy=multi_worker`. "
+                    f"Received: {name}={value!r}, strategy={config.strategy!r}"
+                )
+    return config, sources
+
+
+def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
+    """Return the layers of a configuration that the flags give.
+
+    Returns:
+        Tuple of a file or `None`, a dict of flag to value, a list of settings
+        and a schedule file or `None`, as in `cb.config.layered`.
+
+    Raises:
+        InputError: If a flag names a part that does not exist, or gives it a
+            wrong value, as far as that is known without TensorFlow.
+    """
+    values = flags.FLAGS
+    given = {
+        name: values[name].value for name in METADATA if values[name].present
+    }
+    with quiet_stderr():
+        # TensorFlow Datasets is imported for a data set that is not ours.
+        check_parts(given)
+    return values.config, given, values.set or [], values.schedule_file

@@ -22,6 +22,9 @@ METADATA: dict[str, Metadata] = {
     field.name: field.metadata["flag"] for field in dataclasses.fields(Fields)
 }
 ANNOTATIONS = typing.get_type_hints(Fields, include_extras=True)
+# As in absl.
+BOOLEANS = {"true": True, "t": True, "1": True}
+BOOLEANS |= {"false": False, "f": False, "0": False}
 IDENTITY = tuple(name for name in METADATA if METADATA[name].identity)
 SPECS = tuple(name for name in METADATA if METADATA[name].spec)
 
@@ -110,6 +113,8 @@ def converted(name: str, value: Any) -> Any:
     if isinstance(value, str):
         if list in kinds:
             value = [part.strip() for part in value.split(",") if part.strip()]
+        elif bool in kinds:
+            value = BOOLEANS.get(value.lower(), value)
         elif not kinds.isdisjoint({int, float}):
             # A number that came from the command line.
             with contextlib.suppress(ValueError, SyntaxError):

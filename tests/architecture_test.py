@@ -82,7 +82,6 @@ ALLOWED = {
     "cb.training": {
         *PURE,
         "cb",
-        "cb.bundles",
         "cb.callbacks",
         "cb.config",
         "cb.conversion",

@@ -13,15 +13,14 @@ from cb.config.metadata import SPARSITY
 from cb.config.metadata import TRAINING
 from cb.config.metadata import flag
 from cb.config.metadata import part
+from cb.registry import Count
 from cb.registry import Interval
+from cb.registry import Natural
+from cb.registry import NotNegative
+from cb.registry import Positive
 from cb.schedules import Time
 from cb.sparsity.amount import as_text
 from cb.sparsity.amount import parse_sparsity
-
-Count = Annotated[int, Interval("[1, inf)")]
-Natural = Annotated[int, Interval("[0, inf)")]
-Positive = Annotated[float, Interval("(0, inf)")]
-NotNegative = Annotated[float, Interval("[0, inf)")]
 
 
 def _sparsity(value):

@@ -1,7 +1,6 @@
 """The fields of a run's configuration; each is a flag, a key and a setting."""
 
 import dataclasses
-from typing import Annotated
 from typing import Literal
 
 from cb.config.metadata import DATA
@@ -14,10 +13,11 @@ from cb.config.metadata import TRAINING
 from cb.config.metadata import flag
 from cb.config.metadata import part
 from cb.registry import Count
-from cb.registry import Interval
+from cb.registry import Fraction
 from cb.registry import Natural
 from cb.registry import NotNegative
 from cb.registry import Positive
+from cb.registry import Rate
 from cb.schedules import Time
 from cb.sparsity.amount import as_text
 from cb.sparsity.amount import parse_sparsity
@@ -52,7 +52,7 @@ class Fields:
         "Folder of prepared TensorFlow Datasets. Default: that of the library.",
         identity=False,
     )
-    validation_fraction: Annotated[float, Interval("[0, 1)")] = flag(
+    validation_fraction: Rate = flag(
         0.1,
         DATA,
         "Fraction of the training examples of each class held out for "
@@ -253,7 +253,7 @@ class Fields:
         "Batches whose mean gradient makes one update. Steps in schedules, "
         "metrics and --save_every count updates.",
     )
-    label_smoothing: Annotated[float, Interval("[0, 1]")] = flag(
+    label_smoothing: Fraction = flag(
         0.0,
         TRAINING,
         "Fraction of each training target spread over all classes.",

@@ -81,7 +81,7 @@ def test_refuses_a_bad_file(tmp_path, content, message):
         ({"label_smoothing": 1.5}, "label_smoothing"),
         ({"global_clipnorm": 0}, "more than 0 or None"),
         ({"initial_epoch": 30}, "less than `epochs`"),
-        ({"dtype": "float16"}, "'float32'.*Did you mean 'float32'"),
+        ({"dtype": "float16"}, "'float32'.*Did you mean 'mixed_float16'"),
         ({"model": "mlp("}, "Malformed spec"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
     ],

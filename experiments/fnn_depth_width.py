@@ -23,9 +23,9 @@ import numpy as np
 from cb.config import Config
 from cb.plots import style
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import CONFLICTS_HEADER
-from cb.runs.metrics_csv import EVALUATION_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import CONFLICTS_HEADER
+from cb.runs.long_csv import EVALUATION_HEADER
+from cb.runs.long_csv import LongCsv
 from flags import command
 from flags.quiet import quiet_stderr
 

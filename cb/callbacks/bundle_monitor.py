@@ -1,8 +1,8 @@
-"""Bundles of a model's layers, while it trains."""
+"""Measures the bundles of a model's layers while it trains."""
 
-import csv
-import io
+import os
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -17,35 +17,40 @@ from cb.callbacks.slots import inner
 from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.errors import InputError
-from cb.files import replacing
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.metrics.samples import sample
 from cb.registry import unknown
-from cb.runs.metrics_csv import CONFLICTS_HEADER
+from cb.run_log import Sink
+from cb.run_log.tensorboard import TensorBoard
+from cb.runs.long_csv import CONFLICTS_HEADER
+from cb.runs.long_csv import LongCsv
 from cb.schedules import PeriodicSchedule
 from cb.schedules import StepTracker
 
-# What the optimizer may be asked for.
+# Learning rates that are read from the optimizer.
 RATES = ("current", "highest")
 
 
 class BundleMonitor(keras.callbacks.Callback):
-    """Measures which layers have examples of several classes in a bundle.
+    """Measures which layers put examples of several classes in one bundle.
+
+    The logs of an epoch get `bundle_entropy`, that of the last layer measured.
 
     Args:
         data: Tuple `(x, labels)` of arrays, or a batched `tf.data.Dataset`
             in a deterministic order: training examples, not augmented. A
-            fixed part of them is used.
+            fixed sample of them is used.
         batch_size: Integer, examples of a training step.
         layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
             or a list of them. `"all"` means the blocks of a model of the
-            zoo, and for other models whatever layers with kernels take as
-            inputs; `"branches"` what residual blocks of the zoo add to
-            their shortcuts.
-        every: String such as `"1ep"`, a number of epochs, or an integer
-            number of optimizer steps.
-        num_samples: Integer, how many examples.
+            zoo, and for other models the inputs of all layers with kernels;
+            `"branches"` what residual blocks of the zoo add to their
+            shortcuts.
+        every: String such as `"1ep"`, a number of epochs; an integer number
+            of optimizer steps; or `None`, to measure only when `check` is
+            called.
+        num_samples: Integer, size of the sample.
         learning_rate: Float, of the training step; or `"highest"`, the
             highest that the optimizer has had at the start and the checks;
             or `"current"`, the one it has at the check. The default is the
@@ -56,19 +61,18 @@ class BundleMonitor(keras.callbacks.Callback):
         epsilon: Float, added to probabilities under the logarithm; `0` for
             the exact entropy.
         memory: Integer, bytes that activations may take at a time.
-        num_classes: Integer, to check labels. Defaults to what they say.
-        seed: Integer, decides which examples are used.
-        log_dir: String, where TensorBoard finds counts and entropies and a
-            picture of entropy over layers and time.
+        num_classes: Integer, to check labels. Defaults to one more than the
+            largest label.
+        seed: Integer, decides which examples are sampled.
+        log_dir: String, folder of TensorBoard for counts, entropies and an
+            image of the entropy over layers and time.
         path: String, a CSV file with rows `checkpoint,layer,name,value`,
             where a checkpoint is the number of optimizer steps. It is
-            written anew at each check.
+            rewritten at each check.
 
     Attributes:
         steps: List of integers, optimizer step of every check so far.
         measurements: List of lists of `Measurement`, one list a check.
-
-    The logs of an epoch get `bundle_entropy`, of the last layer measured.
 
     Raises:
         InputError: If an argument is wrong, there are fewer examples than
@@ -87,19 +91,19 @@ class BundleMonitor(keras.callbacks.Callback):
 
     def __init__(
         self,
-        data,
-        batch_size,
-        layers="all",
-        every="1ep",
-        num_samples=512,
-        learning_rate="highest",
-        amplitude="layer",
-        epsilon=PUBLISHED_EPSILON,
-        memory=2**28,
-        num_classes=None,
-        seed=0,
-        log_dir=None,
-        path=None,
+        data: tuple | tf.data.Dataset,
+        batch_size: int,
+        layers: str | Sequence[str] = "all",
+        every: str | int | None = "1ep",
+        num_samples: int = 512,
+        learning_rate: float | str = "highest",
+        amplitude: str = "layer",
+        epsilon: float = PUBLISHED_EPSILON,
+        memory: int = 2**28,
+        num_classes: int | None = None,
+        seed: int = 0,
+        log_dir: str | os.PathLike[str] | None = None,
+        path: str | os.PathLike[str] | None = None,
     ):
         super().__init__()
         named = learning_rate in RATES
@@ -120,7 +124,7 @@ class BundleMonitor(keras.callbacks.Callback):
         self.measurements: list[list[Measurement]] = []
         self._x, self._labels = sample(data, num_samples, seed)
         self._epochs, self._period = _times(every)
-        self._writer = None
+        self._log = Sink()
         self._highest = 0.0
 
     def integral(self) -> dict[str, float]:
@@ -164,9 +168,8 @@ class BundleMonitor(keras.callbacks.Callback):
             self._period, lambda: int(read(self.model.optimizer.iterations))
         )
         self._read_rate()
-        writes = collectives.is_chief(self.model.distribute_strategy)
-        if self.log_dir is not None and writes:
-            self._writer = tf.summary.create_file_writer(str(self.log_dir))
+        if self.log_dir is not None and self._writes():
+            self._log = TensorBoard(self.log_dir)
 
     def on_train_batch_begin(self, batch, logs=None):
         # The end of a batch would make Keras wait for the step.
@@ -183,19 +186,17 @@ class BundleMonitor(keras.callbacks.Callback):
             logs["bundle_entropy"] = self.measurements[-1][-1].entropy
 
     def on_train_end(self, logs=None):
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._log.close()
 
     def check(self) -> list[Measurement]:
-        """Measure now, note and write the result, and return it."""
+        """Measure now; record, write and return the result."""
         optimizer = inner(self.model.optimizer)
         learning_rate = self._read_rate()
         if self.learning_rate != "current":
             # A warm-up that has not begun says nothing of the network.
             check_step(learning_rate, self.batch_size)
-        # The statistics of a worker are its own between two epochs, and what
-        # is measured may decide what becomes of the training.
+        # Between two epochs each worker has statistics of its own, but all
+        # must act on the same numbers.
         measured = collectives.broadcast(
             self.model.distribute_strategy,
             lambda: self._recorder.measure(
@@ -209,15 +210,21 @@ class BundleMonitor(keras.callbacks.Callback):
         )
         self.steps.append(int(read(optimizer.iterations)))
         self.measurements.append(measured)
-        if collectives.is_chief(self.model.distribute_strategy):
+        if self._writes():
             self._write()
         return measured
+
+    def _writes(self) -> bool:
+        return collectives.is_chief(self.model.distribute_strategy)
 
     def _read_rate(self) -> float:
         current = float(read(inner(self.model.optimizer).learning_rate))
         self._highest = max(self._highest, current)
-        rates = {"current": current, "highest": self._highest}
-        return rates.get(self.learning_rate, self.learning_rate)
+        if self.learning_rate == "current":
+            return current
+        if self.learning_rate == "highest":
+            return self._highest
+        return float(self.learning_rate)
 
     def _names(self) -> list[str]:
         return [m.layer for m in self.measurements[-1]] if self.steps else []
@@ -229,63 +236,54 @@ class BundleMonitor(keras.callbacks.Callback):
         )
 
     def _write(self):
+        counts, entropies = self._table("bundles"), self._table("entropy")
         if self.path is not None:
-            rows = long_form(
-                self.steps,
-                self._names(),
-                self._table("bundles"),
-                self._table("entropy"),
+            path = pathlib.Path(self.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            LongCsv(path, CONFLICTS_HEADER).replace(
+                long_form(self.steps, self._names(), counts, entropies)
             )
-            write_csv(self.path, rows)
-        if self._writer is not None:
-            self._summarise()
-
-    def _summarise(self):
-        with self._writer.as_default(self.steps[-1]):
-            summarise(
-                self.measurements[-1],
-                self._table("entropy"),
-                int(self._labels.max()) + 1,
-            )
-        self._writer.flush()
+        log_bundles(
+            self._log,
+            self.steps[-1],
+            self.measurements[-1],
+            entropies,
+            int(self._labels.max()) + 1,
+        )
 
 
-def summarise(measured: list[Measurement], entropies, num_classes: int) -> None:
-    """Write a check to the default writer of TensorBoard, at its step.
+def log_bundles(
+    log: Sink,
+    step: int,
+    measured: Sequence[Measurement],
+    entropies: np.ndarray,
+    num_classes: int,
+    part: str = ".",
+) -> None:
+    """Log the numbers of a check, and an image of all checks so far.
 
     Args:
-        measured: List of `Measurement`, one a layer.
+        log: `Sink`.
+        step: Integer, optimizer steps done.
+        measured: Sequence of `Measurement`, one a layer.
         entropies: Float array `(checks, layers)`, of this and all checks
             before.
         num_classes: Integer.
+        part: String, as in `Sink.scalars`.
     """
-    for item in measured:
-        prefix = f"bundles/{item.layer}"
-        tf.summary.scalar(f"{prefix}/count", item.bundles)
-        tf.summary.scalar(f"{prefix}/entropy", item.entropy)
+    numbers: dict[str, float] = {}
+    for layer, bundles, entropy in measured:
+        numbers[f"bundles/{layer}/count"] = bundles
+        numbers[f"bundles/{layer}/entropy"] = entropy
+    log.scalars(step, numbers, part)
     image = heat_map(entropies, float(np.log(num_classes)))
-    tf.summary.image("bundles/entropy_over_time", image[None])
+    log.images(step, {"bundles/entropy_over_time": image}, part)
 
 
-def write_csv(path, rows) -> None:
-    """Write rows `(checkpoint, layer, name, value)` to a file, at once.
-
-    Args:
-        path: String or path; missing folders are made.
-        rows: Iterable of tuples.
-    """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(CONFLICTS_HEADER)
-    writer.writerows(rows)
-    with replacing(path) as opened:
-        opened.write(text.getvalue().encode("utf-8"))
-
-
-def _times(every):
+def _times(every) -> tuple[int | None, PeriodicSchedule | None]:
     """Split a period into epochs or a `PeriodicSchedule` of steps."""
+    if every is None:
+        return None, None
     if isinstance(every, str) and every.endswith("ep"):
         if every[:-2].isdecimal() and int(every[:-2]) > 0:
             return int(every[:-2]), None

@@ -1,4 +1,4 @@
-"""Saves the whole state of a training, and goes on from it."""
+"""Saves the whole state of a training, and restores it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,7 @@ from cb.distribute.variables import average_replicas
 from cb.distribute.variables import read
 from cb.errors import Preempted
 from cb.errors import RunError
+from cb.run_log import RunLog
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
 
@@ -39,8 +40,7 @@ class Checkpointing(keras.callbacks.Callback):
     Args:
         folder: `CheckpointFolder`.
         callbacks: Dict of name to callback with `get_state`, `set_state`.
-        metrics_size: Callable that returns the size in bytes of the metrics
-            file, which a resumed run cuts back to.
+        log: `RunLog`, whose position a resumed run goes back to.
         steps_per_epoch: Integer.
         save_every: Integer, steps between saves of `last`.
         checkpoint_every: Integer, epochs between numbered checkpoints, 0 for
@@ -58,7 +58,7 @@ class Checkpointing(keras.callbacks.Callback):
         self,
         folder: CheckpointFolder,
         callbacks: dict[str, Any],
-        metrics_size,
+        log: RunLog,
         steps_per_epoch: int,
         save_every: int,
         checkpoint_every: int = 0,
@@ -69,7 +69,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.folder = folder
         self.stop_requested = stop_requested
         self.callbacks = callbacks
-        self.metrics_size = metrics_size
+        self.log = log
         self.steps_per_epoch = steps_per_epoch
         self.save_every = save_every
         self.checkpoint_every = checkpoint_every
@@ -155,7 +155,7 @@ class Checkpointing(keras.callbacks.Callback):
             "epoch": epoch,
             "batch": batch,
             "best": self.best,
-            "metrics_size": self.metrics_size(),
+            **self.log.position(),
         }
         self.folder.save(name, Checkpoint(arrays, meta))
 

@@ -1,38 +1,40 @@
-"""Histograms and pictures of weights for TensorBoard, once an epoch."""
+"""Logs histograms of weights and images of mask changes every epoch."""
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from cb.callbacks.reallocation.callback import Change
 from cb.callbacks.reallocation.probe import ProbeGradients
-from cb.callbacks.run_logger import RunLogger
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
+from cb.run_log import RunLog
 
-# Of a picture of changed connections, in pixels.
+# Of an image of changed connections, in pixels.
 LARGEST_SIDE = 512
 BACKGROUND, KEPT = (255, 255, 255), (200, 200, 200)
 DROPPED, GROWN = (214, 39, 40), (44, 160, 44)
 
 
 class Pictures(keras.callbacks.Callback):
-    """Shows the distributions of weights and gradients, and what moved.
+    """Logs distributions of active weights and gradients, and mask changes.
 
     Args:
-        logger: `RunLogger`, whose TensorBoard folder is written to.
+        log: `RunLog`.
         batches: Callable from an integer to a batch, for the gradients.
     """
 
-    def __init__(self, logger: RunLogger, batches):
+    def __init__(self, log: RunLog, batches: Callable[[int], Any]):
         super().__init__()
-        self.logger = logger
+        self.log = log
         self.batches = batches
         self._changes: list[Change] = []
         self._probe: ProbeGradients | None = None
 
     def note(self, step: int, changes: list[Change]) -> None:
-        """Keep the changes of the latest event for the next picture."""
+        """Keep the changes of the latest event for the next image."""
         del step
         self._changes = changes
 
@@ -46,22 +48,27 @@ class Pictures(keras.callbacks.Callback):
             )
         gradients = self._probe(epoch)
         step = int(read(self.model.optimizer.iterations))
-        with self.logger.writer().as_default(step=step):
-            for kernel, gradient in zip(kernels, gradients, strict=True):
-                weights = read(kernel.trained)
-                # Layers on CSR kernels hold nothing else.
-                if weights.ndim > 1:
-                    active = read(kernel.mask) != 0
-                    weights, gradient = weights[active], gradient[active]
-                tf.summary.histogram(f"weights/{kernel.name}", weights)
-                tf.summary.histogram(f"gradients/{kernel.name}", gradient)
-            for kernel, before, after in self._changes:
-                picture = change_picture(before, after)
-                tf.summary.image(f"changes/{kernel.name}", picture[None])
+        shown: dict[str, np.ndarray] = {}
+        for kernel, gradient in zip(kernels, gradients, strict=True):
+            weights = read(kernel.trained)
+            # The values of CSR kernels are all active.
+            if weights.ndim > 1:
+                active = read(kernel.mask) != 0
+                weights, gradient = weights[active], gradient[active]
+            shown[f"weights/{kernel.name}"] = weights
+            shown[f"gradients/{kernel.name}"] = gradient
+        self.log.histograms(step, shown)
+        self.log.images(
+            step,
+            {
+                f"changes/{kernel.name}": change_image(before, after)
+                for kernel, before, after in self._changes
+            },
+        )
         self._changes = []
 
 
-def change_picture(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def change_image(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Draw which connections an event dropped and grew.
 
     Args:
@@ -71,14 +78,14 @@ def change_picture(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     Returns:
         uint8 array `(height, width, 3)`: a column for every output, a row
         for every input; kept grey, dropped red, grown green. Masks larger
-        than a picture are cropped.
+        than an image are cropped.
     """
     rows = (-1, before.shape[-1])
     before = before.reshape(rows)[:LARGEST_SIDE, :LARGEST_SIDE]
     after = after.reshape(rows)[:LARGEST_SIDE, :LARGEST_SIDE]
-    picture = np.empty((*before.shape, 3), np.uint8)
-    picture[...] = BACKGROUND
-    picture[before & after] = KEPT
-    picture[before & ~after] = DROPPED
-    picture[after & ~before] = GROWN
-    return picture
+    image = np.empty((*before.shape, 3), np.uint8)
+    image[...] = BACKGROUND
+    image[before & after] = KEPT
+    image[before & ~after] = DROPPED
+    image[after & ~before] = GROWN
+    return image

@@ -4,19 +4,19 @@ import csv
 import shutil
 
 import numpy as np
-import tensorflow as tf
 
 from cb.bundles.history import integral
-from cb.callbacks.bundle_monitor import summarise
+from cb.callbacks.bundle_monitor import log_bundles
 from cb.evaluation.checkpoints import conclude
 from cb.evaluation.checkpoints import open_run
 from cb.evaluation.checkpoints import scored
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.plots.conflicts import draw_entropies
+from cb.run_log.tensorboard import TensorBoard
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import CONFLICTS_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import CONFLICTS_HEADER
+from cb.runs.long_csv import LongCsv
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 
@@ -88,8 +88,16 @@ def evaluate_conflicts(
     LongCsv(opened.run.conflicts_file, CONFLICTS_HEADER).append(
         long_form(names, checks, num_samples, checkpoint, integrals)
     )
-    folder = opened.run.tensorboard / f"conflicts_{checkpoint}"
-    write_summaries(folder, [r.step for r in results], checks, classes)
+    # Written anew, so that no step is there twice.
+    part = f"conflicts_{checkpoint}"
+    shutil.rmtree(opened.run.tensorboard / part, ignore_errors=True)
+    log = TensorBoard(opened.run.tensorboard)
+    for number, (result, measured) in enumerate(
+        zip(results, checks, strict=True), start=1
+    ):
+        table = entropies(checks[:number])
+        log_bundles(log, result.step, measured, table, classes, part)
+    log.close()
     draw_entropies(
         entropies(checks),
         names,
@@ -171,21 +179,6 @@ def write_published(
         path = run.published / name
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(table)
-
-
-def write_summaries(
-    folder, steps: list[int], checks: list[list[Measurement]], num_classes: int
-) -> None:
-    """Write TensorBoard's files anew, so that no step is there twice."""
-    shutil.rmtree(folder, ignore_errors=True)
-    table = entropies(checks)
-    writer = tf.summary.create_file_writer(str(folder))
-    for number, (step, measured) in enumerate(
-        zip(steps, checks, strict=True), start=1
-    ):
-        with writer.as_default(step):
-            summarise(measured, table[:number], num_classes)
-    writer.close()
 
 
 def print_conflicts(

@@ -18,8 +18,8 @@ from cb.models.lesion import additions
 from cb.models.lesion import drop_blocks
 from cb.models.lesion import droppable
 from cb.plots.conflicts import draw_lesion
-from cb.runs.metrics_csv import LESION_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import LESION_HEADER
+from cb.runs.long_csv import LongCsv
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 from cb.training.scoring import score

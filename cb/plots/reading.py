@@ -13,9 +13,9 @@ import numpy as np
 from cb.config import Config
 from cb.errors import InputError
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import EVALUATION_HEADER
-from cb.runs.metrics_csv import METRICS_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import EVALUATION_HEADER
+from cb.runs.long_csv import METRICS_HEADER
+from cb.runs.long_csv import LongCsv
 
 
 class Series(NamedTuple):

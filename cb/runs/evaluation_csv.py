@@ -1,8 +1,8 @@
 """The scores and costs in a run's `evaluation.csv`."""
 
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import EVALUATION_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import EVALUATION_HEADER
+from cb.runs.long_csv import LongCsv
 
 
 def record(

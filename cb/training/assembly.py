@@ -25,6 +25,8 @@ from cb.datasets.dataset_splits import DatasetSplits
 from cb.errors import InputError
 from cb.layers import normalization
 from cb.registry import parse_spec
+from cb.run_log import RunLog
+from cb.run_log import open_log
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
@@ -229,14 +231,15 @@ def build_callbacks(
     """Build the callbacks; nothing is written before training begins."""
     updates = data.updates_per_epoch
     steps_per_epoch = data.batches.steps_per_epoch
+    log = open_log(run, updates)
     logger = RunLogger(
-        run,
+        log,
         updates,
         config.identity(),
         data.train if config.evaluate_train else None,
         data.source.input_shape,
     )
-    pictures = Pictures(logger, data.batches.probe)
+    pictures = Pictures(log, data.batches.probe)
 
     def on_event(step, changes):
         callback = reallocations["reallocation"]
@@ -251,13 +254,13 @@ def build_callbacks(
         reallocations["reallocation"] = _build_reallocation(
             config, data, on_event
         )
-    distances = _build_distances(config, logger)
+    distances = _build_distances(config, log)
     real = TrainingLength(data.epochs * updates, updates)
     save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         CheckpointFolder(run.checkpoints, run.writes),
         {**reallocations, **distances},
-        metrics_size=logger.csv.size,
+        log,
         steps_per_epoch=steps_per_epoch,
         save_every=save_every * config.gradient_accumulation,
         checkpoint_every=config.checkpoint_every,
@@ -290,9 +293,7 @@ def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
     return callback
 
 
-def _build_distances(
-    config: Config, logger: RunLogger
-) -> dict[str, WeightDistance]:
+def _build_distances(config: Config, log: RunLog) -> dict[str, WeightDistance]:
     if not config.weight_distance:
         return {}
 
@@ -302,7 +303,7 @@ def _build_distances(
         pairs = {"learning_rate": distance.learning_rates[-1]}
         pairs["weight_distance"] = total[1]
         pairs |= {f"weight_distance/{name}": far for name, far in layers}
-        logger.log(step, pairs)
+        log.scalars(step, pairs)
 
     distance = WeightDistance(config.weight_distance, on_record)
     return {"weight_distance": distance}

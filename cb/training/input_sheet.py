@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from cb.run_log import Sink
 from cb.runs.directory import RunDirectory
 from cb.seeds import generator
 from cb.training.data import Data
@@ -18,12 +19,15 @@ DOTS_PER_INCH = 100
 WIDTH = 120
 
 
-def write_input_sheet(data: Data, run: RunDirectory, seed: int) -> str:
-    """Write `input.png` into the folder of a run, and to TensorBoard.
+def write_input_sheet(
+    data: Data, run: RunDirectory, log: Sink, seed: int
+) -> str:
+    """Write `input.png` into the folder of a run, and log it.
 
     Args:
         data: `Data`.
         run: `RunDirectory`.
+        log: `Sink`.
         seed: Integer, decides which examples.
 
     Returns:
@@ -34,10 +38,8 @@ def write_input_sheet(data: Data, run: RunDirectory, seed: int) -> str:
     encoded = io.BytesIO()
     figure.savefig(encoded, format="png", dpi=DOTS_PER_INCH)
     run.input_sheet.write_bytes(encoded.getvalue())
-    writer = tf.summary.create_file_writer(str(run.tensorboard / "input"))
-    with writer.as_default(step=0):
-        tf.summary.image("input", tf.io.decode_png(encoded.getvalue())[None])
-    writer.close()
+    image = tf.io.decode_png(encoded.getvalue()).numpy()
+    log.images(0, {"input": image}, "input")
     return str(run.input_sheet)
 
 

@@ -144,7 +144,10 @@ class TrainingRun:
             epoch, batch = self.restore(callbacks)
             if self.config.show_input and directory.writes:
                 sheet = write_input_sheet(
-                    self.data, directory, self.config.seed
+                    self.data,
+                    directory,
+                    callbacks.logger.log,
+                    self.config.seed,
                 )
                 print(f"Input: {sheet}")
             # A gate restored from a checkpoint may have closed already.
@@ -190,7 +193,7 @@ class TrainingRun:
             probe = tf.data.Dataset.from_tensors(batches.probe(0))
             self.model.evaluate(probe, verbose=0)
             epoch, batch = checkpointing.restore(checkpoint)
-            callbacks.logger.resume(checkpoint.meta)
+            callbacks.logger.log.resume(checkpoint.meta)
             print(
                 f"Resuming after epoch {epoch}, batch {batch} "
                 f"(step {checkpoint.meta['step']})",

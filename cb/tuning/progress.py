@@ -5,9 +5,8 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams
 
+from cb.run_log.tensorboard import TensorBoard
 from cb.tuning import pareto
 from cb.tuning.plan import SweepPlan
 from cb.tuning.results import Results
@@ -85,13 +84,16 @@ class Progress:
         """Write what was chosen, and what it gave, for the HParams tab."""
         names = self._plan.space.names
         chosen = {name: rows[-1][name] for name in names if name in rows[-1]}
-        folder = self._folder / "tensorboard" / str(rows[-1]["trial"])
-        with tf.summary.create_file_writer(str(folder)).as_default():
-            hparams.hparams(chosen, trial_id=str(rows[-1]["trial"]))
-            for name, column in self._plan.columns.items():
-                known = [row[column] for row in rows if column in row]
-                if known:
-                    tf.summary.scalar(name, np.mean(known), step=0)
+        trial = str(rows[-1]["trial"])
+        means = {}
+        for name, column in self._plan.columns.items():
+            known = [row[column] for row in rows if column in row]
+            if known:
+                means[name] = np.mean(known)
+        log = TensorBoard(self._folder / "tensorboard")
+        log.hyperparameters(chosen, trial, part=trial)
+        log.scalars(0, means, part=trial)
+        log.close()
 
 
 def _duration(seconds: float) -> str:

@@ -12,8 +12,8 @@ from cb.registry import Spec
 from cb.registry import bind
 from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import METRICS_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import METRICS_HEADER
+from cb.runs.long_csv import LongCsv
 from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
 from cb.training import assembly

@@ -7,9 +7,9 @@ import pytest
 
 from cb.config import Config
 from cb.runs.directory import RunDirectory
-from cb.runs.metrics_csv import EVALUATION_HEADER
-from cb.runs.metrics_csv import METRICS_HEADER
-from cb.runs.metrics_csv import LongCsv
+from cb.runs.long_csv import EVALUATION_HEADER
+from cb.runs.long_csv import METRICS_HEADER
+from cb.runs.long_csv import LongCsv
 
 UPDATES, EPOCHS, DROP = 25, 8, 4
 INTERCEPT, SLOPE = 0.5, 2.0

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from cb.config import Config
 from cb.evaluation.saved_model import evaluate_saved_model
+from cb.run_log import open_log
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_data
 from cb.training.input_sheet import write_input_sheet
@@ -37,7 +38,8 @@ def test_a_sheet_is_a_file_and_in_tensorboard(tmp_path, images):
         batch_size=10,
     )
     data = build_data(config, 1)
-    path = write_input_sheet(data, RunDirectory(str(tmp_path)), seed=0)
+    run = RunDirectory(str(tmp_path))
+    path = write_input_sheet(data, run, open_log(run, 1), seed=0)
     picture = tf.io.decode_png(tf.io.read_file(path)).numpy()
     assert picture.shape[0] > 200 and len(np.unique(picture)) > 10
     np.testing.assert_array_equal(picture, shown(tmp_path))

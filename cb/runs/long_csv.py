@@ -1,9 +1,12 @@
-"""Numbers of a run in long form, so that a metric may appear late."""
+"""CSV files in long form, one number a row: a metric may appear late."""
 
 import csv
+import io
 import os
 import pathlib
 from collections.abc import Iterable
+
+from cb.files import replacing
 
 METRICS_HEADER = ("step", "epoch", "name", "value")
 EVALUATION_HEADER = ("checkpoint", "split", "name", "value")
@@ -36,19 +39,20 @@ class LongCsv:
         self.writes = writes
 
     def append(self, rows: Iterable[tuple]) -> None:
-        """Append rows and have them on disk when this returns."""
+        """Append rows, which are on disk when this returns."""
         if not self.writes:
             return
-        new = not self.file.exists() or self.file.stat().st_size == 0
-        with open(self.file, "a", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened, lineterminator="\n")
-            if new:
-                writer.writerow(self.header)
-            for row in rows:
-                # `repr` gives back the very same float when read.
-                writer.writerow([*row[:-1], repr(float(row[-1]))])
+        heads = [] if self.size() else [self.header]
+        with open(self.file, "ab") as opened:
+            opened.write(_encoded(heads, rows))
             opened.flush()
             os.fsync(opened.fileno())
+
+    def replace(self, rows: Iterable[tuple]) -> None:
+        """Replace all rows at once; readers see the old ones or the new."""
+        if self.writes:
+            with replacing(self.file) as opened:
+                opened.write(_encoded([self.header], rows))
 
     def size(self) -> int:
         """Return the number of bytes, 0 if there is no file."""
@@ -66,3 +70,12 @@ class LongCsv:
         """
         text = self.file.read_text(encoding="utf-8")
         return list(csv.DictReader(text.split("\n")[:-1]))
+
+
+def _encoded(heads: list[tuple], rows: Iterable[tuple]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(heads)
+    # `repr` gives back the very same float when read.
+    writer.writerows((*row[:-1], repr(float(row[-1]))) for row in rows)
+    return text.getvalue().encode("utf-8")

@@ -1,0 +1,77 @@
+"""Numbers that are logged at the end of every epoch.
+
+To log another number, write a function from the model to a dict of names to
+numbers, and add it to `epoch_numbers`.
+"""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from cb.costs import Costs
+from cb.costs import Counter
+from cb.distribute.variables import read
+from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseDense
+
+Numbers = Callable[[keras.Model], dict[str, float]]
+
+
+def epoch_numbers(
+    input_shape: tuple[int | None, ...] | None = None,
+) -> list[Numbers]:
+    """List what is logged of a model, in the order of the rows.
+
+    Args:
+        input_shape: Tuple, shape of one example, to count what the model
+            costs.
+
+    Returns:
+        List of callables from a compiled Keras model to a dict of names to
+        numbers.
+    """
+    return [learning_rate, densities, CostNumbers(input_shape)]
+
+
+def learning_rate(model: keras.Model) -> dict[str, float]:
+    """Return the learning rate of the optimizer."""
+    return {"learning_rate": float(read(model.optimizer.learning_rate))}
+
+
+def densities(model: keras.Model) -> dict[str, float]:
+    """Return the fraction of active weights, by kernel and of all masked."""
+    masks = {
+        kernel.name: read(kernel.mask) != 0 for kernel in masked_kernels(model)
+    }
+    active = {name: np.count_nonzero(mask) for name, mask in masks.items()}
+    sizes = {name: mask.size for name, mask in masks.items()}
+    found = {f"density/{name}": active[name] / sizes[name] for name in masks}
+    if masks:
+        found["density"] = sum(active.values()) / sum(sizes.values())
+    return found
+
+
+class CostNumbers:
+    """Counts the operations of inference for one example.
+
+    Args:
+        input_shape: Tuple, shape of one example.
+    """
+
+    def __init__(self, input_shape: tuple[int | None, ...] | None):
+        self._input_shape = input_shape
+        self._count: Callable[[], Costs] | None = None
+
+    def __call__(self, model: keras.Model) -> dict[str, float]:
+        if self._count is None:
+            self._count = Counter(model, self._input_shape).costs
+            if any(
+                isinstance(kernel.layer, SparseDense)
+                for kernel in masked_kernels(model)
+            ):
+                # No count changes, and the counter holds whole kernels.
+                found = self._count()
+                self._count = lambda: found
+        costs = self._count()
+        return {"macs": costs.macs, "flops": costs.flops}

@@ -5,7 +5,10 @@ import keras
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Gamma
+from cb.models.blocks import Shape
 from cb.models.keskar import NORMALIZE
+from cb.registry import Count
 
 
 @REGISTRY.register("alexnet")
@@ -30,7 +33,7 @@ from cb.models.keskar import NORMALIZE
         ),
     )
 )
-def alexnet(input_shape, num_classes, gamma="ones"):
+def alexnet(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     """Build five convolutions and two dense layers of 4096.
 
     After the first layer normalization follows the ReLU, as published.

@@ -1,13 +1,16 @@
-"""The networks of the search for the accuracy-efficiency trade-off."""
+"""Networks of the search for the accuracy-efficiency trade-off."""
 
 import math
+from typing import Literal
 
 import keras
 
-from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Shape
+from cb.registry import Count
+from cb.registry import Rate
 
 WIDTHS = (16, 32, 64)
 
@@ -54,14 +57,14 @@ def hidden_sizes(layers, first, middle, last):
     )
 )
 def autosparse_mlp(
-    input_shape,
-    num_classes,
-    layers=3,
-    first=1000,
-    middle=1000,
-    last=1000,
-    dropout=0.0,
-    dropout_on_logits=False,
+    input_shape: Shape,
+    num_classes: Count,
+    layers: Count = 3,
+    first: Count = 1000,
+    middle: Count = 1000,
+    last: Count = 1000,
+    dropout: Rate = 0.0,
+    dropout_on_logits: bool = False,
 ):
     """Build a perceptron of 1 to 10 hidden layers.
 
@@ -80,13 +83,6 @@ def autosparse_mlp(
     Returns:
         A Keras model.
     """
-    for name, value in (
-        ("layers", layers),
-        ("first", first),
-        ("middle", middle),
-        ("last", last),
-    ):
-        blocks.positive(name, value)
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
     sizes = hidden_sizes(layers, first, middle, last)
@@ -123,7 +119,10 @@ def _dense(x, units, name):
     )
 )
 def autosparse_resnet(
-    input_shape, num_classes, stages=(3, 3, 3), stem="corrected"
+    input_shape: Shape,
+    num_classes: Count,
+    stages: tuple[Count, Count, Count] = (3, 3, 3),
+    stem: Literal["corrected", "published"] = "corrected",
 ):
     """Build a post-activation network in three stages, 16, 32 and 64 wide.
 
@@ -138,16 +137,6 @@ def autosparse_resnet(
     Returns:
         A Keras model; 270,896 weights in 22 kernels on CIFAR-10.
     """
-    if len(stages) != len(WIDTHS):
-        raise InputError(
-            "Argument `stages` must be three positive integers. "
-            f"Received: stages={stages}"
-        )
-    if stem not in ("corrected", "published"):
-        raise InputError(
-            "Argument `stem` must be 'corrected' or 'published'. "
-            f"Received: stem={stem!r}"
-        )
     inputs = x = blocks.image_input(input_shape, "autosparse_resnet", 4)
     padding = "same"
     if stem == "published":
@@ -159,7 +148,7 @@ def autosparse_resnet(
     for stage, (count, width) in enumerate(
         zip(stages, WIDTHS, strict=True), start=1
     ):
-        for block in range(1, blocks.positive("stages", count) + 1):
+        for block in range(1, count + 1):
             number += 1
             stride = 2 if stage > 1 and block == 1 else 1
             x = _block(x, width, stride, f"{stage}_{block}", f"block_{number}")

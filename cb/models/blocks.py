@@ -1,13 +1,18 @@
-"""What the published networks are made of, as functions of tensors.
+"""Building blocks of the published networks, as functions of tensors.
 
-Their frameworks pad symmetrically; Keras pads the end first where a stride
-leaves an odd number, so strided layers are padded here by hand.
+The frameworks of the sources pad symmetrically. Keras pads the end first where
+a stride leaves an odd number, so strided layers are padded here by hand.
 """
+
+from typing import Literal
 
 import keras
 
 from cb.errors import InputError
+from cb.registry import Count
 
+Shape = tuple[Count, ...]
+Gamma = Literal["ones", "uniform"]
 TORCH_BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 
@@ -31,29 +36,21 @@ def torch_uniform():
 
 
 def torch_bias(inputs):
-    """Return the uniform distribution of biases with so many inputs."""
+    """Return the uniform distribution of the biases of units with `inputs`."""
     bound = inputs**-0.5
     return keras.initializers.RandomUniform(-bound, bound)
 
 
-def gamma(name):
+def gamma(name: Gamma):
     """Return the initializer of batch-norm scales.
 
     Args:
         name: `"ones"`, or `"uniform"` in [0, 1), as PyTorch before 1.2 drew
             them where a model did not set them.
-
-    Raises:
-        InputError: If the name is another.
     """
-    if name == "ones":
-        return "ones"
     if name == "uniform":
         return keras.initializers.RandomUniform(0.0, 1.0)
-    raise InputError(
-        "Argument `gamma` must be 'ones' or 'uniform'. "
-        f"Received: gamma={name!r}"
-    )
+    return name
 
 
 def convolution(
@@ -123,7 +120,7 @@ def relu(x, name):
 
 
 def padded_max_pool(x, size, stride, name):
-    """Pool what a ReLU gave, with `size // 2` on every side.
+    """Max-pool the output of a ReLU, padded with `size // 2` on every side.
 
     Padding with zeros is padding with minus infinity where nothing is
     negative.
@@ -194,13 +191,3 @@ def image_input(input_shape, model, smallest=1):
             f"Received: input_shape={tuple(input_shape)}"
         )
     return keras.Input(input_shape)
-
-
-def positive(name, value):
-    """Return a positive integer argument or raise `InputError`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(
-            f"Argument `{name}` must be a positive integer. "
-            f"Received: {name}={value!r}"
-        )
-    return value

@@ -1,12 +1,16 @@
 """Deep VGG and residual networks made of numbered blocks."""
 
+from typing import Literal
+
 import keras
 
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
+from cb.models.blocks import Shape
 from cb.models.lesion import drop_blocks
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import Natural
 
 # Depth: blocks of 64, 128, 256 and 512 channels.
 DEPTHS = {
@@ -20,10 +24,17 @@ DEPTHS = {
     120: (3, 12, 41, 3),
 }
 CHANNELS = (64, 128, 256, 512)
+Depth = Literal[4, 10, 20, 30, 50, 76, 100, 120]
+Counts = tuple[Natural, Natural, Natural, Natural]
 
 
 @REGISTRY.register("bundle_vgg")
-def bundle_vgg(input_shape, num_classes, depth=50, blocks=None):
+def bundle_vgg(
+    input_shape: Shape,
+    num_classes: Count,
+    depth: Depth = 50,
+    blocks: Counts | None = None,
+):
     """Build blocks of two 3x3 convolutions each, without shortcuts.
 
     Reference:
@@ -47,7 +58,13 @@ def bundle_vgg(input_shape, num_classes, depth=50, blocks=None):
 
 
 @REGISTRY.register("bundle_resnet")
-def bundle_resnet(input_shape, num_classes, depth=50, blocks=None, lesion=()):
+def bundle_resnet(
+    input_shape: Shape,
+    num_classes: Count,
+    depth: Depth = 50,
+    blocks: Counts | None = None,
+    lesion: tuple[Count, ...] = (),
+):
     """Build residual blocks of two 3x3 convolutions each.
 
     Reference:
@@ -80,7 +97,12 @@ def bundle_resnet(input_shape, num_classes, depth=50, blocks=None, lesion=()):
 
 
 def _network(input_shape, num_classes, depth, counts, block, name):
-    counts = _counts(depth, counts)
+    counts = DEPTHS[depth] if counts is None else tuple(counts)
+    if not any(counts):
+        raise InputError(
+            "Argument `blocks` must have a number that is not zero. "
+            f"Received: blocks={counts}"
+        )
     inputs = blocks.image_input(input_shape, name, smallest=8)
     x = _convolution(inputs, 64, 7, 2, "stem", "glorot_uniform")
     x = blocks.relu(_norm(x, "stem_norm"), "stem_relu")
@@ -97,21 +119,6 @@ def _network(input_shape, num_classes, depth, counts, block, name):
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dense(num_classes, name="logits")(x)
     return blocks.finish(inputs, x, name)
-
-
-def _counts(depth, counts):
-    if counts is None:
-        if depth not in DEPTHS:
-            raise unknown("depth", str(depth), map(str, DEPTHS))
-        return DEPTHS[depth]
-    counts = tuple(counts)
-    whole = all(isinstance(count, int) and count >= 0 for count in counts)
-    if len(counts) != len(CHANNELS) or not whole or not any(counts):
-        raise InputError(
-            "Argument `blocks` must be four integers that are not negative "
-            f"and not all zero. Received: blocks={counts}"
-        )
-    return counts
 
 
 def _convolution(x, filters, size, stride, name, initializer="he_normal"):

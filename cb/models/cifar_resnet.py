@@ -1,13 +1,18 @@
 """Residual networks for CIFAR of the large-batch literature."""
 
+from typing import Annotated
+
 import keras
 
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Shape
 from cb.models.keskar import CIFAR_TRANSFORMS
 from cb.models.resnet import BasicBlock
+from cb.registry import Count
+from cb.registry import Interval
 
 
 @REGISTRY.register("resnet44")
@@ -21,7 +26,11 @@ from cb.models.resnet import BasicBlock
         **CIFAR_TRANSFORMS,
     )
 )
-def resnet44(input_shape, num_classes, depth=44):
+def resnet44(
+    input_shape: Shape,
+    num_classes: Count,
+    depth: Annotated[int, Interval("[8, inf)")] = 44,
+):
     """Build a post-activation network in three stages, 16, 32 and 64 wide.
 
     Shortcuts that change shape are 1x1 convolutions with normalization.
@@ -39,7 +48,11 @@ def resnet44(input_shape, num_classes, depth=44):
     Returns:
         A Keras model; 661,338 parameters on CIFAR-10.
     """
-    _check_depth(depth)
+    if (depth - 2) % 6:
+        raise InputError(
+            "Argument `depth` must be 6n + 2, such as 20, 44 or 110. "
+            f"Received: depth={depth}"
+        )
     return _network(
         input_shape, num_classes, (depth - 2) // 6, (16, 32, 64), "resnet44"
     )
@@ -56,7 +69,7 @@ def resnet44(input_shape, num_classes, depth=44):
         **CIFAR_TRANSFORMS,
     )
 )
-def wresnet16_4(input_shape, num_classes):
+def wresnet16_4(input_shape: Shape, num_classes: Count):
     """Build `resnet44` with two blocks a stage and four times the channels.
 
     It is the published code's wide network: post-activation, the stem wide
@@ -74,14 +87,6 @@ def wresnet16_4(input_shape, num_classes):
         A Keras model; 2,800,804 parameters on CIFAR-100.
     """
     return _network(input_shape, num_classes, 2, (64, 128, 256), "wresnet16_4")
-
-
-def _check_depth(depth):
-    if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
-        raise InputError(
-            "Argument `depth` must be 6n + 2, such as 20, 44 or 110. "
-            f"Received: depth={depth!r}"
-        )
 
 
 def _network(input_shape, num_classes, count, widths, name):

@@ -2,13 +2,20 @@
 
 import keras
 
-from cb.errors import InputError
 from cb.models import REGISTRY
+from cb.models.blocks import Shape
+from cb.models.blocks import finish
+from cb.registry import Count
 
 
 @REGISTRY.register("fnn")
-def fnn(input_shape, num_classes, blocks=(50,), width=50):
-    """Build equal hidden layers in a row, as deep as they are asked for.
+def fnn(
+    input_shape: Shape,
+    num_classes: Count,
+    blocks: Count | tuple[Count] = (50,),
+    width: Count = 50,
+):
+    """Build a row of equal hidden layers.
 
     Such networks stop learning at some depth, earlier the narrower they
     are: examples of several classes meet in one bundle.
@@ -26,18 +33,10 @@ def fnn(input_shape, num_classes, blocks=(50,), width=50):
     Returns:
         A Keras model; the hidden layers are named `block_1` and so on.
     """
-    blocks = (blocks,) if isinstance(blocks, int) else tuple(blocks)
-    numbers = (*blocks, width)
-    if len(blocks) != 1 or not all(
-        isinstance(number, int) and number > 0 for number in numbers
-    ):
-        raise InputError(
-            "Arguments `blocks` and `width` must be positive integers. "
-            f"Received: blocks={blocks}, width={width}"
-        )
+    (depth,) = (blocks,) if isinstance(blocks, int) else blocks
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
-    for number in range(1, blocks[0] + 1):
+    for number in range(1, depth + 1):
         x = keras.layers.Dense(
             width,
             activation="relu",
@@ -45,8 +44,4 @@ def fnn(input_shape, num_classes, blocks=(50,), width=50):
             name=f"block_{number}",
         )(x)
     x = keras.layers.Dense(num_classes, name="logits")(x)
-    # Softmax and loss stay in float32 whatever the compute type is.
-    outputs = keras.layers.Activation(
-        "linear", dtype="float32", name="outputs"
-    )(x)
-    return keras.Model(inputs, outputs, name="fnn")
+    return finish(inputs, x, "fnn")

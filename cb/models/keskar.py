@@ -7,6 +7,9 @@ import keras
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Gamma
+from cb.models.blocks import Shape
+from cb.registry import Count
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,7 +38,7 @@ CIFAR_TRANSFORMS: dict[str, Any] = {
         ),
     )
 )
-def f1(input_shape, num_classes, gamma="ones"):
+def f1(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     """Build five dense layers of 512 with batch normalization.
 
     Reference:
@@ -79,7 +82,7 @@ SHALLOW = recipes.Recipe(
 
 @REGISTRY.register("c1")
 @recipes.trained_by(SHALLOW)
-def c1(input_shape, num_classes, gamma="ones"):
+def c1(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     """Build two 5x5 convolutions and two dense layers, for CIFAR-10.
 
     Reference:
@@ -100,13 +103,13 @@ def c1(input_shape, num_classes, gamma="ones"):
 
 @REGISTRY.register("c3")
 @recipes.trained_by(SHALLOW)
-def c3(input_shape, num_classes, gamma="ones"):
+def c3(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     """Build `c1` under its name for CIFAR-100.
 
     Args:
         input_shape: Tuple `(height, width, channels)`.
         num_classes: Integer, number of logits.
-        gamma: As of `c1`.
+        gamma: As in `c1`.
 
     Returns:
         A Keras model; 1,405,860 parameters on CIFAR-100.

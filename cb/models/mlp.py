@@ -2,27 +2,30 @@
 
 import keras
 
-from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Gamma
+from cb.models.blocks import Shape
+from cb.registry import Count
+from cb.registry import Rate
 
 
 @REGISTRY.register("mlp")
 def mlp(
-    input_shape,
-    num_classes,
-    units=(300, 100),
-    activation="relu",
-    dropout=0.0,
-    kernel_initializer="glorot_uniform",
+    input_shape: Shape,
+    num_classes: Count,
+    units: Count | tuple[Count, ...] = (300, 100),
+    activation: str = "relu",
+    dropout: Rate = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
 ):
     """Build a perceptron with hidden layers of the given widths.
 
     Args:
         input_shape: Tuple, shape of one example; it is flattened.
         num_classes: Integer, number of logits.
-        units: Tuple of integers, widths of the hidden layers.
+        units: Integer or tuple of integers, widths of the hidden layers.
         activation: String, Keras activation of the hidden layers.
         dropout: Float in [0, 1), rate after every hidden layer.
         kernel_initializer: String, Keras initializer of the kernels.
@@ -31,11 +34,6 @@ def mlp(
         A Keras model.
     """
     units = (units,) if isinstance(units, int) else tuple(units)
-    if not all(isinstance(width, int) and width > 0 for width in units):
-        raise InputError(
-            "Argument `units` must be positive integers. "
-            f"Received: units={units}"
-        )
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
     for number, width in enumerate(units, start=1):
@@ -69,7 +67,11 @@ MNIST = recipes.Recipe(
 
 @REGISTRY.register("lenet_300_100")
 @recipes.trained_by(MNIST)
-def lenet_300_100(input_shape, num_classes, kernel_initializer=None):
+def lenet_300_100(
+    input_shape: Shape,
+    num_classes: Count,
+    kernel_initializer: str | None = None,
+):
     """Build the perceptron 300-100 of the pruning literature, with biases.
 
     Reference:
@@ -96,7 +98,7 @@ def lenet_300_100(input_shape, num_classes, kernel_initializer=None):
 
 @REGISTRY.register("mnist_mlp")
 @recipes.trained_by(MNIST)
-def mnist_mlp(input_shape, num_classes, gamma="ones"):
+def mnist_mlp(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     """Build the perceptron 300-100 with batch normalization, no biases.
 
     The logits are normalized too.

@@ -2,7 +2,9 @@
 
 import math
 import re
+from typing import Annotated
 from typing import Any
+from typing import Literal
 
 import keras
 
@@ -10,7 +12,9 @@ from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
-from cb.registry import unknown
+from cb.models.blocks import Shape
+from cb.registry import Count
+from cb.registry import Interval
 
 # Depth: blocks in each of four stages, and whether they are bottlenecks.
 STAGES = {
@@ -20,7 +24,10 @@ STAGES = {
     101: ((3, 4, 23, 3), True),
     152: ((3, 8, 36, 3), True),
 }
-# What each source always keeps dense.
+Variant = Literal["v1.5", "dynamic_sparse", "big_batch"]
+# At least one of the 64 channels of the first stage.
+Width = Annotated[float, Interval("(0.0078125, inf)")]
+# Patterns of the layers that each source always keeps dense.
 VARIANTS = {
     "v1.5": ("stem",),
     "dynamic_sparse": ("stem", "*_shortcut"),
@@ -59,13 +66,12 @@ def _recipe(variant="v1.5", config="ignorefirst", **others):
             sparsity=_wirings_sparsity(config),
             **TRANSFORMS,
         )
-    steps = {
-        "dynamic_sparse": ((0, 0.1), (30, 0.01), (60, 0.001), (90, 1e-4)),
-        "big_batch": ((0, 0.1), (30, 0.01), (60, 0.001), (90, 1e-4)),
-    }
     return recipes.Recipe(
         regime=recipes.sgd(
-            *steps[variant],
+            (0, 0.1),
+            (30, 0.01),
+            (60, 0.001),
+            (90, 1e-4),
             weight_decay=1e-4,
             nesterov=variant == "dynamic_sparse",
         ),
@@ -88,7 +94,7 @@ def _wirings_sparsity(config):
 
 
 def _check_config(config):
-    match = CONFIG.fullmatch(str(config))
+    match = CONFIG.fullmatch(config)
     if match is None:
         raise InputError(
             "Argument `config` must be 'ignorefirst' or 'allsparse', perhaps "
@@ -99,13 +105,13 @@ def _check_config(config):
 
 
 def resnet(
-    input_shape,
-    num_classes,
-    depth,
-    variant="v1.5",
-    width=1.0,
-    config="ignorefirst",
-    sparse_downsample=False,
+    input_shape: Shape,
+    num_classes: Count,
+    depth: Literal[18, 34, 50, 101, 152],
+    variant: Variant = "v1.5",
+    width: Width = 1.0,
+    config: str = "ignorefirst",
+    sparse_downsample: bool = False,
 ):
     """Build a post-activation residual network, stride on the 3x3.
 
@@ -140,14 +146,7 @@ def resnet(
     Returns:
         A Keras model.
     """
-    if variant not in VARIANTS:
-        raise unknown("variant of `resnet`", variant, VARIANTS)
     ignore_first = _check_config(config).group(1) == "ignorefirst"
-    if not isinstance(width, int | float) or round(64 * width) < 1:
-        raise InputError(
-            "Argument `width` must be a positive number. "
-            f"Received: width={width!r}"
-        )
     stages, bottleneck = STAGES[depth]
     base = round(64 * width)
     wirings = variant == "v1.5"
@@ -251,14 +250,24 @@ class _Bottleneck(_Block):
 
 @REGISTRY.register("resnet18")
 @recipes.trained_by(_recipe)
-def resnet18(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+def resnet18(
+    input_shape: Shape,
+    num_classes: Count,
+    variant: Variant = "v1.5",
+    config: str = "ignorefirst",
+):
     """Build `resnet` of depth 18."""
     return resnet(input_shape, num_classes, 18, variant, config=config)
 
 
 @REGISTRY.register("resnet34")
 @recipes.trained_by(_recipe)
-def resnet34(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+def resnet34(
+    input_shape: Shape,
+    num_classes: Count,
+    variant: Variant = "v1.5",
+    config: str = "ignorefirst",
+):
     """Build `resnet` of depth 34."""
     return resnet(input_shape, num_classes, 34, variant, config=config)
 
@@ -266,12 +275,12 @@ def resnet34(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
 @REGISTRY.register("resnet50")
 @recipes.trained_by(_recipe)
 def resnet50(
-    input_shape,
-    num_classes,
-    variant="v1.5",
-    width=1.0,
-    config="ignorefirst",
-    sparse_downsample=False,
+    input_shape: Shape,
+    num_classes: Count,
+    variant: Variant = "v1.5",
+    width: Width = 1.0,
+    config: str = "ignorefirst",
+    sparse_downsample: bool = False,
 ):
     """Build `resnet` of depth 50."""
     return resnet(
@@ -281,13 +290,23 @@ def resnet50(
 
 @REGISTRY.register("resnet101")
 @recipes.trained_by(_recipe)
-def resnet101(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+def resnet101(
+    input_shape: Shape,
+    num_classes: Count,
+    variant: Variant = "v1.5",
+    config: str = "ignorefirst",
+):
     """Build `resnet` of depth 101."""
     return resnet(input_shape, num_classes, 101, variant, config=config)
 
 
 @REGISTRY.register("resnet152")
 @recipes.trained_by(_recipe)
-def resnet152(input_shape, num_classes, variant="v1.5", config="ignorefirst"):
+def resnet152(
+    input_shape: Shape,
+    num_classes: Count,
+    variant: Variant = "v1.5",
+    config: str = "ignorefirst",
+):
     """Build `resnet` of depth 152."""
     return resnet(input_shape, num_classes, 152, variant, config=config)

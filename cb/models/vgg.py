@@ -1,12 +1,15 @@
 """VGG networks with batch normalization, for small images."""
 
+from typing import Literal
+
 import keras
 
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Shape
 from cb.models.keskar import CIFAR_TRANSFORMS
-from cb.registry import unknown
+from cb.registry import Count
 
 # Convolutions of 64, 128, 256, 512 and 512 channels, each group pooled.
 COUNTS = {
@@ -29,7 +32,11 @@ CHANNELS = (64, 128, 256, 512, 512)
         **CIFAR_TRANSFORMS,
     )
 )
-def vgg(input_shape, num_classes, depth=16):
+def vgg(
+    input_shape: Shape,
+    num_classes: Count,
+    depth: Literal[11, 13, 16, 19] = 16,
+):
     """Build 3x3 convolutions with normalization, and one dense layer.
 
     The large-batch paper reports a VGG without saying which; this is the
@@ -48,8 +55,6 @@ def vgg(input_shape, num_classes, depth=16):
     Returns:
         A Keras model; 14,728,266 parameters at depth 16 on CIFAR-10.
     """
-    if depth not in COUNTS:
-        raise unknown("depth of `vgg`", depth, map(str, COUNTS))
     inputs = x = blocks.image_input(input_shape, "vgg", smallest=32)
     number = 0
     for group, (count, channels) in enumerate(

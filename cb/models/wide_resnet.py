@@ -1,11 +1,16 @@
 """Wide residual networks, as the sparse-training literature uses them."""
 
+from typing import Annotated
+
 import keras
 
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Shape
+from cb.registry import Count
+from cb.registry import Interval
 
 # Of bytes.
 NORMALIZE = (
@@ -33,7 +38,12 @@ NORMALIZE = (
         ),
     )
 )
-def wide_resnet(input_shape, num_classes, depth=28, width=2):
+def wide_resnet(
+    input_shape: Shape,
+    num_classes: Count,
+    depth: Annotated[int, Interval("[10, inf)")] = 28,
+    width: Annotated[float, Interval("(0.03125, inf)")] = 2,
+):
     """Build a pre-activation network of 3x3 convolutions in three groups.
 
     The stem, the 1x1 shortcuts and the head always stay dense.
@@ -47,20 +57,16 @@ def wide_resnet(input_shape, num_classes, depth=28, width=2):
         input_shape: Tuple `(height, width, channels)`.
         num_classes: Integer, number of logits.
         depth: Integer, `6n + 4`.
-        width: Number, factor of the channels.
+        width: Number, factor of the 16 channels of the first group, which
+            leaves at least one.
 
     Returns:
         A Keras model; 1,467,610 parameters on CIFAR-10.
     """
-    if not isinstance(depth, int) or depth < 10 or (depth - 4) % 6:
+    if (depth - 4) % 6:
         raise InputError(
             "Argument `depth` must be 6n + 4, such as 16, 28 or 40. "
-            f"Received: depth={depth!r}"
-        )
-    if not isinstance(width, int | float) or round(16 * width) < 1:
-        raise InputError(
-            "Argument `width` must be a positive number. "
-            f"Received: width={width!r}"
+            f"Received: depth={depth}"
         )
     inputs = blocks.image_input(input_shape, "wide_resnet", smallest=4)
     x = blocks.convolution(inputs, 16, 3, 1, name="stem")

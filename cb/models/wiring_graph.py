@@ -1,5 +1,7 @@
 """A small graph of nodes whose wiring is learned."""
 
+from typing import Literal
+
 import keras
 from keras import ops
 
@@ -7,7 +9,8 @@ from cb.layers import NeuralODE
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
-from cb.registry import unknown
+from cb.models.blocks import Shape
+from cb.registry import Count
 
 NODES = 800
 BLOCKS = (32, 192, 192, 192, 192)
@@ -55,7 +58,11 @@ def _recipe(graph="discrete"):
 
 @REGISTRY.register("wiring_graph")
 @recipes.trained_by(_recipe)
-def wiring_graph(input_shape, num_classes, graph="discrete"):
+def wiring_graph(
+    input_shape: Shape,
+    num_classes: Count,
+    graph: Literal["discrete", "continuous", "static"] = "discrete",
+):
     """Build 800 nodes with a 3x3 filter each, and edges between them.
 
     - `"discrete"`: five times, the state of all nodes is rectified, filtered,
@@ -81,8 +88,6 @@ def wiring_graph(input_shape, num_classes, graph="discrete"):
         A Keras model; with 32,000 edges, 41,458 parameters on CIFAR-10 and
         1,600 of normalizations.
     """
-    if graph not in FORMS:
-        raise unknown("graph", graph, tuple(FORMS))
     inputs = blocks.image_input(input_shape, "wiring_graph", smallest=17)
     x = _downsample(inputs)
     x = FORMS[graph](x)

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import keras
 
-from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
+from cb.models.blocks import Shape
+from cb.registry import Count
+from cb.registry import OpenFraction
 from cb.sparsity import distributions
 
 
@@ -113,7 +115,10 @@ def _recipe(prune_rate=0.775, small_head=False):
 @REGISTRY.register("wiring_mobilenet")
 @recipes.trained_by(_recipe)
 def wiring_mobilenet(
-    input_shape, num_classes, prune_rate=0.775, small_head=False
+    input_shape: Shape,
+    num_classes: Count,
+    prune_rate: OpenFraction = 0.775,
+    small_head: bool = False,
 ):
     """Build groups of filters with edges from each block to all later ones.
 
@@ -135,11 +140,6 @@ def wiring_mobilenet(
     Returns:
         A Keras model.
     """
-    if not isinstance(prune_rate, float) or not 0.0 < prune_rate < 1.0:
-        raise InputError(
-            "Argument `prune_rate` must be a number in (0, 1). "
-            f"Received: prune_rate={prune_rate!r}"
-        )
     inputs = blocks.image_input(input_shape, "wiring_mobilenet", smallest=16)
     x = blocks.convolution(
         inputs,

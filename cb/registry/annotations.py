@@ -157,8 +157,11 @@ def describe(annotation: Any) -> str:
         return texts[0] if len(texts) == 1 else f"one of {', '.join(texts)}"
     if origin in _SEQUENCES:
         kinds = [describe(item) for item in arguments if item is not Ellipsis]
-        many = origin is not tuple or Ellipsis in arguments
-        return f"a sequence of {'items, each ' * many}{', '.join(kinds)}"
+        fixed = origin is tuple and Ellipsis not in arguments
+        if len({*kinds}) > 1:
+            return f"a sequence of {', '.join(kinds)}"
+        number = f"{len(kinds)} " if fixed else ""
+        return f"a sequence of {number}items, each {kinds[0]}"
     if origin in _MAPPINGS:
         key, item = map(describe, arguments)
         return f"a mapping of {key} to {item}"

@@ -31,5 +31,5 @@ def test_kernels_start_he_uniform_and_biases_at_zero():
 
 @pytest.mark.parametrize("arguments", ["blocks=0", "blocks=(2, 2)", "width=0"])
 def test_bad_sizes_are_one_clear_line(arguments):
-    with pytest.raises(InputError, match="must be positive integers"):
+    with pytest.raises(InputError, match="must be an integer of at least 1"):
         cb.models.build(f"fnn({arguments})", (4,), 10)

@@ -2,11 +2,11 @@
 
 import keras
 
-from cb.optimization.succession import Succession
+from cb.optimization.sequence import OptimizerSequence
 
 
 class FollowRegime(keras.callbacks.Callback):
-    """Lets the optimizers of a `Succession` take over from one another."""
+    """Gives each optimizer of an `OptimizerSequence` its turn."""
 
     def on_train_begin(self, logs=None):
         self._take_over()
@@ -17,5 +17,5 @@ class FollowRegime(keras.callbacks.Callback):
     def _take_over(self):
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        if isinstance(optimizer, Succession) and optimizer.take_over():
+        if isinstance(optimizer, OptimizerSequence) and optimizer.take_over():
             self.model.make_train_function(force=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cb.distribute.variables import read
 from cb.errors import InputError
-from cb.optimization.succession import Succession
+from cb.optimization.sequence import OptimizerSequence
 
 # Muon orthogonalises whole updates and so moves inactive weights; Adafactor
 # keeps row and column sums instead of a value per weight.
@@ -57,7 +57,7 @@ def slots(
             does not belong to one weight each.
     """
     optimizer = inner(optimizer)
-    if isinstance(optimizer, Succession):
+    if isinstance(optimizer, OptimizerSequence):
         parts = [slots(part, weights) for part in optimizer.optimizers]
         return [sum(found, []) for found in zip(*parts, strict=True)]
     name = type(getattr(optimizer, "optimizer", optimizer)).__name__
@@ -137,7 +137,7 @@ def momentum(
         InputError: If the optimizer keeps no momentum.
     """
     optimizer = inner(optimizer)
-    if isinstance(optimizer, Succession):
+    if isinstance(optimizer, OptimizerSequence):
         readers = {
             id(part): momentum(part, weights) for part in optimizer.optimizers
         }

@@ -3,7 +3,10 @@
 import keras
 import tensorflow as tf
 
-# Keeps the quotient finite at a gradient of zero; of PyTorch's clipping.
+from cb.registry import NotNegative
+
+LearningRate = NotNegative | keras.optimizers.schedules.LearningRateSchedule
+# Keeps the quotient finite at a gradient of zero, as in PyTorch's clipping.
 EPSILON = 1e-6
 
 
@@ -32,6 +35,20 @@ class GlobalClipping(keras.optimizers.Optimizer):
     Keras clips the gradient of each replica and then sums, so that the
     result depends on the number of replicas; here the sum is clipped.
     Weight decay does not count: it is added afterwards.
+
+    Args:
+        clipnorm: Float, the largest norm of each weight's gradient.
+        clipvalue: Float, the largest absolute value in a gradient.
+        global_clipnorm: Float, the largest norm of the whole gradient.
+        use_ema: Boolean, whether the weights at the end are an exponential
+            moving average.
+        ema_momentum: Float, decay of that average.
+        ema_overwrite_frequency: Integer, every how many updates the average
+            replaces the weights. By default at the end of training alone.
+        loss_scale_factor: Float by which the loss is multiplied, and the
+            gradient divided again.
+        gradient_accumulation_steps: Integer, batches in an update.
+        name: String.
     """
 
     def _clip_gradients(self, grads):

@@ -1,24 +1,19 @@
-"""What a larger batch does to the learning rate and to the epochs."""
+"""Learning rate and number of epochs for a larger batch."""
 
 import math
-
-import keras
-from keras import ops
+from typing import Literal
 
 from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import check
 
-SCALINGS = {
-    "none": lambda ratio: 1.0,
-    "sqrt": math.sqrt,
-    "linear": lambda ratio: ratio,
-}
+Scaling = Literal["none", "sqrt", "linear"]
 
 
 def learning_rate_factor(
     scaling: str, batch_size: int, reference_batch_size: int | None
 ) -> float:
-    """Return what the learning rate is multiplied by for a larger batch.
+    """Return the factor of the learning rate for a larger batch.
 
     Args:
         scaling: `"none"`, `"sqrt"` (which keeps the covariance of the
@@ -38,18 +33,17 @@ def learning_rate_factor(
     - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741), square root
     - [Goyal et al., 2017](https://arxiv.org/abs/1706.02677), linear
     """
-    if scaling not in SCALINGS:
-        raise unknown("learning-rate scaling", scaling, SCALINGS)
+    check("learning_rate_scaling", scaling, Scaling)
     if scaling == "none":
         return 1.0
     ratio = _ratio(
         batch_size, reference_batch_size, f"learning_rate_scaling={scaling!r}"
     )
-    return SCALINGS[scaling](ratio)
+    return math.sqrt(ratio) if scaling == "sqrt" else ratio
 
 
 def adaptation_factor(batch_size: int, reference_batch_size: int | None) -> int:
-    """Return what epochs are multiplied by so that the updates match.
+    """Return the factor of the epochs that keeps the number of updates.
 
     Args:
         batch_size: Integer, the batch in use, all replicas together.
@@ -72,86 +66,6 @@ def _ratio(batch_size, reference_batch_size, reason) -> float:
             f"Argument `reference_batch_size` must be given with {reason}. "
             "Received: reference_batch_size=None"
         )
-    for name, value in (
-        ("batch_size", batch_size),
-        ("reference_batch_size", reference_batch_size),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(
-                f"Argument `{name}` must be a positive integer. "
-                f"Received: {name}={value!r}"
-            )
+    check("batch_size", batch_size, Count)
+    check("reference_batch_size", reference_batch_size, Count)
     return batch_size / reference_batch_size
-
-
-@keras.saving.register_keras_serializable("cb")
-class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Approaches another schedule along a straight line.
-
-    At step `t < steps` the value is `initial + (schedule(t) - initial) *
-    t / steps`, as in Keras's `CosineDecay`, and `schedule(t)` afterwards.
-
-    Args:
-        schedule: Float or Keras schedule.
-        steps: Integer, length of the warm-up.
-        initial: Float, the first value. Training with a scaled learning rate
-            is commonly warmed up from the unscaled one.
-
-    Reference:
-
-    - [Goyal et al., 2017](https://arxiv.org/abs/1706.02677)
-    """
-
-    def __init__(self, schedule, steps, initial=0.0):
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-            raise InputError(
-                "Argument `steps` must be an integer that is not negative. "
-                f"Received: steps={steps!r}"
-            )
-        if isinstance(schedule, dict):
-            schedule = keras.saving.deserialize_keras_object(schedule)
-        self.schedule = schedule
-        self.steps = steps
-        self.initial = initial
-
-    def __call__(self, step):
-        target = self.schedule
-        if callable(target):
-            target = target(step)
-        target = ops.convert_to_tensor(target, "float32")
-        progress = ops.cast(step, "float32") / max(self.steps, 1)
-        risen = self.initial + (target - self.initial) * progress
-        return ops.where(ops.less(step, self.steps), risen, target)
-
-    def get_config(self):
-        schedule = self.schedule
-        if callable(schedule):
-            schedule = keras.saving.serialize_keras_object(schedule)
-        return {
-            "schedule": schedule,
-            "steps": self.steps,
-            "initial": self.initial,
-        }
-
-
-@keras.saving.register_keras_serializable("cb")
-class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
-    """Counts updates where Keras counts batches whose gradients add up.
-
-    Args:
-        schedule: Keras schedule, of the number of updates done.
-        batches: Integer, batches in an update.
-    """
-
-    def __init__(self, schedule, batches):
-        if isinstance(schedule, dict):
-            schedule = keras.saving.deserialize_keras_object(schedule)
-        self.schedule = schedule
-        self.batches = batches
-
-    def __call__(self, step):
-        return self.schedule(ops.floor_divide(step, self.batches))
-
-    def get_config(self):
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "batches": self.batches}

@@ -4,17 +4,23 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from cb.errors import InputError
 from cb.optimization import optimizers
+from cb.optimization.clipping import LearningRate
+from cb.optimization.wrapper import OptimizerWrapper
+from cb.optimization.wrapper import as_optimizer
+from cb.registry import Count
+from cb.registry import Fraction
+from cb.registry import NotNegative
+from cb.registry import check_arguments
 
 
 @optimizers.REGISTRY.register("lookahead")
 @keras.saving.register_keras_serializable("cb")
-class Lookahead(keras.optimizers.Optimizer):
-    """Lets an optimizer run ahead, then goes part of the way after it.
+class Lookahead(OptimizerWrapper):
+    """Lets an optimizer run ahead, then follows it part of the way.
 
     Every `sync_period` updates, the slow weights move by `slow_step` of the
-    way to those that the optimizer has reached, and it goes on from there.
+    way to those that the optimizer has reached, and it continues from there.
     The slow weights begin as the weights before the first update.
 
     Args:
@@ -39,27 +45,16 @@ class Lookahead(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        optimizer="radam",
-        sync_period=6,
-        slow_step=0.5,
-        learning_rate=None,
-        global_clipnorm=None,
-        gradient_accumulation_steps=None,
-        name="lookahead",
+        optimizer: str | dict | keras.optimizers.Optimizer = "radam",
+        sync_period: Count = 6,
+        slow_step: Fraction = 0.5,
+        learning_rate: LearningRate | None = None,
+        global_clipnorm: NotNegative | None = None,
+        gradient_accumulation_steps: Count | None = None,
+        name: str = "lookahead",
     ):
-        if isinstance(sync_period, bool) or not (
-            isinstance(sync_period, int) and sync_period > 0
-        ):
-            raise InputError(
-                "Argument `sync_period` must be a positive integer. "
-                f"Received: sync_period={sync_period!r}"
-            )
-        if not 0 <= slow_step <= 1:
-            raise InputError(
-                "Argument `slow_step` must be in [0, 1]. "
-                f"Received: slow_step={slow_step!r}"
-            )
-        super().__init__(learning_rate=0.0, name=name)
+        check_arguments(Lookahead, sync_period=sync_period, slow_step=slow_step)
+        super().__init__(name)
         given = {
             "learning_rate": learning_rate,
             "global_clipnorm": global_clipnorm,
@@ -74,12 +69,9 @@ class Lookahead(keras.optimizers.Optimizer):
         return self.optimizer.iterations
 
     @property
-    def learning_rate(self):
-        return self.optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate):
-        self.optimizer.learning_rate = learning_rate
+    def current(self):
+        """The optimizer that runs ahead."""
+        return self.optimizer
 
     @property
     def variables(self):
@@ -91,7 +83,7 @@ class Lookahead(keras.optimizers.Optimizer):
         super().build(variables)
         self.slow_weights = self.add_optimizer_variables(variables, "slow")
         self.optimizer.build(variables)
-        # Whoever looks for the slots of a weight, to keep masked weights at
+        # Code that looks for the slots of a weight, to keep masked weights at
         # zero, finds them here; set past the tracking of variables.
         for key, value in vars(self.optimizer).items():
             self.__dict__.setdefault(key, value)
@@ -100,9 +92,7 @@ class Lookahead(keras.optimizers.Optimizer):
         )
 
     def apply(self, grads, trainable_variables=None):
-        if not self.built:
-            with keras.name_scope(self.name):
-                self.build(list(trainable_variables))
+        self.ensure_built(trainable_variables)
         before = tf.identity(ops.convert_to_tensor(self.iterations))
         # Weights may have been loaded since this was built. The count of the
         # optimizer may begin with later epochs; the one here is of its own.
@@ -115,12 +105,6 @@ class Lookahead(keras.optimizers.Optimizer):
         )
         self._update_all(self._synchronize, due)
         self._iterations.assign_add(1)
-
-    def scale_loss(self, loss):
-        return self.optimizer.scale_loss(loss)
-
-    def finalize_variable_values(self, var_list):
-        self.optimizer.finalize_variable_values(var_list)
 
     def get_config(self):
         return {
@@ -164,9 +148,7 @@ def _assign(target, source):
 
 
 def _inner(optimizer, given):
-    if isinstance(optimizer, dict):
-        return keras.optimizers.deserialize(optimizer)
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        return optimizer
+    if not isinstance(optimizer, str):
+        return as_optimizer(optimizer)
     given = {key: value for key, value in given.items() if value is not None}
     return optimizers.build(optimizer, **given)

@@ -1,5 +1,14 @@
 """The optimizers of Keras by name, and those of ours."""
 
+from typing import Annotated
+
+from cb.registry import Count
+from cb.registry import Fraction
+from cb.registry import Interval
+from cb.registry import Natural
+from cb.registry import NotNegative
+from cb.registry import Positive
+from cb.registry import Rate
 from cb.registry import Registry
 
 # Options of the run rather than of the rule: they have flags of their own.
@@ -9,6 +18,38 @@ GIVEN = (
     "loss_scale_factor",
     "gradient_accumulation_steps",
 )
+
+# Parameters of Keras's optimizers, where their default says too little.
+LIBRARY = {
+    "adam_beta_1": Rate,
+    "adam_beta_2": Rate,
+    "adam_lr_ratio": NotNegative,
+    "adam_weight_decay": NotNegative | None,
+    "beta": NotNegative,
+    "beta_1": Rate,
+    "beta_2": Rate,
+    "clip_threshold": Positive,
+    "clipnorm": NotNegative | None,
+    "clipvalue": NotNegative | None,
+    "ema_momentum": Fraction,
+    "ema_overwrite_frequency": Count | None,
+    "epsilon": NotNegative,
+    "epsilon_1": NotNegative,
+    "epsilon_2": NotNegative,
+    "exclude_layers": tuple[str, ...] | None,
+    "global_clipnorm": NotNegative | None,
+    "initial_accumulator_value": NotNegative,
+    "l1_regularization_strength": NotNegative,
+    "l2_regularization_strength": NotNegative,
+    "l2_shrinkage_regularization_strength": NotNegative,
+    "learning_rate_power": Annotated[float, Interval("(-inf, 0]")],
+    "momentum": Fraction,
+    "ns_steps": Count,
+    "rho": Rate,
+    "rms_rate": NotNegative,
+    "warmup_steps": Natural,
+    "weight_decay": NotNegative | None,
+}
 
 REGISTRY = Registry(
     "optimizer",
@@ -30,6 +71,7 @@ REGISTRY = Registry(
         "schedule_free_adamw": "keras.optimizers:ScheduleFreeAdamW",
         "sgd": "keras.optimizers:SGD",
     },
+    library=LIBRARY,
 )
 
 names = REGISTRY.names

@@ -4,9 +4,12 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from cb.errors import InputError
 from cb.optimization.clipping import GlobalClipping
+from cb.optimization.clipping import LearningRate
 from cb.optimization.optimizers import REGISTRY
+from cb.registry import Count
+from cb.registry import Fraction
+from cb.registry import check_arguments
 
 
 @REGISTRY.register("published_sgd")
@@ -36,15 +39,6 @@ class PublishedSGD(GlobalClipping):
         momentum_reset: Integer, every how many updates velocities are set
             to zero; the published large-batch code does so at every epoch.
             Or a tuple of the updates before which they are.
-        clipnorm: As this and those that follow are in Keras's optimizers.
-        clipvalue: See there.
-        global_clipnorm: Float, the largest norm of the whole gradient.
-        use_ema: See there.
-        ema_momentum: See there.
-        ema_overwrite_frequency: See there.
-        loss_scale_factor: See there.
-        gradient_accumulation_steps: See there.
-        name: String.
 
     Raises:
         InputError: If an argument is wrong.
@@ -56,51 +50,31 @@ class PublishedSGD(GlobalClipping):
 
     def __init__(
         self,
-        learning_rate=0.1,
-        momentum=0.9,
-        nesterov=False,
-        weight_decay=None,
-        exclude_from_decay=(),
-        momentum_reset=None,
-        clipnorm=None,
-        clipvalue=None,
-        global_clipnorm=None,
-        use_ema=False,
-        ema_momentum=0.99,
-        ema_overwrite_frequency=None,
-        loss_scale_factor=None,
-        gradient_accumulation_steps=None,
-        name="published_sgd",
+        learning_rate: LearningRate = 0.1,
+        momentum: Fraction | LearningRateSchedule = 0.9,
+        nesterov: bool = False,
+        weight_decay: LearningRate | None = None,
+        exclude_from_decay: tuple[str, ...] = (),
+        momentum_reset: Count | tuple[Count, ...] | None = None,
+        *,
+        name: str = "published_sgd",
+        **kwargs,
     ):
+        momentum, weight_decay = _schedule(momentum), _schedule(weight_decay)
+        check_arguments(
+            PublishedSGD,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            momentum_reset=momentum_reset,
+        )
         super().__init__(
             learning_rate=learning_rate,
             name=name,
-            weight_decay=_schedule(weight_decay),
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
+            weight_decay=weight_decay,
+            **kwargs,
         )
-        momentum = _schedule(momentum)
-        if not callable(momentum) and not 0 <= momentum <= 1:
-            raise InputError(
-                "Argument `momentum` must be in [0, 1]. "
-                f"Received: momentum={momentum}"
-            )
         if isinstance(momentum_reset, list):
             momentum_reset = tuple(momentum_reset)
-        resets = momentum_reset
-        if not isinstance(momentum_reset, tuple):
-            resets = (1 if momentum_reset is None else momentum_reset,)
-        if any(not isinstance(at, int) or at < 1 for at in resets):
-            raise InputError(
-                "Argument `momentum_reset` must be a positive integer or a "
-                f"tuple of them. Received: momentum_reset={momentum_reset!r}"
-            )
         self.momentum = momentum
         self.nesterov = nesterov
         self.exclude_from_decay = tuple(exclude_from_decay)

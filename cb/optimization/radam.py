@@ -1,10 +1,16 @@
 """Rectified Adam."""
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
 from cb.optimization.clipping import GlobalClipping
+from cb.optimization.clipping import LearningRate
 from cb.optimization.optimizers import REGISTRY
+from cb.registry import Interval
+from cb.registry import NotNegative
+from cb.registry import Rate
 
 
 @REGISTRY.register("radam")
@@ -26,15 +32,6 @@ class RAdam(GlobalClipping):
         threshold: Float, the smallest `rho` at which steps are rectified;
             5 in the published code, 4 (exclusive) in the paper.
         weight_decay: Float, decoupled.
-        clipnorm: As this and those that follow are in Keras's optimizers.
-        clipvalue: See there.
-        global_clipnorm: Float, the largest norm of the whole gradient.
-        use_ema: See there.
-        ema_momentum: See there.
-        ema_overwrite_frequency: See there.
-        loss_scale_factor: See there.
-        gradient_accumulation_steps: See there.
-        name: String.
 
     Reference:
 
@@ -43,34 +40,21 @@ class RAdam(GlobalClipping):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        threshold=5.0,
-        weight_decay=None,
-        clipnorm=None,
-        clipvalue=None,
-        global_clipnorm=None,
-        use_ema=False,
-        ema_momentum=0.99,
-        ema_overwrite_frequency=None,
-        loss_scale_factor=None,
-        gradient_accumulation_steps=None,
-        name="radam",
+        learning_rate: LearningRate = 0.001,
+        beta_1: Rate = 0.9,
+        beta_2: Rate = 0.999,
+        epsilon: NotNegative = 1e-7,
+        threshold: Annotated[float, Interval("[4, inf)")] = 5.0,
+        weight_decay: NotNegative | None = None,
+        *,
+        name: str = "radam",
+        **kwargs,
     ):
         super().__init__(
             learning_rate=learning_rate,
             name=name,
             weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
+            **kwargs,
         )
         self.beta_1 = beta_1
         self.beta_2 = beta_2

@@ -1,21 +1,22 @@
 """The optimizer that a regime describes."""
 
 from typing import Any
+from typing import Literal
 
 import keras
 
 from cb.errors import InputError
 from cb.optimization import optimizers
-from cb.optimization.large_batch import PerUpdate
 from cb.optimization.regimes import Regime
-from cb.optimization.succession import Later
-from cb.optimization.succession import Succession
+from cb.optimization.schedules import DelayedSchedule
+from cb.optimization.schedules import PerUpdateSchedule
+from cb.optimization.sequence import OptimizerSequence
 from cb.registry import Spec
+from cb.registry import check
 from cb.registry import parse_spec
-from cb.registry import unknown
 
-MOMENTUM_RESETS = ("renewal", "epoch")
-# What `sgd` is in the code of the sources.
+MomentumReset = Literal["renewal", "epoch"]
+# `sgd` in the code of the sources.
 PUBLISHED = "published_sgd"
 
 
@@ -29,8 +30,8 @@ def build(
 ) -> keras.optimizers.Optimizer:
     """Make the optimizer that follows a regime.
 
-    Its settings are functions of its step count, so a resumed training goes
-    on as it would have. `sgd` in a regime is `published_sgd`.
+    Its settings are functions of its step count, so a resumed training
+    continues as it would have. `sgd` in a regime is `published_sgd`.
 
     Args:
         regime: `Regime` that names optimizers.
@@ -38,19 +39,18 @@ def build(
         learning_rate: Float or Keras schedule of the updates; that of the
             regime by default.
         momentum_reset: `"renewal"`, velocities are set to zero where the
-            regime makes its optimizer anew; `"epoch"`, at every epoch, which
-            is what the published code does with these regimes.
+            regime makes its optimizer anew; `"epoch"`, at every epoch, as the
+            published code does with these regimes.
         gradient_accumulation_steps: Integer, batches in an update.
         global_clipnorm: Float, the largest norm of the whole gradient.
 
     Returns:
-        A Keras optimizer; a `Succession` if the regime has several rules.
+        A Keras optimizer; an `OptimizerSequence` if the regime has several.
 
     Raises:
         InputError: If an optimizer cannot do what the regime says.
     """
-    if momentum_reset not in MOMENTUM_RESETS:
-        raise unknown("momentum reset", momentum_reset, MOMENTUM_RESETS)
+    check("momentum_reset", momentum_reset, MomentumReset)
     if learning_rate is None:
         learning_rate = schedule(regime, "learning_rate", updates_per_epoch)
     made, starts = [], []
@@ -59,11 +59,11 @@ def build(
         spec, given = _rule(segment, updates_per_epoch, momentum_reset)
         given["learning_rate"] = learning_rate
         if start and callable(learning_rate):
-            given["learning_rate"] = Later(learning_rate, start)
+            given["learning_rate"] = DelayedSchedule(learning_rate, start)
         if gradient_accumulation_steps:
             # Keras asks for the settings of a batch.
             given = {
-                key: PerUpdate(value, gradient_accumulation_steps)
+                key: PerUpdateSchedule(value, gradient_accumulation_steps)
                 if callable(value)
                 else value
                 for key, value in given.items()
@@ -73,7 +73,7 @@ def build(
             given["global_clipnorm"] = global_clipnorm
         made.append(optimizers.build(spec, **given))
         starts.append(start)
-    return made[0] if len(made) == 1 else Succession(made, starts)
+    return made[0] if len(made) == 1 else OptimizerSequence(made, starts)
 
 
 def schedule(regime: Regime, key: str, updates_per_epoch: int):
@@ -101,7 +101,7 @@ def schedule(regime: Regime, key: str, updates_per_epoch: int):
 def _rule(
     segment: Regime, updates_per_epoch: int, momentum_reset: str
 ) -> tuple[Spec, dict[str, Any]]:
-    """Return which optimizer a segment has, and what it is given."""
+    """Return the optimizer of a segment and its arguments."""
     spec = parse_spec(segment.at(0)["optimizer"])
     if spec.name in ("sgd", PUBLISHED):
         spec = Spec(PUBLISHED, spec.args, spec.kwargs)

@@ -59,6 +59,9 @@ class Interval:
         )
         return above and below
 
+    def __repr__(self) -> str:
+        return f"Interval({self.text!r})"
+
     def __str__(self) -> str:
         if self._high != math.inf:
             return f"in {self.text}"

@@ -1,4 +1,4 @@
-"""The registries of parts, and the arguments that specs give to parts."""
+"""The registries of parts."""
 
 import ast
 import functools
@@ -6,202 +6,19 @@ import importlib
 import importlib.util
 import inspect
 import pathlib
-import sys
-import types
-import typing
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
 from cb.errors import InputError
-from cb.registry.annotations import check
-from cb.registry.annotations import nearest
+from cb.registry.arguments import accepted
+from cb.registry.arguments import bind
+from cb.registry.arguments import complete
+from cb.registry.arguments import unknown
+from cb.registry.inheritance import list_inherited
 from cb.registry.specs import Spec
 from cb.registry.specs import parse_spec
-
-_EMPTY = inspect.Parameter.empty
-_KEYWORDS = inspect.Parameter.VAR_KEYWORD
-_VARIADIC = (_KEYWORDS, inspect.Parameter.VAR_POSITIONAL)
-
-
-def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:
-    """Return the error for a name that is not among the known ones."""
-    known = sorted(known)
-    return InputError(
-        f"Unknown {what}. Expected one of {known}. "
-        f"Received: {name!r}.{nearest(name, known)}"
-    )
-
-
-def bind(
-    target: Callable,
-    spec: Spec,
-    kind: str,
-    given: Iterable[str] = (),
-    library: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Match the arguments of a spec with the parameters of its target.
-
-    Args:
-        target: The class or function that the spec names.
-        spec: The `Spec`.
-        kind: What the target is, for messages.
-        given: Parameter names that the caller fills, not the user.
-        library: As in `accepted`.
-
-    Returns:
-        Dict of keyword arguments.
-
-    Raises:
-        InputError: If an argument is unknown, given twice, missing, or not
-            what the annotation of its parameter allows.
-    """
-    parameters = accepted(target, given, library)
-    owner = f"{kind} `{spec.name}`"
-    if len(spec.args) > len(parameters):
-        raise InputError(
-            f"Too many arguments for {owner}. Expected at most "
-            f"{len(parameters)} ({list(parameters)}). Received: {spec}"
-        )
-    values = dict(zip(parameters, spec.args, strict=False))
-    for key, value in spec.kwargs.items():
-        if key not in parameters:
-            raise unknown(f"keyword in {owner}", key, parameters)
-        if key in values:
-            raise InputError(f"Argument `{key}` is given twice in `{spec}`.")
-        values[key] = value
-    missing = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is _EMPTY and name not in values
-    ]
-    if missing:
-        raise InputError(
-            f"Missing arguments for {owner}: {missing}. Received: {spec}"
-        )
-    _check(parameters, values, owner)
-    return values
-
-
-def check_arguments(target: Callable, **values: Any) -> None:
-    """Compare arguments with the annotations of the parameters they are for.
-
-    For parts that are also made without a spec.
-
-    Args:
-        target: Class or function.
-        **values: Arguments that it was given, or some of them.
-
-    Raises:
-        InputError: If one is not what its annotation allows.
-    """
-    _check(accepted(target), values, f"`{target.__name__}`")
-
-
-def _check(parameters, values: Mapping[str, Any], owner: str) -> None:
-    for name, value in values.items():
-        if parameters[name].annotation is not _EMPTY:
-            check(name, value, parameters[name].annotation, owner)
-
-
-def accepted(
-    target: Callable,
-    given: Iterable[str] = (),
-    library: Mapping[str, Any] | None = None,
-) -> dict[str, inspect.Parameter]:
-    """Return the parameters of `target` that a spec may set, by name.
-
-    The `**kwargs` of a class stand for the parameters of its base class.
-
-    Args:
-        target: Class or function.
-        given: Parameter names to leave out.
-        library: Dict of annotations by name, for parameters that are not
-            ours. Those of them that it does not name must have the type of
-            their default. With `None`, the default says nothing.
-
-    Returns:
-        Dict of `inspect.Parameter`; their annotations are no strings, and
-        empty where there is none or it cannot be resolved.
-    """
-    found: dict[str, inspect.Parameter] = {}
-    left_out = {*given}
-    for function, parameters in _signatures(target):
-        for parameter in parameters:
-            name = parameter.name
-            if parameter.kind in _VARIADIC or name in left_out or name in found:
-                continue
-            annotation = _annotation(function, parameter, library)
-            found[name] = parameter.replace(annotation=annotation)
-    return found
-
-
-def _signatures(target: Callable):
-    """Yield the functions that arguments go to, and their parameters."""
-    if not isinstance(target, type):
-        yield target, inspect.signature(target).parameters.values()
-        return
-    for kind in target.__mro__[:-1]:
-        if "__init__" in vars(kind):
-            function = vars(kind)["__init__"]
-            _, *parameters = inspect.signature(function).parameters.values()
-            yield function, parameters
-            if _KEYWORDS not in {parameter.kind for parameter in parameters}:
-                return
-
-
-def _annotation(function, parameter, library) -> Any:
-    name, annotation = parameter.name, parameter.annotation
-    if library is not None and not function.__module__.startswith("cb."):
-        if name in library:
-            return library[name]
-        if annotation is _EMPTY and parameter.default not in (None, _EMPTY):
-            return type(parameter.default)
-    if not isinstance(annotation, str):
-        return annotation
-    holder = types.SimpleNamespace(__annotations__={name: annotation})
-    try:
-        return typing.get_type_hints(
-            holder, vars(sys.modules[function.__module__]), include_extras=True
-        )[name]
-    except NameError:
-        # Something that only type checkers import.
-        return _EMPTY
-
-
-def complete(
-    target: Callable,
-    spec: Spec,
-    kind: str,
-    given: Iterable[str] = (),
-    library: Mapping[str, Any] | None = None,
-) -> Spec:
-    """Return a spec with every default of its target written out.
-
-    Args:
-        target: As in `bind`.
-        spec: As in `bind`.
-        kind: As in `bind`.
-        given: As in `bind`.
-        library: As in `accepted`.
-
-    Returns:
-        A `Spec` of keywords with literal values.
-
-    Raises:
-        InputError: As in `bind`.
-    """
-    values = bind(target, spec, kind, given, library)
-    kwargs = {
-        name: values.get(name, parameter.default)
-        for name, parameter in accepted(target, given, library).items()
-    }
-    return Spec(
-        spec.name,
-        (),
-        {key: value for key, value in kwargs.items() if _literal(value)},
-    )
 
 
 class Registry:
@@ -239,6 +56,7 @@ class Registry:
         """Return a decorator that adds a class or function as `name`."""
 
         def decorator(part):
+            list_inherited(part)
             self._parts[name] = part
             return part
 
@@ -296,7 +114,7 @@ class Registry:
         spec = parse_spec(spec)
         target = self.get(spec.name)
         values = self.bind(spec)
-        wanted = set(inspect.signature(target).parameters)
+        wanted = accepted(target)
         context = {key: given[key] for key in given if key in wanted}
         try:
             return target(**values, **context)
@@ -317,13 +135,6 @@ class Registry:
 
     def _modules(self) -> dict[str, str]:
         return registered_names(self.package)
-
-
-def _literal(value) -> bool:
-    try:
-        return ast.literal_eval(repr(value)) == value
-    except (ValueError, SyntaxError):
-        return False
 
 
 @functools.cache

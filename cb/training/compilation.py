@@ -14,10 +14,10 @@ from cb.optimization import optimizers
 from cb.optimization import regime_optimizer
 from cb.optimization import regimes
 from cb.optimization.clipping import GlobalClipping
-from cb.optimization.large_batch import PerUpdate
-from cb.optimization.large_batch import Warmup
 from cb.optimization.large_batch import adaptation_factor
 from cb.optimization.large_batch import learning_rate_factor
+from cb.optimization.schedules import PerUpdateSchedule
+from cb.optimization.schedules import Warmup
 from cb.registry import parse_spec
 from cb.schedules import TrainingLength
 
@@ -173,7 +173,7 @@ def _rule(
         )
     if steps and callable(learning_rate):
         # Keras asks for the learning rate of a batch.
-        learning_rate = PerUpdate(learning_rate, accumulation)
+        learning_rate = PerUpdateSchedule(learning_rate, accumulation)
     spec = parse_spec(config.optimizer)
     if config.global_clipnorm is not None:
         spec.kwargs["global_clipnorm"] = config.global_clipnorm

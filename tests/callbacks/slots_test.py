@@ -11,7 +11,7 @@ from cb.callbacks.slots import slots
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.optimization.published_sgd import PublishedSGD
-from cb.optimization.succession import Succession
+from cb.optimization.sequence import OptimizerSequence
 
 SGD = keras.optimizers.SGD
 OPTIMIZERS = {
@@ -207,7 +207,7 @@ def test_an_optimizer_without_momentum_is_refused_by_name(
 
 def test_the_momentum_is_that_of_the_optimizer_whose_turn_it_is():
     weight = keras.Variable(np.ones(2, "float32"))
-    optimizer = Succession(
+    optimizer = OptimizerSequence(
         [SGD(0.5, momentum=0.9), OPTIMIZERS["adam"]()], [0, 2]
     )
     optimizer.build([weight])

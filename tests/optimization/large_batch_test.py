@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from cb.errors import InputError
-from cb.optimization.large_batch import Warmup
 from cb.optimization.large_batch import adaptation_factor
 from cb.optimization.large_batch import learning_rate_factor
+from cb.optimization.schedules import Warmup
 
 
 @pytest.mark.parametrize(

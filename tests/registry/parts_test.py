@@ -187,3 +187,46 @@ def test_arguments_are_checked_without_a_spec():
     check_arguments(Derived, size=3)
     with pytest.raises(InputError, match="`size` of `Derived` must be an int"):
         check_arguments(Derived, size="3")
+
+
+def test_help_lists_what_is_inherited():
+    registry = Registry("thing", "cb.nothing")
+
+    class Parent:
+        """A parent.
+
+        Args:
+            rate: Float, the rate.
+            name: String
+                of two lines.
+        """
+
+        def __init__(self, rate: float = 0.5, name: str = "x"):
+            self.rate, self.name = rate, name
+
+    @registry.register("child")
+    class Child(Parent):
+        """A child.
+
+        Args:
+            size: Integer.
+            **kwargs: The others.
+
+        Raises:
+            InputError: Never.
+        """
+
+        def __init__(self, size: int, **kwargs):
+            super().__init__(**kwargs)
+            self.size = size
+
+    assert Child.__doc__ == (
+        "A child.\n\nArgs:\n    size: Integer.\n    rate: Float, the rate.\n"
+        "    name: String\n        of two lines.\n\nRaises:\n"
+        "    InputError: Never.\n"
+    )
+    signature = inspect.signature(Child)
+    assert str(signature) == (
+        "(size: int, *, rate: float = 0.5, name: str = 'x')"
+    )
+    assert registry.build("child(3, rate=0.1)").rate == 0.1

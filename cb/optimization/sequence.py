@@ -1,43 +1,22 @@
-"""Optimizers that take over from one another."""
+"""A sequence of optimizers, each of which takes over from the one before."""
 
 import bisect
 
 import keras
 
 from cb.distribute.variables import read
+from cb.optimization.wrapper import OptimizerWrapper
+from cb.optimization.wrapper import as_optimizer
 
 
-@keras.saving.register_keras_serializable("cb")
-class Later(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule as it is from a step on, counted from there.
-
-    Args:
-        schedule: Keras schedule.
-        start: Integer.
-    """
-
-    def __init__(self, schedule, start):
-        if isinstance(schedule, dict):
-            schedule = keras.saving.deserialize_keras_object(schedule)
-        self.schedule = schedule
-        self.start = start
-
-    def __call__(self, step):
-        return self.schedule(step + self.start)
-
-    def get_config(self):
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "start": self.start}
-
-
-@keras.saving.register_keras_serializable("cb")
-class Succession(keras.optimizers.Optimizer):
+@keras.saving.register_keras_serializable("cb", name="Succession")
+class OptimizerSequence(OptimizerWrapper):
     """Trains with one optimizer after the other.
 
     Each begins with fresh slots when its turn comes, and counts its updates
-    from there. Which one it is, is decided when an update is traced: call
+    from there. Whose turn it is, is decided when an update is traced: call
     `take_over` where the training begins and at every epoch, and trace anew
-    when it says so. `cb.callbacks.regime.FollowRegime` does both.
+    if it returns `True`. `cb.callbacks.regime.FollowRegime` does both.
 
     Args:
         optimizers: List of Keras optimizers that agree on the batches in an
@@ -48,13 +27,8 @@ class Succession(keras.optimizers.Optimizer):
     """
 
     def __init__(self, optimizers, starts, name="succession"):
-        super().__init__(learning_rate=0.0, name=name)
-        self.optimizers = [
-            keras.optimizers.deserialize(optimizer)
-            if isinstance(optimizer, dict)
-            else optimizer
-            for optimizer in optimizers
-        ]
+        super().__init__(name)
+        self.optimizers = [as_optimizer(one) for one in optimizers]
         self.starts = list(starts)
         self._turn = 0
 
@@ -64,10 +38,6 @@ class Succession(keras.optimizers.Optimizer):
         return self.optimizers[self._turn]
 
     @property
-    def learning_rate(self):
-        return self.current.learning_rate
-
-    @property
     def variables(self):
         return self._variables + [
             variable
@@ -75,8 +45,8 @@ class Succession(keras.optimizers.Optimizer):
             for variable in optimizer.variables
         ]
 
-    def take_over(self):
-        """Let the optimizer have its turn that the updates done call for.
+    def take_over(self) -> bool:
+        """Give the turn to the optimizer that the updates done call for.
 
         Returns:
             Boolean, whether it is another one than before.
@@ -100,17 +70,9 @@ class Succession(keras.optimizers.Optimizer):
         )
 
     def apply(self, grads, trainable_variables=None):
-        if not self.built:
-            with keras.name_scope(self.name):
-                self.build(list(trainable_variables))
+        self.ensure_built(trainable_variables)
         self.current.apply(grads, trainable_variables)
         self._iterations.assign_add(1)
-
-    def scale_loss(self, loss):
-        return self.current.scale_loss(loss)
-
-    def finalize_variable_values(self, var_list):
-        self.current.finalize_variable_values(var_list)
 
     def get_config(self):
         return {

@@ -1,0 +1,46 @@
+"""The base of optimizers that let others do the work."""
+
+import keras
+
+
+class OptimizerWrapper(keras.optimizers.Optimizer):
+    """Lets the optimizer `current` answer for this one.
+
+    Args:
+        name: String.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(learning_rate=0.0, name=name)
+
+    @property
+    def current(self) -> keras.optimizers.Optimizer:
+        """The optimizer at work."""
+        raise NotImplementedError
+
+    @property
+    def learning_rate(self):
+        return self.current.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        self.current.learning_rate = learning_rate
+
+    def ensure_built(self, variables):
+        """Build all slots, if they are not, under the name of this one."""
+        if not self.built:
+            with keras.name_scope(self.name):
+                self.build(list(variables))
+
+    def scale_loss(self, loss):
+        return self.current.scale_loss(loss)
+
+    def finalize_variable_values(self, var_list):
+        self.current.finalize_variable_values(var_list)
+
+
+def as_optimizer(optimizer) -> keras.optimizers.Optimizer:
+    """Return an optimizer that may be given as its configuration."""
+    if isinstance(optimizer, dict):
+        return keras.optimizers.deserialize(optimizer)
+    return optimizer

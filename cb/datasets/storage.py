@@ -1,15 +1,18 @@
-"""Where features are: in memory, or on disk until a batch needs them."""
+"""Features in memory, or on disk until a batch needs them."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from cb.datasets.augmentation import Chain
 from cb.errors import InputError
+from cb.registry import lazy_import
 
-Draw = Callable[[str, tf.Tensor], tf.Tensor]
+tf = lazy_import("tensorflow")
+
+Draw = Callable[[str, Any], Any]
 
 
 class EncodedImages:
@@ -64,7 +67,7 @@ class EncodedImages:
         names = [self._names[number] for number in self._numbers]
         return "\n".join(names).encode("utf-8", "surrogateescape")
 
-    def encoded(self, positions: tf.Tensor) -> tf.Tensor:
+    def encoded(self, positions):
         """Return the encoded images at `positions`, strings `(batch,)`."""
         numbers = tf.gather(self._numbers, positions)
         contents = tf.numpy_function(
@@ -74,7 +77,7 @@ class EncodedImages:
         )
         return tf.ensure_shape(contents, positions.shape)
 
-    def decode(self, content: tf.Tensor) -> tf.Tensor:
+    def decode(self, content):
         """Decode one image to uint8 `(height, width, channels)`."""
         image = tf.io.decode_image(
             content, self._channels, expand_animations=False
@@ -100,8 +103,8 @@ class EncodedImages:
                 ) from error
 
 
-def reader(features) -> Callable[[tf.Tensor, Chain, Draw | None], tf.Tensor]:
-    """Return what reads and transforms the features at given positions.
+def reader(features) -> Callable[[Any, Chain, Draw | None], Any]:
+    """Return a function that reads and transforms features at positions.
 
     Args:
         features: Array, or `EncodedImages`.

@@ -7,6 +7,7 @@ from cb.registry.arguments import bind
 from cb.registry.arguments import check_arguments
 from cb.registry.arguments import complete
 from cb.registry.arguments import unknown
+from cb.registry.lazy import lazy_import
 from cb.registry.parts import Registry
 from cb.registry.parts import registered_names
 from cb.registry.ranges import Count
@@ -35,6 +36,7 @@ __all__ = [
     "check",
     "check_arguments",
     "complete",
+    "lazy_import",
     "parse_spec",
     "registered_names",
     "unknown",

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from cb.datasets.augmentation.base import Random
 from cb.datasets.augmentation.base import Transform
 from cb.datasets.augmentation.base import unit_scaled
 from cb.errors import InputError
 from cb.registry import Registry
+from cb.registry import lazy_import
 from cb.registry import parse_spec
+
+tf = lazy_import("tensorflow")
 
 REGISTRY = Registry("augmentation", __name__)
 
@@ -32,7 +33,7 @@ class Chain:
         Args:
             features: Tensor `(batch, ...)`, uint8 pixels or float32.
             random: Function from a name to one number in [0, 1) for every
-                example; needed by what is random.
+                example; needed by random transforms.
 
         Returns:
             float32 tensor; pixels that nothing else scales are in [0, 1].
@@ -42,7 +43,7 @@ class Chain:
         return unit_scaled(features)
 
     def evaluation(self) -> "Chain":
-        """Return what is done to examples that are not trained on."""
+        """Return the chain for examples that are not trained on."""
         return Chain(
             [
                 part
@@ -114,7 +115,7 @@ def complete(text: str) -> str:
     """Return the chain with every default written out.
 
     Args:
-        text: As of `build`.
+        text: As in `build`.
 
     Returns:
         String.

@@ -1,27 +1,30 @@
-"""What an augmentation is."""
+"""Transforms, the base of augmentations."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 from typing import ClassVar
 
-import tensorflow as tf
+from cb.registry import check_arguments
+from cb.registry import lazy_import
 
-from cb.errors import InputError
-
-# From a name to one number in [0, 1) for every example of the batch.
-Random = Callable[[str], tf.Tensor]
+tf = lazy_import("tensorflow")
+# From a name to one number in [0, 1) for every example of the batch, a tensor.
+Random = Callable[[str], Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """Something done to the examples of a batch, each by itself.
+    """A function of the examples of a batch, each by itself.
 
     A subclass that draws random numbers says in `evaluation` what takes its
     place where nothing may be random.
     """
 
     needs_images: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_arguments(type(self), **dataclasses.asdict(self))
 
     def __call__(self, features, random: Random):
         """Return the transformed examples.
@@ -38,7 +41,7 @@ class Transform:
         raise NotImplementedError
 
     def evaluation(self) -> tuple["Transform", ...]:
-        """Return what is done to examples that are not trained on."""
+        """Return the transforms of examples that are not trained on."""
         return ()
 
     def fitted(self, features) -> "Transform":
@@ -77,18 +80,3 @@ def unit_scaled(features):
     if features.dtype == tf.uint8:
         return tf.cast(features, tf.float32) / 255.0
     return features
-
-
-def check(good: bool, name: str, expected: str, value: Any) -> None:
-    """Raise `InputError` unless a value is good."""
-    if not good:
-        raise InputError(
-            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
-        )
-
-
-def check_size(name: str, value: Any, least: int = 1) -> None:
-    """Raise `InputError` unless a value is an integer that is large enough."""
-    expected = f"an integer of at least {least}"
-    good = isinstance(value, int) and not isinstance(value, bool)
-    check(good and value >= least, name, expected, value)

@@ -1,20 +1,24 @@
-"""Parts of images: crops at fixed and at random places, and sizes."""
+"""Crops at fixed and at random places, padding and resizing."""
 
 import dataclasses
 import math
-
-import tensorflow as tf
+from typing import Annotated
+from typing import Literal
 
 from cb.datasets.augmentation import REGISTRY
 from cb.datasets.augmentation.base import Fixed
 from cb.datasets.augmentation.base import Transform
-from cb.datasets.augmentation.base import check
-from cb.datasets.augmentation.base import check_size
 from cb.datasets.augmentation.base import unit_scaled
 from cb.errors import InputError
+from cb.registry import Count
+from cb.registry import Interval
+from cb.registry import Positive
+from cb.registry import lazy_import
 
-MODES = ("reflect", "symmetric", "constant")
+tf = lazy_import("tensorflow")
+
 ATTEMPTS = 10
+Area = Annotated[float, Interval("(0, 1]")]
 # Evaluation sees the centre of an image that is larger in this ratio.
 MARGIN = 256 / 224
 
@@ -30,14 +34,9 @@ class PadCrop(Transform):
         value: Number in [0, 255], the padding of `"constant"`.
     """
 
-    padding: int = 4
-    mode: str = "reflect"
-    value: float = 0
-
-    def __post_init__(self):
-        check_size("padding", self.padding)
-        check(self.mode in MODES, "mode", f"one of {list(MODES)}", self.mode)
-        check(0 <= self.value <= 255, "value", "in [0, 255]", self.value)
+    padding: Count = 4
+    mode: Literal["reflect", "symmetric", "constant"] = "reflect"
+    value: Annotated[float, Interval("[0, 255]")] = 0
 
     def __call__(self, features, random):
         if self.mode != "constant":
@@ -70,10 +69,7 @@ class RandomCrop(Transform):
         size: Integer, pixels.
     """
 
-    size: int
-
-    def __post_init__(self):
-        check_size("size", self.size)
+    size: Count
 
     def __call__(self, features, random):
         features = _checked(features, self.size, "size", self.size)
@@ -92,10 +88,7 @@ class CenterCrop(Fixed):
         size: Integer, pixels.
     """
 
-    size: int
-
-    def __post_init__(self):
-        check_size("size", self.size)
+    size: Count
 
     def __call__(self, features, random):
         features = _checked(features, self.size, "size", self.size)
@@ -118,10 +111,7 @@ class Resize(Fixed):
         size: Integer, pixels.
     """
 
-    size: int
-
-    def __post_init__(self):
-        check_size("size", self.size)
+    size: Count
 
     def __call__(self, features, random):
         features = unit_scaled(features)
@@ -142,10 +132,7 @@ class ResizeWithPad(Fixed):
         size: Integer, pixels.
     """
 
-    size: int
-
-    def __post_init__(self):
-        check_size("size", self.size)
+    size: Count
 
     def __call__(self, features, random):
         # What fits already comes out with the same bits.
@@ -171,12 +158,16 @@ class ZoomCrop(Transform):
     - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
     """
 
-    zoom: int = 38
-    size: int = 32
+    zoom: Count = 38
+    size: Count = 32
 
     def __post_init__(self):
-        check_size("size", self.size)
-        check_size("zoom", self.zoom, self.size)
+        super().__post_init__()
+        if self.zoom < self.size:
+            raise InputError(
+                f"Argument `zoom` must be at least `size`. "
+                f"Received: zoom={self.zoom}, size={self.size}"
+            )
 
     def __call__(self, features, random):
         features = ResizeWithPad(self.zoom)(features, random)
@@ -205,16 +196,19 @@ class RandomResizedCrop(Transform):
     - [Szegedy et al., 2015](https://arxiv.org/abs/1409.4842)
     """
 
-    size: int
-    area: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    size: Count
+    area: tuple[Area, Area] = (0.08, 1.0)
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
 
     def __post_init__(self):
-        check_size("size", self.size)
-        for name, most in (("area", 1.0), ("ratio", math.inf)):
-            value = getattr(self, name)
-            good = len(value) == 2 and 0.0 < value[0] <= value[1] <= most
-            check(good, name, "two ascending positive numbers", value)
+        super().__post_init__()
+        for name in ("area", "ratio"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise InputError(
+                    f"Argument `{name}` must hold two ascending numbers. "
+                    f"Received: {name}={(low, high)}"
+                )
 
     def __call__(self, features, random):
         features = unit_scaled(features)
@@ -332,7 +326,7 @@ def _window(random, room, size):
 def _checked(images, least: int, name: str, value: int):
     """Return images whose sides are long enough for an argument.
 
-    What differs in size is known to be too small only in a batch.
+    Where images differ in size, the check is part of the graph.
     """
     height, width = _size(images)
     text = f"Argument `{name}` needs images of at least {least}x{least} pixels."

@@ -3,19 +3,23 @@
 import dataclasses
 import math
 from typing import ClassVar
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
 
 from cb.datasets.augmentation import REGISTRY
 from cb.datasets.augmentation.base import Fixed
 from cb.datasets.augmentation.base import Transform
-from cb.datasets.augmentation.base import check
 from cb.datasets.augmentation.base import unit_scaled
 from cb.errors import InputError
+from cb.registry import Fraction
+from cb.registry import NotNegative
+from cb.registry import Positive
+from cb.registry import lazy_import
+
+tf = lazy_import("tensorflow")
 
 CHUNK = 8192
-FILLS = ("reflect", "constant", "nearest", "wrap")
 
 
 @REGISTRY.register("flip")
@@ -38,16 +42,12 @@ class Translation(Transform):
 
     Args:
         fraction: Float in [0, 1], of height and of width.
-        mode: What comes in: `"reflect"` (the edge repeated), `"constant"`
+        mode: Pixels that come in: `"reflect"` (the edge repeated), `"constant"`
             (black), `"nearest"` or `"wrap"`.
     """
 
-    fraction: float = 0.1
-    mode: str = "reflect"
-
-    def __post_init__(self):
-        check(0 <= self.fraction <= 1, "fraction", "in [0, 1]", self.fraction)
-        check(self.mode in FILLS, "mode", f"one of {list(FILLS)}", self.mode)
+    fraction: Fraction = 0.1
+    mode: Literal["reflect", "constant", "nearest", "wrap"] = "reflect"
 
     def __call__(self, features, random):
         features = unit_scaled(features)
@@ -77,10 +77,7 @@ class Brightness(Transform):
         delta: Float, the number is uniform in `[-delta, delta)`.
     """
 
-    delta: float = 0.25
-
-    def __post_init__(self):
-        check(self.delta >= 0, "delta", "at least 0", self.delta)
+    delta: NotNegative = 0.25
 
     def __call__(self, features, random):
         added = (2.0 * random("brightness") - 1.0) * self.delta
@@ -115,13 +112,8 @@ class Normalize(Fixed):
     needs_images: ClassVar[bool] = False
 
     mean: float | tuple[float, ...]
-    std: float | tuple[float, ...]
-    scale: float = 1.0
-
-    def __post_init__(self):
-        good = np.isfinite(self.std) & (np.asarray(self.std) > 0)
-        check(bool(np.all(good)), "std", "positive", self.std)
-        check(self.scale > 0, "scale", "positive", self.scale)
+    std: Positive | tuple[Positive, ...]
+    scale: Positive = 1.0
 
     def __call__(self, features, random):
         for value in (self.mean, self.std):

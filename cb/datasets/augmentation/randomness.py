@@ -1,17 +1,16 @@
 """Random numbers that belong to an example, whatever its batch."""
 
-import tensorflow as tf
-
+from cb.registry import lazy_import
 from cb.seeds import fold_in
+
+tf = lazy_import("tensorflow")
 
 # The multipliers of the finaliser of MurmurHash3, which spreads every bit of
 # its input over all bits of its output.
 MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1))
 
 
-def uniform(
-    seed: int, epoch: tf.Tensor, examples: tf.Tensor, name: str
-) -> tf.Tensor:
+def uniform(seed: int, epoch, examples, name: str):
     """Draw one number in [0, 1) for every example, whatever its batch.
 
     Args:

@@ -51,7 +51,7 @@ def test_warmup_rises_to_the_schedule():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cubic", 8, 4), "Unknown learning-rate scaling"),
+        (("cubic", 8, 4), "`learning_rate_scaling` must be one of"),
         (("sqrt", 2048, None), "`reference_batch_size` must be given with"),
         (("linear", 2048, 0), "reference_batch_size=0"),
     ],

@@ -1,4 +1,4 @@
-"""The optimizer variables that belong to a weight, of any Keras optimizer."""
+"""Optimizer slots: the variables that an optimizer keeps for each weight."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.optimization.sequence import OptimizerSequence
 
-# Muon orthogonalises whole updates and so moves inactive weights; Adafactor
-# keeps row and column sums instead of a value per weight.
+# Muon orthogonalizes whole updates, which moves inactive weights; Adafactor
+# keeps row and column sums instead of a value for each weight.
 REFUSED = ("Adafactor", "Muon")
 
 
@@ -43,7 +43,7 @@ def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
 def slots(
     optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]
 ) -> list[list[Slot]]:
-    """List the slots of each weight, moving averages and accumulators too.
+    """List the slots of each weight, with averages and accumulators.
 
     Args:
         optimizer: Built Keras optimizer.
@@ -53,8 +53,8 @@ def slots(
         List of lists of `Slot`, one list a weight.
 
     Raises:
-        InputError: If the optimizer moves inactive weights or has state that
-            does not belong to one weight each.
+        InputError: If the optimizer updates inactive weights or has state
+            that does not belong to one weight each.
     """
     optimizer = inner(optimizer)
     if isinstance(optimizer, OptimizerSequence):
@@ -114,7 +114,7 @@ def _initial(optimizer, attribute: str) -> float | None:
 
 
 def _averages_weights(optimizer) -> bool:
-    # Its "momentum" is where the gradient step goes: a copy of the weight.
+    # What it calls momentum is a copy of the weight.
     return type(optimizer).__name__.startswith("ScheduleFree")
 
 
@@ -123,8 +123,8 @@ def momentum(
 ) -> Callable[[], list[np.ndarray]]:
     """Return a reader of the optimizer's smoothed gradient of each weight.
 
-    Adam and its kin divide it by the root of the smoothed squares. Where
-    optimizers take over from one another, it is that of the present one.
+    Adam and its variants divide it by the root of the smoothed squares. In a
+    sequence of optimizers, it is that of the current one.
 
     Args:
         optimizer: Built Keras optimizer.

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Annotated
 
-import numpy as np
-
-from cb import seeds
 from cb.errors import InputError
+from cb.registry import Interval
 from cb.registry import Registry
-from cb.sparsity import masks
 
 Shapes = Mapping[str, tuple[int, ...]]
+# Beyond, powers of the sizes of layers leave the range of floats.
+Exponent = Annotated[float, Interval("[-10, 10]")]
 
 REGISTRY = Registry(
     "distribution",
@@ -36,7 +36,7 @@ def uniform(shapes: Shapes, density: float) -> dict[str, float]:
 
 @REGISTRY.register("erdos_renyi")
 def erdos_renyi(
-    shapes: Shapes, density: float, power: float = 1.0
+    shapes: Shapes, density: float, power: Exponent = 1.0
 ) -> dict[str, float]:
     """Scale density with `(inputs + outputs) / (inputs * outputs)`.
 
@@ -47,7 +47,7 @@ def erdos_renyi(
     Args:
         shapes: Dict of layer key to kernel shape.
         density: Float in (0, 1], the density of the whole model.
-        power: Float, exponent of the scale.
+        power: Float in [-10, 10], exponent of the scale.
 
     Returns:
         Dict of layer key to density.
@@ -60,13 +60,15 @@ def erdos_renyi(
 
 
 @REGISTRY.register("erk")
-def erk(shapes: Shapes, density: float, power: float = 1.0) -> dict[str, float]:
+def erk(
+    shapes: Shapes, density: float, power: Exponent = 1.0
+) -> dict[str, float]:
     """Scale density with `sum(shape) / prod(shape)` of the whole kernel.
 
     Args:
         shapes: Dict of layer key to kernel shape.
         density: Float in (0, 1], the density of the whole model.
-        power: Float, exponent of the scale.
+        power: Float in [-10, 10], exponent of the scale.
 
     Returns:
         Dict of layer key to density.
@@ -225,26 +227,3 @@ def apportion(
         free = [key for key in free if key not in full] if full else []
     in_order = {key: exact[key] for key in weights}
     return largest_remainder(in_order, total, capacity)
-
-
-def random_masks(
-    shapes: Shapes, counts: Mapping[str, int], seed: int
-) -> dict[str, np.ndarray]:
-    """Draw a uniformly random mask of an exact count for every layer.
-
-    Args:
-        shapes: Dict of layer key to kernel shape.
-        counts: Dict of layer key to number of active connections.
-        seed: Integer.
-
-    Returns:
-        Dict of layer key to boolean array.
-    """
-    return {
-        key: masks.choose(
-            np.ones(shape, bool),
-            counts[key],
-            seeds.generator(seed, "initial mask", key),
-        )
-        for key, shape in shapes.items()
-    }

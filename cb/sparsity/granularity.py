@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from cb.errors import InputError
+from cb.registry import Count
 from cb.registry import Registry
 from cb.registry import parse_spec
 
@@ -48,9 +49,12 @@ def _filter(shape: Shape, spatial: int, filters: Shape) -> Shape:
 
 @REGISTRY.register("block")
 def _block(
-    shape: Shape, spatial: int, filters: Shape, rows: int = 4, columns: int = 4
+    shape: Shape,
+    spatial: int,
+    filters: Shape,
+    rows: Count = 4,
+    columns: Count = 4,
 ) -> Shape:
-    _check_positive("block", rows=rows, columns=columns)
     return (1,) * len(shape[:-2]) + (rows, columns)[-len(shape) :]
 
 
@@ -59,20 +63,14 @@ def _n_by_m(
     shape: Shape,
     spatial: int,
     filters: Shape,
-    n: int = 2,
-    m: int = 4,
+    n: Count = 2,
+    m: Count = 4,
     axis: int = -2,
 ) -> Shape:
-    _check_positive("n_by_m", n=n, m=m)
     if n > m:
         raise InputError(
             "Argument `n` of granularity `n_by_m` must be at most `m`. "
             f"Received: n={n}, m={m}"
-        )
-    if not isinstance(axis, int):
-        raise InputError(
-            "Argument `axis` of granularity `n_by_m` must be an integer. "
-            f"Received: axis={axis!r}"
         )
     return (1,) * len(shape)
 
@@ -233,12 +231,3 @@ def keep_n_of_m(
 def divides(shape: Shape, m: int, axis: int) -> bool:
     """Tell whether groups of `m` fill an axis of a kernel."""
     return -len(shape) <= axis < len(shape) and shape[axis] % m == 0
-
-
-def _check_positive(name: str, **values) -> None:
-    for key, value in values.items():
-        if not isinstance(value, int) or value < 1:
-            raise InputError(
-                f"Argument `{key}` of granularity `{name}` must be a positive "
-                f"integer. Received: {key}={value!r}"
-            )

@@ -14,7 +14,7 @@ from cb.callbacks.pictures import Pictures
 from cb.callbacks.progress import PlainProgress
 from cb.callbacks.progress import StopWhenNotFinite
 from cb.callbacks.reallocation.callback import Reallocation
-from cb.callbacks.reallocation.csr_writes import check_algorithm
+from cb.callbacks.reallocation.csr_writer import check_algorithm
 from cb.callbacks.regime import FollowRegime
 from cb.callbacks.run_logger import RunLogger
 from cb.callbacks.weight_distance import WeightDistance

@@ -7,7 +7,6 @@ import pytest
 
 from cb.errors import InputError
 from cb.sparsity import distributions
-from cb.sparsity import masks
 
 LENET = {"1": (784, 300), "2": (300, 100), "3": (100, 10)}
 WIDE = {"1": (784, 1000), "2": (1000, 1000), "3": (1000, 1000), "4": (1000, 10)}
@@ -166,19 +165,6 @@ def test_largest_remainder_respects_capacity():
 def test_largest_remainder_refuses_more_than_the_capacity():
     with pytest.raises(ValueError, match="Received: total=5"):
         distributions.largest_remainder({"a": 5.0}, 5, {"a": 4})
-
-
-def test_random_masks_are_exact_seeded_and_differ_by_layer():
-    shapes = {"a": (20, 20), "b": (20, 20)}
-    counts = {"a": 37, "b": 37}
-    first = distributions.random_masks(shapes, counts, seed=1)
-    again = distributions.random_masks(shapes, counts, seed=1)
-    other = distributions.random_masks(shapes, counts, seed=2)
-    for key in shapes:
-        assert masks.count(first[key]) == 37
-        np.testing.assert_array_equal(first[key], again[key])
-        assert (first[key] != other[key]).any()
-    assert (first["a"] != first["b"]).any()
 
 
 def test_largest_remainder_takes_no_more_than_one_from_a_share():

@@ -1,1 +1,1 @@
-"""The reallocation callback and what it writes to."""
+"""The reallocation callback, the gradients it reads, the kernels it writes."""

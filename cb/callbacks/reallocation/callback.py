@@ -1,4 +1,4 @@
-"""The only writer of masks during training."""
+"""The reallocation callback, the only writer of masks during training."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from cb.callbacks.reallocation.gradients import NoisyGradients
 from cb.callbacks.reallocation.gradients import RunningGradients
-from cb.callbacks.reallocation.kernels import Kernels
 from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.callbacks.slots import inner
 from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 
 class Change(NamedTuple):
-    """What an event did to one layer.
+    """The change of one kernel's mask in an event.
 
     Attributes:
         kernel: `MaskedKernel`.
@@ -48,32 +48,32 @@ class Change(NamedTuple):
 
 
 class Reallocation(keras.callbacks.Callback):
-    """Moves the connections of masked layers during `fit`.
+    """Reallocates the connections of sparse layers during `fit`.
 
     Inactive weights, their optimizer slots and moving averages are kept
     exactly zero, unless the algorithm trains them too. Events follow
     `optimizer.iterations`, also under gradient accumulation, loss scaling
     and `steps_per_execution`; one that is due after a step happens before
     the next step or at the end of the epoch. Where an entry of a mask stands
-    for a cell of weights, the algorithm sees cells.
+    for a block of weights, the algorithm sees blocks.
 
     Args:
         algorithm: Spec such as `"rigl(drop_fraction=0.3, every=100)"`, or an
             algorithm object.
-        dataset: Where algorithms that need gradients take their probe
-            batches: a batched `tf.data.Dataset` in a deterministic order, or
-            a callable from the number of an event to a batch.
-        seed: Integer, decides every random choice.
+        dataset: Source of probe batches, for algorithms that need gradients:
+            a batched `tf.data.Dataset` in a deterministic order, or a
+            callable from the number of an event to a batch.
+        seed: Integer, the seed of every random choice.
         total_steps: Integer, optimizer steps of the whole training. Defaults
             to those so far plus those of this `fit`.
         steps_per_epoch: Integer, optimizer steps of an epoch. Defaults to
-            what `fit` says.
+            that of `fit`.
         on_event: Callable `(step, changes)` with a list of `Change`, called
             after every event.
 
     Raises:
-        InputError: If the algorithm's spec is wrong; in `fit`, if the model
-            or its optimizer does not suit it, or it needs gradients and
+        InputError: If the algorithm's spec is wrong; in `fit`, if it does
+            not support the model or its optimizer, or needs gradients and
             `dataset` is missing.
 
     Example:
@@ -110,7 +110,7 @@ class Reallocation(keras.callbacks.Callback):
         self._compiled: list = [None, None]
         self._source: dict[str, np.ndarray] = {}
         if self.algorithm.copy_mask_from is not None:
-            # In the scope of several workers the chief alone has it to read.
+            # Of several workers, only the chief needs the file.
             self._source = collectives.broadcast(
                 tf.distribute.get_strategy(),
                 lambda: read_arrays(self.algorithm.copy_mask_from),
@@ -118,7 +118,7 @@ class Reallocation(keras.callbacks.Callback):
         self._check_source()
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Return the algorithm's state, to be saved with a checkpoint."""
+        """Return the algorithm's state for a checkpoint, name to array."""
         return dict(self._state or {})
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -126,7 +126,7 @@ class Reallocation(keras.callbacks.Callback):
         self._state = dict(state)
 
     def metrics(self) -> dict[str, float]:
-        """Return what the algorithm has to log, name to number."""
+        """Return the algorithm's own metrics, name to number."""
         return self.algorithm.metrics(self._state or {})
 
     def on_train_begin(self, logs=None):
@@ -150,7 +150,7 @@ class Reallocation(keras.callbacks.Callback):
             return
         # The length is known only now: `fit` may begin in a later epoch.
         self._check_epochs()
-        self._length = self._horizon(epoch)
+        self._length = self._training_length(epoch)
         self._period = self.algorithm.period(self._length)
         self._resolved = True
         self._steps = StepTracker(
@@ -158,8 +158,8 @@ class Reallocation(keras.callbacks.Callback):
         )
 
     def on_train_batch_begin(self, batch, logs=None):
-        # The end of a batch is where Keras hands logs to callbacks, which
-        # makes it wait for the step; its beginning costs nothing.
+        # Not at the end of a batch: there Keras waits for the step, to hand
+        # its logs to callbacks.
         self._act(self._steps.crossed())
         if self._running is not None:
             self._arm(self._running)
@@ -168,7 +168,7 @@ class Reallocation(keras.callbacks.Callback):
         self._steps.begin_batches(self.model.steps_per_execution)
 
     def on_test_begin(self, logs=None):
-        # What is validated is what is saved.
+        # Validation must see the masks that a checkpoint saves.
         if self._resolved:
             self._act(self._steps.catch_up())
 
@@ -191,16 +191,16 @@ class Reallocation(keras.callbacks.Callback):
         name = type(self.algorithm).__name__
         if self._needs_data() and self._batches is None:
             raise InputError(
-                f"Algorithm {name} needs gradients. Pass `dataset`, from "
-                "which probe batches are taken."
+                f"Algorithm {name} needs gradients. Pass a `dataset` to take "
+                "probe batches from. Received: dataset=None"
             )
         running = self.algorithm.gradients == "running"
         if self.model.steps_per_execution > 1 and (
             running or self.algorithm.every_step
         ):
-            what = "looks into single steps" if running else "acts after every"
+            what = "reads single steps" if running else "acts after every step"
             raise InputError(
-                f"Algorithm {name} {what} step. Compile the model with "
+                f"Algorithm {name} {what}. Compile the model with "
                 "`steps_per_execution=1`. Received: "
                 f"steps_per_execution={self.model.steps_per_execution}"
             )
@@ -218,8 +218,8 @@ class Reallocation(keras.callbacks.Callback):
         if sparse and self.algorithm.initial_weights:
             raise InputError(
                 "Argument `initial_weights` must be False where the run of "
-                "`copy_mask_from` was on CSR kernels: it kept no initial "
-                "weights but those of its first connections. "
+                "`copy_mask_from` trained CSR kernels: it saved the initial "
+                "weights of its first connections only. "
                 "Received: initial_weights=True"
             )
 
@@ -232,13 +232,13 @@ class Reallocation(keras.callbacks.Callback):
             )
 
     def _prepare(self):
-        """Look up and trace what is needed, once for a compiled model."""
+        """Find kernels and make gradient functions, once a compiled model."""
         compiled = [self.model, self.model.optimizer]
         if any(
             a is not b for a, b in zip(self._compiled, compiled, strict=True)
         ):
             self._compiled = compiled
-            self._kernels = Kernels(self.model, self.algorithm)
+            self._kernels = SparseKernels(self.model, self.algorithm)
             self._probe = self._running = self._noise = None
             if self.algorithm.gradients == "running":
                 self._running = RunningGradients(
@@ -257,7 +257,7 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.read_masks()
 
     def _start(self):
-        """Make the state, and the masks of an algorithm that chooses them."""
+        """Initialize the state, and the masks if the algorithm chooses them."""
         if self._source:
             self._copy_source()
         self._state = self.algorithm.init(self._kernels.layers())
@@ -273,11 +273,11 @@ class Reallocation(keras.callbacks.Callback):
         return masks
 
     def _decided(self, decide: Callable[[], Result]) -> Result:
-        """Let one worker decide for all: masks must never differ."""
+        """Let one worker decide for all, so that masks never differ."""
         return collectives.broadcast(self.model.distribute_strategy, decide)
 
     def _copy_source(self):
-        """Take over masks, and initial weights, of another run."""
+        """Copy masks, and initial weights if asked for, from another run."""
         variables = model_variables(self.model)
         masks = {
             key: variable
@@ -299,7 +299,7 @@ class Reallocation(keras.callbacks.Callback):
             )
         self._kernels.read_masks()
 
-    def _horizon(self, epoch: int) -> TrainingLength:
+    def _training_length(self, epoch: int) -> TrainingLength:
         optimizer = inner(self.model.optimizer)
         accumulation = optimizer.gradient_accumulation_steps or 1
         steps, total = self.steps_per_epoch, self.total_steps
@@ -307,15 +307,15 @@ class Reallocation(keras.callbacks.Callback):
             left = (self.params["epochs"] - epoch) * batches
             done = int(read(optimizer._iterations))
             total = total or (done + left) // accumulation
-            # Not rounded: accumulation goes on across epochs.
+            # Not rounded: accumulation continues across epochs.
             steps = steps or batches / accumulation
         return TrainingLength(total, steps)
 
     def _arm(self, running: RunningGradients):
-        """Take the gradients of the next step if an event is due after it."""
+        """Record the gradients of the next step if an event follows it."""
         if not self._steps.within(1):
             return
-        # Steps that overflowed did not count, so there may be more to go.
+        # Overflowed steps did not count, so the event may be further away.
         self._act(self._steps.catch_up())
         if self._steps.next == self._steps.step + 1:
             running.arm()

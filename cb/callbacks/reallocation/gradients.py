@@ -1,4 +1,4 @@
-"""Gradients of training steps: taken from one, or given noise in all."""
+"""Gradients of training steps: recorded in one, or given noise in all."""
 
 import contextlib
 from collections.abc import Callable
@@ -22,8 +22,8 @@ Hook = Callable[[list, list, Callable], None]
 def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
     """Call `hook` instead of the optimizer in steps traced meanwhile.
 
-    Whatever the training step of a model is, its gradients arrive there,
-    with their loss scale taken off.
+    Any training step hands its gradients to the optimizer, unscaled if the
+    loss is scaled.
 
     Args:
         optimizer: Keras optimizer, or one that scales the loss for another.
@@ -37,7 +37,7 @@ def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
         variables = trainable_variables or optimizer._trainable_variables
         hook(list(grads), list(variables), apply)
 
-    # Not by assignment, which Keras tracks.
+    # Not by assignment, since Keras tracks attributes.
     vars(optimizer)["apply"] = replacement
     try:
         yield
@@ -46,7 +46,7 @@ def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
 
 
 def fresh_step(model: keras.Model) -> Callable:
-    """Return a training function that is yet to be traced."""
+    """Return a training function that is not yet traced."""
     usual = model.train_function
     model.make_train_function(force=True)
     made, model.train_function = model.train_function, usual
@@ -54,13 +54,13 @@ def fresh_step(model: keras.Model) -> Callable:
 
 
 class RunningGradients:
-    """Takes the gradients of all weights from a training step.
+    """Records the gradients of all weights in a training step.
 
     Args:
         model: Compiled Keras model.
         kernels: List of `MaskedKernel`.
-        skips: Boolean, whether the optimizer leaves that step out; it still
-            counts.
+        skips: Boolean, whether the optimizer skips the update of that step;
+            the step still counts.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RunningGradients:
             ]
 
     def arm(self) -> None:
-        """Let the next step of `fit` be the one."""
+        """Record gradients in the next step of `fit`."""
         usual = self._model.train_function
 
         def step(iterator):
@@ -93,7 +93,7 @@ class RunningGradients:
         self._model.train_function = step
 
     def read(self) -> list[np.ndarray]:
-        """Return the gradients of the last such step, one array a kernel."""
+        """Return the gradients recorded last, one array a kernel."""
         return [tf.convert_to_tensor(v).numpy() for v in self._taken]
 
     def _step(self, iterator):
@@ -124,7 +124,7 @@ class RunningGradients:
 class NoisyGradients:
     """Adds normal noise to the gradients of active weights, every step.
 
-    Layers without inactive weights have none.
+    Layers without inactive weights get none.
 
     Args:
         model: Compiled Keras model.

@@ -1,4 +1,4 @@
-"""Gradients of all weights, active or not, on a batch of its own."""
+"""Gradients of all weights, active or not, on a probe batch."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.distribute.variables import read
+from cb.errors import InputError
 from cb.errors import RunError
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
@@ -17,7 +18,7 @@ SMALLEST_LOSS_SCALE = 2.0**-14
 
 
 class Batches:
-    """Batch number `index` of a data set, counted round and round.
+    """Returns batches of a data set by number, repeating it without end.
 
     Args:
         dataset: Batched `tf.data.Dataset` in a deterministic order.
@@ -41,7 +42,7 @@ class Batches:
 class ProbeGradients:
     """Computes dense gradients of the loss for the masked kernels.
 
-    The model runs as in training, but nothing of it changes: batch-norm
+    The model runs in training mode, but nothing of it changes: batch-norm
     statistics and seeds are written into a scope that is thrown away.
     Gradients of several replicas are summed, since Keras divides the loss
     by their number.
@@ -97,7 +98,7 @@ class ProbeGradients:
         while True:
             gradients = self._function(batch, tf.constant(scale), vectors)
             gradients = [gradient.numpy() for gradient in gradients]
-            # Of what is not finite, one of the two is not either.
+            # If any element is not finite, neither is the minimum or maximum.
             if all(np.isfinite([g.min(), g.max()]).all() for g in gradients):
                 return gradients
             scale /= 4.0
@@ -117,11 +118,12 @@ class ProbeGradients:
         replicas = strategy.num_replicas_in_sync
         if replicas == 1:
             return batch
-        size = int(keras.tree.flatten(batch)[0].shape[0]) // replicas
+        examples = int(keras.tree.flatten(batch)[0].shape[0])
+        size = examples // replicas
         if size == 0:
-            raise ValueError(
+            raise InputError(
                 f"A probe batch must hold at least {replicas} examples, one "
-                "a replica."
+                f"for each replica. Received: {examples} examples"
             )
 
         def part(context):
@@ -146,7 +148,7 @@ class ProbeGradients:
     def _replica(self, batch, scale, vectors, whole):
         with tf.GradientTape() as outer:
             outer.watch(whole)
-            # Read under the tapes, hence made after they are.
+            # Its values are read under the tapes, so it is made inside.
             with (
                 tf.GradientTape() as tape,
                 keras.StatelessScope(self._regularized()),
@@ -177,13 +179,13 @@ class ProbeGradients:
         )
         gradients = found[: len(self._weights)]
         for number, kernel in zip(whole, found[len(gradients) :], strict=True):
-            # What active weights have by themselves is that of a penalty.
+            # The gradients of active weights themselves are of penalties.
             penalty = self._layers[number].spread(gradients[number])
             gradients[number] = kernel + penalty
         return gradients
 
     def _regularized(self):
-        """Return the values of what is regularized.
+        """Return the variables with regularizers, and their values.
 
         In a stateless scope Keras penalizes only what the scope holds.
         """

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import cb
-from cb.callbacks.reallocation.csr_writes import rewrite
+from cb.callbacks.reallocation.csr_writer import move_connections
 from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.slots import Slot
@@ -214,7 +214,7 @@ def test_a_rewritten_layer_keeps_what_stays():
     layer.fill(kernel, before)
     slot = keras.Variable(moments.T[before.T])
     copy = keras.Variable(layer.values)
-    rewrite(layer, [Slot(slot, 0.5), Slot(copy, None)], after)
+    move_connections(layer, [Slot(slot, 0.5), Slot(copy, None)], after)
     expected = np.where(before & after, kernel, 0.0)
     np.testing.assert_array_equal(read(layer.mask) != 0, after)
     np.testing.assert_array_equal(read(layer.kernel), expected)

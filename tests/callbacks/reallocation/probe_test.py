@@ -9,6 +9,7 @@ import cb
 from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.distribute.variables import read
+from cb.errors import InputError
 from cb.errors import RunError
 from cb.layers.masked import masked_kernels
 
@@ -85,7 +86,7 @@ def test_too_small_a_batch_for_the_replicas_is_refused(
 ):
     with two_replicas.scope():
         model = compile_model(build_model())
-    with pytest.raises(ValueError, match="at least 2 examples"):
+    with pytest.raises(InputError, match="at least 2 examples.*Received: 1"):
         probe(model, batches(size=1))(0)
 
 

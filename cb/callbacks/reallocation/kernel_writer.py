@@ -1,4 +1,4 @@
-"""What writes to the kernels of one kind of layer."""
+"""The interface of writers to the kernels of one kind of layer."""
 
 import abc
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from cb.callbacks.slots import Slot
 from cb.layers.masked import MaskedKernel
 
 
-class KernelWrites(abc.ABC):
+class KernelWriter(abc.ABC):
     """Brings kernels and their optimizer slots in line with masks.
 
     Args:
@@ -19,7 +19,7 @@ class KernelWrites(abc.ABC):
 
     Attributes:
         kind: The class of the layers.
-        kernels: As given.
+        kernels: List of `MaskedKernel`.
     """
 
     kind: ClassVar[type]
@@ -33,8 +33,8 @@ class KernelWrites(abc.ABC):
         self._slots = slots
 
     @abc.abstractmethod
-    def whole(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
-        """Write masks as they are at the start of a training.
+    def write_all(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
+        """Write whole masks, at the start of a training.
 
         Args:
             masks: Boolean arrays of the shapes of the kernels.
@@ -43,18 +43,18 @@ class KernelWrites(abc.ABC):
         """
 
     @abc.abstractmethod
-    def changes(
+    def write_changes(
         self,
         before: Sequence[np.ndarray],
         after: Sequence[np.ndarray],
         values: Sequence[np.ndarray] | None = None,
     ) -> None:
-        """Write what differs from the masks before, which is little.
+        """Write the difference between two sets of masks.
 
         Args:
             before: Boolean arrays of the shapes of the kernels.
-            after: Likewise.
+            after: Boolean arrays, likewise.
             values: Float arrays, the new weights of active positions. By
-                default what stays keeps its weight, and what is grown
-                starts at zero.
+                default kept connections keep theirs and grown ones start
+                at zero.
         """

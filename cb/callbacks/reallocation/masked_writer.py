@@ -1,4 +1,4 @@
-"""Writes masks, weights and optimizer slots of masked kernels together."""
+"""Writes masks, weights and optimizer slots of masked kernels."""
 
 import math
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cb.callbacks.reallocation.kernel_writes import KernelWrites
+from cb.callbacks.reallocation.kernel_writer import KernelWriter
 from cb.distribute.variables import scatter
 from cb.layers.masked import Masked
 from cb.sparsity.reallocation.base import Algorithm
 
 
-class MaskedWrites(KernelWrites):
+class MaskedWriter(KernelWriter):
     """Writes to masked kernels.
 
-    What an event changes goes into one graph of few arguments: the many small
-    operations of a deep model, and as many arguments, take longer from Python
-    than they do by themselves.
+    The changes of an event are written by one graph call with few arguments:
+    called from Python one by one, the many small operations of a deep model
+    cost more than the work itself.
 
     Args:
-        kernels: As of `KernelWrites`.
-        slots: As of `KernelWrites`.
-        algorithm: What it declares decides what is written.
+        kernels: As in `KernelWriter`.
+        slots: As in `KernelWriter`.
+        algorithm: `Algorithm`; its declarations decide what is written.
     """
 
     kind = Masked
@@ -32,7 +32,7 @@ class MaskedWrites(KernelWrites):
     def __init__(self, kernels, slots, algorithm: Algorithm):
         super().__init__(kernels, slots)
         self._zeroes = algorithm.zero_inactive
-        # Where all weights train, none has left the optimizer's sight.
+        # Where all weights train, the slots of inactive ones are up to date.
         self._resets = (
             algorithm.reset_momentum and not algorithm.straight_through
         )
@@ -50,8 +50,8 @@ class MaskedWrites(KernelWrites):
             ],
         )
 
-    def whole(self, masks, fresh):
-        """Write masks; forget what they make inactive."""
+    def write_all(self, masks, fresh):
+        """Write masks; zero or reset what they make inactive."""
         for kernel, owned, mask in zip(
             self.kernels, self._slots, masks, strict=True
         ):
@@ -64,7 +64,7 @@ class MaskedWrites(KernelWrites):
                 _reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
-    def changes(self, before, after, values=None):
+    def write_changes(self, before, after, values=None):
         """Write all changes by one call of a graph."""
         if values is not None or self._drifts:
             self._write_weights(_joined(after), values and _joined(values))
@@ -89,14 +89,14 @@ class MaskedWrites(KernelWrites):
             _joined(weights),
         )
 
-    def trained(
+    def write_trained(
         self, variables: Sequence[keras.Variable], sets: Sequence[np.ndarray]
     ) -> None:
-        """Write which weights train; slots of the others start afresh.
+        """Write the sets of weights that train; reset slots of the others.
 
         Args:
-            variables: One of the shape of each kernel.
-            sets: Boolean arrays, likewise.
+            variables: List of variables of the shapes of the kernels.
+            sets: Boolean arrays of the same shapes.
         """
         for kernel, owned, variable, trained in zip(
             self.kernels, self._slots, variables, sets, strict=True
@@ -113,7 +113,7 @@ class MaskedWrites(KernelWrites):
             _assign(kernel.weight, mask, value, 0.0)
 
     def _scatter(self, counts, places, active, weights) -> None:
-        """Write what belongs to some weights of every kernel."""
+        """Write masks, weights and slots at some places of every kernel."""
         parts = [
             tf.split(column, counts, num=len(self.kernels))
             for column in (places, active, weights)
@@ -122,7 +122,7 @@ class MaskedWrites(KernelWrites):
             self.kernels, self._slots, *parts, strict=True
         ):
             shape = np.array(kernel.mask.shape)
-            # What an index moves by; `tf.unravel_index` refuses none at all.
+            # Not `tf.unravel_index`, which refuses an empty list of places.
             strides = shape[::-1].cumprod()[::-1] // shape
             indices = at[:, None] // strides % shape
             if self._zeroes:

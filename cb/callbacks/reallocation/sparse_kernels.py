@@ -1,4 +1,4 @@
-"""The masked kernels of a model in training, and all that goes with them."""
+"""The sparse kernels of a model in training, with their optimizer slots."""
 
 import math
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from cb.callbacks.reallocation.csr_writes import CsrWrites
-from cb.callbacks.reallocation.masked_writes import MaskedWrites
+from cb.callbacks.reallocation.csr_writer import CsrWriter
+from cb.callbacks.reallocation.masked_writer import MaskedWriter
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
@@ -25,20 +25,21 @@ from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import WeightPenalty
 
-# Whether an algorithm has events at all does not depend on the length.
-ANY = TrainingLength(total_steps=10**6, steps_per_epoch=10**3)
+# Whether an algorithm has events does not depend on the length.
+ANY_LENGTH = TrainingLength(total_steps=10**6, steps_per_epoch=10**3)
 
 
-class Kernels:
-    """Reads and writes the masked kernels as an algorithm wants them.
+class SparseKernels:
+    """Reads and writes the sparse kernels of a model for an algorithm.
 
     Args:
         model: Compiled Keras model.
-        algorithm: What it declares decides what is read and written.
+        algorithm: `Algorithm`; its declarations decide what is read and
+            written.
 
     Raises:
-        InputError: If the model has no masked layers or its optimizer does
-            not suit the algorithm.
+        InputError: If the model has no masked layers, or the algorithm does
+            not support its optimizer or granularity.
     """
 
     def __init__(self, model: keras.Model, algorithm: Algorithm):
@@ -54,13 +55,13 @@ class Kernels:
                 model.optimizer.build(model.trainable_variables)
         self._model = model
         self._algorithm = algorithm
-        # Reading a spec takes longer than some layers take for a step.
+        # Parsing a spec takes longer than a step of a small layer.
         self._tiles = {kernel.key: kernel.tile for kernel in self.kernels}
         self._slots = slots(model.optimizer, weights)
         self._momentum = None
         if algorithm.needs_momentum:
             self._momentum = momentum(model.optimizer, weights)
-        self._writes = self._writers()
+        self._writers = self._make_writers()
         self._check_average()
         self._check_granularity()
         self._backward: list[keras.Variable] = []
@@ -68,7 +69,7 @@ class Kernels:
         self.read_masks()
 
     def read_masks(self) -> None:
-        """Take over masks that something else has assigned."""
+        """Read masks again, after something else has assigned them."""
         self._masks = {
             k.key: cells.first_of_cells(read(k.mask) != 0, self._tiles[k.key])
             for k in self.kernels
@@ -104,7 +105,7 @@ class Kernels:
         return layers
 
     def open(self) -> None:
-        """Make all connections active; weights keep what they hold."""
+        """Make all connections active; weights keep their values."""
         for kernel in self.kernels:
             kernel.mask.assign(tf.ones(kernel.mask.shape, kernel.mask.dtype))
 
@@ -118,36 +119,37 @@ class Kernels:
         """Assign masks and bring weights and slots in line with them.
 
         Args:
-            masks: Dict of layer key to boolean array. Defaults to the masks
-                as they are.
+            masks: Dict of layer key to boolean array. Defaults to the
+                present masks.
             values: Dict of layer key to the new weights of active positions.
             backward: Dict of layer key to the weights that train.
             fresh: Boolean, whether every active weight keeps its value, also
                 where it was inactive.
         """
         before, self._masks = self._masks, dict(masks or self._masks)
-        for writes in self._writes:
-            after = self._whole(writes.kernels, self._masks)
+        for writer in self._writers:
+            after = self._whole(writer.kernels, self._masks)
             if masks is None or fresh:
-                writes.whole(after, fresh)
+                writer.write_all(after, fresh)
                 continue
-            given = [values[k.key] for k in writes.kernels] if values else None
-            writes.changes(self._whole(writes.kernels, before), after, given)
+            given = [values[k.key] for k in writer.kernels] if values else None
+            old = self._whole(writer.kernels, before)
+            writer.write_changes(old, after, given)
         if backward:
-            # No other kind of layer has weights that do not train.
-            (writes,) = self._writes
-            sets = [backward[k.key] for k in writes.kernels]
-            writes.trained(self._backward, sets)
+            # Only masked layers have weights that do not train.
+            (writer,) = self._writers
+            sets = [backward[k.key] for k in writer.kernels]
+            writer.write_trained(self._backward, sets)
 
-    def _writers(self) -> list:
-        """Return what writes to layers of each kind that there are."""
+    def _make_writers(self) -> list:
+        """Return a writer for each kind of layer in the model."""
         pairs = [*zip(self.kernels, self._slots, strict=True)]
         writers = []
-        for writes in (MaskedWrites, CsrWrites):
-            own = [p for p in pairs if isinstance(p[0].layer, writes.kind)]
+        for writer in (MaskedWriter, CsrWriter):
+            own = [p for p in pairs if isinstance(p[0].layer, writer.kind)]
             if own:
                 kernels, owned = zip(*own, strict=True)
-                writers.append(writes(kernels, owned, self._algorithm))
+                writers.append(writer(kernels, owned, self._algorithm))
         return writers
 
     def _whole(
@@ -155,19 +157,19 @@ class Kernels:
     ) -> list[np.ndarray]:
         return [self._spread(k, masks[k.key]) for k in kernels]
 
-    def _spread(self, kernel: MaskedKernel, cell_mask: np.ndarray):
-        """Return what the mask of cells says of every weight."""
+    def _spread(self, kernel: MaskedKernel, block_mask: np.ndarray):
+        """Return the mask of weights that a mask of blocks stands for."""
         tile = self._tiles[kernel.key]
-        return cells.spread(cell_mask, tile, tuple(kernel.mask.shape))
+        return cells.spread(block_mask, tile, tuple(kernel.mask.shape))
 
     def begin(
         self, penalties: Mapping[str, WeightPenalty], backward: bool
     ) -> None:
-        """Put the algorithm's rules into the training step.
+        """Add penalties, constraints and backward masks to the training step.
 
         Args:
             penalties: Dict of layer key to `WeightPenalty`.
-            backward: Boolean, whether some weights do not train.
+            backward: Boolean, whether only some weights train.
         """
         algorithm = self._algorithm
         for number, kernel in enumerate(self.kernels):
@@ -214,7 +216,7 @@ class Kernels:
             coarse = math.prod(self._tiles[kernel.key]) > 1
             grouped = cells.pattern(granularity) is not None
             if (coarse and not self._algorithm.sees_blocks) or (
-                grouped and self._algorithm.period(ANY) is not None
+                grouped and self._algorithm.period(ANY_LENGTH) is not None
             ):
                 raise InputError(
                     f"Algorithm {name}, with these arguments, cannot move "
@@ -223,7 +225,7 @@ class Kernels:
                 )
 
     def _backward_mask(self, number: int) -> keras.Variable:
-        # Kept from one `fit` to the next, as is the function that writes it.
+        # Kept from one `fit` to the next, like the function that writes it.
         if number == len(self._backward):
             kernel = self.kernels[number]
             with self._model.distribute_strategy.scope():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cb.callbacks.reallocation.kernel_writes import KernelWrites
+from cb.callbacks.reallocation.kernel_writer import KernelWriter
 from cb.callbacks.slots import Slot
 from cb.distribute.variables import read
 from cb.distribute.variables import write_replicas
@@ -14,16 +14,16 @@ from cb.layers.sparse_dense import csr
 from cb.sparsity.reallocation.base import Algorithm
 
 
-class CsrWrites(KernelWrites):
-    """Writes to layers that hold their active weights only.
+class CsrWriter(KernelWriter):
+    """Writes to layers that store their active weights only.
 
     Args:
-        kernels: As of `KernelWrites`.
-        slots: As of `KernelWrites`.
-        algorithm: What it declares decides whether that can be done.
+        kernels: As in `KernelWriter`.
+        slots: As in `KernelWriter`.
+        algorithm: `Algorithm`, refused if it needs inactive weights.
 
     Raises:
-        InputError: As of `check_algorithm`.
+        InputError: As in `check_algorithm`.
     """
 
     kind = SparseDense
@@ -32,20 +32,20 @@ class CsrWrites(KernelWrites):
         super().__init__(kernels, slots)
         check_algorithm(algorithm)
 
-    def whole(self, masks, fresh):
-        """Do nothing: what is inactive has nothing to be written."""
+    def write_all(self, masks, fresh):
+        """Do nothing: inactive weights are not stored."""
 
-    def changes(self, before, after, values=None):
+    def write_changes(self, before, after, values=None):
         """Move connections."""
         del before
         for number, (kernel, owned, mask) in enumerate(
             zip(self.kernels, self._slots, after, strict=True)
         ):
             given = None if values is None else values[number]
-            rewrite(kernel.layer, owned, mask, given)
+            move_connections(kernel.layer, owned, mask, given)
 
 
-def rewrite(
+def move_connections(
     layer: SparseDense,
     slots: Sequence[Slot],
     mask: np.ndarray,
@@ -58,8 +58,8 @@ def rewrite(
         slots: The optimizer's slots of its values.
         mask: Boolean array, the new mask, with as many connections.
         values: Float array of the shape of the kernel, the new weights of
-            active positions. By default what stays keeps its weight and
-            what is grown starts at zero.
+            active positions. By default kept connections keep theirs and
+            grown ones start at zero.
     """
     matrix = csr(mask)
     before = _positions(layer, *map(read, layer.structure))
@@ -84,17 +84,17 @@ def rewrite(
 
 
 def check_algorithm(algorithm: Algorithm) -> None:
-    """Refuse algorithms that need what CSR kernels do not hold.
+    """Refuse algorithms that need what CSR kernels do not store.
 
     Raises:
-        InputError: If connections of a layer change in number, or inactive
+        InputError: If a layer's number of connections changes, or inactive
             weights have values, slots or gradients outside of events.
     """
     reason = _unable(algorithm)
     if reason:
         raise InputError(
             f"Algorithm {type(algorithm).__name__}, with these arguments, "
-            f"{reason}, which layers on CSR kernels cannot do. Expected "
+            f"{reason}, which layers with CSR kernels cannot do. Expected "
             "`static`, `set` or `rigl`, or masked layers."
         )
 

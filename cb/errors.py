@@ -1,10 +1,18 @@
 """Errors that a command shows as one line, and the exit codes of commands."""
 
+import errno
+import os
 import re
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
 
 RUN_ERROR, INPUT_ERROR, INTERRUPTED = 1, 2, 130
 # As in sysexits.h: a service is unavailable, and a failure to be tried again.
 WORKER_LOST, PREEMPTED = 69, 75
+# Refusals of the machine rather than faults of the program.
+MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 class InputError(ValueError):
@@ -48,3 +56,50 @@ def refused_in_graph(error: Exception) -> str | None:
     """
     found = re.search(r"assertion failed: \[(Argument `[^\]]*)\]", str(error))
     return found and found[1]
+
+
+def guarded(main: Callable[[], None]) -> NoReturn:
+    """Call a command and exit; show errors that users cause as one line.
+
+    Args:
+        main: The command, without arguments.
+
+    Raises:
+        SystemExit: Always; 0 after success, else one of the codes above.
+    """
+    try:
+        main()
+    except (InputError, RunError) as error:
+        _stop(str(error), error.code)
+    except KeyboardInterrupt:
+        _stop("Interrupted. Run the same command again to resume.", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has exited; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(RUN_ERROR)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+            where = f" ({error.filename})" if error.filename else ""
+            _stop(
+                f"{error.strerror}{where}. Earlier checkpoints are kept; run "
+                "the same command again to resume from the last one.",
+                RUN_ERROR,
+            )
+        if refused := refused_in_graph(error):
+            _stop(refused, INPUT_ERROR)
+        traceback.print_exc()
+        _leave(RUN_ERROR)
+    sys.exit(0)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print(" ".join(message.split()), file=sys.stderr)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # TensorFlow's own clean-up would wait for workers, which wait for this
+    # process.
+    os._exit(code)

@@ -17,7 +17,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from flags import command
+from cb.errors import guarded
 from flags.quiet import quiet_stderr
 
 with quiet_stderr():
@@ -104,4 +104,4 @@ def main():
 
 
 if __name__ == "__main__":
-    command.guarded(main)
+    guarded(main)

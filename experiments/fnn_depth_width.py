@@ -21,12 +21,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from cb.config import Config
+from cb.errors import guarded
 from cb.plots import style
 from cb.runs.directory import RunDirectory
 from cb.runs.long_csv import CONFLICTS_HEADER
 from cb.runs.long_csv import EVALUATION_HEADER
 from cb.runs.long_csv import LongCsv
-from flags import command
 from flags.quiet import quiet_stderr
 
 SIDES = (10, 25, 40, 60, 80, 100)
@@ -165,4 +165,4 @@ def main():
 
 
 if __name__ == "__main__":
-    command.guarded(main)
+    guarded(main)

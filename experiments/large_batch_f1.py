@@ -30,11 +30,11 @@ import keras
 import numpy as np
 
 from cb.config import layered
+from cb.errors import guarded
 from cb.plots import curves
 from cb.plots.reading import Run
 from cb.plots.reading import read_run
 from cb.training.train import train as train_run
-from flags import command
 
 POSTER = {"SB": 98.27, "LB": 97.05, "+LR": 97.55, "+GBN": 97.60, "+RA": 98.53}
 SEEDS = (0, 1, 2)
@@ -214,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.guarded(main)
+    guarded(main)

@@ -1,28 +1,20 @@
 """Runs a command: flags, `--help`, errors as one line, exit codes."""
 
-import errno
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from collections.abc import Iterable
 from types import ModuleType
-from typing import NoReturn
 
 from absl import flags
 
 from cb import __version__
-from cb.errors import INTERRUPTED
-from cb.errors import RUN_ERROR
 from cb.errors import InputError
-from cb.errors import RunError
-from cb.errors import refused_in_graph
+from cb.errors import guarded
 from cb.registry.annotations import nearest
 from flags.help import help_text
 
-# Refusals of the machine rather than faults of the program.
-MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 HELP = {"--help", "-help", "-h", "-?"}
 FULL_HELP = {"--helpfull", "-helpfull"}
 VERSION = {"--version", "-version"}
@@ -81,53 +73,6 @@ def _parse(arguments: list[str]) -> None:
             "Flags must have the form `--name=value`. "
             f"Received: {' '.join(words)!r}"
         )
-
-
-def guarded(main: Callable[[], None]) -> NoReturn:
-    """Call a command that parses its own arguments; exit as `run` does.
-
-    Args:
-        main: The command, without arguments.
-
-    Raises:
-        SystemExit: Always, as in `run`.
-    """
-    try:
-        main()
-    except (InputError, RunError) as error:
-        _stop(str(error), error.code)
-    except KeyboardInterrupt:
-        _stop("Interrupted. Run the same command again to resume.", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has exited; Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(RUN_ERROR)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-            where = f" ({error.filename})" if error.filename else ""
-            _stop(
-                f"{error.strerror}{where}. Earlier checkpoints are kept; run "
-                "the same command again to resume from the last one.",
-                RUN_ERROR,
-            )
-        if refused := refused_in_graph(error):
-            _stop(refused, InputError.code)
-        traceback.print_exc()
-        _leave(RUN_ERROR)
-    sys.exit(0)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    print(" ".join(message.split()), file=sys.stderr)
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # TensorFlow's own clean-up would wait for workers, which wait for this
-    # process.
-    os._exit(code)
 
 
 def _unquoted(arguments: list[str]) -> Iterable[str]:

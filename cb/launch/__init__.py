@@ -18,12 +18,12 @@ import time
 from collections.abc import Iterator
 from collections.abc import Sequence
 
+from cb.errors import INTERRUPTED
 from cb.errors import WORKER_LOST
 
 POLL_SECONDS = 0.05
 # Others find out by themselves, with a better message than being ended.
 GRACE_SECONDS = 20.0
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,13 +4,11 @@ A run may have a label: `python -m cb.plots "small batch=runs/f1_1a2b3c4d"`.
 """
 
 import argparse
-import os
 import pathlib
 import sys
 
 from cb.errors import InputError
-
-INPUT_ERROR, INTERRUPTED = 2, 130
+from cb.errors import guarded
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,13 +70,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        sys.exit(INPUT_ERROR)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever reads has gone; Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    guarded(lambda: main(sys.argv[1:]))

@@ -43,6 +43,26 @@ class Preempted(RunError):
     code = PREEMPTED
 
 
+def argument_error(name: str, expected: str, value: object) -> InputError:
+    """Return the error for an argument whose value is not as expected.
+
+    Args:
+        name: String, the argument.
+        expected: String, to follow "must be".
+        value: The value received.
+
+    Returns:
+        `InputError`, to be raised.
+
+    Example:
+
+    >>> raise argument_error("sparsity", "in [0, 1)", 1.2)
+    """
+    return InputError(
+        f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+    )
+
+
 def refused_in_graph(error: Exception) -> str | None:
     """Return the message of an assertion about the input in a graph.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from absl import flags
 
-from cb.errors import InputError
+from cb.errors import argument_error
 
 TITLE = "Search"
 
@@ -95,10 +95,7 @@ def settings() -> dict[str, Any]:
     found["earlier"] = values["from"].value
     if values.seeds:
         if not all(seed.strip().isdecimal() for seed in values.seeds):
-            raise InputError(
-                "Argument `seeds` must be integers. "
-                f"Received: seeds={','.join(values.seeds)}"
-            )
+            raise argument_error("seeds", "integers", ",".join(values.seeds))
         found["seeds"] = [int(seed) for seed in values.seeds]
     return {name: value for name, value in found.items() if value is not None}
 

@@ -19,6 +19,7 @@ from cb.costs.trace import Step
 from cb.costs.trace import trace
 from cb.costs.weights import Weights
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.layers.traversal import named_layers
 
 
@@ -161,10 +162,7 @@ class Counter:
 
     def __init__(self, model: keras.Model, input_shape: Any = None):
         if not isinstance(model, keras.Model):
-            raise InputError(
-                "Argument `model` must be a Keras model. "
-                f"Received: model={model!r}"
-            )
+            raise argument_error("model", "a Keras model", model)
         self._source = model
         # The graph does not show the products of CSR kernels.
         self._model = to_masked(model)

@@ -11,6 +11,7 @@ from keras.src.backend import get_keras_mask
 from cb.conversion.clone import clone_operation
 from cb.conversion.clone import copy_variables
 from cb.errors import InputError
+from cb.errors import argument_error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,9 +138,7 @@ def _value(tensor) -> Value:
 def require(model: keras.Model) -> None:
     """Raise `InputError` unless a model is a graph of layers with weights."""
     if not isinstance(model, keras.Model):
-        raise InputError(
-            f"Argument `model` must be a Keras model. Received: model={model!r}"
-        )
+        raise argument_error("model", "a Keras model", model)
     if isinstance(model, keras.Sequential) and not model.built:
         raise InputError(
             f"Model {model.name!r} has no weights yet. Expected a model that "

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.export.checking import SIGNATURE
 from cb.export.checking import check_outputs
 from cb.export.checking import inputs_for
@@ -50,10 +51,7 @@ def load(
     >>> predict(images)
     """
     if not os.path.isfile(os.path.join(path, "saved_model.pb")):
-        raise InputError(
-            "Argument `path` must be the folder of a SavedModel. "
-            f"Received: path={path!r}"
-        )
+        raise argument_error("path", "the folder of a SavedModel", path)
     check_batch_sizes(batch_sizes)
     saved, description = _read(path)
     if SIGNATURE not in saved.signatures:
@@ -110,7 +108,6 @@ def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
     if not several or not all(
         isinstance(size, numbers.Integral) and size > 0 for size in batch_sizes
     ):
-        raise InputError(
-            "Argument `batch_sizes` must be a list of positive integers. "
-            f"Received: batch_sizes={batch_sizes!r}"
+        raise argument_error(
+            "batch_sizes", "a list of positive integers", batch_sizes
         )

@@ -10,6 +10,7 @@ from cb.bundles.entropy import keys
 from cb.bundles.inputs import check_labels
 from cb.bundles.inputs import check_step
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.metrics.amplitudes import amplitude_of_layers
 from cb.metrics.amplitudes import amplitude_of_model
 
@@ -71,9 +72,8 @@ class BundleEntropy(keras.metrics.Metric):
         super().__init__(name=name, dtype=dtype)
         check_step(learning_rate, batch_size)
         if not isinstance(num_samples, int) or num_samples < 1:
-            raise InputError(
-                "Argument `num_samples` must be a positive integer. "
-                f"Received: num_samples={num_samples!r}"
+            raise argument_error(
+                "num_samples", "a positive integer", num_samples
             )
         self.num_classes = num_classes
         self.num_samples = num_samples

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.plots.page import Page
 from cb.tuning import figures
 from cb.tuning.reading import Sweep
@@ -75,9 +76,8 @@ def make_folder(folder: pathlib.Path) -> None:
     except OSError:
         writable = False
     if not writable:
-        raise InputError(
-            "Argument `directory` must be a folder that can be written. "
-            f"Received: directory={str(folder)!r}"
+        raise argument_error(
+            "directory", "a folder that can be written", str(folder)
         )
 
 

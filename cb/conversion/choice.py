@@ -164,7 +164,7 @@ def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
     found = []
     for weight in masked_class.masked_weights:
         shape = tuple(getattr(layer, weight).shape)
-        tile = cells.tile(
+        tile = cells.block_shape(
             granularity,
             shape,
             masked_class.spatial_axes.get(weight, 0),

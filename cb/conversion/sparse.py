@@ -219,7 +219,7 @@ class _Plan:
 
     def __init__(self, model, units, reasons, granularity):
         # Checks the spec even if no kernel needs it.
-        cells.tile(granularity, (1, 1))
+        cells.block_shape(granularity, (1, 1))
         self.reasons = reasons
         self._pattern = cells.pattern(granularity)
         self._units = units

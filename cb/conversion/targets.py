@@ -136,7 +136,7 @@ def _shared_out(kernels, sparsity, distribution) -> dict[str, int]:
 
 
 def _cells(kernel: Kernel) -> int:
-    return math.prod(cells.cell_shape(kernel.shape, kernel.tile))
+    return math.prod(cells.grid_shape(kernel.shape, kernel.tile))
 
 
 def _check(kernel: Kernel, count: int) -> int:
@@ -160,7 +160,7 @@ def random_mask(kernel: Kernel, count: int, seed: int) -> np.ndarray:
     Returns:
         Boolean array of the kernel's shape.
     """
-    grid = cells.cell_shape(kernel.shape, kernel.tile)
+    grid = cells.grid_shape(kernel.shape, kernel.tile)
     chosen = masks.choose(
         np.ones(grid, bool),
         count,

@@ -138,7 +138,7 @@ class Masked(ComputedKernel):
 
     def tile(self, name: str) -> tuple[int, ...]:
         """Return the size of a cell of a masked weight, axis by axis."""
-        return cells.tile(
+        return cells.block_shape(
             self.granularity,
             tuple(self.raw(name).shape),
             self.spatial_axes.get(name, 0),

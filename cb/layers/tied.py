@@ -111,8 +111,10 @@ class Tied(ComputedKernel):
         if kwargs.get("name") != "kernel":
             return super().add_weight(shape, initializer, **kwargs)
         self.kernel_shape = tuple(shape)
-        tile = cells.tile(self.granularity, self.kernel_shape, self.spatial)
-        grid = cells.cell_shape(self.kernel_shape, tile)
+        tile = cells.block_shape(
+            self.granularity, self.kernel_shape, self.spatial
+        )
+        grid = cells.grid_shape(self.kernel_shape, tile)
         positions = math.prod(grid)
         rows = round((1.0 - self.sparsity) * positions)
         if not 1 <= rows <= positions:

@@ -1,8 +1,8 @@
-"""What an entry of a mask stands for: one weight or a cell of several.
+"""Granularities: the blocks of weights that an entry of a mask stands for.
 
-Pure: shapes and NumPy arrays in, arrays out. A granularity is a tile, the
-size of a cell along every axis of a kernel; an algorithm sees one number a
-cell and its decisions are spread over the kernel again.
+Pure: shapes and NumPy arrays in, arrays out. A granularity decides the shape
+of a block; an algorithm sees one number per block, and its decisions are
+spread over the kernel again.
 """
 
 import math
@@ -13,6 +13,7 @@ from cb.errors import InputError
 from cb.registry import Count
 from cb.registry import Registry
 from cb.registry import parse_spec
+from cb.sparsity import masks
 
 Shape = tuple[int, ...]
 
@@ -75,25 +76,25 @@ def _n_by_m(
     return (1,) * len(shape)
 
 
-def tile(
+def block_shape(
     granularity: str,
     shape: Shape,
     spatial: int = 0,
     filters: Shape = (-1,),
 ) -> Shape:
-    """Return the size of a cell along every axis of a kernel.
+    """Return the size of a block along every axis of a kernel.
 
-    Kernels without spatial axes know no rows, slices and filters: there
-    each weight is a cell.
+    Kernels without spatial axes have no rows, slices and filters: there
+    each weight is a block.
 
     Args:
         granularity: Spec: `"weight"`, `"row"` (along the last spatial axis),
-            `"slice"` (all spatial axes), `"filter"` (all that makes one
+            `"slice"` (all spatial axes), `"filter"` (all weights of one
             output channel), `"block(rows=4, columns=4)"` of the last two
-            axes, or `"n_by_m(n=2, m=4, axis=-2)"`, weights of which `n` in
-            every `m` along an axis are active.
+            axes, or `"n_by_m(n=2, m=4, axis=-2)"`, single weights of which
+            `n` in every `m` along an axis are active.
         shape: Tuple, shape of the kernel.
-        spatial: Integer, how many leading axes are spatial.
+        spatial: Integer, the number of leading axes that are spatial.
         filters: Tuple of axes that number the output channels.
 
     Returns:
@@ -115,97 +116,97 @@ def tile(
 
 
 def pattern(granularity: str) -> tuple[int, int, int] | None:
-    """Return `(n, m, axis)` of an N:M granularity, `None` of another."""
+    """Return `(n, m, axis)` of an N:M granularity, `None` for others."""
     if parse_spec(granularity).name != "n_by_m":
         return None
-    tile(granularity, (1, 1))
+    block_shape(granularity, (1, 1))
     values = REGISTRY.complete(granularity).kwargs
     return values["n"], values["m"], values["axis"]
 
 
-def cell_shape(shape: Shape, tile: Shape) -> Shape:
-    """Return how many cells there are along every axis."""
+def grid_shape(shape: Shape, block: Shape) -> Shape:
+    """Return the number of blocks along every axis."""
     return tuple(
-        -(-length // size) for length, size in zip(shape, tile, strict=True)
+        -(-length // size) for length, size in zip(shape, block, strict=True)
     )
 
 
-def cell_means(values: np.ndarray, tile: Shape) -> np.ndarray:
-    """Average the values in each cell; cells at the edge may be smaller.
+def block_means(values: np.ndarray, block: Shape) -> np.ndarray:
+    """Average the values of each block; blocks at the edge may be smaller.
 
     Args:
         values: Float array, e.g. magnitudes of a kernel.
-        tile: Tuple, the size of a cell.
+        block: Tuple, the size of a block along every axis.
 
     Returns:
-        Float array of the shape of the cells.
+        Float array of the shape of the grid of blocks.
     """
-    if math.prod(tile) == 1:
+    if math.prod(block) == 1:
         return values
-    return _cell_sums(values, tile) / _cell_sums(np.ones_like(values), tile)
+    return _block_sums(values, block) / _block_sums(np.ones_like(values), block)
 
 
-def cell_scores(values: np.ndarray, tile: Shape) -> np.ndarray:
-    """Return what an algorithm sees of a kernel or of its gradient.
+def block_scores(values: np.ndarray, block: Shape) -> np.ndarray:
+    """Return an algorithm's view of a kernel or of its gradient.
 
     Args:
         values: Float array of the kernel's shape.
-        tile: Tuple, the size of a cell.
+        block: Tuple, the size of a block along every axis.
 
     Returns:
-        The values themselves if each weight is a cell, otherwise the mean
-        magnitude in each cell.
+        The values themselves if each weight is a block, otherwise the mean
+        magnitude of each block.
 
     Reference:
 
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
-    if math.prod(tile) == 1:
+    if math.prod(block) == 1:
         return values
-    return cell_means(np.abs(values), tile)
+    return block_means(np.abs(values), block)
 
 
-def first_of_cells(values: np.ndarray, tile: Shape) -> np.ndarray:
-    """Return the value at the first corner of each cell."""
-    return values[tuple(slice(None, None, size) for size in tile)]
+def first_of_blocks(values: np.ndarray, block: Shape) -> np.ndarray:
+    """Return the value at the first corner of each block."""
+    return values[tuple(slice(None, None, size) for size in block)]
 
 
-def _cell_sums(values: np.ndarray, tile: Shape) -> np.ndarray:
-    grid = cell_shape(values.shape, tile)
+def _block_sums(values: np.ndarray, block: Shape) -> np.ndarray:
+    grid = grid_shape(values.shape, block)
     missing = [
         (0, number * size - length)
-        for number, size, length in zip(grid, tile, values.shape, strict=True)
+        for number, size, length in zip(grid, block, values.shape, strict=True)
     ]
-    split = [side for pair in zip(grid, tile, strict=True) for side in pair]
-    inside = tuple(range(1, 2 * len(tile), 2))
+    split = [side for pair in zip(grid, block, strict=True) for side in pair]
+    inside = tuple(range(1, 2 * len(block), 2))
     return np.pad(values, missing).reshape(split).sum(axis=inside)
 
 
-def spread(cells: np.ndarray, tile: Shape, shape: Shape) -> np.ndarray:
-    """Give every weight the value of its cell.
+def spread(values: np.ndarray, block: Shape, shape: Shape) -> np.ndarray:
+    """Give every weight the value of its block.
 
     Args:
-        cells: Array of the shape of the cells.
-        tile: Tuple, the size of a cell.
+        values: Array of the shape of the grid of blocks.
+        block: Tuple, the size of a block along every axis.
         shape: Tuple, shape of the kernel.
 
     Returns:
         Array of shape `shape`.
     """
-    for axis, size in enumerate(tile):
+    for axis, size in enumerate(block):
         if size > 1:
-            cells = np.repeat(cells, size, axis=axis)
-    return cells[tuple(slice(length) for length in shape)]
+            values = np.repeat(values, size, axis=axis)
+    return values[tuple(slice(length) for length in shape)]
 
 
 def keep_n_of_m(
     scores: np.ndarray, n: int, m: int, axis: int = -2
 ) -> np.ndarray:
-    """Choose the `n` highest of every `m` neighbours along an axis.
+    """Choose the `n` highest of every `m` neighbors along an axis.
 
     Args:
         scores: Float array; its length along `axis` is a multiple of `m`.
-        n: Integer, how many to choose in every group.
+        n: Integer, the number to choose in every group.
         m: Integer, the size of a group.
         axis: Integer.
 
@@ -220,12 +221,7 @@ def keep_n_of_m(
             f"Granularity `n_by_m` needs an axis {axis} whose length is a "
             f"multiple of m={m}. Received: shape={scores.shape}"
         )
-    moved = np.moveaxis(scores, axis, -1)
-    groups = moved.reshape(-1, m)
-    order = np.argsort(-groups, axis=-1, kind="stable")
-    chosen = np.zeros(groups.shape, bool)
-    np.put_along_axis(chosen, order[:, :n], True, axis=-1)
-    return np.moveaxis(chosen.reshape(moved.shape), -1, axis)
+    return masks.keep_top_of_groups(scores, n, m, axis)
 
 
 def divides(shape: Shape, m: int, axis: int) -> bool:

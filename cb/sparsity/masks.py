@@ -1,13 +1,16 @@
-"""The verbs of masks: keep, grow, count. NumPy arrays in, arrays out."""
+"""The verbs of masks: keep, choose, count. NumPy arrays in, arrays out."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
 
 from cb.errors import RunError
 
-# How many scores are looked at to guess where selection has to look.
+# Number of scores that are sampled to bracket the one to select.
 SAMPLE = 8192
+# Groups up to this size are ranked by comparing pairs, faster than sorting.
+LARGEST_UNSORTED_GROUP = 16
 
 
 def keep_top(
@@ -19,7 +22,7 @@ def keep_top(
 
     Args:
         scores: Float array of any shape.
-        count: Integer, how many to choose.
+        count: Integer, the number to choose.
         where: Boolean array of the same shape, the positions that may be
             chosen. Defaults to all.
 
@@ -51,16 +54,16 @@ def keep_top(
 
 
 def _highest(count, scores, where, eligible):
-    """Return the score that is number `count` from the top, from 1.
+    """Return the `count`-th highest score, counted from 1.
 
-    A sample brackets it, so that selection, which is slow and slower still
-    among equal scores, is left with few.
+    A sample brackets it, which leaves few scores to select from: selection
+    is slow, and slower still among equal scores.
     """
     if (
         np.isnan(scores.max())
         and np.isnan(scores if where is None else scores[where]).any()
     ):
-        # What a training that diverges comes to: no mistake of the caller.
+        # A training that diverged, and no mistake of the caller.
         raise RunError(
             "Scores of connections must not be NaN: weights or gradients are "
             "no longer finite. A lower `--learning_rate` may help."
@@ -92,7 +95,7 @@ def _partitioned(scores, count):
 
 
 def _bracket(fraction, scores, where):
-    """Return scores below and above that which has a fraction above it."""
+    """Return scores below and above the quantile with `fraction` above it."""
     # Multiples of the golden ratio are spread evenly over any shape.
     places = np.arange(SAMPLE) * 0.6180339887498949 % 1.0 * scores.size
     places = places.astype(np.intp)
@@ -121,11 +124,11 @@ def keep_top_across(
 
     Args:
         scores: Dict of key to float array; the arrays are comparable.
-        count: Integer, how many to choose in all.
+        count: Integer, the number to choose in all.
         where: Dict of key to boolean array, the positions that may be
             chosen.
-        minimum: Integer, how many are chosen in every array at least, as far
-            as it has them.
+        minimum: Integer, the least number to choose in every array, as far
+            as it has eligible positions.
 
     Returns:
         Dict of key to boolean array. Ties go to the earlier array, then to
@@ -154,6 +157,50 @@ def keep_top_across(
     return chosen
 
 
+def keep_top_of_groups(
+    scores: np.ndarray, n: int, m: int, axis: int
+) -> np.ndarray:
+    """Choose the `n` highest of every `m` scores along an axis.
+
+    Args:
+        scores: Float array.
+        n: Integer, the number to choose of a group.
+        m: Integer, size of a group; the last one may be smaller.
+        axis: Integer.
+
+    Returns:
+        Boolean array of the shape of `scores`. Ties go to the lower index.
+    """
+    axis %= scores.ndim
+    shape = scores.shape
+    padding = [(0, 0)] * scores.ndim
+    padding[axis] = (0, -shape[axis] % m)
+    groups = scores
+    if padding[axis][1]:
+        groups = np.pad(scores, padding, constant_values=-np.inf)
+    groups = groups.reshape(*shape[:axis], -1, m, *shape[axis + 1 :])
+    if m > LARGEST_UNSORTED_GROUP:
+        order = np.argsort(-groups, axis=axis + 1, kind="stable")
+        chosen = np.zeros(groups.shape, bool)
+        best = order.take(range(n), axis + 1)
+        np.put_along_axis(chosen, best, True, axis=axis + 1)
+    else:
+        chosen = _top_of_small_groups(groups, n, axis + 1)
+    chosen = chosen.reshape(*shape[:axis], -1, *shape[axis + 1 :])
+    return chosen.take(range(shape[axis]), axis) if padding[axis][1] else chosen
+
+
+def _top_of_small_groups(groups: np.ndarray, n: int, axis: int) -> np.ndarray:
+    """Choose by comparing all pairs, which is faster than to sort."""
+    members = [groups.take(index, axis) for index in range(groups.shape[axis])]
+    ranks = [np.zeros(members[0].shape, np.int32) for _ in members]
+    for first, second in itertools.combinations(range(len(members)), 2):
+        wins = members[first] >= members[second]
+        ranks[second] += wins
+        ranks[first] += ~wins
+    return np.stack([rank < n for rank in ranks], axis)
+
+
 def choose(
     where: np.ndarray, count: int, random: np.random.Generator
 ) -> np.ndarray:
@@ -161,7 +208,7 @@ def choose(
 
     Args:
         where: Boolean array, the positions that may be chosen.
-        count: Integer, how many to choose.
+        count: Integer, the number to choose.
         random: NumPy generator.
 
     Returns:
@@ -177,25 +224,25 @@ def choose_positions(
 ) -> np.ndarray:
     """Choose exactly `count` of the positions `where`, uniformly.
 
-    Where a few of many are to be chosen, their number decides the cost.
+    The cost of choosing a few of many is in proportion to the few.
 
     Args:
         where: Boolean array, the positions that may be chosen.
-        count: Integer, how many to choose.
+        count: Integer, the number to choose.
         random: NumPy generator.
 
     Returns:
         Integer array `(count,)` of distinct flat positions.
 
     Raises:
-        ValueError: If there are fewer.
+        ValueError: If fewer positions are eligible.
     """
     flat = where.reshape(-1)
     eligible = int(np.count_nonzero(flat))
     if 8 * count > flat.size or 2 * eligible < flat.size:
         positions = np.flatnonzero(flat)
         return random.choice(positions, count, replace=False, shuffle=False)
-    # Draws that may not be chosen, or were before, are drawn again.
+    # Ineligible and repeated draws are drawn again.
     found = np.empty(0, np.int64)
     turn = np.empty(flat.size, np.int64)
     while found.size < count:
@@ -203,7 +250,7 @@ def choose_positions(
         draws = random.integers(flat.size, size=int(wanted) + 8)
         draws = np.concatenate([found, draws[flat[draws]]])
         turns = np.arange(draws.size)
-        # Backwards, so that the first draw of a position is what is left.
+        # Backwards, so that the first draw of a position wins.
         turn[draws[::-1]] = turns[::-1]
         found = draws[turn[draws] == turns][:count]
     return found

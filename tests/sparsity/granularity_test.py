@@ -25,16 +25,16 @@ CONV = (3, 2, 4, 5)
     ],
 )
 def test_tile_of_a_convolution(spec, expected):
-    assert granularity.tile(spec, CONV, spatial=2) == expected
+    assert granularity.block_shape(spec, CONV, spatial=2) == expected
 
 
 @pytest.mark.parametrize("spec", ["weight", "row", "slice", "filter"])
 def test_dense_kernels_are_masked_weight_by_weight(spec):
-    assert granularity.tile(spec, (7, 3)) == (1, 1)
+    assert granularity.block_shape(spec, (7, 3)) == (1, 1)
 
 
 def test_blocks_of_a_dense_kernel():
-    assert granularity.tile("block(2, 8)", (7, 3)) == (2, 8)
+    assert granularity.block_shape("block(2, 8)", (7, 3)) == (2, 8)
 
 
 @pytest.mark.parametrize(
@@ -53,23 +53,25 @@ def test_a_filter_is_what_makes_one_output_channel(layer, shape, expected):
 
 
 @pytest.mark.parametrize(
-    "tile", [(1, 1, 1, 1), (3, 2, 1, 1), (1, 1, 3, 2), (2, 2, 4, 4)]
+    "block", [(1, 1, 1, 1), (3, 2, 1, 1), (1, 1, 3, 2), (2, 2, 4, 4)]
 )
-def test_cells_average_and_spread_like_a_loop(tile):
+def test_blocks_average_and_spread_like_a_loop(block):
     values = np.random.default_rng(0).normal(size=CONV)
-    shape = granularity.cell_shape(CONV, tile)
+    shape = granularity.grid_shape(CONV, block)
     sums, counts = np.zeros(shape), np.zeros(shape)
     spread = np.zeros(CONV)
-    cells = np.random.default_rng(1).normal(size=shape)
+    blocks = np.random.default_rng(1).normal(size=shape)
     for index in itertools.product(*map(range, CONV)):
-        cell = tuple(i // size for i, size in zip(index, tile, strict=True))
-        sums[cell] += values[index]
-        counts[cell] += 1
-        spread[index] = cells[cell]
+        place = tuple(i // size for i, size in zip(index, block, strict=True))
+        sums[place] += values[index]
+        counts[place] += 1
+        spread[index] = blocks[place]
     np.testing.assert_allclose(
-        granularity.cell_means(values, tile), sums / counts
+        granularity.block_means(values, block), sums / counts
     )
-    np.testing.assert_array_equal(granularity.spread(cells, tile, CONV), spread)
+    np.testing.assert_array_equal(
+        granularity.spread(blocks, block, CONV), spread
+    )
 
 
 def test_a_published_slice_score_is_the_mean_magnitude():
@@ -77,11 +79,11 @@ def test_a_published_slice_score_is_the_mean_magnitude():
     kernel[..., 0] = 2.0
     kernel[0, 0, 0, 1] = 9.0
     kernel[1, 1] *= -1
-    tile = granularity.tile("slice", kernel.shape, spatial=2)
-    scores = granularity.cell_scores(kernel, tile)
+    block = granularity.block_shape("slice", kernel.shape, spatial=2)
+    scores = granularity.block_scores(kernel, block)
     np.testing.assert_allclose(scores.reshape(-1), [2.0, 1.0])
     np.testing.assert_array_equal(
-        granularity.cell_scores(kernel, (1, 1, 1, 1)), kernel
+        granularity.block_scores(kernel, (1, 1, 1, 1)), kernel
     )
 
 
@@ -123,4 +125,4 @@ def test_n_by_m_pattern_of_a_spec(axis):
 )
 def test_bad_specs_are_refused(spec):
     with pytest.raises(InputError):
-        granularity.tile(spec, (4, 4))
+        granularity.block_shape(spec, (4, 4))

@@ -19,7 +19,7 @@ from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
 from cb.schedules import TrainingLength
-from cb.sparsity import granularity as cells
+from cb.sparsity import granularity
 from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Masks
@@ -56,7 +56,7 @@ class SparseKernels:
         self._model = model
         self._algorithm = algorithm
         # Parsing a spec takes longer than a step of a small layer.
-        self._tiles = {kernel.key: kernel.tile for kernel in self.kernels}
+        self._blocks = {kernel.key: kernel.tile for kernel in self.kernels}
         self._slots = slots(model.optimizer, weights)
         self._momentum = None
         if algorithm.needs_momentum:
@@ -71,7 +71,9 @@ class SparseKernels:
     def read_masks(self) -> None:
         """Read masks again, after something else has assigned them."""
         self._masks = {
-            k.key: cells.first_of_cells(read(k.mask) != 0, self._tiles[k.key])
+            k.key: granularity.first_of_blocks(
+                read(k.mask) != 0, self._blocks[k.key]
+            )
             for k in self.kernels
         }
 
@@ -92,13 +94,15 @@ class SparseKernels:
         )
         layers = {}
         for kernel, *rest in columns:
-            tile = self._tiles[kernel.key]
+            block = self._blocks[kernel.key]
             weights = np.asarray(read(kernel.weight), np.float32)
             layers[kernel.key] = LayerState(
-                cells.cell_scores(weights, tile),
+                granularity.block_scores(weights, block),
                 self._masks[kernel.key],
                 *[
-                    None if array is None else cells.cell_scores(array, tile)
+                    None
+                    if array is None
+                    else granularity.block_scores(array, block)
                     for array in rest
                 ],
             )
@@ -159,8 +163,8 @@ class SparseKernels:
 
     def _spread(self, kernel: MaskedKernel, block_mask: np.ndarray):
         """Return the mask of weights that a mask of blocks stands for."""
-        tile = self._tiles[kernel.key]
-        return cells.spread(block_mask, tile, tuple(kernel.mask.shape))
+        block = self._blocks[kernel.key]
+        return granularity.spread(block_mask, block, tuple(kernel.mask.shape))
 
     def begin(
         self, penalties: Mapping[str, WeightPenalty], backward: bool
@@ -212,16 +216,16 @@ class SparseKernels:
     def _check_granularity(self) -> None:
         name = type(self._algorithm).__name__
         for kernel in self.kernels:
-            granularity = kernel.layer.granularity
-            coarse = math.prod(self._tiles[kernel.key]) > 1
-            grouped = cells.pattern(granularity) is not None
+            spec = kernel.layer.granularity
+            coarse = math.prod(self._blocks[kernel.key]) > 1
+            grouped = granularity.pattern(spec) is not None
             if (coarse and not self._algorithm.sees_blocks) or (
                 grouped and self._algorithm.period(ANY_LENGTH) is not None
             ):
                 raise InputError(
                     f"Algorithm {name}, with these arguments, cannot move "
                     f"the connections of layer {kernel.name!r}, whose "
-                    f"granularity is {granularity!r}. Expected 'weight'."
+                    f"granularity is {spec!r}. Expected 'weight'."
                 )
 
     def _backward_mask(self, number: int) -> keras.Variable:

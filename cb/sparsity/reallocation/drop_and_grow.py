@@ -79,6 +79,13 @@ class DropAndGrow(Periodic):
     # Whether a connection may grow in the event that drops it.
     regrow_dropped = False
 
+    def __init_subclass__(cls):
+        if vars(cls).keys() & {"_keep", "_grow"}:
+            raise TypeError(
+                f"Class `{cls.__name__}` must override `_drop_scores` and "
+                "`_grow_scores`: `_keep` and `_grow` are called no more."
+            )
+
     def __post_init__(self):
         super().__post_init__()
         if self.grown == "gradient" and not self.needs_gradients:

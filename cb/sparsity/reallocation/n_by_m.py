@@ -1,7 +1,6 @@
 """N of every M weights, by a sparse-refined straight-through (SR-STE)."""
 
 import dataclasses
-import itertools
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from cb.errors import InputError
 from cb.registry import Count
 from cb.registry import NotNegative
+from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import WeightPenalty
 from cb.sparsity.reallocation.reselected import Reselected
@@ -68,38 +68,8 @@ class NByM(Reselected):
     def _select(self, layers, state):
         del state
         return {
-            key: top_of_groups(np.abs(layer.weights), self.n, self.m, self.axis)
+            key: masks.keep_top_of_groups(
+                np.abs(layer.weights), self.n, self.m, self.axis
+            )
             for key, layer in layers.items()
         }
-
-
-def top_of_groups(scores: np.ndarray, n: int, m: int, axis: int) -> np.ndarray:
-    """Choose the `n` highest of every `m` scores along an axis.
-
-    Args:
-        scores: Float array.
-        n: Integer, how many to choose of a group.
-        m: Integer, size of a group; the last one may be smaller.
-        axis: Integer.
-
-    Returns:
-        Boolean array of the shape of `scores`. Ties go to the lower index.
-    """
-    axis %= scores.ndim
-    shape = scores.shape
-    padding = [(0, 0)] * scores.ndim
-    padding[axis] = (0, -shape[axis] % m)
-    groups = scores
-    if padding[axis][1]:
-        groups = np.pad(scores, padding, constant_values=-np.inf)
-    groups = groups.reshape(*shape[:axis], -1, m, *shape[axis + 1 :])
-    members = [groups.take(index, axis + 1) for index in range(m)]
-    ranks = [np.zeros(members[0].shape, np.int32) for _ in range(m)]
-    # This runs after every step; groups are too small to be worth sorting.
-    for first, second in itertools.combinations(range(m), 2):
-        wins = members[first] >= members[second]
-        ranks[second] += wins
-        ranks[first] += ~wins
-    chosen = np.stack([rank < n for rank in ranks], axis + 1)
-    chosen = chosen.reshape(*shape[:axis], -1, *shape[axis + 1 :])
-    return chosen.take(range(shape[axis]), axis) if padding[axis][1] else chosen

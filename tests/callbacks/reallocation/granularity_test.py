@@ -63,6 +63,6 @@ def test_slices_stay_whole_and_their_number_exact(algorithm):
         ("n_by_m(n=1, m=2, axis=-1)", "rigl"),
     ],
 )
-def test_algorithms_that_would_break_cells_are_refused(granularity, algorithm):
+def test_algorithms_that_would_break_blocks_are_refused(granularity, algorithm):
     with pytest.raises(InputError, match="granularity"):
         trained(granularity, algorithm)

@@ -211,12 +211,12 @@ def test_a_layer_keeps_its_largest():
 def test_cells_are_pruned_by_their_mean_magnitude():
     """The spatial slices of a convolution, of granularity 2 as published."""
     random = np.random.default_rng(0)
-    cells = random.random((6, 8)) < 0.5
-    kernel = (random.normal(size=(3, 3, 6, 8)) * cells).astype(np.float32)
-    tile = granularity.tile("slice", kernel.shape, spatial=2)
+    blocks = random.random((6, 8)) < 0.5
+    kernel = (random.normal(size=(3, 3, 6, 8)) * blocks).astype(np.float32)
+    block = granularity.block_shape("slice", kernel.shape, spatial=2)
     layers = {
         "conv": LayerState(
-            granularity.cell_scores(kernel, tile), cells[None, None]
+            granularity.block_scores(kernel, block), blocks[None, None]
         ),
         "dense": random_layers(1, densities=(0.4,))["0"],
     }
@@ -225,9 +225,9 @@ def test_cells_are_pruned_by_their_mean_magnitude():
         layers, algorithm.init(layers), event=event(), seed=0
     )
     mean = np.abs(kernel).mean(axis=(0, 1))
-    stays = masks["conv"][0, 0] & cells
-    np.testing.assert_array_equal(stays, cells & (mean >= 0.7))
-    before = cells.sum() + layers["dense"].mask.sum()
+    stays = masks["conv"][0, 0] & blocks
+    np.testing.assert_array_equal(stays, blocks & (mean >= 0.7))
+    before = blocks.sum() + layers["dense"].mask.sum()
     assert masks["conv"].sum() + masks["dense"].sum() == before
 
 

@@ -7,16 +7,18 @@ import pytest
 
 from cb.errors import InputError
 from cb.sparsity import reallocation
+from cb.sparsity.masks import keep_top_of_groups
 from cb.sparsity.reallocation.base import LayerState
-from cb.sparsity.reallocation.n_by_m import top_of_groups
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 4), (2, 4), (4, 4), (1, 1), (3, 5)])
+@pytest.mark.parametrize(
+    ("n", "m"), [(1, 4), (2, 4), (4, 4), (1, 1), (3, 5), (3, 17), (12, 20)]
+)
 @pytest.mark.parametrize("axis", [0, 1, -1, -2])
 @pytest.mark.parametrize("levels", [2, 1000])
 def test_equals_a_loop_over_groups(n, m, axis, levels):
     scores = np.random.default_rng(n).integers(levels, size=(3, 8, 10)) * 1.0
-    chosen = np.moveaxis(top_of_groups(scores, n, m, axis), axis, -1)
+    chosen = np.moveaxis(keep_top_of_groups(scores, n, m, axis), axis, -1)
     rows = np.moveaxis(scores, axis, -1)
     for place in itertools.product(*map(range, rows.shape[:-1])):
         row = rows[place]

@@ -3,11 +3,13 @@
 import importlib.util
 
 import numpy as np
+import pytest
 
 from cb.schedules import PeriodicSchedule
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import LayerState
+from cb.sparsity.reallocation.drop_and_grow import DropAndGrow
 from tests.commands import ROOT
 
 
@@ -16,6 +18,14 @@ def worked_example():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = text.partition("\n## Adding an algorithm\n")[2]
     return section.partition("```python\n")[2].partition("```")[0]
+
+
+def test_an_algorithm_of_masks_is_refused():
+    with pytest.raises(TypeError, match="must override `_drop_scores`"):
+
+        class Old(DropAndGrow):
+            def _keep(self, layer, number):
+                return layer.mask
 
 
 def test_importing_the_file_is_enough(tmp_path, monkeypatch):

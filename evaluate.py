@@ -1,58 +1,57 @@
-"""Score checkpoints of a run, or a SavedModel, on every test example.
+"""Evaluate checkpoints of a run, or a SavedModel, on every test example.
 
---all_conflict_layers and --conflicting_samples_size measure which layers map
-examples of several classes to one point; --lesion leaves out some blocks,
---profile says what the model costs, --export what a SavedModel of it gains.
+--lesion, --export, --all_conflict_layers and --profile measure more of a run.
 """
-
-from absl import flags as absl_flags
 
 from flags import command
 from flags import evaluation
-from flags.quiet import quiet_stderr
+from flags.evaluation import Mode
+
+MODES = (
+    Mode(
+        "saved_model",
+        "saved_model:evaluate_saved_model",
+        evaluation.OF_SAVED_MODELS,
+        "Folder of a SavedModel to score; needs --dataset.",
+        needs=("dataset",),
+    ),
+    Mode(
+        "lesion",
+        "lesion:evaluate_lesion",
+        {"lesion": "study", "conflicting_samples_size": "num_samples"},
+        "Score a checkpoint without some of its blocks: lesion, or for "
+        "example \"lesion(blocks=2, draws=10, among='conflicting')\".",
+    ),
+    Mode(
+        "export",
+        "export:export_run",
+        {"export": "form", "export_batch_sizes": "batch_sizes"},
+        "Write a checkpoint into the run's export/: dense, compact (without "
+        "dead units), sparse (nonzeros only), or auto, the fastest here.",
+    ),
+    Mode(
+        "all_conflict_layers",
+        "conflicts:evaluate_conflicts",
+        evaluation.OF_CONFLICTS,
+        "Measure the bundles of all layers, or if False of the last layer.",
+        boolean=True,
+        checkpoint="all",
+        chosen_by=evaluation.OF_CONFLICTS,
+    ),
+    Mode(
+        "profile",
+        "profile:evaluate_profile",
+        {},
+        "Also print parameters, operations, storage and time of an example.",
+        boolean=True,
+    ),
+    Mode("run_dir", "scores:evaluate_scores", {}, "Folder of a run."),
+)
 
 
 def main():
-    """Evaluate what the flags name."""
-    evaluation.check()
-    values = absl_flags.FLAGS
-    conflicts = evaluation.conflicts()
-    with quiet_stderr():
-        from cb.evaluation.checkpoints import attempt_folder
-        from cb.evaluation.checkpoints import evaluate_run
-        from cb.evaluation.conflicts import evaluate_conflicts
-        from cb.evaluation.export import export_run
-        from cb.evaluation.lesion import evaluate_lesion
-        from cb.evaluation.profile import evaluate_profile
-        from cb.evaluation.saved_model import evaluate_saved_model
-    if values.saved_model:
-        evaluate_saved_model(
-            values.saved_model,
-            values.dataset,
-            values.data_dir,
-            values.batch_size,
-            values.augmentation,
-        )
-        return
-    if values.lesion:
-        evaluate, default = evaluate_lesion, "last"
-        conflicts["study"] = values.lesion
-    elif values.export:
-        evaluate, default = export_run, "last"
-        conflicts = evaluation.export()
-    elif conflicts:
-        evaluate, default = evaluate_conflicts, "all"
-    elif values.profile:
-        evaluate, default = evaluate_profile, "last"
-    else:
-        evaluate, default = evaluate_run, "last"
-    evaluate(
-        attempt_folder(values.run_dir, values.attempt),
-        values.checkpoint or default,
-        values.data_dir,
-        values.strategy,
-        **conflicts,
-    )
+    """Evaluate in the mode that the flags choose."""
+    evaluation.chosen(MODES).evaluate()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
 from cb.costs.files import file_bytes  # noqa: E402
-from cb.evaluation.checkpoints import load_checkpoint  # noqa: E402
-from cb.evaluation.checkpoints import open_run  # noqa: E402
+from cb.evaluation.opened_run import OpenedRun  # noqa: E402
 from cb.export.checking import SIGNATURE  # noqa: E402
 from cb.export.checking import inputs_for  # noqa: E402
 from cb.layers.masked import masked_kernels  # noqa: E402
@@ -82,9 +81,9 @@ def network(name, sparsity):
 
 def trained(folder):
     """Read the network of a run as it was at the end."""
-    opened = open_run(folder, "last", None, "none")
-    load_checkpoint(opened, "last")
-    return opened.model
+    run = OpenedRun(folder, strategy="none")
+    run.load("last")
+    return run.model
 
 
 def exports(model, folder, batch_sizes):

@@ -74,11 +74,12 @@ def train_and_measure(chosen):
     import keras
 
     from cb.evaluation.conflicts import evaluate_conflicts
+    from cb.evaluation.opened_run import OpenedRun
     from cb.training.train import train
 
     keras.backend.clear_session()
     train(chosen, {})
-    evaluate_conflicts(chosen.run_dir, "last", num_samples=NUM_SAMPLES)
+    evaluate_conflicts(OpenedRun(chosen.run_dir), num_samples=NUM_SAMPLES)
 
 
 def network(data_dir, folder, depth, width):

@@ -1,15 +1,29 @@
-"""What is evaluated, and on what."""
+"""Flags of `evaluate.py`, and the modes that they choose."""
 
+import dataclasses
+import importlib
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
 from cb.errors import InputError
+from flags.quiet import quiet_stderr
 
-flags.DEFINE_string("run_dir", None, "Folder of a run.")
-flags.DEFINE_string(
-    "saved_model", None, "Folder of a SavedModel; needs --dataset."
-)
+
+class _PositiveIntegers(flags.ListParser):
+    """Parser of integers, separated by commas."""
+
+    def parse(self, argument):
+        texts = super().parse(argument)
+        numbers = [int(text) if text.isdecimal() else 0 for text in texts]
+        if not numbers or min(numbers) < 1:
+            raise ValueError("must be positive integers, such as 1,128")
+        return numbers
+
+
 flags.DEFINE_string(
     "checkpoint",
     None,
@@ -18,16 +32,22 @@ flags.DEFINE_string(
     "is given too. Default: last, or all where conflicting layers are asked "
     "for.",
 )
-flags.DEFINE_bool(
-    "all_conflict_layers",
+flags.DEFINE_integer(
+    "attempt",
     None,
-    "Measure the bundles of all layers, or if False of the last layer.",
+    "Which attempt of an auto-tuned run; by default the final one.",
+    lower_bound=0,
+)
+flags.DEFINE_string("data_dir", None, "Folder of prepared data sets.")
+flags.DEFINE_string(
+    "strategy", "auto", "Devices, as in training: auto, none, mirrored(...)."
 )
 flags.DEFINE_integer(
     "conflicting_samples_size",
     None,
     "How many training examples to measure bundles with, 64 by default; of "
     "the last layer without --all_conflict_layers.",
+    lower_bound=1,
 )
 flags.DEFINE_bool(
     "published_columns",
@@ -35,130 +55,147 @@ flags.DEFINE_bool(
     "Also write test.csv and conflicting_layers.csv with the columns of the "
     "published code, into the folder published/ of the run.",
 )
-flags.DEFINE_string(
-    "lesion",
-    None,
-    "Score a checkpoint without some of its blocks: 'lesion', or for example "
-    "\"lesion(blocks=2, draws=10, among='conflicting')\". Of conflicting, "
-    "non-conflicting and any blocks, drop random ones.",
-)
-flags.DEFINE_string(
-    "export",
-    None,
-    "Write a checkpoint as a SavedModel into the run's export/: dense, "
-    "compact (without dead units), sparse (only what is not zero), or auto, "
-    "whichever plain TensorFlow runs fastest here.",
-)
-flags.DEFINE_list(
-    "export_batch_sizes", ["1", "128"], "Examples in a call, for --export."
-)
-flags.DEFINE_bool(
-    "profile",
-    False,
-    "Also print what the model costs: parameters, operations, storage and "
-    "the time of one example.",
-)
-flags.DEFINE_integer(
-    "attempt",
-    None,
-    "Which attempt of an auto-tuned run; by default the final one.",
+flags.DEFINE(
+    _PositiveIntegers(),
+    "export_batch_sizes",
+    "1,128",
+    "Examples in a call, for --export.",
+    serializer=flags.CsvListSerializer(","),
 )
 flags.DEFINE_string("dataset", None, "Data set for --saved_model.")
-flags.DEFINE_string("data_dir", None, "Folder of prepared data sets.")
 flags.DEFINE_string(
     "augmentation",
     None,
-    "What the --saved_model was trained with; default: what the run was in "
-    "whose folder it is, or none.",
-)
-flags.DEFINE_string(
-    "strategy", "auto", "Devices, as in training: auto, none, mirrored(...)."
+    "What the --saved_model was trained with; default: as the run in whose "
+    "folder it is, or none.",
 )
 flags.DEFINE_integer(
-    "batch_size", 100, "Examples in a batch, for --saved_model."
+    "batch_size",
+    100,
+    "Examples in a batch, for --saved_model.",
+    lower_bound=1,
 )
 
-OF_RUNS = ("attempt", "checkpoint", "strategy")
-OF_SAVED_MODELS = ("augmentation", "batch_size", "dataset")
-CONFLICTS = {
+OF_RUNS = ("run_dir", "checkpoint", "data_dir", "strategy", "attempt")
+OF_SAVED_MODELS = {
+    "saved_model": "path",
+    "dataset": "dataset",
+    "data_dir": "data_dir",
+    "batch_size": "batch_size",
+    "augmentation": "augmentation",
+}
+OF_CONFLICTS = {
     "all_conflict_layers": "all_layers",
     "conflicting_samples_size": "num_samples",
     "published_columns": "published_columns",
 }
 
 
-def check() -> None:
-    """Raise `InputError` where flags do not go together."""
-    values = flags.FLAGS
-    if (values.run_dir is None) == (values.saved_model is None):
-        raise InputError("Expected either `--run_dir` or `--saved_model`.")
-    _check_alone("saved_model", "run_dir", OF_RUNS)
-    _check_alone("run_dir", "saved_model", OF_SAVED_MODELS)
-    if values.saved_model and not values.dataset:
-        raise InputError("Argument `saved_model` needs `--dataset`.")
-    if values.saved_model and (values.lesion or conflicts()):
-        raise InputError(
-            "Conflicting layers and lesions are those of a `--run_dir`."
-        )
-    if values.export and (
-        values.saved_model or values.lesion or values.profile or conflicts()
-    ):
-        raise InputError("Argument `export` needs `--run_dir` alone.")
-    if values["export_batch_sizes"].present and not values.export:
-        raise InputError("Argument `export_batch_sizes` needs `--export`.")
-    if values.export:
-        export()
-    if values.profile and (values.saved_model or values.lesion or conflicts()):
-        raise InputError(
-            "Argument `profile` needs a `--run_dir`, and neither lesions nor "
-            "conflicting layers are measured with it."
-        )
-    for name in ("all_conflict_layers", "published_columns"):
-        if values.lesion and values[name].value is not None:
-            raise InputError(f"Expected `--lesion` or `--{name}`, not both.")
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """A row in the table of what `evaluate.py` does.
 
-
-def _check_alone(given: str, needed: str, names: tuple[str, ...]) -> None:
-    """Raise `InputError` for flags that have no meaning with what is given."""
-    values = flags.FLAGS
-    for name in names:
-        if values[given].present and values[name].present:
-            raise InputError(
-                f"Argument `{name}` needs `--{needed}`. "
-                f"Received: {name}={values[name].value!r} with `--{given}`"
-            )
-
-
-def conflicts() -> dict[str, Any]:
-    """Return what was asked for about conflicting layers, by argument.
-
-    Returns:
-        Dict of the arguments of `evaluate_conflicts` or `evaluate_lesion` in
-        `cb.evaluation` that were given; empty if no flag was.
+    Args:
+        flag: String, the flag that chooses the mode. The row defines it.
+        function: String `"module:name"` in `cb.evaluation`, a function of an
+            `OpenedRun`, if `needs` names `run_dir`, and the arguments.
+        arguments: Dict of flag to argument of the function; only flags that
+            are given are passed on. Flags that are neither here nor in
+            `OF_RUNS` are refused.
+        help: String, of the flag.
+        boolean: Boolean, whether the flag is one rather than text.
+        checkpoint: String, the default of `--checkpoint`.
+        chosen_by: Other flags that choose the mode.
+        needs: Flags that must be given.
     """
-    values = flags.FLAGS
+
+    flag: str
+    function: str
+    arguments: Mapping[str, str]
+    help: str
+    boolean: bool = False
+    checkpoint: str = "last"
+    chosen_by: Collection[str] = ()
+    needs: Collection[str] = ("run_dir",)
+
+    def __post_init__(self):
+        define = flags.DEFINE_bool if self.boolean else flags.DEFINE_string
+        define(self.flag, None, self.help)
+
+    def chooser(self) -> str | None:
+        """Return the flag that was given to choose the mode, if any."""
+        if _is_given(self.flag) and flags.FLAGS[self.flag].value is not False:
+            return self.flag
+        return next((name for name in self.chosen_by if _is_given(name)), None)
+
+    def takes(self) -> tuple[str, ...]:
+        """Return the names of the flags that have a meaning in the mode."""
+        of_run = OF_RUNS if "run_dir" in self.needs else ()
+        return (self.flag, *self.arguments, *of_run)
+
+    def evaluate(self) -> None:
+        """Call the function with the flags that are given."""
+        module, _, name = self.function.partition(":")
+        with quiet_stderr():
+            found = importlib.import_module(f"cb.evaluation.{module}")
+            from cb.evaluation.opened_run import OpenedRun
+        opened = []
+        if "run_dir" in self.needs:
+            given = _given(dict(zip(OF_RUNS, OF_RUNS, strict=True)))
+            opened = [OpenedRun(**{"checkpoint": self.checkpoint, **given})]
+        getattr(found, name)(*opened, **_given(self.arguments))
+
+
+def chosen(modes: Sequence[Mode]) -> Mode:
+    """Return the first mode that is chosen by the flags.
+
+    Args:
+        modes: List of `Mode`.
+
+    Raises:
+        InputError: If there is none, or a flag is missing or has no meaning
+            in it.
+    """
+    mode = next((mode for mode in modes if mode.chooser()), None)
+    if mode is None:
+        raise InputError(
+            "Expected either `--run_dir` or `--saved_model`. Received: neither"
+        )
+    chooser = str(mode.chooser())
+    unused = [
+        (name, other.flag)
+        for other in reversed(modes)
+        for name in other.takes()
+        if _is_given(name) and name not in mode.takes()
+    ]
+    for name, other in unused:
+        both = f"Received: {_text(chooser)}, {_text(name)}"
+        if name == other:
+            raise InputError(
+                f"Expected `--{chooser}` or `--{name}`, not both. {both}"
+            )
+        raise InputError(f"Argument `{name}` needs `--{other}`. {both}")
+    for name in mode.needs:
+        if not _is_given(name):
+            raise InputError(
+                f"Argument `{chooser}` needs `--{name}`. "
+                f"Received: {_text(chooser)}"
+            )
+    return mode
+
+
+def _is_given(name: str) -> bool:
+    flag = flags.FLAGS[name]
+    return bool(flag.present) and flag.value is not None
+
+
+def _given(arguments: Mapping[str, str]) -> dict[str, Any]:
     return {
-        argument: values[name].value
-        for name, argument in CONFLICTS.items()
-        if values[name].value is not None
+        argument: flags.FLAGS[name].value
+        for name, argument in arguments.items()
+        if _is_given(name)
     }
 
 
-def export() -> dict[str, Any]:
-    """Return what was asked for about an export, by argument.
-
-    Returns:
-        Dict of the arguments of `cb.evaluation.export.export_run`.
-
-    Raises:
-        InputError: If the batch sizes are no positive integers.
-    """
-    values = flags.FLAGS
-    texts = values.export_batch_sizes
-    sizes = [int(text) if text.strip().isdecimal() else 0 for text in texts]
-    if not sizes or min(sizes) < 1:
-        raise InputError(
-            "Argument `export_batch_sizes` must be positive integers. "
-            f"Received: {','.join(texts)!r}"
-        )
-    return {"form": values.export, "batch_sizes": sizes}
+def _text(name: str) -> str:
+    return f"{name}={flags.FLAGS[name].value!r}"

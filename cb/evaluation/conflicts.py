@@ -1,4 +1,4 @@
-"""Bundles at the layers of a run's checkpoints, after the training."""
+"""Bundles at the layers of a run's checkpoints, measured after training."""
 
 import csv
 import shutil
@@ -7,9 +7,9 @@ import numpy as np
 
 from cb.bundles.history import integral
 from cb.callbacks.bundle_monitor import log_bundles
-from cb.evaluation.checkpoints import conclude
-from cb.evaluation.checkpoints import open_run
-from cb.evaluation.checkpoints import scored
+from cb.evaluation.opened_run import OpenedRun
+from cb.evaluation.scores import average_last
+from cb.evaluation.scores import evaluate_each
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.plots.conflicts import draw_entropies
@@ -25,10 +25,7 @@ NUM_SAMPLES = 64
 
 
 def evaluate_conflicts(
-    run_dir: str,
-    checkpoint: str = "all",
-    data_dir: str | None = None,
-    strategy: str = "auto",
+    run: OpenedRun,
     all_layers: bool = False,
     num_samples: int = NUM_SAMPLES,
     published_columns: bool = False,
@@ -41,42 +38,36 @@ def evaluate_conflicts(
     drawn with the run's seed from what it trains on, without augmentation.
 
     Args:
-        run_dir: String, the run folder.
-        checkpoint: Which, as of `cb.evaluation.checkpoints.selected`.
-        data_dir: String, folder of the data, if not the run's.
-        strategy: Spec of a strategy.
-        all_layers: Boolean, whether to measure all layers and not the last
-            only.
+        run: `OpenedRun`.
+        all_layers: Boolean, whether to measure all layers or only the last.
         num_samples: Integer, how many training examples.
-        published_columns: Boolean, whether to write the results once more as
-            the source does.
+        published_columns: Boolean, whether to write the results a second
+            time, in the format of the published code.
 
     Returns:
         Dict of layer to the mean of its entropy over the checkpoints.
 
     Raises:
-        InputError: If the folder, the checkpoint or the data are not there,
-            there are fewer examples than asked for, or the model has nothing
-            to record.
+        InputError: If the data are not there, there are fewer examples than
+            asked for, or the model has nothing to record.
     """
-    opened = open_run(run_dir, checkpoint, data_dir, strategy)
-    config, classes = opened.config, opened.data.source.num_classes
-    x, labels = training_sample(config, opened.data, num_samples)
-    recorder = Recorder(opened.model, "all" if all_layers else "last")
+    directory, classes = run.directory, run.data.source.num_classes
+    x, labels = training_sample(run.config, run.data, num_samples)
+    recorder = Recorder(run.model, "all" if all_layers else "last")
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
     results, checks = [], []
-    for result in scored(opened, checkpoint):
+    for result in evaluate_each(run):
         results.append(result)
         checks.append(
             recorder.measure(
                 x,
                 labels,
                 num_classes=classes,
-                **training_step(config),
+                **training_step(run.config),
             )
         )
-    scores = conclude(opened.run, checkpoint, results)
+    scores = average_last(run, results)
     integrals = dict(
         zip(
             [measured.layer for measured in checks[-1]],
@@ -85,13 +76,13 @@ def evaluate_conflicts(
         )
     )
     names = [result.name for result in results]
-    LongCsv(opened.run.conflicts_file, CONFLICTS_HEADER).append(
-        long_form(names, checks, num_samples, checkpoint, integrals)
+    LongCsv(directory.conflicts_file, CONFLICTS_HEADER).append(
+        long_form(names, checks, num_samples, run.checkpoint, integrals)
     )
-    # Written anew, so that no step is there twice.
-    part = f"conflicts_{checkpoint}"
-    shutil.rmtree(opened.run.tensorboard / part, ignore_errors=True)
-    log = TensorBoard(opened.run.tensorboard)
+    # Replaced, so that no step is there twice.
+    part = f"conflicts_{run.checkpoint}"
+    shutil.rmtree(directory.tensorboard / part, ignore_errors=True)
+    log = TensorBoard(directory.tensorboard)
     for number, (result, measured) in enumerate(
         zip(results, checks, strict=True), start=1
     ):
@@ -103,11 +94,11 @@ def evaluate_conflicts(
         names,
         list(integrals),
         float(np.log(classes)),
-        opened.run.conflicts_file.with_suffix(".png"),
+        directory.conflicts_file.with_suffix(".png"),
     )
     print_conflicts(checks, integrals, num_samples)
     if published_columns:
-        write_published(opened.run, scores, checks[-1], integrals)
+        write_published(directory, scores, checks[-1], integrals)
     return integrals
 
 
@@ -120,16 +111,17 @@ def long_form(
     names: list[str],
     checks: list[list[Measurement]],
     num_samples: int,
-    selection: str,
+    checkpoint: str,
     integrals: dict[str, float],
 ) -> list[tuple[str, str, str, float]]:
-    """List all numbers one by one, the integrals under the selection.
+    """List all numbers one by one, the integrals under `checkpoint`.
 
     Args:
         names: Names of the checkpoints.
         checks: List of lists of `Measurement`, one list a checkpoint.
         num_samples: Integer.
-        selection: String, which checkpoints the integrals are over.
+        checkpoint: String, name of the checkpoints that the integrals are
+            over.
         integrals: Dict of layer to mean entropy.
 
     Returns:
@@ -146,7 +138,7 @@ def long_form(
         )
     ]
     return rows + [
-        (selection, layer, "integral", value)
+        (checkpoint, layer, "integral", value)
         for layer, value in integrals.items()
     ]
 
@@ -157,7 +149,7 @@ def write_published(
     measured: list[Measurement],
     integrals: dict[str, float],
 ) -> None:
-    """Write the two files of the source, under its names and columns.
+    """Write the two files of the published code, with its columns.
 
     Args:
         run: `RunDirectory`.
@@ -171,7 +163,7 @@ def write_published(
             ("num_bundle", "bundle_entropy", "test_loss", "test_accuracy"),
             (*rows[-1], scores["loss"], scores["accuracy"]),
         ],
-        # The source writes no header here.
+        # The published code writes no header here.
         "conflicting_layers.csv": list(rows),
     }
     run.published.mkdir(exist_ok=True)
@@ -186,7 +178,7 @@ def print_conflicts(
     integrals: dict[str, float],
     num_samples: int,
 ) -> None:
-    """Print one line a layer."""
+    """Print one line for each layer."""
     print(
         f"Bundles of {num_samples} training examples, at the last of "
         f"{len(checks)} checkpoint(s), and mean entropy over them:"

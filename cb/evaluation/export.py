@@ -1,4 +1,4 @@
-"""A run's model exported, with what the export costs and gains."""
+"""Export of a run's model, with its size and latency measured."""
 
 import pathlib
 import tempfile
@@ -6,11 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from cb.errors import InputError
-from cb.evaluation.checkpoints import ALL
-from cb.evaluation.checkpoints import LAST_FIVE
-from cb.evaluation.checkpoints import load_checkpoint
-from cb.evaluation.checkpoints import open_run
+from cb.evaluation.opened_run import OpenedRun
 from cb.export import CompactionReport
 from cb.export import compact
 from cb.export import save
@@ -24,42 +20,30 @@ from cb.text import table
 
 
 def export_run(
-    run_dir: str,
-    checkpoint: str = "last",
-    data_dir: str | None = None,
-    strategy: str = "auto",
-    *,
+    run: OpenedRun,
     form: str = "auto",
     batch_sizes: Sequence[int] = (1, 128),
 ) -> list[Measured]:
-    """Write a checkpoint of a run as a SavedModel, and say what it gains.
+    """Write a checkpoint of a run as a SavedModel and measure its gain.
 
     Args:
-        run_dir: String, the run folder; `export/` in it is replaced.
-        checkpoint: String, name of one checkpoint.
-        data_dir: String, folder of the data, if not the run's.
-        strategy: Spec of a strategy.
-        form: As of `cb.export.save`.
+        run: `OpenedRun`; `export/` in its folder is replaced.
+        form: As in `cb.export.save`.
         batch_sizes: Integers, examples in a call.
 
     Returns:
-        List of `Measured`: the dense form, what was written, and if that is
+        List of `Measured`: the dense form, the written form, and if that is
         sparse, what `cb.export.load` makes of it.
 
     Raises:
-        InputError: If the run, the checkpoint or the form is not there.
+        InputError: If the form is unknown or several checkpoints are named.
     """
     if form not in FORMS:
         raise unknown("form", form, FORMS)
-    if checkpoint in (ALL, LAST_FIVE):
-        raise InputError(
-            "Argument `export` needs the name of one checkpoint. "
-            f"Received: checkpoint={checkpoint!r}"
-        )
-    opened = open_run(run_dir, checkpoint, data_dir, strategy)
-    load_checkpoint(opened, checkpoint)
-    path = str(opened.run.export)
-    found = export(opened.model, path, form, batch_sizes)
+    run.require_single("export")
+    run.load(run.checkpoint)
+    path = str(run.directory.export)
+    found = export(run.model, path, form, batch_sizes)
     print(f"SavedModel   {path}")
     return found
 
@@ -67,16 +51,16 @@ def export_run(
 def export(
     model: keras.Model, path: str, form: str, batch_sizes: Sequence[int]
 ) -> list[Measured]:
-    """Save a model and print sizes and times beside the dense form's.
+    """Save a model and print size and latency beside the dense form's.
 
     Args:
         model: Keras model.
         path: String, the folder to write.
-        form: As of `cb.export.save`.
+        form: As in `cb.export.save`.
         batch_sizes: Integers, examples in a call.
 
     Returns:
-        As `export_run`.
+        As in `export_run`.
     """
     written = save(model, path, form, batch_sizes)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +77,7 @@ def export(
 
 
 def describe(found: Sequence[Measured]) -> str:
-    """Lay out what was measured, and conclude.
+    """Format the measurements as a table, with a conclusion.
 
     Args:
         found: List of `Measured`, the dense form first.

@@ -1,4 +1,4 @@
-"""What the blocks of a trained network are worth: it is scored without them."""
+"""Lesion study: scores a trained network with some of its blocks removed."""
 
 import numpy as np
 
@@ -6,12 +6,8 @@ from cb.bundles import lesion
 from cb.bundles.lesion import Draw
 from cb.bundles.lesion import Lesion
 from cb.errors import InputError
-from cb.evaluation.checkpoints import ALL
-from cb.evaluation.checkpoints import LAST_FIVE
-from cb.evaluation.checkpoints import OpenedRun
-from cb.evaluation.checkpoints import load_checkpoint
-from cb.evaluation.checkpoints import open_run
 from cb.evaluation.conflicts import NUM_SAMPLES
+from cb.evaluation.opened_run import OpenedRun
 from cb.metrics.recorder import BRANCHES
 from cb.metrics.recorder import Recorder
 from cb.models.lesion import additions
@@ -24,14 +20,11 @@ from cb.training.compilation import training_step
 from cb.training.data import training_sample
 from cb.training.scoring import score
 
-WHOLE = Draw("none", 0, 0, ())
+NO_LESION = Draw("none", 0, 0, ())
 
 
 def evaluate_lesion(
-    run_dir: str,
-    checkpoint: str = "last",
-    data_dir: str | None = None,
-    strategy: str = "auto",
+    run: OpenedRun,
     study: str = "lesion",
     num_samples: int = NUM_SAMPLES,
 ) -> list[tuple[Draw, float]]:
@@ -40,13 +33,10 @@ def evaluate_lesion(
     Blocks of residual networks are judged by what they add to their
     shortcuts, others by their outputs. Dropped blocks are not computed.
     Every score is on all test examples and appended to `lesion.csv` at
-    once; the same command again does only what is missing there.
+    once; the same command again computes only what is missing there.
 
     Args:
-        run_dir: String, the run folder.
-        checkpoint: Name of one checkpoint.
-        data_dir: String, folder of the data, if not the run's.
-        strategy: Spec of a strategy.
+        run: `OpenedRun`.
         study: Spec of `cb.bundles.lesion.Lesion`.
         num_samples: Integer, training examples to measure bundles with.
 
@@ -54,72 +44,66 @@ def evaluate_lesion(
         List of `Draw` and test accuracy; the first drops nothing.
 
     Raises:
-        InputError: If an argument is wrong, something is not there, or the
-            model has no blocks that can be dropped.
+        InputError: If an argument is wrong, several checkpoints are named,
+            or the model has no blocks that can be dropped.
     """
     settings: Lesion = lesion.REGISTRY.build(study)
-    if checkpoint in (ALL, LAST_FIVE):
-        raise InputError(
-            "Argument `lesion` needs a single checkpoint. "
-            f"Received: checkpoint={checkpoint!r}"
-        )
-    opened = open_run(run_dir, checkpoint, data_dir, strategy)
-    if not droppable(opened.model):
+    run.require_single("lesion")
+    if not droppable(run.model):
         raise InputError(
             "Argument `lesion` needs a model with blocks that can be left "
             "out, such as fnn, bundle_vgg or bundle_resnet. "
-            f"Received: model={opened.config.model!r}"
+            f"Received: model={run.config.model!r}"
         )
-    step = load_checkpoint(opened, checkpoint)["step"]
-    entropies = block_entropies(opened, num_samples)
-    chosen = lesion.draws(settings, entropies, opened.config.seed)
+    step = run.load(run.checkpoint)["step"]
+    entropies = block_entropies(run, num_samples)
+    chosen = lesion.draws(settings, entropies, run.config.seed)
     print_blocks(entropies, settings, num_samples)
-    known = _Known(opened, step)
+    cache = _ScoreCache(run, step)
     print("| blocks | dropped | draws | accuracy | deviation |")
     print("|---|---|---|---|---|")
     results: list[tuple[Draw, float]] = []
-    for row in _rows([WHOLE, *chosen]):
-        scores = [known.accuracy(draw) for draw in row]
+    for row in _rows([NO_LESION, *chosen]):
+        scores = [cache.accuracy(draw) for draw in row]
         results += zip(row, scores, strict=True)
         print(
             f"| {row[0].among} | {row[0].blocks} | {len(row)} "
             f"| {np.mean(scores):.4f} | {np.std(scores):.4f} |",
             flush=True,
         )
-    figure = opened.run.lesion_file.with_suffix(".png")
+    figure = run.directory.lesion_file.with_suffix(".png")
     draw_lesion([(d.among, d.blocks, a) for d, a in results], figure)
-    print(f"scores  {opened.run.lesion_file}")
+    print(f"scores  {run.directory.lesion_file}")
     print(f"figure  {figure}")
     return results
 
 
-def block_entropies(opened: OpenedRun, num_samples: int) -> dict[int, float]:
+def block_entropies(run: OpenedRun, num_samples: int) -> dict[int, float]:
     """Measure the bundles of the blocks that can be dropped.
 
     Args:
-        opened: `OpenedRun` with the weights of a checkpoint.
+        run: `OpenedRun` with the weights of a checkpoint.
         num_samples: Integer.
 
     Returns:
         Dict of the number of a block to its entropy.
     """
-    model, config, source = opened.model, opened.config, opened.data.source
-    x, labels = training_sample(config, opened.data, num_samples)
-    layers = BRANCHES if additions(model) else "all"
-    measured = Recorder(model, layers).measure(
+    x, labels = training_sample(run.config, run.data, num_samples)
+    layers = BRANCHES if additions(run.model) else "all"
+    measured = Recorder(run.model, layers).measure(
         x,
         labels,
-        num_classes=source.num_classes,
-        **training_step(config),
+        num_classes=run.data.source.num_classes,
+        **training_step(run.config),
     )
     entropies = {item.layer: item.entropy for item in measured}
-    return {k: entropies[f"block_{k}"] for k in droppable(model)}
+    return {k: entropies[f"block_{k}"] for k in droppable(run.model)}
 
 
 def print_blocks(
     entropies: dict[int, float], settings: Lesion, num_samples: int
 ) -> None:
-    """Print which blocks have conflicts."""
+    """Print the blocks that have conflicts."""
     conflicts = [k for k in entropies if entropies[k] > settings.tolerance]
     print(
         f"Conflicting by {num_samples} training examples: {len(conflicts)} of "
@@ -128,20 +112,20 @@ def print_blocks(
 
 
 def _rows(draws: list[Draw]) -> list[list[Draw]]:
-    """Put together what is averaged."""
+    """Group the draws that are averaged together."""
     rows: dict[tuple[str, int], list[Draw]] = {}
     for draw in draws:
         rows.setdefault((draw.among, draw.blocks), []).append(draw)
     return list(rows.values())
 
 
-class _Known:
-    """Scores by what is dropped, and the file that keeps them."""
+class _ScoreCache:
+    """Accuracies by dropped blocks, kept in `lesion.csv`."""
 
-    def __init__(self, opened: OpenedRun, step: int):
-        self._opened = opened
+    def __init__(self, run: OpenedRun, step: int):
+        self._run = run
         self._step = step
-        self._file = LongCsv(opened.run.lesion_file, LESION_HEADER)
+        self._file = LongCsv(run.directory.lesion_file, LESION_HEADER)
         rows = self._file.read() if self._file.size() else []
         self._written = {tuple(row.values())[:5] for row in rows}
         self._scores = {
@@ -151,10 +135,10 @@ class _Known:
         }
 
     def accuracy(self, draw: Draw) -> float:
-        """Return the accuracy without some blocks, and note it."""
+        """Return the accuracy without the blocks of a draw, and record it."""
         dropped = " ".join(map(str, draw.dropped))
         if dropped not in self._scores:
-            self._scores[dropped] = _accuracy(self._opened, draw.dropped)
+            self._scores[dropped] = _accuracy(self._run, draw.dropped)
         place = (self._step, draw.among, draw.blocks, draw.draw, dropped)
         if tuple(map(str, place)) not in self._written:
             row = (*place, "accuracy", self._scores[dropped])
@@ -162,10 +146,10 @@ class _Known:
         return self._scores[dropped]
 
 
-def _accuracy(opened: OpenedRun, dropped: tuple[int, ...]) -> float:
-    model = opened.model
+def _accuracy(run: OpenedRun, dropped: tuple[int, ...]) -> float:
+    model = run.model
     if dropped:
         with model.distribute_strategy.scope():
             model = drop_blocks(model, dropped)
-    outputs = model.predict(opened.data.test, verbose=0)
-    return score(outputs, opened.data.source.test.labels)["accuracy"]
+    outputs = model.predict(run.data.test, verbose=0)
+    return score(outputs, run.data.source.test.labels)["accuracy"]

@@ -1,4 +1,4 @@
-"""What a trained model costs, beside what it scores."""
+"""Profile: costs and latency of a trained model, beside its scores."""
 
 from cb.conversion import strip
 from cb.costs import Costs
@@ -7,57 +7,45 @@ from cb.costs import Latency
 from cb.costs import micronet
 from cb.costs import model_latency
 from cb.costs.files import file_bytes
-from cb.evaluation.checkpoints import conclude
-from cb.evaluation.checkpoints import open_run
-from cb.evaluation.checkpoints import scored
+from cb.evaluation.opened_run import OpenedRun
+from cb.evaluation.scores import average_last
+from cb.evaluation.scores import evaluate_each
 from cb.runs.evaluation_csv import record
 from cb.training import compilation
 from cb.training.run_costs import recorded
 
-# Of scores, what the summary line calls them.
+# Names of scores in the published summary line.
 PERCENTAGES = {"accuracy": "val.top1", "top_5_accuracy": "val.top5"}
 
 
-def evaluate_profile(
-    run_dir: str,
-    checkpoint: str = "last",
-    data_dir: str | None = None,
-    strategy: str = "auto",
-) -> list[Costs]:
-    """Score checkpoints of a run and say what the model costs.
+def evaluate_profile(run: OpenedRun) -> list[Costs]:
+    """Score checkpoints of a run and print what the model costs.
 
-    Costs are appended to `evaluation.csv`. Time is that of the model without
-    masks, at a batch of one.
+    Costs are appended to `evaluation.csv`. The latency is that of the model
+    without masks, at a batch of one.
 
     Args:
-        run_dir: String, the run folder.
-        checkpoint: Which, as of `cb.evaluation.checkpoints.selected`.
-        data_dir: String, folder of the data, if not the run's.
-        strategy: Spec of a strategy.
+        run: `OpenedRun`.
 
     Returns:
-        List of `Costs`, one a checkpoint.
-
-    Raises:
-        InputError: If the folder, the checkpoint or the data are not there.
+        List of `Costs`, one for each checkpoint.
     """
-    opened = open_run(run_dir, checkpoint, data_dir, strategy)
-    shape = opened.data.source.input_shape
-    counter = Counter(opened.model, shape)
-    epochs = compilation.epochs(opened.config)
-    export = opened.run.export
+    shape = run.data.source.input_shape
+    counter = Counter(run.model, shape)
+    epochs = compilation.epochs(run.config)
+    export = run.directory.export
     if export.is_dir():
         print(f"SavedModel: {file_bytes(export):,} bytes")
     results, profiles = [], []
-    for number, result in enumerate(scored(opened, checkpoint)):
+    for number, result in enumerate(evaluate_each(run)):
         found = counter.costs()
-        latency = model_latency(strip(opened.model), 1, shape)
+        latency = model_latency(strip(run.model), 1, shape)
         print_profile(found, counter.costs("dnw"), latency)
         print(summary_line(number, epochs, result.scores))
-        record(opened.run, result.name, "costs", recorded(found))
+        record(run.directory, result.name, "costs", recorded(found))
         results.append(result)
         profiles.append(found)
-    conclude(opened.run, checkpoint, results)
+    average_last(run, results)
     return profiles
 
 

@@ -10,7 +10,7 @@ from cb.datasets.augmentation import Chain
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.pipeline import evaluation_batches
 from cb.errors import InputError
-from cb.evaluation.checkpoints import print_scores
+from cb.evaluation.scores import print_scores
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_chain
 from cb.training.data import split
@@ -26,7 +26,7 @@ def evaluate_saved_model(
     batch_size: int = 100,
     augmentation: str | None = None,
 ) -> dict[str, float]:
-    """Score a SavedModel, of whatever origin, on a data set.
+    """Score a SavedModel of any origin on a data set.
 
     Args:
         path: String, its folder. It maps features to logits, or to
@@ -34,8 +34,8 @@ def evaluate_saved_model(
         dataset: Spec of a data set.
         data_dir: String, folder of the data.
         batch_size: Integer.
-        augmentation: What the model was trained with, as of `train.py`; by
-            default that of the run in whose folder it is, or none.
+        augmentation: String, that of the training, as in `train.py`; by
+            default that of the run in whose folder the model is, or none.
 
     Returns:
         Dict of metric to value.
@@ -63,7 +63,7 @@ def evaluate_saved_model(
 
 
 def _trained_chain(path: str, source: DatasetSplits, text: str | None) -> Chain:
-    """Return what the examples went through that a SavedModel was given."""
+    """Return the augmentations that a SavedModel was trained with."""
     run = RunDirectory(os.path.dirname(os.path.abspath(path)))
     if text is not None or not run.config_file.exists():
         chain = build_chain(text or "none", source)

@@ -9,7 +9,7 @@ import pytest
 from cb.auto_tuning.run import blocks_of
 from cb.config import Config
 from cb.errors import InputError
-from cb.evaluation.checkpoints import attempt_folder
+from cb.evaluation.opened_run import attempt_folder
 from cb.training import assembly
 from tests.commands import run
 from tests.commands import start

@@ -53,8 +53,16 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, flags, message):
                 "--dataset=digits",
                 "--all_conflict_layers",
             ],
-            "--run_dir",
+            "`--saved_model` or `--all_conflict_layers`, not both",
         ),
+        (["--run_dir=r", "--saved_model=x", "--dataset=digits"], "not both"),
+        (["--lesion=lesion"], "`lesion` needs `--run_dir`. Received: lesion="),
+        (["--run_dir=r", "--attempt=-1"], "--attempt=-1"),
+        (
+            ["--run_dir=r", "--profile", "--conflicting_samples_size=9"],
+            "conflicting_samples_size=9, profile=True",
+        ),
+        (["--run_dir=r", "--export=dense", "--published_columns"], "needs"),
     ],
 )
 def test_bad_input_of_evaluate_is_one_line(tmp_path, flags, message):

@@ -11,9 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from cb import datasets
 from cb.config import Config
 from cb.errors import InputError
-from cb.evaluation.checkpoints import evaluate_run
-from cb.evaluation.checkpoints import open_run
 from cb.evaluation.conflicts import evaluate_conflicts
+from cb.evaluation.opened_run import OpenedRun
+from cb.evaluation.scores import evaluate_scores
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
 from cb.training.compilation import training_step
@@ -21,6 +21,10 @@ from cb.training.data import training_sample
 from tests.commands import run
 from tests.made_runs import FNN
 from tests.made_runs import make_run
+
+
+def opened(directory, checkpoint="all"):
+    return OpenedRun(str(directory.path), checkpoint, strategy="none")
 
 
 def rows(file):
@@ -46,10 +50,8 @@ def test_the_integral_is_the_mean_over_the_checkpoints_measured(tmp_path):
     directory = make_run(tmp_path / "run", 7)
     number, entropy = entropy_of_labels()
     everything = {"all_layers": True, "num_samples": number}
-    over_all = evaluate_conflicts(str(directory.path), **everything)
-    over_five = evaluate_conflicts(
-        str(directory.path), checkpoint="last5", **everything
-    )
+    over_all = evaluate_conflicts(opened(directory), **everything)
+    over_five = evaluate_conflicts(opened(directory, "last5"), **everything)
     table = rows(directory.conflicts_file)
     assert list(table[0]) == ["checkpoint", "layer", "name", "value"]
     # Zeros put all examples into one bundle, of two checkpoints in each.
@@ -73,7 +75,7 @@ def test_the_integral_is_the_mean_over_the_checkpoints_measured(tmp_path):
 def test_the_score_is_the_mean_of_the_last_five_trained(tmp_path):
     directory = make_run(tmp_path / "run", 7)
     means = {
-        selection: evaluate_run(str(directory.path), selection)
+        selection: evaluate_scores(opened(directory, selection))
         for selection in ("last5", "all")
     }
     table = rows(directory.evaluation_file)
@@ -96,7 +98,7 @@ def test_a_last_checkpoint_inside_an_epoch_counts_too(tmp_path):
     arrays, _ = folder.load(1)
     meta = {"step": 33, "epoch": 1, "batch": 5}
     folder.save("last", Checkpoint(arrays, meta))
-    evaluate_run(str(directory.path), "all")
+    evaluate_scores(opened(directory))
     names = {row["checkpoint"] for row in rows(directory.evaluation_file)}
     assert names == {"initial", "1", "last", "last5"}
 
@@ -104,11 +106,10 @@ def test_a_last_checkpoint_inside_an_epoch_counts_too(tmp_path):
 def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
     tmp_path,
 ):
-    path = str(make_run(tmp_path / "run", 1).path)
-    opened = open_run(path, "last", None, "none")
-    source = opened.data.source
-    x, labels = training_sample(opened.config, opened.data, 40)
-    again, _ = training_sample(opened.config, opened.data, 40)
+    run = opened(make_run(tmp_path / "run", 1), "last")
+    source = run.data.source
+    x, labels = training_sample(run.config, run.data, 40)
+    again, _ = training_sample(run.config, run.data, 40)
     np.testing.assert_array_equal(x, again)
     train = source.train
     known = {
@@ -126,10 +127,11 @@ def test_examples_are_fixed_and_come_as_they_are_trained_on_but_unchanged(
 
 def test_the_columns_of_the_source_are_written_on_request(tmp_path):
     directory = make_run(tmp_path / "run", 2)
-    path = str(directory.path)
-    integrals = evaluate_conflicts(path, all_layers=True)
+    integrals = evaluate_conflicts(opened(directory), all_layers=True)
     assert not directory.published.exists()
-    evaluate_conflicts(path, all_layers=True, published_columns=True)
+    evaluate_conflicts(
+        opened(directory), all_layers=True, published_columns=True
+    )
     with open(directory.published / "test.csv") as file:
         header, row = csv.reader(file)
     assert header == [
@@ -174,7 +176,7 @@ def test_activations_that_are_not_finite_are_no_absence_of_conflict(tmp_path):
     arrays, meta = folder.load(1)
     arrays["model/5/bias"] = np.full_like(arrays["model/5/bias"], np.inf)
     folder.save(1, Checkpoint(arrays, meta))
-    assert np.isnan(evaluate_conflicts(str(directory.path), "1")["block_3"])
+    assert np.isnan(evaluate_conflicts(opened(directory, "1"))["block_3"])
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,8 @@ def test_bad_input_writes_nothing(tmp_path, model, arguments, message):
     directory = make_run(tmp_path / "run", 1, model)
     before = sorted(directory.path.rglob("*"))
     with pytest.raises(InputError, match=message):
-        evaluate_conflicts(str(directory.path), **arguments)
+        run = opened(directory, arguments.pop("checkpoint", "all"))
+        evaluate_conflicts(run, **arguments)
     assert sorted(directory.path.rglob("*")) == before
 
 

@@ -8,6 +8,7 @@ from cb.costs.latency import Latency
 from cb.errors import InputError
 from cb.evaluation.export import describe
 from cb.evaluation.export import export_run
+from cb.evaluation.opened_run import OpenedRun
 from cb.export.measurement import Measured
 from tests import commands
 
@@ -63,11 +64,11 @@ def test_a_checkpoint_is_exported(run_dir):
     [
         (
             ["--export=dense", "--export_batch_sizes=0"],
-            "`export_batch_sizes` must be positive integers",
+            "--export_batch_sizes=0: must be positive integers",
         ),
         (
             ["--export=dense", "--export_batch_sizes=7,\N{SUPERSCRIPT TWO}"],
-            "`export_batch_sizes` must be positive integers",
+            "--export_batch_sizes=7,\N{SUPERSCRIPT TWO}: must be positive",
         ),
         (["--export_batch_sizes=1"], "`export_batch_sizes` needs `--export`"),
     ],
@@ -83,8 +84,8 @@ def test_batch_sizes_are_checked_before_anything_else(
     assert len(errors.splitlines()) == 1
 
 
-def test_an_unknown_form_and_several_checkpoints_are_refused():
+def test_an_unknown_form_and_several_checkpoints_are_refused(run_dir):
     with pytest.raises(InputError, match="Unknown form"):
-        export_run("nowhere", form="zip")
-    with pytest.raises(InputError, match="name of one checkpoint"):
-        export_run("nowhere", "all")
+        export_run(OpenedRun(str(run_dir)), "zip")
+    with pytest.raises(InputError, match="single checkpoint.*'all'"):
+        export_run(OpenedRun(str(run_dir), "all"))

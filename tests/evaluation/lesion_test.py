@@ -5,10 +5,9 @@ import pytest
 
 from cb import datasets
 from cb.errors import InputError
-from cb.evaluation.checkpoints import load_checkpoint
-from cb.evaluation.checkpoints import open_run
 from cb.evaluation.lesion import block_entropies
 from cb.evaluation.lesion import evaluate_lesion
+from cb.evaluation.opened_run import OpenedRun
 from tests.commands import run
 from tests.made_runs import BROKEN
 from tests.made_runs import make_run
@@ -19,8 +18,8 @@ FNN = "fnn(blocks=4, width=64)"
 
 def accuracy_without(path, dropped):
     """Score in NumPy what is left of the network."""
-    opened = open_run(path, "last", None, "none")
-    load_checkpoint(opened, "last")
+    opened = OpenedRun(path, strategy="none")
+    opened.load("last")
     test = datasets.load("digits", None).test
     x = np.asarray(test.features, np.float64).reshape(len(test), -1)
     for number, layer in enumerate(opened.model.layers[2:-1], start=1):
@@ -34,7 +33,7 @@ def accuracy_without(path, dropped):
 def test_scores_are_those_of_the_network_without_the_blocks(tmp_path):
     path = str(make_run(tmp_path / "run", 1, FNN).path)
     study = "lesion(blocks=(1, 2), draws=3, among='any')"
-    results = evaluate_lesion(path, study=study)
+    results = evaluate_lesion(OpenedRun(path), study)
     assert [draw.dropped for draw, _ in results][0] == ()
     assert [draw.blocks for draw, _ in results] == [0, 1, 1, 1, 2, 2, 2]
     for draw, accuracy in results:
@@ -44,17 +43,17 @@ def test_scores_are_those_of_the_network_without_the_blocks(tmp_path):
 def test_what_is_known_is_not_computed_again(tmp_path, monkeypatch):
     directory = make_run(tmp_path / "run", 1, FNN)
     path, study = str(directory.path), "lesion(blocks=1, among='any')"
-    results = evaluate_lesion(path, study=study)
+    results = evaluate_lesion(OpenedRun(path), study)
     before = directory.lesion_file.read_bytes()
     monkeypatch.setattr("cb.evaluation.lesion.drop_blocks", None)
-    assert evaluate_lesion(path, study=study) == results
+    assert evaluate_lesion(OpenedRun(path), study) == results
     assert directory.lesion_file.read_bytes() == before
 
 
 def test_plain_blocks_are_judged_by_their_outputs(tmp_path):
     path = str(make_run(tmp_path / "run", BROKEN, FNN).path)
-    opened = open_run(path, "last", None, "none")
-    load_checkpoint(opened, "last")
+    opened = OpenedRun(path, strategy="none")
+    opened.load("last")
     entropies = block_entropies(opened, 200)
     # Behind a block of zeros, all examples are one bundle.
     assert [k for k in entropies if entropies[k] > 2.0] == [2, 3, 4]
@@ -63,8 +62,8 @@ def test_plain_blocks_are_judged_by_their_outputs(tmp_path):
 def test_residual_blocks_are_judged_by_what_they_add(tmp_path):
     model = "bundle_resnet(blocks=(3, 0, 0, 0))"
     path = str(make_run(tmp_path / "run", BROKEN, model).path)
-    opened = open_run(path, "last", None, "none")
-    load_checkpoint(opened, "last")
+    opened = OpenedRun(path, strategy="none")
+    opened.load("last")
     entropies = block_entropies(opened, 64)
     assert [k for k in entropies if entropies[k] > 2.0] == [2]
 
@@ -100,7 +99,9 @@ def test_bad_input_writes_nothing(tmp_path, model, arguments, message):
     directory = make_run(tmp_path / "run", 1, model)
     before = sorted(directory.path.rglob("*"))
     with pytest.raises(InputError, match=message):
-        evaluate_lesion(str(directory.path), **arguments)
+        checkpoint = arguments.pop("checkpoint", "last")
+        run = OpenedRun(str(directory.path), checkpoint)
+        evaluate_lesion(run, **arguments)
     assert sorted(directory.path.rglob("*")) == before
 
 
@@ -109,5 +110,6 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path):
     code, _, errors = run("evaluate.py", *flags, folder=tmp_path)
     assert code == 2
     assert errors == (
-        "Expected `--lesion` or `--all_conflict_layers`, not both.\n"
+        "Expected `--lesion` or `--all_conflict_layers`, not both. "
+        "Received: lesion='lesion', all_conflict_layers=True\n"
     )

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 SCRIPT = """
 import dataclasses
 from cb.config import Config
-from cb.evaluation.checkpoints import evaluate_run
+from cb.evaluation.opened_run import OpenedRun
+from cb.evaluation.scores import evaluate_scores
 from cb.training.train import train
 flags = {
     "model": "mlp(units=(48, 32))",
@@ -39,7 +40,7 @@ for name, change in {
     config = Config(**{**flags, **change, "run_dir": name})
     train(config, dict.fromkeys(config.as_dict(), "flag"))
 for name in ("masked", "csr"):
-    evaluate_run(name, "all")
+    evaluate_scores(OpenedRun(name, "all"))
 """
 
 

@@ -1,0 +1,96 @@
+"""Scores of a run's checkpoints on every test example."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from cb.evaluation.opened_run import AVERAGED
+from cb.evaluation.opened_run import INITIAL
+from cb.evaluation.opened_run import LAST_FIVE
+from cb.evaluation.opened_run import OpenedRun
+from cb.runs.evaluation_csv import record
+
+
+class CheckpointScores(NamedTuple):
+    """Scores of a checkpoint on the test examples.
+
+    Attributes:
+        name: String, of the checkpoint.
+        step: Integer, optimizer steps behind it.
+        scores: Dict of metric to value.
+    """
+
+    name: str
+    step: int
+    scores: dict[str, float]
+
+
+def evaluate_scores(run: OpenedRun) -> dict[str, float]:
+    """Score checkpoints of a run and append the scores to its folder.
+
+    Args:
+        run: `OpenedRun`.
+
+    Returns:
+        Dict of metric to value; of several checkpoints the mean over the
+        last five.
+    """
+    return average_last(run, [*evaluate_each(run)])
+
+
+def evaluate_each(run: OpenedRun) -> Iterator[CheckpointScores]:
+    """Load one checkpoint after the other, score it and record the scores.
+
+    Args:
+        run: `OpenedRun`. Its model holds the checkpoint that was yielded
+            last.
+
+    Yields:
+        `CheckpointScores`, oldest first.
+    """
+    for name in run.checkpoints():
+        meta = run.load(name)
+        with run.data.decoded():
+            scores = run.model.evaluate(
+                run.data.test, return_dict=True, verbose=0
+            )
+        record(run.directory, name, "test", scores)
+        number = len(run.data.source.test)
+        print_scores(f"{run.directory.path} {name}", scores, number)
+        yield CheckpointScores(name, meta["step"], scores)
+
+
+def average_last(
+    run: OpenedRun, results: list[CheckpointScores]
+) -> dict[str, float]:
+    """Average over the last five trained checkpoints, if several are meant.
+
+    Args:
+        run: `OpenedRun`.
+        results: List of `CheckpointScores`, oldest first.
+
+    Returns:
+        Dict of metric to value.
+    """
+    if not run.has_several:
+        return results[-1].scores
+    trained = [result for result in results if result.name != INITIAL]
+    last = [result.scores for result in trained[-AVERAGED:]]
+    means = {
+        name: float(np.mean([scores[name] for scores in last]))
+        for name in last[0]
+    }
+    record(run.directory, LAST_FIVE, "test", means)
+    what = f"{run.directory.path} mean of the last {len(last)}"
+    print(f"{what}: test  {_line(means)}")
+    return means
+
+
+def print_scores(what: str, scores: dict[str, float], number: int) -> None:
+    """Print the scores on a number of examples as one line."""
+    print(f"{what}: test  {_line(scores)}  ({number} examples)")
+
+
+def _line(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {scores[name]:.4f}" for name in sorted(scores))

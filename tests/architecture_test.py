@@ -116,7 +116,6 @@ ALLOWED = {
         *BASE,
         "cb.bundles",
         "cb.callbacks",
-        "cb.config",
         "cb.conversion",
         "cb.costs",
         "cb.datasets",

@@ -12,6 +12,7 @@ SLOW_IMPORTS = (
     "keras",
     "tensorflow",
     "tensorflow_datasets",
+    "tests.forks",
     "tests.workers",
 )
 MARK_IT = "A quick test {}: mark it with `@pytest.mark.slow`."

@@ -1,23 +1,16 @@
-"""Runs trainings of several real processes without importing much each time.
-
-A server process imports TensorFlow once and forks; every worker is a process
-of its own that can be killed, with a runtime of its own.
-"""
+"""Trainings in real processes that are watched, killed or work together."""
 
 import contextlib
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 
 import numpy as np
 
 from cb.launch import free_ports
+from tests import forks
 from tests.commands import ROOT
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["cb.training.train", "flags.command"])
 PATIENCE_SECONDS = 600
 
 
@@ -30,8 +23,8 @@ class Worker:
     """
 
     def __init__(self, flags, folder, target=None):
-        reader, writer = CONTEXT.Pipe(duplex=False)
-        self.process = CONTEXT.Process(
+        reader, writer = forks.CONTEXT.Pipe(duplex=False)
+        self.process = forks.CONTEXT.Process(
             target=target or _train, args=(flags, str(folder), writer)
         )
         self.process.start()
@@ -167,21 +160,10 @@ def launch(number, flags, folder):
 
 def redirect(folder, writer):
     """Let this process work in a folder and print into a pipe."""
-    # A worker that hangs ends by itself, whatever becomes of the test.
-    signal.alarm(PATIENCE_SECONDS)
-    os.chdir(folder)
-    os.dup2(writer.fileno(), 1)
-    os.dup2(writer.fileno(), 2)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    forks.redirect(folder, writer.fileno(), writer.fileno(), PATIENCE_SECONDS)
     writer.close()
 
 
 def _train(flags, folder, writer):
     redirect(folder, writer)
-    import train
-    from flags import command
-    from flags import training
-
-    sys.argv = ["train.py", *flags]
-    command.run(train.main, [training])
+    forks.run_script("train.py", flags)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.commands import run
+from tests.commands import run_new
 from tests.workers import alone
 
 WHOLE = "Expected a whole JPEG, PNG, GIF or BMP file. Received: {} bytes"
@@ -72,6 +73,20 @@ def test_bad_input_of_evaluate_is_one_line(tmp_path, flags, message):
     assert len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "script, flags, message",
+    [
+        ("train.py", ["--kernels=csr(min_size=2000)"], "only 1,000 weights"),
+        ("evaluate.py", ["--run_dir=nowhere"], "'nowhere'"),
+    ],
+)
+def test_importing_tensorflow_adds_no_line(tmp_path, script, flags, message):
+    code, _, errors = run_new(script, *flags, folder=tmp_path)
+    assert code == 2
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
     image = tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy()
     for name in ("cats", "dogs"):
@@ -96,7 +111,7 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
 def test_help_needs_no_tensorflow(tmp_path, script):
     for name in ("tensorflow", "keras", "tensorflow_datasets", "sklearn"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    code, output, _ = run(script, "--help", folder=tmp_path, first=tmp_path)
+    code, output, _ = run_new(script, "--help", folder=tmp_path, first=tmp_path)
     assert code == 0
     assert "--strategy" in output
 

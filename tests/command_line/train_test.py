@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from tests.commands import run
+from tests.commands import run_new
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +30,8 @@ FLAGS = [
 def finished(tmp_path_factory):
     """Train once; return the folder, the run's folder and the output."""
     folder = tmp_path_factory.mktemp("finished")
-    code, output, errors = run("train.py", *FLAGS, folder=folder)
-    assert code == 0, errors
+    code, output, errors = run_new("train.py", *FLAGS, folder=folder)
+    assert (code, errors) == (0, "")
     (run_dir,) = (folder / "runs").iterdir()
     return folder, run_dir, output
 

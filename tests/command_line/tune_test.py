@@ -24,7 +24,7 @@ def rows(folder):
 
 def test_a_sweep_killed_in_a_trial_ends_as_one_that_was_not(tmp_path):
     flags = (*SHORT, "--max_trials=3")
-    code, output, errors = commands.run(
+    code, output, errors = commands.run_new(
         "tune.py", *flags, "--directory=whole", folder=tmp_path
     )
     assert (code, errors) == (0, "")

@@ -1,0 +1,44 @@
+"""Processes that have imported TensorFlow when they begin.
+
+A server process imports it once and forks. Each fork is a process of its own
+that can be killed, and starts TensorFlow's runtime itself.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+
+from tests.commands import ROOT
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    [
+        "cb.training.train",
+        "cb.evaluation.checkpoints",
+        "flags.command",
+        "sklearn.datasets",
+    ]
+)
+
+
+def redirect(folder, output, errors, seconds):
+    """Let this process work in a folder and print into two descriptors."""
+    # A process that hangs ends by itself, whatever becomes of the test.
+    signal.alarm(seconds)
+    os.chdir(folder)
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+def run_script(script, flags):
+    """Do in this process what `python script flags` does."""
+    # A user has not set what keeps the tests themselves quiet.
+    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    file = str(ROOT / script)
+    sys.argv = [file, *flags]
+    sys.path.insert(0, os.path.dirname(file))
+    runpy.run_path(file, run_name="__main__")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated
 from typing import Literal
 from typing import NamedTuple
+from typing import Protocol
 
 from cb.errors import InputError
 from cb.registry import Count
@@ -227,6 +228,16 @@ class PeriodicSchedule(NamedTuple):
         ]
 
 
+class StepSchedule(Protocol):
+    """Steps at which something is due, such as a `PeriodicSchedule`."""
+
+    def next(self, step: int) -> int | None:
+        """Return the first due step after `step`, or `None`."""
+
+    def due(self, previous: int, step: int) -> int | None:
+        """Return the latest due step in `(previous, step]`, or `None`."""
+
+
 class StepTracker:
     """Follows a counter of steps and tells which of them become due.
 
@@ -235,7 +246,7 @@ class StepTracker:
     batch may make no step, or several batches one; never the reverse.
 
     Args:
-        period: `PeriodicSchedule`, or `None` if no step is ever due.
+        period: `StepSchedule`, or `None` if no step is ever due.
         read: Callable without arguments that returns the steps done so far.
 
     Attributes:
@@ -243,9 +254,7 @@ class StepTracker:
         next: Integer, the first due step after it, or `None`.
     """
 
-    def __init__(
-        self, period: PeriodicSchedule | None, read: Callable[[], int]
-    ):
+    def __init__(self, period: StepSchedule | None, read: Callable[[], int]):
         self._period = period
         self._read = read
         self._start()
@@ -274,7 +283,8 @@ class StepTracker:
 
     def _start(self) -> None:
         self.step = self._read()
-        self.next = self._period and self._period.next(self.step)
+        period = self._period
+        self.next = None if period is None else period.next(self.step)
         self._unread = 0
 
 

@@ -1,4 +1,4 @@
-"""Running statistics of batch normalization, estimated again."""
+"""Reestimates the running statistics of batch normalization."""
 
 import contextlib
 
@@ -11,17 +11,19 @@ from cb.distribute.variables import write_replicas
 from cb.errors import InputError
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.traversal import ordered_layers
+from cb.registry import Count
+from cb.registry import check_arguments
 
 
 class ReestimateStatistics(keras.callbacks.Callback):
     """Replaces running statistics by averages over the training set.
 
-    Moving averages follow weights that have moved on, and with large batches
-    of many ghosts forget within a step. Before every evaluation inside `fit`
-    and at every epoch's end, this runs training batches through the model,
-    with everything else left as it is, and gives each batch-normalization
-    layer, ghost or not, the mean of its batch statistics. Put it before
-    callbacks that save.
+    Moving averages lag behind the weights, and with large batches of many
+    ghosts they forget within a step. Before every evaluation inside `fit` and
+    at the end of every epoch, this callback runs training batches through the
+    model, changes nothing else, and gives each batch-normalization layer,
+    ghost or not, the mean of its batch statistics. Put it before callbacks
+    that save.
 
     Args:
         dataset: `tf.data.Dataset` of batches `x`, `(x, y)` or `(x, y,
@@ -29,22 +31,23 @@ class ReestimateStatistics(keras.callbacks.Callback):
         steps: Integer, how many batches to use. Defaults to all.
 
     Raises:
-        InputError: If `steps` is not positive.
-        ValueError: In `fit`, if the model has no batch normalization or
-            `dataset` is empty.
+        InputError: If `steps` is not a positive integer; in `fit`, if the
+            model has no batch normalization that trains, or `dataset` is
+            empty.
+
+    Example:
+
+    >>> statistics = ReestimateStatistics(dataset, steps=100)
+    >>> model.fit(dataset, validation_data=held_out, callbacks=[statistics])
 
     Reference:
 
     - [Wu and Johnson, 2021](https://arxiv.org/abs/2105.07576)
     """
 
-    def __init__(self, dataset: tf.data.Dataset, steps: int | None = None):
+    def __init__(self, dataset: tf.data.Dataset, steps: Count | None = None):
         super().__init__()
-        if steps is not None and steps < 1:
-            raise InputError(
-                "Argument `steps` must be a positive integer. "
-                f"Received: steps={steps!r}"
-            )
+        check_arguments(ReestimateStatistics, steps=steps)
         self.dataset = dataset
         self.steps = steps
 
@@ -56,9 +59,9 @@ class ReestimateStatistics(keras.callbacks.Callback):
             and layer.trainable
         ]
         if not self._layers:
-            raise ValueError(
-                f"Model {self.model.name!r} has no batch normalization that "
-                "trains."
+            raise InputError(
+                "The model must have batch normalization that trains. "
+                f"Received: model {self.model.name!r}, which has none"
             )
         self._variables = [
             variable
@@ -66,7 +69,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
         self._function = tf.function(self._statistics, reduce_retracing=True)
-        # What was estimated last holds for these weights.
+        # The step that the present statistics belong to.
         self._estimated_at = int(read(self.model.optimizer.iterations))
 
     def on_test_begin(self, logs=None):
@@ -92,13 +95,16 @@ class ReestimateStatistics(keras.callbacks.Callback):
             for total, value in zip(sums, self._function(x), strict=True):
                 total += size * value.numpy()
         if not examples:
-            raise ValueError("The data set for running statistics is empty.")
+            raise InputError(
+                "Argument `dataset` must have at least one batch. Received: "
+                "an empty data set"
+            )
         for variable, total in zip(self._variables, sums, strict=True):
             value = (total / examples).astype(variable.dtype)
             write_replicas(variable, [value])
 
     def _statistics(self, x):
-        """Return the statistics of one batch, of each variable in turn."""
+        """Return the statistics of one batch, one tensor per variable."""
         with (
             contextlib.ExitStack() as stack,
             keras.StatelessScope() as scope,
@@ -114,7 +120,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def _without_memory(layer):
-    """Let a layer's running statistics be those of the batch, as traced."""
+    """Make a layer's running statistics those of the batch while tracing."""
     saved = {"momentum": layer.momentum}
     layer.momentum = 0.0
     if isinstance(layer, GhostBatchNormalization):

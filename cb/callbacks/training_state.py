@@ -1,4 +1,4 @@
-"""Everything that a training carries from one step to the next."""
+"""State of a training: variables and callbacks, as arrays by name."""
 
 import collections
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ Arrays = dict[str, np.ndarray]
 
 
 def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Name the variables of a model, seeds included, in a stable way.
+    """Return the variables of a model, seeds included, by stable names.
 
-    The name is the position of the layer and the variable's own name, which
-    is the same for a model built again and for its dense or sparse form.
+    A name consists of the position of the layer and the variable's own name:
+    the same in a rebuilt model and in its dense and sparse forms.
 
     Args:
         model: Keras model, built.
@@ -28,7 +28,7 @@ def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
         Dict of name to variable, all of `model.variables`.
 
     Raises:
-        ValueError: If a variable belongs to no layer.
+        InputError: If a variable belongs to no layer.
     """
     found: dict[str, keras.Variable] = {}
     for position, layer in enumerate(ordered_layers(model)):
@@ -43,15 +43,23 @@ def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
     missing = {id(v) for v in model.variables} - {id(v) for v in found.values()}
     if missing:
         paths = [v.path for v in model.variables if id(v) in missing]
-        raise ValueError(
-            f"Model {model.name!r} has variables outside of its layers, which "
-            f"cannot be saved: {paths}"
+        raise InputError(
+            "All variables of a model must belong to its layers, to be saved. "
+            f"Received: model {model.name!r} with other variables {paths}"
         )
     return found
 
 
 def read_all(variables: Mapping[str, keras.Variable]) -> Arrays:
-    """Read variables, those of each replica apart where they differ."""
+    """Return the values of variables, one per replica where they differ.
+
+    Args:
+        variables: Dict of name to variable.
+
+    Returns:
+        Dict of name to array; the values of further replicas are under
+        `NAME@1`, `NAME@2` and so on.
+    """
     arrays = {}
     replicas = read_replicas([*variables.values()])
     for name, values in zip(variables, replicas, strict=True):
@@ -63,9 +71,13 @@ def read_all(variables: Mapping[str, keras.Variable]) -> Arrays:
 def write_all(
     variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Assign variables from arrays as `read_all` returned them.
+    """Assign variables from arrays as `read_all` returns them.
 
-    Those of layers on CSR kernels fit masked layers too.
+    Arrays of layers on CSR kernels fit masked layers too.
+
+    Args:
+        variables: Dict of name to variable.
+        arrays: Dict of name to array.
 
     Raises:
         InputError: If an array is missing or has another shape.
@@ -90,14 +102,14 @@ def write_all(
 def masked_form(
     arrays: Mapping[str, np.ndarray], variables: Mapping[str, keras.Variable]
 ) -> Arrays:
-    """Write out the kernels and masks of layers that were on CSR kernels.
+    """Add kernels and masks for the layers that were on CSR kernels.
 
     Args:
-        arrays: Dict of name to array, as `read_all` returned it.
+        arrays: Dict of name to array, as `read_all` returns it.
         variables: Dict of name to variable, those of the masked form.
 
     Returns:
-        Dict of name to array, with those that such layers lack.
+        Dict of name to array: `arrays` and the added ones.
     """
     found = dict(arrays)
     for name in arrays:
@@ -135,14 +147,14 @@ def _missing(name: str) -> str:
 
 
 def _typed(array: np.ndarray, variable: keras.Variable) -> np.ndarray:
-    # NumPy files know no bfloat16 and give its bytes back without a type.
+    # NumPy files lose the type of bfloat16 arrays, but not their bytes.
     if array.dtype.kind == "V":
         return array.view(keras.ops.zeros((), variable.dtype).numpy().dtype)
     return array
 
 
 class TrainingState:
-    """The variables and callbacks that make a resumed training exact.
+    """Collects and restores all that an exactly resumed training needs.
 
     Args:
         model: Compiled Keras model with a built optimizer.
@@ -154,11 +166,14 @@ class TrainingState:
         self._callbacks = callbacks
 
     def arrays(self, inside_epoch: bool) -> Arrays:
-        """Return the whole state as arrays by name.
+        """Return the whole state.
 
         Args:
-            inside_epoch: Boolean, whether the running means of the epoch's
-                metrics belong to it.
+            inside_epoch: Boolean, whether to include the running means of the
+                epoch's metrics.
+
+        Returns:
+            Dict of name to array.
         """
         arrays = read_all(self._variables(inside_epoch))
         for name, callback in self._callbacks.items():
@@ -167,7 +182,7 @@ class TrainingState:
         return arrays
 
     def restore(self, arrays: Arrays) -> None:
-        """Take over a state; the metrics of an epoch by `restore_metrics`."""
+        """Restore a state, but for the metrics of an epoch."""
         write_all(self._variables(inside_epoch=False), arrays)
         for name, callback in self._callbacks.items():
             prefix = f"callback/{name}/"
@@ -180,7 +195,7 @@ class TrainingState:
             )
 
     def restore_metrics(self, arrays: Arrays) -> None:
-        """Take over the running means of an epoch's metrics."""
+        """Restore the running means of an epoch's metrics."""
         write_all(self._metrics(), arrays)
 
     def _variables(self, inside_epoch: bool) -> dict[str, keras.Variable]:

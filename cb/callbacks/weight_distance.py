@@ -1,6 +1,7 @@
-"""How far the weights have gone from where they began."""
+"""Measures the distance of the weights from their initial values."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,6 +15,9 @@ from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
 from cb.optimization.diffusion import log_fit
 from cb.optimization.diffusion import next_log_step
+from cb.registry import Count
+from cb.registry import check_arguments
+from cb.schedules import StepTracker
 
 TOTAL = "total"
 
@@ -21,23 +25,22 @@ TOTAL = "total"
 class WeightDistance(keras.callbacks.Callback):
     """Measures the distance of the weights from their initial values.
 
-    The Euclidean norm of `w_t - w_0`, over all trainable weights and over
-    those of each layer, is taken at steps spaced evenly in the logarithm.
-    During the first plateau of the learning rate it grows like
-    `a + c * log(t)`, with batches of any size on one line where the recipe
-    is right. The initial values are those when training first begins, and
-    are part of the state, so that a resumed training goes on measuring from
-    them.
+    The distance is the Euclidean norm of `w_t - w_0` over all trainable
+    weights, and over those of each layer. It is measured at steps that are
+    evenly spaced in the logarithm. During the first plateau of the learning
+    rate it grows like `a + c * log(t)`; with the right recipe, batches of all
+    sizes follow one line. The initial values are those of the first `fit`,
+    and a part of the state: a resumed training measures from them too.
 
     Args:
-        points_per_decade: Integer, measurements while the step grows
-            tenfold.
+        points_per_decade: Integer, measurements per tenfold increase of the
+            step.
         on_record: Callable `(step, distances)` with a dict of names to
             floats, called after every measurement.
 
     Raises:
-        InputError: If `points_per_decade` is not a positive integer.
-        ValueError: In `fit`, if a state of another model was set.
+        InputError: If `points_per_decade` is not a positive integer; in
+            `fit`, if a state of another model was set.
 
     Example:
 
@@ -51,18 +54,10 @@ class WeightDistance(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, points_per_decade: int = 20, on_record: Callable | None = None
+        self, points_per_decade: Count = 20, on_record: Callable | None = None
     ):
         super().__init__()
-        if (
-            isinstance(points_per_decade, bool)
-            or not isinstance(points_per_decade, int)
-            or points_per_decade < 1
-        ):
-            raise InputError(
-                "Argument `points_per_decade` must be a positive integer. "
-                f"Received: points_per_decade={points_per_decade!r}"
-            )
+        check_arguments(WeightDistance, points_per_decade=points_per_decade)
         self.points_per_decade = points_per_decade
         self.on_record = on_record
         self.names: list[str] = []
@@ -73,17 +68,17 @@ class WeightDistance(keras.callbacks.Callback):
 
     @property
     def steps(self) -> np.ndarray:
-        """Optimizer steps at which was measured, array `(points,)`."""
+        """Optimizer steps of the measurements, array `(points,)`."""
         return np.array(self._steps, np.int64)
 
     @property
     def learning_rates(self) -> np.ndarray:
-        """Learning rates at these steps, array `(points,)`."""
+        """Learning rates at the measurements, array `(points,)`."""
         return np.array(self._learning_rates, np.float64)
 
     @property
     def distances(self) -> dict[str, np.ndarray]:
-        """Arrays `(points,)`: `"total"`, then layer by layer."""
+        """Dict of arrays `(points,)`: `"total"`, then layer by layer."""
         columns = np.array(self._distances, np.float64)
         columns = columns.reshape(len(self._steps), len(self.names))
         return dict(zip(self.names, columns.T, strict=True))
@@ -93,8 +88,8 @@ class WeightDistance(keras.callbacks.Callback):
 
         Args:
             name: Key of `distances`.
-            last_step: Integer, where the plateau ends. Defaults to where the
-                learning rate leaves its highest value.
+            last_step: Integer, end of the plateau. Defaults to the last step
+                before the learning rate leaves its highest value.
 
         Returns:
             `LogFit`.
@@ -145,45 +140,37 @@ class WeightDistance(keras.callbacks.Callback):
             self._initial = [read(weight) for weight in weights]
         shapes = [tuple(weight.shape) for weight in weights]
         if shapes != [value.shape for value in self._initial]:
-            raise ValueError(
-                "The state of WeightDistance belongs to another model: its "
-                f"weights have the shapes {shapes}. "
+            raise InputError(
+                "The state of `WeightDistance` belongs to another model. "
+                f"Expected weights of the shapes {shapes}. "
                 f"Received: {[value.shape for value in self._initial]}"
             )
         self._origin = [tf.constant(value) for value in self._initial]
         self._measure = tf.function(self._squares)
-        self._read_step()
+        self._tracker = StepTracker(
+            _LogSteps(self.points_per_decade),
+            lambda: int(read(self.model.optimizer.iterations)),
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
-        # As long as no measurement can be due, the step is not read: that
-        # would wait for it.
-        if self._unread >= self._next - self._step:
-            self._catch_up()
-        self._unread += self.model.steps_per_execution
+        if self._tracker.crossed():
+            self._record()
+        self._tracker.begin_batches(self.model.steps_per_execution)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._catch_up()
-
-    def _read_step(self):
-        self._step = int(read(self.model.optimizer.iterations))
-        self._unread = 0
-        self._next = next_log_step(self._step, self.points_per_decade)
-
-    def _catch_up(self):
-        due = self._next
-        self._read_step()
-        if self._step >= due:
+        if self._tracker.catch_up():
             self._record()
 
     def _record(self):
         squares = self._measure(self._origin).numpy()
         distances = np.sqrt(np.array([squares.sum(), *squares]))
-        self._steps.append(self._step)
+        step = self._tracker.step
+        self._steps.append(step)
         self._learning_rates.append(self._learning_rate())
         self._distances.append(distances)
         if self.on_record is not None:
             pairs = zip(self.names, map(float, distances), strict=True)
-            self.on_record(self._step, dict(pairs))
+            self.on_record(step, dict(pairs))
 
     def _learning_rate(self) -> float:
         rate = self.model.optimizer.learning_rate
@@ -199,11 +186,25 @@ class WeightDistance(keras.callbacks.Callback):
         )
 
 
+class _LogSteps(NamedTuple):
+    """Steps evenly spaced in the logarithm, as a schedule of a tracker."""
+
+    points_per_decade: int
+
+    def next(self, step: int) -> int:
+        """Return the first due step after `step`."""
+        return next_log_step(step, self.points_per_decade)
+
+    def due(self, previous: int, step: int) -> int | None:
+        """Return `step` if one after `previous` has become due."""
+        return step if step >= self.next(previous) else None
+
+
 def _weights(layer) -> list:
-    """List the trainable weights of a layer, whole kernels among them."""
+    """List the trainable weights of a layer, CSR kernels as whole ones."""
     if not isinstance(layer, SparseDense):
         return layer._trainable_variables
-    # Of what moves, the place counts too.
+    # A weight that changes its place has moved, whatever its value.
     return [
         layer.raw("kernel") if weight is layer.values else weight
         for weight in layer._trainable_variables
@@ -216,7 +217,7 @@ def _square(weight, origin):
 
 
 def _unique(names):
-    """Number the names that occur more than once, by their place."""
+    """Append a number to each name that occurs more than once."""
     return [
         name
         if names.count(name) == 1

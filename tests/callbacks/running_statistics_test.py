@@ -128,7 +128,7 @@ def test_all_replicas_get_them(two_replicas):
 def test_model_without_batch_normalization_is_refused():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="has no batch normalization"):
+    with pytest.raises(InputError, match="must have batch normalization"):
         model.fit(
             dataset(),
             verbose=0,

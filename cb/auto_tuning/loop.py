@@ -287,7 +287,7 @@ class _Store:
         """Say whether an architecture is still to be found."""
         return not self.attempts or self.final().outcome != "finished"
 
-    def files(self) -> dict[str, pathlib.Path]:
+    def files(self) -> dict[str, Any]:
         """Return where the next attempt's checks are written."""
         if self._folder is None:
             return {}

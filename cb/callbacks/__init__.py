@@ -1,4 +1,4 @@
-"""Keras callbacks, usable in anyone's `fit`."""
+"""Keras callbacks for the `fit` of any model."""
 
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.bundle_monitor import BundleMonitor

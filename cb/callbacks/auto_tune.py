@@ -1,52 +1,63 @@
-"""Training that removes the blocks which stop it from learning."""
+"""Stops a training whose last block has conflicts."""
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
-from cb.bundles.shrink import RULES
+import tensorflow as tf
+
 from cb.bundles.shrink import counts
 from cb.bundles.shrink import surviving
 from cb.callbacks.bundle_monitor import BundleMonitor
 from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import NotNegative
+from cb.registry import check_arguments
 
-WHEN = ("before", "after")
+Rule = Literal["truncate", "first_type", "all"]
 
 
 class AutoTune(BundleMonitor):
-    """Stops `fit` when the last block has conflicts, and says what to keep.
+    """Stops `fit` when the last block has conflicts, and chooses the blocks.
 
     In each of the first epochs the bundles of all blocks are measured, on
     the same examples each time. If the last block has conflicts, training
-    stops; the same measurement decides which blocks stay.
-    `cb.auto_tune` is the loop that starts again with these.
+    stops; the same measurement decides which blocks stay. `cb.auto_tune` is
+    the loop that trains again with these.
 
     Args:
-        data: As of `BundleMonitor`.
+        data: As in `BundleMonitor`.
         batch_size: Integer, examples of a training step.
         blocks: Integers, number of blocks of each type in the model.
         rule: `"truncate"`, `"first_type"` or `"all"`, see
             `cb.bundles.shrink.surviving`.
-        checks: Integer, in how many epochs to measure.
+        checks: Integer, number of epochs to measure in.
         when: `"before"` or `"after"` the epoch.
-        tolerance: Float in nats, entropy up to which a block has no
-            conflict. Defaults to the published `0`, by which one pair of
-            examples is enough; the more examples are looked at, the sooner
-            there is one.
-        layers: Which layers end the blocks, one a block, in order; as of
-            `BundleMonitor`.
+        tolerance: Float in nats, the highest entropy of a block without
+            conflicts. Defaults to the published `0`, where one pair of
+            examples is enough: with more examples, a conflict is found
+            sooner.
+        layers: Layers that end the blocks, one per block, in order; in the
+            form of `BundleMonitor`.
         **kwargs: Other arguments of `BundleMonitor`, but for `every`.
 
     Attributes:
-        outcome: `None` while there is nothing against the architecture,
+        outcome: `None` while the architecture has no conflict,
             `"conflict"`, or `"diverged"` if activations or weights are not
             finite.
         kept: After a conflict, list of the positions of blocks that stay.
-        next_blocks: After a conflict, tuple of integers, blocks to go on
-            with.
+        next_blocks: After a conflict, tuple of integers, the number of
+            blocks of each type to continue with.
 
     Raises:
-        InputError: If an argument is wrong or there is not one recorded
-            layer a block.
+        InputError: If an argument is wrong, or the number of recorded layers
+            is not that of the blocks.
+
+    Example:
+
+    >>> tuner = cb.callbacks.AutoTune((x_train, y_train), 64, blocks=(8,))
+    >>> model.fit(x_train, y_train, batch_size=64, callbacks=[tuner])
+    >>> tuner.next_blocks
 
     Reference:
 
@@ -55,45 +66,33 @@ class AutoTune(BundleMonitor):
 
     def __init__(
         self,
-        data,
-        batch_size,
-        blocks,
-        rule="truncate",
-        checks=10,
-        when="after",
-        tolerance=0.0,
-        layers="all",
+        data: tuple | tf.data.Dataset,
+        batch_size: int,
+        blocks: Sequence[int],
+        rule: Rule = "truncate",
+        checks: Count = 10,
+        when: Literal["before", "after"] = "after",
+        tolerance: NotNegative = 0.0,
+        layers: str | Sequence[str] = "all",
         **kwargs,
     ):
-        super().__init__(data, batch_size, layers=layers, every=1, **kwargs)
-        if rule not in RULES:
-            raise unknown("shrink rule", rule, RULES)
-        if when not in WHEN:
-            raise unknown("time of a check", when, WHEN)
-        if not isinstance(checks, int) or checks < 1:
-            raise InputError(
-                "Argument `checks` must be a positive integer. "
-                f"Received: checks={checks!r}"
-            )
-        if not tolerance >= 0:
-            raise InputError(
-                "Argument `tolerance` must not be negative. "
-                f"Received: tolerance={tolerance!r}"
-            )
+        # This class calls `check` itself.
+        super().__init__(data, batch_size, layers=layers, every=None, **kwargs)
+        check_arguments(
+            AutoTune, rule=rule, checks=checks, when=when, tolerance=tolerance
+        )
         self.blocks = tuple(blocks)
         self.rule = rule
         self.checks = checks
         self.when = when
         self.tolerance = tolerance
-        # Epochs are looked at here, and steps never.
-        self._period = None
         self.outcome: str | None = None
         self.kept: list[int] | None = None
         self.next_blocks: tuple[int, ...] | None = None
         self._restored = 0
 
     def set_state(self, state):
-        """Continue from saved checks, the last of which may end the fit."""
+        """Continue from saved checks; the last one may end the next `fit`."""
         super().set_state(state)
         self._restored = len(self.steps)
         if self.measurements:
@@ -111,12 +110,12 @@ class AutoTune(BundleMonitor):
         self.outcome = self.kept = self.next_blocks = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        # An epoch gone on with was looked at before it began.
+        # A resumed epoch was measured before it began.
         if self.when == "before" and self._restored <= epoch < self.checks:
             self._gate()
 
     def on_epoch_end(self, epoch, logs=None):
-        # An epoch that was stopped before it began has been judged already.
+        # An epoch that was stopped before it began has its outcome.
         due = self.when == "after" and epoch < self.checks
         if due and self.outcome is None:
             self._gate()

@@ -20,9 +20,9 @@ from cb.runs.checkpoint import CheckpointFolder
 
 
 class AverageStatistics(keras.callbacks.Callback):
-    """Gives all replicas the same batch-norm statistics at an epoch's end.
+    """Averages batch-norm statistics over the replicas.
 
-    Each replica keeps its own; what is evaluated and saved is their mean.
+    Each replica updates its own; their mean is evaluated and saved.
     """
 
     def on_test_begin(self, logs=None):
@@ -40,17 +40,17 @@ class Checkpointing(keras.callbacks.Callback):
     Args:
         folder: `CheckpointFolder`.
         callbacks: Dict of name to callback with `get_state`, `set_state`.
-        log: `RunLog`, whose position a resumed run goes back to.
+        log: `RunLog`; a resumed run continues it from here.
         steps_per_epoch: Integer.
         save_every: Integer, steps between saves of `last`.
         checkpoint_every: Integer, epochs between numbered checkpoints, 0 for
             none.
-        monitor: String, the metric whose highest value is `best`.
-        stop_requested: Callable that tells before every batch whether to
+        monitor: String, name of the metric; `best` has its highest value.
+        stop_requested: Callable that returns before every batch whether to
             save and stop.
 
     Raises:
-        Preempted: In `fit`, when stopped so, with everything saved.
+        Preempted: In `fit`, after a requested stop, with everything saved.
         RunError: In `fit`, instead of saving weights that are not finite.
     """
 
@@ -80,19 +80,19 @@ class Checkpointing(keras.callbacks.Callback):
         self._epoch = 0
 
     def save_initial(self) -> None:
-        """Save the model before its first step, inactive weights included."""
+        """Save the untrained model, inactive weights included."""
         arrays = read_all(model_variables(self.model))
         meta = {"step": 0, "epoch": 0, "batch": 0}
         self.folder.save("initial", Checkpoint(arrays, meta))
 
     def restore(self, checkpoint: Checkpoint) -> tuple[int, int]:
-        """Take over a state.
+        """Restore a state.
 
         Args:
             checkpoint: `Checkpoint` of this run.
 
         Returns:
-            Tuple of completed epochs and batches of the epoch begun.
+            Tuple of completed epochs and completed batches of the next one.
         """
         self._training_state().restore(checkpoint.arrays)
         self.best = checkpoint.meta["best"]
@@ -104,7 +104,7 @@ class Checkpointing(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         if self._inside is not None:
-            # `fit` has just reset the metrics.
+            # `fit` has reset the metrics before this call.
             self._training_state().restore_metrics(self._inside.arrays)
             self._inside = None
 
@@ -115,12 +115,12 @@ class Checkpointing(keras.callbacks.Callback):
         if stop or (batch > 0 and steps % self.save_every == 0):
             self._save("last", self._epoch, done)
         if stop:
-            # Nobody says so before the chief has written it.
+            # No worker reports the checkpoint before the chief has written it.
             collectives.barrier(self.model.distribute_strategy)
             raise Preempted(
-                f"Stopped as told (SIGTERM) in epoch {self._epoch + 1} after "
-                f"batch {done}, with a checkpoint written. The same command "
-                "goes on from there."
+                f"Stopped by SIGTERM in epoch {self._epoch + 1} after batch "
+                f"{done}, with a checkpoint written. Run the same command "
+                "again to resume."
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -161,10 +161,10 @@ class Checkpointing(keras.callbacks.Callback):
 
 
 def _finite(arrays) -> bool:
-    """Tell whether a training can go on from a state.
+    """Return whether a training can continue from a state.
 
-    The loss of a step is that before its update, so it shows only one step
-    later that an update went wrong.
+    The loss of a step is computed before its update, so it shows a failed
+    update only one step later.
     """
     return all(
         np.isfinite(array).all()
@@ -174,7 +174,7 @@ def _finite(arrays) -> bool:
 
 
 def estimate_bytes(model: keras.Model) -> int:
-    """Estimate the size of one checkpoint of a compiled model."""
+    """Estimate the size in bytes of a checkpoint of a compiled model."""
     variables = [*model.variables, *model.optimizer.variables]
     return sum(
         int(np.prod(v.shape)) * np.dtype("float32").itemsize for v in variables

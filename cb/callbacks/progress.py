@@ -1,4 +1,4 @@
-"""Watching a run, and stopping it when its loss is no longer finite."""
+"""Prints the progress of a run; stops it if its loss is not finite."""
 
 import math
 import time
@@ -15,13 +15,13 @@ SHOWN = ("accuracy", "loss")
 
 
 class PlainProgress(keras.callbacks.Callback):
-    """Prints plain lines, for output that goes to a file.
+    """Prints progress as plain lines, for output to a file.
 
     Args:
         print_every: Integer, steps between lines.
-        epochs: Integer, epochs of the whole training.
+        epochs: Integer, total epochs of the training.
         steps_per_epoch: Integer, optimizer steps.
-        seconds_waited: Callable that returns the seconds that steps have
+        seconds_waited: Callable that returns how many seconds steps have
             waited for their input so far.
     """
 
@@ -48,7 +48,7 @@ class PlainProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         step = int(read(self.model.optimizer.iterations))
         if step == self._step:
-            # One of several batches that are accumulated.
+            # Gradients of several batches are accumulated into a step.
             return
         self._steps += step - self._step
         self._step = step
@@ -90,7 +90,7 @@ class PlainProgress(keras.callbacks.Callback):
         )
 
     def _restart_clock(self):
-        # Measured before an evaluation, which is no part of a step.
+        # Set before an evaluation, whose time belongs to no step.
         self._timing = ""
         self._steps = 0
         self._start = time.monotonic()
@@ -98,10 +98,10 @@ class PlainProgress(keras.callbacks.Callback):
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends the run when the loss is infinite or not a number.
+    """Stops a run when its loss is infinite or not a number.
 
     Raises:
-        RunError: Within `fit`, before anything is saved.
+        RunError: In `fit`, before anything is saved.
     """
 
     def on_train_batch_end(self, batch, logs=None):

@@ -1,4 +1,4 @@
-"""Changes of the optimizer in the course of a training."""
+"""Switches the optimizer during a training."""
 
 import keras
 

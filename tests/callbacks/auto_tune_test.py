@@ -122,10 +122,10 @@ def test_blocks_and_recorded_layers_must_agree():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rule": "half"}, "Unknown shrink rule"),
-        ({"when": "during"}, "Unknown time of a check"),
-        ({"checks": 0}, "`checks` must be a positive integer"),
-        ({"tolerance": -1.0}, "`tolerance` must not be negative"),
+        ({"rule": "half"}, "`rule` of `AutoTune` must be .*'first_type'"),
+        ({"when": "during"}, "`when` of `AutoTune` must be .*'before'"),
+        ({"checks": 0}, "`checks` of `AutoTune` must be .* at least 1"),
+        ({"tolerance": -1.0}, "`tolerance` of .* must be .* at least 0"),
     ],
 )
 def test_bad_arguments_are_one_clear_line(arguments, message):

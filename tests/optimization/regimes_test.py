@@ -217,7 +217,11 @@ def test_an_optimizer_has_its_turn_with_fresh_slots_and_its_own_settings():
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("{0: {optimizer: sgd, learning_rate: 1}}", "never", "`momentum_reset` must be one of"),
+        (
+            "{0: {optimizer: sgd, learning_rate: 1}}",
+            "never",
+            "`momentum_reset` must be one of",
+        ),
         ("{0: {optimizer: adam, learning_rate: 1}}", "epoch", "be 'renewal'"),
         (
             "{0: {optimizer: adamw, learning_rate: 1, weight_decay: 0.1},"

@@ -1,4 +1,4 @@
-"""When something is due, and how much of it, as frozen values."""
+"""Times, periodic schedules and decays, as frozen values."""
 
 import dataclasses
 import math
@@ -76,7 +76,7 @@ DECAYS = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLength:
-    """The length of a training, which fractions and epochs refer to.
+    """The length of a training, to which fractions and epochs refer.
 
     Args:
         total_steps: Integer, optimizer steps of the whole training, or
@@ -94,14 +94,14 @@ class TrainingLength:
         Args:
             time: An integer counts optimizer steps, a float in [0, 1] is a
                 fraction of the whole training, `"20ep"` counts epochs.
-            name: The argument that holds the time, for messages.
+            name: String, the argument that holds the time, for messages.
 
         Returns:
             Integer number of optimizer steps.
 
         Raises:
-            InputError: If the time is malformed or the length that it
-                refers to is not known.
+            InputError: If the time is malformed or refers to an unknown
+                length.
         """
         check(name, time, Time)
         if isinstance(time, str):
@@ -116,14 +116,13 @@ class TrainingLength:
 
         Args:
             every: Time, or dict of first epoch to a number of steps.
-            name: The argument that holds it, for messages.
+            name: String, the argument that holds it, for messages.
 
         Returns:
             Integer of at least 1, or a tuple of pairs `(first_step, every)`.
 
         Raises:
-            InputError: If it is malformed or the length that it refers to
-                is not known.
+            InputError: If it is malformed or refers to an unknown length.
         """
         check(name, every, Every)
         if not isinstance(every, Mapping):
@@ -153,15 +152,15 @@ class TrainingLength:
 
 
 class PeriodicSchedule(NamedTuple):
-    """Every how many optimizer steps, from `start` to `end` inclusive.
+    """Steps at regular intervals, from `start` to `end` inclusive.
 
     Attributes:
         every: Integer, or a tuple of pairs `(first_step, every)`, ascending,
-            where the interval changes in the course of training.
+            if the interval changes during training.
         start: Integer, the first step that may be due.
         end: Integer, the last one.
         offset: Integer, the step from which multiples are counted.
-        includes_end: Boolean, whether `end` is due though it is no multiple.
+        includes_end: Boolean, whether `end` is due even off the grid.
     """
 
     every: int | tuple[tuple[int, int], ...]
@@ -174,7 +173,7 @@ class PeriodicSchedule(NamedTuple):
         """Return the latest due step in `(previous, step]`, or `None`.
 
         A step is due when it has been crossed, not only when it is hit:
-        several steps may pass between two questions.
+        several steps may pass between two calls.
         """
         if self.includes_end and previous < self.end <= step:
             return self.end
@@ -210,7 +209,7 @@ class PeriodicSchedule(NamedTuple):
     def number(self, due: int) -> int:
         """Count the points of the grid before a due step.
 
-        Where the interval changes, as if it always were the first one.
+        If the interval changes, the first one is used throughout.
         """
         every = self.every if isinstance(self.every, int) else self.every[0][1]
         # Step zero is a multiple, but never due.
@@ -239,18 +238,18 @@ class StepSchedule(Protocol):
 
 
 class StepTracker:
-    """Follows a counter of steps and tells which of them become due.
+    """Follows a step counter and tells which due steps it has crossed.
 
-    Reading the counter of an optimizer costs as much as small layers do, so
-    it is read only when enough batches are done for a step to be due. A
-    batch may make no step, or several batches one; never the reverse.
+    Reading the counter of an optimizer costs as much as a small layer, so it
+    is read only after enough batches for a step to be due. A batch makes at
+    most one step.
 
     Args:
         period: `StepSchedule`, or `None` if no step is ever due.
         read: Callable without arguments that returns the steps done so far.
 
     Attributes:
-        step: Integer, what was read last.
+        step: Integer, the counter when it was last read.
         next: Integer, the first due step after it, or `None`.
     """
 
@@ -264,7 +263,7 @@ class StepTracker:
         self._unread += number
 
     def within(self, batches: int) -> bool:
-        """Tell whether a step may be due after so many batches from here."""
+        """Tell whether a step may be due after that many more batches."""
         if self.next is None:
             return False
         return self._unread + batches >= self.next - self.step
@@ -274,7 +273,7 @@ class StepTracker:
         return self.catch_up() if self.within(0) else None
 
     def catch_up(self) -> int | None:
-        """Return the same, after reading the counter in any case."""
+        """Return the latest step that has become due, always reading."""
         previous = self.step
         self._start()
         if self._period is None:

@@ -1,4 +1,4 @@
-"""How sparse a model is asked to be: one number, or one for each pattern."""
+"""The sparsity asked of a model: one number, or one for each pattern."""
 
 from collections.abc import Mapping
 
@@ -31,13 +31,15 @@ def parse_sparsity(value: Sparsity) -> float | dict[str, float]:
 
 
 def as_text(value: Sparsity) -> str:
-    """Write a sparsity as it stands on the command line."""
+    """Write a sparsity as on the command line."""
     if isinstance(value, Mapping):
         return ",".join(f"{key}={part}" for key, part in value.items())
     return str(value)
 
 
 def _fraction(value) -> float:
+    if isinstance(value, bool):
+        raise _bad_sparsity(value)
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""How the connections of a sparse model are shared out among its layers."""
+"""Distributions of the connections of a sparse model over its layers."""
 
 import math
 from collections.abc import Callable
@@ -102,8 +102,8 @@ def _scaled(
         over = [key for key in free if epsilon * scale[key] > 1.0]
         if not over:
             break
-        # Each takes less than its share when it is dense, which raises
-        # epsilon for the rest: none of them can come to fit again.
+        # A dense layer takes less than its share, which raises epsilon for
+        # the rest: none that exceeded density 1 can fit again.
         dense.update(over)
     return {
         key: 1.0 if key in dense else epsilon * scale[key] for key in shapes
@@ -125,8 +125,8 @@ def connection_counts(
         shapes: Dict of layer key to kernel shape.
         sparsity: Float in [0, 1), of the whole model.
         distribution: Spec of a distribution.
-        names: Dict of layer key to the name that messages use. Defaults to
-            the keys.
+        names: Dict of layer key to name, for messages. Defaults to the
+            keys.
 
     Returns:
         Dict of layer key to number of active connections.
@@ -168,7 +168,7 @@ def largest_remainder(
     Args:
         exact: Dict of key to real share; the shares sum to about `total`.
         total: Integer, the sum wanted.
-        capacity: Dict of key to the most that it can take.
+        capacity: Dict of key to its largest share.
 
     Returns:
         Dict of key to integer. Ties go to the earlier key.
@@ -200,12 +200,12 @@ def apportion(
 ) -> dict[str, int]:
     """Share out a total in proportion to weights, within capacity.
 
-    What a full key cannot take goes to the others, in proportion again.
+    The excess of full keys goes to the others, again in proportion.
 
     Args:
         weights: Dict of key to number, zero or more.
         total: Integer, the sum wanted.
-        capacity: Dict of key to the most that it can take.
+        capacity: Dict of key to its largest share.
 
     Returns:
         Dict of key to integer; the sum is exactly `total`.

@@ -12,7 +12,7 @@ from cb.schedules import TrainingLength
 
 
 class LayerState(NamedTuple):
-    """One layer as an algorithm sees it.
+    """An algorithm's view of one layer.
 
     Attributes:
         weights: Float array, the kernel.
@@ -34,12 +34,12 @@ class LayerState(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One moment of reallocation.
+    """A reallocation event.
 
     Attributes:
-        step: Integer, the optimizer step that made it due.
-        number: Integer, how many events came before.
-        period: `PeriodicSchedule`, when events are due.
+        step: Integer, the optimizer step that makes it due.
+        number: Integer, the number of events before it.
+        period: `PeriodicSchedule` of the events.
         training_length: `TrainingLength`, the length of the training.
     """
 
@@ -50,7 +50,7 @@ class Event(NamedTuple):
 
 
 class WeightPenalty(NamedTuple):
-    """What is added to the loss for the weights of one layer.
+    """Penalty on the weights of one layer, added to the loss.
 
     Attributes:
         absolute: Float, factor of the sum of absolute active weights.
@@ -64,7 +64,7 @@ class WeightPenalty(NamedTuple):
 
 
 class FlopFactors(NamedTuple):
-    """Arithmetic, in forward passes of the model.
+    """Arithmetic cost, in forward passes of the model.
 
     A training step is three: forward, gradients of the activations and
     gradients of the weights.
@@ -121,21 +121,21 @@ class Algorithm:
         """Whether mean magnitudes of blocks can stand for weights."""
         return False
 
-    # How many batches the gradients of one event are averaged over.
+    # The number of batches that the gradients of an event are averaged over.
     num_batches: int = 1
-    # Whether they are those of a batch of their own, `"probe"`, or of the
-    # step that makes an event due, `"running"`, and whether the optimizer
-    # then leaves that step out.
+    # Whether gradients are those of a probe batch, `"probe"`, or of the step
+    # that makes an event due, `"running"`, and whether the optimizer then
+    # skips the update of that step.
     gradients: str = "probe"
     skip_update: bool = False
-    # Whether the optimizer forgets what it knew of a moved connection.
+    # Whether optimizer slots of moved connections start afresh.
     reset_momentum: bool = True
-    # The run whose masks training starts from, and whether with its weights.
+    # The run to copy masks from, and whether to copy its initial weights.
     copy_mask_from: str | None = None
     initial_weights: bool = False
 
     def total_epochs(self) -> int | None:
-        """Return the epochs of training that it asks for, if it does."""
+        """Return the number of epochs that training must have, or `None`."""
         return None
 
     @property
@@ -144,10 +144,10 @@ class Algorithm:
         return False
 
     def gradient_noise(self, event: Event) -> float:
-        """Return the deviation of noise on the gradients of active weights.
+        """Return the standard deviation of noise on active weights' gradients.
 
         Args:
-            event: `Event`, that of the step that the gradients are for.
+            event: `Event` of the step that the gradients are for.
         """
         del event
         return 0.0
@@ -155,7 +155,7 @@ class Algorithm:
     def period(
         self, training_length: TrainingLength
     ) -> PeriodicSchedule | None:
-        """Return when events are due in a training, `None` for never.
+        """Return the schedule of events in a training, `None` for no events.
 
         Args:
             training_length: `TrainingLength`, the length of the training.
@@ -166,21 +166,21 @@ class Algorithm:
         raise NotImplementedError
 
     def start_passes(self) -> FlopFactors:
-        """Return what choosing the first masks costs, for each example."""
+        """Return the cost of choosing the first masks, for each example."""
         if not (self.at_start and self.needs_gradients):
             return FlopFactors()
-        # The product with the Hessian differentiates three passes again.
+        # The product with the Hessian differentiates the three passes again.
         number = 9 if self.needs_curvature else 3
         return FlopFactors(dense=number * self.num_batches)
 
     def step_passes(self) -> FlopFactors:
-        """Return what a training step costs, for each example."""
+        """Return the cost of a training step, for each example."""
         if self.straight_through:
             return FlopFactors(sparse=2, dense=1)
         return FlopFactors(sparse=3)
 
     def event_passes(self) -> FlopFactors:
-        """Return what an event costs beyond the step, for each example."""
+        """Return the cost of an event besides the step, for each example."""
         if self.needs_gradients:
             return FlopFactors(2 * self.num_batches, self.num_batches)
         return FlopFactors()
@@ -188,10 +188,10 @@ class Algorithm:
     def mean_density(
         self, density: float, training_length: TrainingLength
     ) -> float:
-        """Return the density of a layer on average over a training.
+        """Return the average density of a layer over a training.
 
         Args:
-            density: Float in (0, 1], that at the end.
+            density: Float in (0, 1], the final density.
             training_length: `TrainingLength`, the length of the training.
         """
         del training_length
@@ -204,7 +204,7 @@ class Algorithm:
             layers: Dict of layer key to `LayerState`.
 
         Returns:
-            Dict of name to array; it is saved with every checkpoint.
+            Dict of name to array, saved with every checkpoint.
         """
         del layers
         return {}
@@ -212,12 +212,12 @@ class Algorithm:
     def initial_masks(
         self, layers: Layers, state: State, *, seed: int
     ) -> tuple[Masks, State]:
-        """Return the masks that training starts from, if `at_start`.
+        """Return the masks that training starts from; needs `at_start`.
 
         Args:
             layers: Dict of layer key to `LayerState`; gradients are those
                 of the dense model.
-            state: What `init` returned.
+            state: Dict of name to array, from `init`.
             seed: Integer.
 
         Returns:
@@ -227,7 +227,7 @@ class Algorithm:
         raise NotImplementedError
 
     def penalties(self, layers: Layers) -> dict[str, WeightPenalty]:
-        """Return what training adds to the loss; nothing by default."""
+        """Return penalties by layer key; none by default."""
         del layers
         return {}
 
@@ -238,12 +238,12 @@ class Algorithm:
 
         Args:
             layers: Dict of layer key to `LayerState`.
-            state: What `init` or the last `update` returned.
+            state: Dict of name to array, from `init` or the last `update`.
             event: `Event`.
             seed: Integer, that of the `update` that follows.
 
         Returns:
-            Dict of layer key to `LayerState`; as given by default.
+            Dict of layer key to `LayerState`; unchanged by default.
         """
         del state, event, seed
         return layers
@@ -255,7 +255,7 @@ class Algorithm:
 
         Args:
             layers: Dict of layer key to `LayerState`.
-            state: What `init` or the last `update` returned.
+            state: Dict of name to array, from `init` or the last `update`.
             event: `Event`.
             seed: Integer, a function of the run's seed and the step.
 
@@ -267,37 +267,38 @@ class Algorithm:
     def values(
         self, layers: Layers, masks: Masks, state: State, *, seed: int
     ) -> dict[str, np.ndarray]:
-        """Return new weights if layers are not merely masked.
+        """Return new weights, for algorithms that do more than mask.
 
-        By default there are none: what stays keeps its weight, what is
-        grown starts at zero.
+        By default there are none: kept connections keep their weights and
+        grown ones start at zero.
 
         Args:
-            layers: What `update` was given.
-            masks: What it returned.
-            state: The state that it returned.
-            seed: Integer, that of the event.
+            layers: Dict of layer key to `LayerState`, as given to `update`.
+            masks: Dict of layer key to boolean array, from `update`.
+            state: Dict of name to array, from `update`.
+            seed: Integer, the seed of the event.
 
         Returns:
             Dict of layer key to float array of the shape of the kernel, of
-            which only active positions count; of all layers or of none.
+            which only active positions count; for all layers or for none.
         """
         del layers, masks, state, seed
         return {}
 
     def backward(self, state: State) -> Masks:
-        """Return which weights train, if not all under `straight_through`.
+        """Return the sets of weights that train under `straight_through`.
 
         Args:
-            state: What `init`, `initial_masks` or the last `update` returned.
+            state: Dict of name to array, from `init`, `initial_masks` or the
+                last `update`.
 
         Returns:
-            Dict of layer key to boolean array; empty for all weights.
+            Dict of layer key to boolean array; empty if all weights train.
         """
         del state
         return {}
 
     def metrics(self, state: State) -> dict[str, float]:
-        """Return what is worth logging about the state, name to number."""
+        """Return metrics of the state to log, name to number."""
         del state
         return {}

@@ -38,14 +38,14 @@ class DeepRewiring(Algorithm):
         eta: Float, scale of the noise.
         temperature: Float, or a dict of first epoch to float.
         absolute: Float, factor of the sum of absolute weights in the loss.
-        sign: `"fixed"` draws the sign of a new connection, which it then
-            never changes; `"adopted"` takes the first that it comes to have.
+        sign: `"fixed"` draws the sign of a new connection, which then never
+            changes; `"adopted"` takes the first sign that its weight gets.
         noise: `"weights"`, added after the step, or `"gradients"`, added
             before it and so multiplied by the learning rate and smoothed by
             momentum, as in the code of the second reference.
         reset_momentum: Boolean, whether optimizer slots of moved
             connections start afresh.
-        stop: Time after which noise and rewiring cease.
+        stop: Time after which there is no noise and no rewiring.
 
     Reference:
 
@@ -67,7 +67,7 @@ class DeepRewiring(Algorithm):
         return PeriodicSchedule(1, 0, training_length.steps(self.stop, "stop"))
 
     def init(self, layers):
-        # This acts after every step, so it looks at active positions only.
+        # Events follow every step, so only active positions are read.
         state = {}
         for key, layer in layers.items():
             positions = np.flatnonzero(layer.mask)
@@ -131,7 +131,7 @@ class DeepRewiring(Algorithm):
         for key, layer in layers.items():
             values[key] = layer.weights
             positions, sign = state[f"position/{key}"], state[f"sign/{key}"]
-            # Those that had to stay where they are; grown ones are zero.
+            # Those that found no room elsewhere; grown ones are zero anyway.
             wrong = positions[_changed(layer, positions, sign)]
             if wrong.size and positions.size < layer.mask.size:
                 values[key] = layer.weights.copy()
@@ -144,8 +144,8 @@ class DeepRewiring(Algorithm):
         sign = state[f"sign/{key}"].copy()
         changed = _changed(layer, positions, sign)
         room = layer.mask.size - positions.size
-        # Where there is too little room, the last ones stay where they are,
-        # with their sign, and start at zero again.
+        # Those that find no room elsewhere stay, with their sign, and start
+        # at zero again.
         if changed.size > room:
             changed = random.choice(changed, room, replace=False, shuffle=False)
         grown = masks.choose_positions(~layer.mask, changed.size, random)

@@ -14,11 +14,11 @@ from cb.sparsity.reallocation.reselected import Reselected
 @REGISTRY.register("discover_wirings")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiscoverWirings(Reselected):
-    """Uses the largest weights of every layer, and trains them all.
+    """Uses the largest weights of every layer and trains all weights.
 
     After every step the largest absolute weights become the active ones, so
-    every forward pass, evaluation and export use them; gradients go to all
-    weights, as if all had been used. Inactive weights live on.
+    every forward pass, evaluation and export use them; gradients reach all
+    weights, as if all had been used. Inactive weights keep their values.
 
     Args:
         sparsity: Float in [0, 1), of every layer: `floor(sparsity * n)` of

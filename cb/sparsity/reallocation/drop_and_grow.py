@@ -55,13 +55,13 @@ class DropAndGrow(Periodic):
 
     A subclass is its scores: `_drop_scores` ranks what to drop, by magnitude
     unless overridden, and `_grow_scores` what to grow, at random unless
-    overridden. Counts, schedule, ties and room are taken care of here.
+    overridden. This class sees to counts, schedule, ties and room.
 
     Args:
         drop_fraction: Float in [0, 1], of a layer's active connections.
-        decay: How the fraction changes between `start` and `end`:
-            `"cosine"`, `"linear"` or `"constant"`.
-        grown: What a grown weight starts from: `"zero"`; `"redrawn"`, a
+        decay: Decay of the fraction between `start` and `end`: `"cosine"`,
+            `"linear"` or `"constant"`.
+        grown: Initial value of grown weights: `"zero"`; `"redrawn"`, a
             normal value of standard deviation `sqrt(1 / inputs)` for a
             matrix and `sqrt(2 / (positions * filters))` for a convolution;
             `"gradient"`, a step of `grown_scale` down the gradient.
@@ -140,14 +140,14 @@ class DropAndGrow(Periodic):
         return np.float32(np.sqrt(variance)) * values
 
     def _fraction(self, event: Event) -> float:
-        """Return the part of its connections that a layer drops."""
+        """Return the fraction of its connections that each layer drops."""
         period = event.period
         return self.drop_fraction * schedules.decay(
             self.decay, event.step, period.start, period.end
         )
 
     def _moved(self, layer, fraction, random) -> np.ndarray:
-        """Return the mask of a layer after as many were grown as dropped."""
+        """Return the mask of a layer after dropping and growing."""
         active = masks.count(layer.mask)
         # Rounding to 9 digits undoes binary error: 0.3 * 10 is 3.
         number = int(round(fraction * active, 9))
@@ -185,8 +185,8 @@ class DropAndGrow(Periodic):
 
         Returns:
             Float array of the shape of the kernel, of which only inactive
-            positions count (and just dropped ones, if `regrow_dropped`), or
-            `None`, the default, to draw positions uniformly at random.
+            positions count (with `regrow_dropped`, also those just dropped),
+            or `None`, the default, to draw positions uniformly at random.
         """
         del layer
         return None

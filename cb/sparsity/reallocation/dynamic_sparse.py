@@ -31,14 +31,16 @@ class DynamicSparse(Periodic):
     and numbers count blocks.
 
     Args:
-        pruned: Number of connections to prune per event; a float in (0, 1)
-            is a part of all active ones.
-        threshold: Float, the first threshold.
+        pruned: Number of connections to prune per event; a number below 1 is
+            a fraction of all active ones.
+        threshold: Float, the initial threshold.
         prune: `"threshold"`, or `"fraction"`: the `fraction` smallest of
             every layer.
         fraction: Float in [0, 1], of a layer's active connections.
-        regrow: `"across"` layers, or `"within"`: as many as were pruned.
-        minimum: Integer, connections that a layer keeps, its largest.
+        regrow: `"across"` layers, or `"within"`: in each layer as many as
+            were pruned there.
+        minimum: Integer, the least number of connections that a layer keeps,
+            its largest.
         published: Boolean, whether `"fraction"` prunes one connection more.
         **kwargs: As in `Periodic`.
 
@@ -100,7 +102,7 @@ class DynamicSparse(Periodic):
         excess = total - survivors - sum(room.values())
         if excess <= 0:
             return kept
-        # More would go than can grow elsewhere: the largest come back.
+        # More are pruned than can grow elsewhere: the largest come back.
         gone = {key: active[key] & ~kept[key] for key in active}
         back = masks.keep_top_across(scores, excess, gone, minimum=0)
         return {key: kept[key] | back[key] for key in active}

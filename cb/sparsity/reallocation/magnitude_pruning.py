@@ -20,7 +20,7 @@ from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.drop_and_grow import Periodic
 
-# How many of the connections that go are still there, by progress.
+# The fraction of prunable connections that remain, by progress.
 SCHEDULES = {
     "constant": lambda progress: 0.0,
     "linear": lambda progress: 1.0 - progress,
@@ -50,7 +50,7 @@ class MagnitudePruning(Periodic):
         sparsity: Float in [0, 1), the final sparsity of every layer, or a
             dict with `"conv"` and `"dense"` for kernels of these kinds.
             Defaults to that of the masks that training starts with.
-        initial_sparsity: Float in [0, 1), what the schedule starts from.
+        initial_sparsity: Float in [0, 1), the sparsity at the start.
         schedule: `"cubic"`, `"exponential"`, `"linear"` or `"constant"`, or
             a function from a step to `(due, sparsity)` with attributes
             `begin_step`, `end_step` and `frequency`, such as a
@@ -58,12 +58,12 @@ class MagnitudePruning(Periodic):
         scope: `"layer"` prunes every layer to the same sparsity, `"global"`
             compares all weights, each divided by the norm of its layer.
         minimum: Integer, connections that a layer keeps under `"global"`.
-        iterations: Integer, prune that many times from `start` on, every
-            `every`; `end` is then not used.
+        iterations: Integer, the number of times to prune, from `start` on,
+            every `every`; `end` is then not used.
         post_epochs: Integer, epochs of training after the last iteration.
-            With it, `start` and `every` count epochs and training takes as
-            many as that makes: `train.py` sets them, another `fit` is
-            refused that has not got them.
+            It needs `start` and `every` in epochs, and with them decides
+            the length of the training: `train.py` sets it, and any other
+            `fit` must have that many epochs.
         published: Boolean, whether each iteration prunes one connection too
             many and training ends an epoch early, as in the experiments of
             the second reference.

@@ -19,15 +19,15 @@ from cb.sparsity.reallocation.reselected import Reselected
 class NByM(Reselected):
     """Keeps the N largest of every M weights along an axis, re-selected.
 
-    Gradients go to all weights, and those that are not used are pulled
-    towards zero, which keeps the selection from flickering. A last group of
-    fewer than M weights counts as filled up with zeros.
+    Gradients reach all weights, and inactive weights are pulled towards
+    zero, which keeps the selection from flickering. A last group of fewer
+    than M weights counts as padded.
 
     Args:
         n: Integer, active weights of a group.
         m: Integer, size of a group.
-        axis: Integer, the axis of the kernel that groups lie along. The
-            default is that of the inputs of dense and convolutional kernels.
+        axis: Integer, the axis of the kernel that groups lie along. Defaults
+            to the inputs of dense and convolutional kernels.
         pull: Float, factor of half the sum of squared inactive weights in
             the loss.
         stop: Time after which the active weights stay the same.

@@ -11,11 +11,11 @@ from cb.sparsity.reallocation.at_start import AtStart
 @REGISTRY.register("random")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomMask(AtStart):
-    """Draws as many connections anew: the control of SNIP and GraSP.
+    """Draws as many connections at random: the baseline of SNIP and GraSP.
 
     Args:
-        scope: `"layer"` keeps the number of every layer, `"global"` makes
-            all weights of the model equally likely.
+        scope: `"layer"` keeps the number of each layer, `"global"` makes all
+            weights of the model equally likely.
         **kwargs: As in `AtStart`.
     """
 

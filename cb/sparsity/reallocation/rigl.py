@@ -19,10 +19,10 @@ class RigL(DropAndGrow):
         regrow_dropped: Boolean, whether a connection may grow in the event
             that drops it; it then keeps its value and optimizer slots, as
             published.
-        gradients: `"probe"`, of a batch of their own, or `"running"`, of the
-            batch of the step that makes the event due.
-        skip_update: Boolean, whether with `"running"` the optimizer leaves
-            that step out, as published.
+        gradients: `"probe"`, of a probe batch, or `"running"`, of the batch
+            of the step that makes the event due.
+        skip_update: Boolean, whether with `"running"` the optimizer skips
+            the update of that step, as published.
         **kwargs: As in `DropAndGrow`.
 
     Reference:

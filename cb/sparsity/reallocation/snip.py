@@ -14,8 +14,7 @@ class Snip(FromGradients):
     """Keeps the connections whose removal would change the loss the most.
 
     The score is the absolute product of weight and gradient of the dense
-    model at initialization. Not the gradient alone, which is worse than
-    chance.
+    model at initialization; the gradient alone is worse than chance.
 
     Args:
         **kwargs: As in `FromGradients`.

@@ -19,14 +19,15 @@ from cb.sparsity.reallocation.drop_and_grow import Periodic
 class SparseMomentum(Periodic):
     """Drops the smallest weights, grows where the momentum is largest.
 
-    What is dropped in all layers together is shared out in proportion to
-    the mean absolute momentum of the weights that stay. The optimizer's
-    momentum is that of all weights, so it needs one that has momentum.
+    The number dropped in all layers together is shared out in proportion to
+    the mean absolute momentum of the kept weights. It needs an optimizer
+    with momentum, which is that of all weights.
 
     Args:
         drop_fraction: Float in [0, 1], of a layer's active connections, at
             the start.
-        final_fraction: Float, the same at the end, after a cosine.
+        final_fraction: Float in [0, 1], the same at the end; a cosine lies
+            between.
         redistribute: Boolean, whether connections move across layers.
         minimum: Integer, connections that a layer keeps.
         **kwargs: As in `Periodic`.
@@ -70,7 +71,7 @@ class SparseMomentum(Periodic):
         return masks.keep_top(np.abs(layer.weights), left, layer.mask)
 
     def _numbers(self, layers, kept, magnitudes) -> dict[str, int]:
-        """Return how many connections grow in each layer."""
+        """Return the number of connections to grow in each layer."""
         left = {key: masks.count(mask) for key, mask in kept.items()}
         gone = {
             key: masks.count(layers[key].mask) - left[key] for key in layers

@@ -11,14 +11,14 @@ from cb.sparsity.reallocation.base import Algorithm
 @REGISTRY.register("static")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Static(Algorithm):
-    """Keeps the mask as it is: the control of every comparison.
+    """Keeps the mask, the baseline of every comparison.
 
     Args:
         copy_mask_from: String `RUN[:initial|best|last|N]`, the folder of a
             run of the same model; training starts with the masks of that
             checkpoint, `last` by default.
-        initial_weights: Boolean, whether it also starts with the weights
-            that the other run started with.
+        initial_weights: Boolean, whether to copy the initial weights of that
+            run too.
 
     Reference:
 

@@ -18,17 +18,17 @@ from cb.sparsity.reallocation.drop_and_grow import Periodic
 @REGISTRY.register("top_kast")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TopKast(Periodic):
-    """Uses the largest weights and trains some more than it uses.
+    """Uses the largest weights and trains some more besides.
 
     The forward set holds the largest absolute weights of a layer, as many as
-    training starts with; the backward set adds the next largest. The others
-    neither count nor change until they are among the largest. A penalty
-    keeps the used weights small, and the explored ones smaller, so that
-    others come to have their turn.
+    training starts with; the backward set adds the next largest. The other
+    weights are neither used nor trained until they are among the largest. A
+    penalty keeps used weights small, and explored ones smaller, so that
+    others get their turn.
 
     Args:
-        explored: Float in [0, 1], the part of a layer's weights that is
-            trained in addition to those used.
+        explored: Float in [0, 1], the fraction of a layer's weights to train
+            in addition to those used.
         penalty: Float, factor of half the sum of squared used weights in the
             loss; explored ones have it divided by the layer's density.
         **kwargs: As in `Periodic`.

@@ -21,7 +21,7 @@ from absl import flags
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from cb.config import Config
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.datasets.pipeline import TrainingBatches
@@ -35,11 +35,11 @@ CHAINS = (
     "flip",
     "pad_crop(4)",
     "pad_crop(4)|flip",
-    recipes.CIFAR["dynamic_sparse"].published,
-    recipes.CIFAR["big_batch"].published,
-    recipes.CIFAR["autosparse"].published,
-    recipes.CIFAR["bundles"].published,
-    recipes.CIFAR["bundles"].corrected,
+    preparation.CIFAR["dynamic_sparse"].published,
+    preparation.CIFAR["big_batch"].published,
+    preparation.CIFAR["autosparse"].published,
+    preparation.CIFAR["bundles"].published,
+    preparation.CIFAR["bundles"].corrected,
     "random_resized_crop(32)|flip",
 )
 WAITING = "IteratorGetNextOp::DoCompute"
@@ -69,12 +69,14 @@ def waiting(found):
     config = Config(
         model="wide_resnet(depth=28, width=2)", batch_size=BATCH, sparsity=0.9
     )
-    source = DatasetSplits("cifar10", found, found, 10, recipes=recipes.CIFAR)
+    source = DatasetSplits(
+        "cifar10", found, found, 10, preparations=preparation.CIFAR
+    )
     model = assembly.build_model(config, source)
     model.compile(
         "sgd", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    chain = recipes.CIFAR["dynamic_sparse"].published
+    chain = preparation.CIFAR["dynamic_sparse"].published
     batches = TrainingBatches(found, BATCH, 0, chain)
     steps = STEPS.value
     model.fit(batches.dataset(0, 3), shuffle=False, verbose=0)

@@ -31,7 +31,7 @@ ALLOWED = {
     "cb.optimization": {*PURE, "cb.distribute"},
     "cb.layers": {*PURE, "cb.kernels", "cb.sparsity"},
     "cb.metrics": {*PURE, "cb.bundles", "cb.layers"},
-    "cb.models": {*PURE, "cb.layers", "cb.sparsity"},
+    "cb.models": {*PURE, "cb.datasets", "cb.layers", "cb.sparsity"},
     "cb.runs": {*ERRORS, "cb.config", "cb.files"},
     "cb.run_log": {*BASE, "cb.runs"},
     "cb.conversion": {

@@ -9,7 +9,7 @@ import keras
 from cb.auto_tuning.attempts import Attempt
 from cb.auto_tuning.loop import auto_tune
 from cb.auto_tuning.loop import check_controls
-from cb.bundles.settings import REGISTRY
+from cb.bundles.settings import complete
 from cb.callbacks.auto_tune import AutoTune
 from cb.config import Config
 from cb.distribute import collectives
@@ -43,7 +43,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
         RunError: If no attempt can follow the ones made.
     """
     with joined_run(config, sources) as run:
-        settings = dataclasses.asdict(REGISTRY.build(run.config.auto_tune))
+        settings = complete(run.config.auto_tune).kwargs
         check_controls(settings["controls"])
         blocks = blocks_of(run.config)
         summary = collectives.broadcast(

@@ -1,25 +1,30 @@
-"""Which blocks a lesion study drops. Pure."""
+"""Choice of the blocks that a lesion study drops. Pure."""
 
 import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Annotated
+from typing import Literal
 from typing import NamedTuple
 
 from cb.errors import InputError
-from cb.registry import Registry
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import NotNegative
+from cb.registry import Spec
+from cb.registry import check_arguments
+from cb.registry import one_of
+from cb.schedules import NotEmpty
 from cb.seeds import generator
 
-REGISTRY = Registry("lesion study", __name__)
-GROUPS = ("conflicting", "non_conflicting", "any")
+Group = Literal["conflicting", "non_conflicting", "any"]
+GROUPS: tuple[Group, ...] = ("conflicting", "non_conflicting", "any")
 
 
-@REGISTRY.register("lesion")
 @dataclasses.dataclass(frozen=True)
 class Lesion:
-    """Drop random blocks of a trained network and score what is left.
+    """Drop random blocks of a trained network and score the rest.
 
     Args:
         blocks: Integer or tuple of integers, how many blocks to drop. By
@@ -39,25 +44,13 @@ class Lesion:
     - [Peer et al., 2021](https://arxiv.org/abs/2103.04331)
     """
 
-    blocks: int | tuple[int, ...] | None = None
-    draws: int = 15
-    among: str | tuple[str, ...] = GROUPS
-    tolerance: float = 0.0
+    blocks: Count | Annotated[tuple[Count, ...], NotEmpty()] | None = None
+    draws: Count = 15
+    among: Group | tuple[Group, ...] = GROUPS
+    tolerance: NotNegative = 0.0
 
     def __post_init__(self):
-        for name in self.groups():
-            if name not in GROUPS:
-                raise unknown("group of blocks in `among`", name, GROUPS)
-        for argument, values in (
-            ("blocks", self.counts(1)),
-            ("draws", (self.draws,)),
-        ):
-            good = [isinstance(v, int) and v >= 1 for v in values]
-            if not all(good) or not good:
-                raise InputError(
-                    f"Argument `{argument}` must be positive. "
-                    f"Received: {argument}={getattr(self, argument)!r}"
-                )
+        check_arguments(Lesion, **dataclasses.asdict(self))
 
     def groups(self) -> tuple[str, ...]:
         """Return the names of the groups of blocks to choose from."""
@@ -70,6 +63,18 @@ class Lesion:
         if isinstance(self.blocks, int):
             return (self.blocks,)
         return tuple(self.blocks)
+
+
+def parse(spec: str | Spec) -> Lesion:
+    """Read a study.
+
+    Args:
+        spec: `"lesion"`, perhaps with arguments of `Lesion`.
+
+    Raises:
+        InputError: If the name or an argument is wrong.
+    """
+    return Lesion(**one_of(spec, "lesion study", {"lesion": Lesion}).kwargs)
 
 
 class Draw(NamedTuple):

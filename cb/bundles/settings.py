@@ -1,25 +1,23 @@
-"""How a run is auto-tuned, chosen by name. Pure."""
+"""Settings of auto-tuning, as a spec. Pure."""
 
 import dataclasses
+from typing import Literal
 
-from cb.registry import Registry
-
-REGISTRY = Registry("auto-tune", __name__)
-
-
-@REGISTRY.register("none")
-def none():
-    """Train the model as it is."""
+from cb.registry import Count
+from cb.registry import Natural
+from cb.registry import NotNegative
+from cb.registry import Spec
+from cb.registry import nothing
+from cb.registry import one_of
 
 
-@REGISTRY.register("auto_tune")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Remove blocks until the last one has no conflict.
 
     Args:
-        rule: Which blocks to remove: `"truncate"`, `"first_type"` or
-            `"all"`, see `cb.bundles.shrink.surviving`.
+        rule: Blocks to remove: `"truncate"`, `"first_type"` or `"all"`, see
+            `cb.bundles.shrink.surviving`.
         checks: Integer, in how many epochs to measure.
         when: `"before"` or `"after"` the epoch.
         num_samples: Integer, training examples to measure with.
@@ -34,11 +32,26 @@ class Settings:
     - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
     """
 
-    rule: str = "truncate"
-    checks: int = 10
-    when: str = "after"
-    num_samples: int = 512
-    tolerance: float = 0.0
-    restarts: int = 20
+    rule: Literal["truncate", "first_type", "all"] = "truncate"
+    checks: Count = 10
+    when: Literal["before", "after"] = "after"
+    num_samples: Count = 512
+    tolerance: NotNegative = 0.0
+    restarts: Natural = 20
     warm: bool = False
-    controls: tuple[str, ...] = ()
+    controls: tuple[Literal["full", "random"], ...] = ()
+
+
+def complete(spec: str | Spec) -> Spec:
+    """Write out the defaults of auto-tuning.
+
+    Args:
+        spec: `"none"`, or `"auto_tune(...)"` with arguments of `Settings`.
+
+    Returns:
+        The `Spec` with every default.
+
+    Raises:
+        InputError: If the name or an argument is wrong.
+    """
+    return one_of(spec, "auto-tune", {"none": nothing, "auto_tune": Settings})

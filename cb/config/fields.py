@@ -82,7 +82,7 @@ class Fields:
         "{cb.datasets.augmentation} and mixup; or auto (the model's recipe if "
         "it fits the data, else the data set's), model, "
         "\"published('SOURCE')\", \"corrected('SOURCE')\" or none.",
-        parts="cb.datasets.recipes:complete",
+        parts="cb.datasets.preparation:complete",
     )
     data_workers: Count | None = flag(
         None,
@@ -110,7 +110,7 @@ class Fields:
         MODEL,
         "batch (what the model has), or 'ghost(size=128)': batch "
         "normalization over virtual batches of that size on each replica.",
-        "cb.layers.normalization:REGISTRY.complete",
+        "cb.layers.normalization:complete",
     )
     sparsity: float | str = flag(
         0.9,
@@ -360,9 +360,8 @@ class Fields:
     auto_tune: str = part(
         "none",
         RUN,
-        "Whether to train again without the blocks that have conflicts, such "
-        "as 'auto_tune(rule=\"truncate\", checks=2)', one of "
-        "{cb.bundles.settings}.",
-        "cb.bundles.settings:REGISTRY.complete",
+        "Whether to train again without the blocks that have conflicts: none, "
+        "or for example 'auto_tune(rule=\"truncate\", checks=2)'.",
+        "cb.bundles.settings:complete",
         light=True,
     )

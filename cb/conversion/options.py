@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from cb.conversion.csr import to_csr
 from cb.conversion.tied import tie
 from cb.registry import Spec
-from cb.registry import complete
-from cb.registry import parse_spec
-from cb.registry import unknown
-
-Parts = Mapping[str, Callable]
+from cb.registry import nothing
+from cb.registry import one_of
 
 
 def weight_sharing(spec: str | Spec) -> Spec:
@@ -26,8 +23,8 @@ def weight_sharing(spec: str | Spec) -> Spec:
         InputError: If the name or an argument is wrong.
     """
     given = ("model", "sparsity", "include", "exclude", "granularity", "seed")
-    parts: Parts = {"none": _nothing, "tied": tie}
-    return _completed(spec, "weight sharing", parts, given)
+    parts: Mapping[str, Callable] = {"none": nothing, "tied": tie}
+    return one_of(spec, "weight sharing", parts, given)
 
 
 def kernels(spec: str | Spec) -> Spec:
@@ -42,18 +39,5 @@ def kernels(spec: str | Spec) -> Spec:
     Raises:
         InputError: If the name or an argument is wrong.
     """
-    parts: Parts = {"csr": to_csr, "masked": _nothing}
-    return _completed(spec, "kernels", parts, ("model", "report"))
-
-
-def _nothing() -> None:
-    """Take no arguments."""
-
-
-def _completed(
-    spec: str | Spec, kind: str, parts: Parts, given: tuple[str, ...]
-) -> Spec:
-    spec = parse_spec(spec)
-    if spec.name not in parts:
-        raise unknown(kind, spec.name, parts)
-    return complete(parts[spec.name], spec, kind, given)
+    parts: Mapping[str, Callable] = {"csr": to_csr, "masked": nothing}
+    return one_of(spec, "kernels", parts, ("model", "report"))

@@ -1,16 +1,22 @@
 """A data set of the user's own, in a CSV file."""
 
 from cb.datasets import REGISTRY
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
-from cb.datasets.splits import check_order
+from cb.datasets.splits import Order
 from cb.datasets.splits import train_test
 from cb.errors import InputError
+from cb.registry import OpenFraction
 
 
 @REGISTRY.register("csv")
 def csv(
-    path, label, columns=None, test=None, test_fraction=0.2, order="random"
+    path: str,
+    label: str,
+    columns: tuple[str, ...] | None = None,
+    test: str | None = None,
+    test_fraction: OpenFraction = 0.2,
+    order: Order = "random",
 ) -> DatasetSplits:
     """Load rows of numbers with a class.
 
@@ -26,7 +32,7 @@ def csv(
     """
     from cb.datasets import tables
 
-    ordered = check_order(order)
+    ordered = order == "time"
     found, names = tables.examples(tables.read_csv(path), label, columns)
     if test is None:
         parts = train_test(found, test_fraction, "csv", ordered)
@@ -43,6 +49,6 @@ def csv(
         *parts,
         num_classes=len(names),
         class_names=names,
-        recipes=recipes.FEATURES,
+        preparations=preparation.FEATURES,
         ordered=ordered,
     )

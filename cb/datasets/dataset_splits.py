@@ -1,4 +1,4 @@
-"""What a data set is: examples with labels, a training and a test part."""
+"""Data sets: examples with labels, a training and a test part."""
 
 import dataclasses
 import hashlib
@@ -43,8 +43,8 @@ class DatasetSplits:
         test: `Examples` never used for choosing anything.
         num_classes: Integer.
         class_names: Tuple of strings, or `None`.
-        recipes: How sources prepared the examples, by the name of the
-            source; a mapping to `cb.datasets.recipes.Recipe`.
+        preparations: How sources prepared the examples, by the name of
+            the source; a mapping to `cb.datasets.preparation.Preparation`.
         ordered: Boolean, whether examples are in the order of time, so that
             what is held out must be the last.
         input_shape: Shape of one example as a model sees it, if it is not
@@ -59,7 +59,7 @@ class DatasetSplits:
     test: Examples
     num_classes: int
     class_names: tuple[str, ...] | None = None
-    recipes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    preparations: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ordered: bool = False
     input_shape: tuple[int | None, ...] = ()
 

@@ -1,10 +1,10 @@
-"""Prices of electricity in New South Wales, which rise or fall."""
+"""Rising and falling prices of electricity in New South Wales."""
 
 from cb.datasets import REGISTRY
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
-from cb.datasets.splits import check_order
+from cb.datasets.splits import Order
 from cb.datasets.splits import train_test
 
 # `day` is left out: its number is a name. Some copies lack `date` too.
@@ -17,14 +17,15 @@ COLUMNS = (
     "vicdemand",
     "transfer",
 )
-LABEL = "class"
-CLASSES = ("DOWN", "UP")
 TEST_FRACTION = 0.3
 
 
 @REGISTRY.register("electricity")
 def electricity(
-    path=None, columns=None, order="random", data_dir=None
+    path: str | None = None,
+    columns: tuple[str, ...] | None = None,
+    order: Order = "random",
+    data_dir: str | None = None,
 ) -> DatasetSplits:
     """Load 45,312 half hours of 1996 to 1998, two classes.
 
@@ -43,21 +44,26 @@ def electricity(
 
     - [Harries, 1999](https://www.openml.org/d/151)
     """
-    ordered = check_order(order)
-    whole = _downloaded(data_dir, columns) if path is None else None
-    whole = whole or _read(path, columns)
+    from cb.datasets.electricity_builder import CLASSES  # It imports TFDS.
+
+    ordered = order == "time"
+    if path is None:
+        whole = _downloaded(data_dir, columns)
+    else:
+        whole = _read(path, columns)
     return DatasetSplits(
         "electricity",
         *train_test(whole, TEST_FRACTION, "electricity", ordered),
         num_classes=len(CLASSES),
         class_names=CLASSES,
-        recipes=recipes.FEATURES,
+        preparations=preparation.FEATURES,
         ordered=ordered,
     )
 
 
 def _read(path: str, columns) -> Examples:
     from cb.datasets import tables
+    from cb.datasets.electricity_builder import LABEL
 
     table = tables.read_csv(path)
     columns = columns or [name for name in COLUMNS if name in table.columns]
@@ -69,6 +75,7 @@ def _read(path: str, columns) -> Examples:
 def _downloaded(data_dir: str | None, columns) -> Examples:
     from cb.datasets import tables
     from cb.datasets import tfds_loading
+    from cb.datasets.electricity_builder import LABEL
     from cb.datasets.electricity_builder import Electricity
 
     builder = tfds_loading.prepared(Electricity, data_dir)

@@ -1,23 +1,29 @@
 """A folder of the user's own, with a folder of images for each class."""
 
 import pathlib
+from typing import Literal
 
 import numpy as np
 
 from cb.datasets import REGISTRY
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
+from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
+from cb.registry import OpenFraction
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-CHANNELS = (1, 3)
 TRAIN, TEST = "train", ("val", "validation", "test")
 
 
 @REGISTRY.register("folder")
-def folder(path, test_fraction=0.2, channels=3) -> DatasetSplits:
+def folder(
+    path: str,
+    test_fraction: OpenFraction = 0.2,
+    channels: Literal[1, 3] = 3,
+) -> DatasetSplits:
     """Load images of any size, which stay on disk.
 
     Args:
@@ -33,11 +39,6 @@ def folder(path, test_fraction=0.2, channels=3) -> DatasetSplits:
         raise InputError(
             f"Argument `path` must be a folder. Received: path={str(path)!r}"
         )
-    if channels not in CHANNELS:
-        raise InputError(
-            f"Argument `channels` must be one of {list(CHANNELS)}. "
-            f"Received: channels={channels!r}"
-        )
     held = [root / name for name in TEST if (root / name).is_dir()]
     if (root / TRAIN).is_dir() and held:
         names = _class_names(root / TRAIN)
@@ -52,7 +53,7 @@ def folder(path, test_fraction=0.2, channels=3) -> DatasetSplits:
         *parts,
         num_classes=len(names),
         class_names=names,
-        recipes=recipes.LARGE,
+        preparations=preparation.LARGE,
     )
 
 
@@ -67,8 +68,6 @@ def _class_names(root: pathlib.Path) -> tuple[str, ...]:
 
 
 def _examples(root: pathlib.Path, names, channels: int) -> Examples:
-    from cb.datasets.storage import EncodedImages  # It imports TensorFlow.
-
     extra = sorted({entry.name for entry in root.iterdir()} - {*names})
     unknown = [name for name in extra if (root / name).is_dir()]
     if unknown:

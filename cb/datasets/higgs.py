@@ -1,14 +1,14 @@
 """Collisions of particles, simulated."""
 
 from cb.datasets import REGISTRY
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 
 TEST_EXAMPLES = 500_000
 
 
 @REGISTRY.register("higgs")
-def higgs(data_dir=None) -> DatasetSplits:
+def higgs(data_dir: str | None = None) -> DatasetSplits:
     """Load 11,000,000 collisions of 28 features, two classes.
 
     The last 500,000 in the fixed order of TensorFlow Datasets are the test
@@ -29,5 +29,5 @@ def higgs(data_dir=None) -> DatasetSplits:
         last,
         class_names=("background", "signal"),
         num_classes=2,
-        recipes=recipes.FEATURES,
+        preparations=preparation.FEATURES,
     )

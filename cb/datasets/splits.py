@@ -1,10 +1,19 @@
-"""Which examples are held out, decided by a seed or by time."""
+"""Validation and test parts, held out by a seed or by time.
+
+scikit-learn has stratified splits and folds too, but it draws them from a
+legacy generator and with other roundings. The examples that runs hold out
+must stay the same, so they are drawn here, from generators with keys.
+"""
+
+from typing import Literal
 
 import numpy as np
 
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
 from cb.seeds import generator
+
+Order = Literal["random", "time"]
 
 
 def hold_out(
@@ -51,10 +60,7 @@ def hold_out(
             f"Argument `{asked.partition('=')[0]}` must leave examples on both "
             f"sides of {len(examples)}. Received: {asked}"
         )
-    return (
-        examples.take(np.flatnonzero(~held)),
-        examples.take(np.flatnonzero(held)),
-    )
+    return _parted(examples, held)
 
 
 def train_test(
@@ -72,24 +78,15 @@ def train_test(
         Tuple of training and test `Examples`.
 
     Raises:
-        InputError: If the fraction is out of range, or nothing is left on a
-            side.
+        InputError: If nothing is left on a side.
     """
-    if not 0.0 < fraction < 1.0:
-        raise InputError(
-            "Argument `test_fraction` must be in (0, 1). "
-            f"Received: test_fraction={fraction}"
-        )
     held = _fraction(examples.labels, fraction, ("test", name), ordered)
     if not held.any() or held.all():
         raise InputError(
             f"Data set {name!r} has too few examples, {len(examples)}, for a "
             f"test part of {fraction}."
         )
-    return (
-        examples.take(np.flatnonzero(~held)),
-        examples.take(np.flatnonzero(held)),
-    )
+    return _parted(examples, held)
 
 
 def parse_fold(text: str) -> tuple[int, int]:
@@ -114,27 +111,13 @@ def parse_fold(text: str) -> tuple[int, int]:
     )
 
 
-def check_order(order: str) -> bool:
-    """Return whether `order` is `"time"`, or refuse it."""
-    if order not in ("random", "time"):
-        raise InputError(
-            "Argument `order` must be 'random' or 'time'. "
-            f"Received: order={order!r}"
-        )
-    return order == "time"
-
-
 def _fraction(labels, fraction, seed, ordered):
     if ordered:
         return _last(len(labels), round(fraction * len(labels)))
-    parts = seed if isinstance(seed, tuple) else (seed, "validation")
-    held = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        positions = np.flatnonzero(labels == label)
-        number = round(fraction * positions.size)
-        random = generator(*parts, int(label))
-        held[random.permutation(positions)[:number]] = True
-    return held
+    classes, counts = np.unique(labels, return_counts=True)
+    parts = [round(fraction * int(count)) for count in counts]
+    key = seed if isinstance(seed, tuple) else (seed, "validation")
+    return _drawn(labels, classes, parts, key)
 
 
 def _numbered(labels, number, seed, ordered):
@@ -146,10 +129,15 @@ def _numbered(labels, number, seed, ordered):
     parts = np.floor(shares).astype(int)
     missing = number - parts.sum()
     parts[np.argsort(parts - shares, kind="stable")[:missing]] += 1
+    return _drawn(labels, classes, parts, (seed, "validation"))
+
+
+def _drawn(labels, classes, parts, key):
+    """Draw so many examples of each class."""
     held = np.zeros(len(labels), bool)
     for label, part in zip(classes, parts, strict=True):
         positions = np.flatnonzero(labels == label)
-        random = generator(seed, "validation", int(label))
+        random = generator(*key, int(label))
         held[random.permutation(positions)[:part]] = True
     return held
 
@@ -165,10 +153,17 @@ def _fold(labels, number, folds, ordered):
     for label in np.unique(labels):
         positions = np.flatnonzero(labels == label)
         positions = generator("folds", int(label)).permutation(positions)
-        # Going on where the last class ended keeps the folds equal in size.
+        # Continuing where the last class ended keeps the folds equal in size.
         dealt[positions] = (first + np.arange(positions.size)) % folds
         first += positions.size
     return dealt == number - 1
+
+
+def _parted(examples, held):
+    return (
+        examples.take(np.flatnonzero(~held)),
+        examples.take(np.flatnonzero(held)),
+    )
 
 
 def _last(size, number):

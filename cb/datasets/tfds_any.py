@@ -6,7 +6,11 @@ from cb.datasets.dataset_splits import DatasetSplits
 
 @REGISTRY.register("tfds")
 def tfds(
-    name, train="train", test=None, label=None, data_dir=None
+    name: str,
+    train: str = "train",
+    test: str | None = None,
+    label: str | None = None,
+    data_dir: str | None = None,
 ) -> DatasetSplits:
     """Load images or features with labels, by their name there.
 

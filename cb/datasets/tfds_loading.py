@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
@@ -73,7 +73,7 @@ def load(
         **{
             "num_classes": _num_classes(builder, label, parts),
             "class_names": _class_names(builder, label),
-            "recipes": recipes.of_kind(parts[0].features),
+            "preparations": preparation.of_kind(parts[0].features),
             **details,
         },
     )

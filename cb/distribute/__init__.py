@@ -2,6 +2,5 @@
 
 from cb.distribute.strategies import REGISTRY
 from cb.distribute.strategies import build
-from cb.distribute.strategies import names
 
-__all__ = ["REGISTRY", "build", "names"]
+__all__ = ["REGISTRY", "build"]

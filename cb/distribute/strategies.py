@@ -5,11 +5,11 @@ import tensorflow as tf
 from cb.distribute.join import Workers
 from cb.distribute.join import join
 from cb.errors import InputError
+from cb.registry import Count
 from cb.registry import Registry
 
 REGISTRY = Registry("strategy", __name__, given=("workers",))
 
-names = REGISTRY.names
 build = REGISTRY.build
 
 
@@ -28,7 +28,7 @@ def none():
 
 
 @REGISTRY.register("mirrored")
-def mirrored(devices: int | None = None):
+def mirrored(devices: Count | None = None):
     """Copy the model to several devices of this machine.
 
     Args:
@@ -48,11 +48,6 @@ def mirrored(devices: int | None = None):
             "for N logical CPU devices. Received: mirrored"
         )
     number = len(gpus) if devices is None else devices
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise InputError(
-            "Argument `devices` must be an integer of at least 1. "
-            f"Received: devices={devices!r}"
-        )
     if gpus:
         if number > len(gpus):
             raise InputError(

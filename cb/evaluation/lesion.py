@@ -47,7 +47,7 @@ def evaluate_lesion(
         InputError: If an argument is wrong, several checkpoints are named,
             or the model has no blocks that can be dropped.
     """
-    settings: Lesion = lesion.REGISTRY.build(study)
+    settings: Lesion = lesion.parse(study)
     run.require_single("lesion")
     if not droppable(run.model):
         raise InputError(

@@ -8,11 +8,12 @@ import tensorflow as tf
 from keras import ops
 
 from cb.errors import InputError
-from cb.layers.ghosts import REMAINDERS
-from cb.layers.ghosts import RUNNING_STATISTICS
+from cb.layers.ghosts import Remainder
+from cb.layers.ghosts import RunningStatistics
 from cb.layers.ghosts import fold_statistics
 from cb.layers.ghosts import ghost_layout
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import check_arguments
 
 
 @keras.saving.register_keras_serializable("cb")
@@ -55,7 +56,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         batch_size: Integer, the batch from which `"torch_chunk"` takes the
             number of ghosts. Defaults to the batch at hand; the published
             code takes that of a full batch for the last one too.
-        **kwargs: As of `keras.layers.BatchNormalization`, but for `renorm`
+        **kwargs: As in `keras.layers.BatchNormalization`, but for `renorm`
             and `synchronized`.
 
     Call arguments:
@@ -80,24 +81,21 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
 
     def __init__(
         self,
-        virtual_batch_size=128,
-        remainder="fixed",
-        running_statistics="per_ghost",
-        unbiased_variance=False,
-        batch_size=None,
+        virtual_batch_size: Count = 128,
+        remainder: Remainder = "fixed",
+        running_statistics: RunningStatistics = "per_ghost",
+        unbiased_variance: bool = False,
+        batch_size: Count | None = None,
         **kwargs,
     ):
-        _check_positive("virtual_batch_size", virtual_batch_size)
-        if batch_size is not None:
-            _check_positive("batch_size", batch_size)
-        if remainder not in REMAINDERS:
-            raise unknown("remainder policy", remainder, REMAINDERS)
-        if running_statistics not in RUNNING_STATISTICS:
-            raise unknown(
-                "running-statistics mode",
-                running_statistics,
-                RUNNING_STATISTICS,
-            )
+        check_arguments(
+            GhostBatchNormalization,
+            virtual_batch_size=virtual_batch_size,
+            remainder=remainder,
+            running_statistics=running_statistics,
+            unbiased_variance=unbiased_variance,
+            batch_size=batch_size,
+        )
         if kwargs.get("synchronized"):
             raise InputError(
                 "Argument `synchronized` must be False: ghosts are smaller "
@@ -340,11 +338,3 @@ def _is(size, number):
 
 def _product(factors):
     return functools.reduce(operator.mul, factors, 1)
-
-
-def _check_positive(name, value):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(
-            f"Argument `{name}` must be a positive integer. "
-            f"Received: {name}={value!r}"
-        )

@@ -1,10 +1,12 @@
-"""How a batch is cut into ghosts, and how their statistics are kept."""
+"""Cutting batches into ghosts, and the running statistics of ghosts."""
+
+from typing import Literal
 
 import tensorflow as tf
 from keras import ops
 
-REMAINDERS = ("fixed", "torch_chunk", "drop", "error")
-RUNNING_STATISTICS = ("per_ghost", "per_step", "paper")
+Remainder = Literal["fixed", "torch_chunk", "drop", "error"]
+RunningStatistics = Literal["per_ghost", "per_step", "paper"]
 
 
 def ghost_layout(length, virtual_batch_size, remainder, batch_size=None):
@@ -13,7 +15,7 @@ def ghost_layout(length, virtual_batch_size, remainder, batch_size=None):
     Args:
         length: Integer or scalar tensor, examples in the batch.
         virtual_batch_size: Integer, the wanted size of a ghost.
-        remainder: One of `REMAINDERS`.
+        remainder: `Remainder`.
         batch_size: Integer, the configured batch, or `None` for the batch
             at hand.
 
@@ -42,7 +44,7 @@ def fold_statistics(running, ghosts, shares, rows, momentum, mode):
             much of an update each ghost counts.
         rows: Integer or scalar tensor, examples in a full ghost.
         momentum: Float, what is kept of `running` by a whole update.
-        mode: One of `RUNNING_STATISTICS`.
+        mode: `RunningStatistics`.
 
     Returns:
         Tensor `(channels,)`.

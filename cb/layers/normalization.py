@@ -1,31 +1,67 @@
-"""Which batch normalization a model has, chosen by name."""
+"""The batch normalization of a model, as a spec."""
 
 import keras
 
 from cb.errors import InputError
+from cb.layers.ghosts import Remainder
+from cb.layers.ghosts import RunningStatistics
 from cb.layers.replacement import replace_batch_normalization
-from cb.registry import Registry
-
-REGISTRY = Registry("normalization", __name__, given=("model", "batch"))
-
-
-@REGISTRY.register("batch")
-def batch(model: keras.Model) -> keras.Model:
-    """Leave the model as it is."""
-    return model
+from cb.registry import Count
+from cb.registry import Positive
+from cb.registry import Rate
+from cb.registry import Spec
+from cb.registry import nothing
+from cb.registry import one_of
 
 
-@REGISTRY.register("ghost")
+def complete(spec: str | Spec) -> Spec:
+    """Write out the defaults of a normalization.
+
+    Args:
+        spec: `"batch"`, or `"ghost(...)"` with arguments of `ghost`.
+
+    Returns:
+        The `Spec` with every default.
+
+    Raises:
+        InputError: If the name or an argument is wrong.
+    """
+    return one_of(
+        spec,
+        "normalization",
+        {"batch": nothing, "ghost": ghost},
+        given=("model", "batch"),
+    )
+
+
+def apply(spec: str | Spec, model: keras.Model, batch: int) -> keras.Model:
+    """Give a model the batch normalization of a spec.
+
+    Args:
+        spec: As in `complete`.
+        model: Keras model, Sequential or functional, built.
+        batch: Integer, examples in a training batch of one replica.
+
+    Returns:
+        The model, or a copy.
+
+    Raises:
+        InputError: If the spec is wrong, or does not go with the model.
+    """
+    spec = complete(spec)
+    return model if spec.name == "batch" else ghost(model, batch, **spec.kwargs)
+
+
 def ghost(
     model: keras.Model,
     batch: int,
-    size: int = 128,
-    remainder: str = "fixed",
-    running_statistics: str = "per_ghost",
+    size: Count = 128,
+    remainder: Remainder = "fixed",
+    running_statistics: RunningStatistics = "per_ghost",
     unbiased_variance: bool = False,
-    batch_size: int | None = None,
-    momentum: float | None = None,
-    epsilon: float | None = None,
+    batch_size: Count | None = None,
+    momentum: Rate | None = None,
+    epsilon: Positive | None = None,
 ) -> keras.Model:
     """Normalize over virtual batches.
 
@@ -33,10 +69,10 @@ def ghost(
         model: Keras model, Sequential or functional, built.
         batch: Integer, examples in a training batch of one replica.
         size: Integer, examples in a virtual batch.
-        remainder: As of `cb.layers.GhostBatchNormalization`.
-        running_statistics: As of the layer.
-        unbiased_variance: As of the layer.
-        batch_size: As of the layer.
+        remainder: As in `cb.layers.GhostBatchNormalization`.
+        running_statistics: As in the layer.
+        unbiased_variance: As in the layer.
+        batch_size: As in the layer.
         momentum: Float; that of each layer by default.
         epsilon: Float; that of each layer by default.
 
@@ -47,11 +83,6 @@ def ghost(
         InputError: If an argument is wrong, or the model has no batch
             normalization.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise InputError(
-            "Argument `size` of normalization `ghost` must be a positive "
-            f"integer. Received: size={size!r}"
-        )
     if remainder == "error" and batch % size:
         raise InputError(
             "Argument `size` of normalization `ghost` must divide the batch "

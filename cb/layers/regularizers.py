@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from cb.registry import NotNegative
 from cb.registry import Registry
 
 SMALLEST = 1e-12
@@ -12,8 +13,8 @@ SMALLEST = 1e-12
 class GroupLasso(keras.regularizers.Regularizer):
     """Sums the lengths of the kernel slices of a convolution.
 
-    A slice is what connects one input channel with one output channel; for a
-    dense kernel it is one weight, and this is the L1 penalty.
+    A slice connects one input channel with one output channel. For a dense
+    kernel it is one weight, and this is the L1 penalty.
 
     Args:
         strength: Float, factor of the sum.
@@ -23,7 +24,7 @@ class GroupLasso(keras.regularizers.Regularizer):
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
 
-    def __init__(self, strength=1e-5):
+    def __init__(self, strength: NotNegative = 1e-5):
         self.strength = strength
 
     def __call__(self, x):
@@ -47,6 +48,7 @@ REGISTRY = Registry(
         "l1_l2": "keras.regularizers:L1L2",
         "group_lasso": "cb.layers.regularizers:GroupLasso",
     },
+    library={"l1": NotNegative, "l2": NotNegative},
 )
 
 

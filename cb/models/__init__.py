@@ -9,7 +9,6 @@ import types
 from cb.errors import InputError
 from cb.registry import Registry
 from cb.registry import Spec
-from cb.registry import bind
 from cb.registry import parse_spec
 
 REGISTRY = Registry("model", __name__, given=("input_shape", "num_classes"))
@@ -47,7 +46,7 @@ def complete(spec):
     """Return the spec with every default written out.
 
     Args:
-        spec: As of `build`.
+        spec: As in `build`.
 
     Returns:
         `cb.registry.Spec`, of the file if `spec` names one.
@@ -60,10 +59,10 @@ def complete(spec):
 
 
 def recipe(spec):
-    """Return how the source of a model trained it.
+    """Return the recipe of a model's source.
 
     Args:
-        spec: As of `build`.
+        spec: As in `build`.
 
     Returns:
         `cb.models.recipes.Recipe`, or `None` if the model has none.
@@ -75,7 +74,7 @@ def recipe(spec):
     builder = REGISTRY.get(spec.name)
     found = getattr(builder, "recipe", None)
     if callable(found):
-        return found(**bind(builder, spec, "model", REGISTRY.given))
+        return found(**REGISTRY.bind(spec))
     return found
 
 

@@ -2,12 +2,12 @@
 
 import keras
 
+from cb.datasets.preparation import IMAGENET
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 from cb.models.blocks import Gamma
 from cb.models.blocks import Shape
-from cb.models.keskar import NORMALIZE
 from cb.registry import Count
 
 
@@ -29,7 +29,7 @@ from cb.registry import Count
             "resize(256)",
             "random_crop(size=224)",
             "flip",
-            NORMALIZE,
+            IMAGENET,
         ),
     )
 )

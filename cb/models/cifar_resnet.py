@@ -4,12 +4,12 @@ from typing import Annotated
 
 import keras
 
+from cb.datasets.preparation import BIG_BATCH
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 from cb.models.blocks import Shape
-from cb.models.keskar import CIFAR_TRANSFORMS
 from cb.models.resnet import BasicBlock
 from cb.registry import Count
 from cb.registry import Interval
@@ -23,7 +23,7 @@ from cb.registry import Interval
         ),
         epochs=200,
         clip_norm=5.0,
-        **CIFAR_TRANSFORMS,
+        train_transform=BIG_BATCH,
     )
 )
 def resnet44(
@@ -66,7 +66,7 @@ def resnet44(
         ),
         epochs=200,
         clip_norm=5.0,
-        **CIFAR_TRANSFORMS,
+        train_transform=BIG_BATCH,
     )
 )
 def wresnet16_4(input_shape: Shape, num_classes: Count):

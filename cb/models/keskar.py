@@ -1,26 +1,14 @@
 """The networks F1, C1 and C3 of the sharp-minima literature."""
 
-from typing import Any
-
 import keras
 
+from cb.datasets.preparation import BIG_BATCH
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 from cb.models.blocks import Gamma
 from cb.models.blocks import Shape
 from cb.registry import Count
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-NORMALIZE = f"normalize(mean={IMAGENET_MEAN}, std={IMAGENET_STD})"
-CIFAR_TRANSFORMS: dict[str, Any] = {
-    "train_transform": (
-        "pad_crop(4, mode='constant', value=127)",
-        "flip",
-        NORMALIZE,
-    ),
-}
 
 
 @REGISTRY.register("f1")
@@ -76,7 +64,7 @@ SHALLOW = recipes.Recipe(
     ),
     epochs=200,
     clip_norm=5.0,
-    **CIFAR_TRANSFORMS,
+    train_transform=BIG_BATCH,
 )
 
 

@@ -1,10 +1,8 @@
-"""How the source of a model trained it, as data."""
+"""Recipes: how the source of a model trained it, as data."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
-
-Regime = dict[int, dict[str, Any]] | Callable[[int], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,9 +10,9 @@ class Recipe:
     """A published way to train a model; explicit flags win over it.
 
     Args:
-        regime: What changes at the start of an epoch: a dict of epoch to
-            settings, each of which holds until it is set again, or a
-            function of the epoch. Settings are `optimizer` (a name),
+        regime: Settings of the optimizer: a dict from the epoch at which they
+            change, each of which holds until it is set again, or a function
+            of the epoch. Settings are `optimizer` (a name),
             `learning_rate`, `momentum`, `nesterov` and `weight_decay`.
         epochs: Integer, length of the training.
         batch_size: Integer.
@@ -25,7 +23,7 @@ class Recipe:
         sparsity: Arguments of `cb.sparsify` that the source used.
     """
 
-    regime: Regime
+    regime: dict[int, dict[str, Any]] | Callable[[int], dict[str, Any]]
     epochs: int | None = None
     batch_size: int | None = None
     train_transform: tuple[str, ...] | None = None

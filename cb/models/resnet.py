@@ -3,11 +3,11 @@
 import math
 import re
 from typing import Annotated
-from typing import Any
 from typing import Literal
 
 import keras
 
+from cb.datasets.preparation import IMAGENET_CROPS
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
@@ -34,10 +34,6 @@ VARIANTS = {
     "big_batch": (),
 }
 CONFIG = re.compile(r"(ignorefirst|allsparse)([1-9]0)?")
-NORMALIZE = "normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))"
-TRANSFORMS: dict[str, Any] = {
-    "train_transform": ("random_resized_crop(224)", "flip", NORMALIZE),
-}
 
 
 def wirings_regime(epoch):
@@ -64,7 +60,7 @@ def _recipe(variant="v1.5", config="ignorefirst", **others):
             batch_size=256,
             label_smoothing=0.1,
             sparsity=_wirings_sparsity(config),
-            **TRANSFORMS,
+            train_transform=IMAGENET_CROPS,
         )
     return recipes.Recipe(
         regime=recipes.sgd(
@@ -77,7 +73,7 @@ def _recipe(variant="v1.5", config="ignorefirst", **others):
         ),
         epochs=100 if variant == "dynamic_sparse" else None,
         batch_size=256,
-        **TRANSFORMS,
+        train_transform=IMAGENET_CROPS,
     )
 
 

@@ -4,11 +4,11 @@ from typing import Literal
 
 import keras
 
+from cb.datasets.preparation import BIG_BATCH
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 from cb.models.blocks import Shape
-from cb.models.keskar import CIFAR_TRANSFORMS
 from cb.registry import Count
 
 # Convolutions of 64, 128, 256, 512 and 512 channels, each group pooled.
@@ -29,7 +29,7 @@ CHANNELS = (64, 128, 256, 512, 512)
         ),
         epochs=200,
         clip_norm=5.0,
-        **CIFAR_TRANSFORMS,
+        train_transform=BIG_BATCH,
     )
 )
 def vgg(

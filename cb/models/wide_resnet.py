@@ -4,6 +4,7 @@ from typing import Annotated
 
 import keras
 
+from cb.datasets.preparation import DYNAMIC_SPARSE
 from cb.errors import InputError
 from cb.models import REGISTRY
 from cb.models import blocks
@@ -11,11 +12,6 @@ from cb.models import recipes
 from cb.models.blocks import Shape
 from cb.registry import Count
 from cb.registry import Interval
-
-# Of bytes.
-NORMALIZE = (
-    "normalize(mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), scale=255)"
-)
 
 
 @REGISTRY.register("wide_resnet")
@@ -31,11 +27,7 @@ NORMALIZE = (
         ),
         epochs=200,
         batch_size=100,
-        train_transform=(
-            "pad_crop(4)",
-            "flip",
-            NORMALIZE,
-        ),
+        train_transform=DYNAMIC_SPARSE,
     )
 )
 def wide_resnet(

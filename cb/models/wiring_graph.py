@@ -5,6 +5,7 @@ from typing import Literal
 import keras
 from keras import ops
 
+from cb.datasets.preparation import WIRINGS
 from cb.layers import NeuralODE
 from cb.models import REGISTRY
 from cb.models import blocks
@@ -44,11 +45,7 @@ def _recipe(graph="discrete"):
         ),
         epochs=160,
         batch_size=512,
-        train_transform=(
-            "pad_crop(4, mode='constant')",
-            "flip",
-            "normalize(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))",
-        ),
+        train_transform=WIRINGS,
         sparsity={
             "sparsity": 1.0 - EDGES / edge_count(graph),
             "distribution": "uniform",

@@ -1,13 +1,19 @@
 """Learning-rate schedules by name, made of Keras's own."""
 
 from collections.abc import Mapping
-
-import keras
+from typing import Annotated
 
 from cb.errors import InputError
+from cb.registry import Fraction
+from cb.registry import Natural
+from cb.registry import NotNegative
 from cb.registry import Registry
+from cb.registry import lazy_import
+from cb.schedules import NotEmpty
 from cb.schedules import Time
 from cb.schedules import TrainingLength
+
+keras = lazy_import("keras")
 
 REGISTRY = Registry(
     "learning-rate schedule",
@@ -17,16 +23,16 @@ REGISTRY = Registry(
 
 
 @REGISTRY.register("constant")
-def constant(learning_rate: float):
+def constant(learning_rate: NotNegative):
     """Keep the learning rate as it is."""
     return learning_rate
 
 
 @REGISTRY.register("cosine")
 def cosine(
-    learning_rate: float,
+    learning_rate: NotNegative,
     training_length: TrainingLength,
-    final: float = 0.0,
+    final: Fraction = 0.0,
     warmup: Time = 0,
     end: Time = 1.0,
 ):
@@ -60,9 +66,9 @@ def cosine(
 
 @REGISTRY.register("linear")
 def linear(
-    learning_rate: float,
+    learning_rate: NotNegative,
     training_length: TrainingLength,
-    final: float = 0.0,
+    final: Fraction = 0.0,
     end: Time = 1.0,
 ):
     """Decay along a straight line.
@@ -85,10 +91,10 @@ def linear(
 
 @REGISTRY.register("step")
 def step(
-    learning_rate: float,
+    learning_rate: NotNegative,
     training_length: TrainingLength,
     at: Time | tuple[Time, ...] = (0.5, 0.75),
-    factor: float = 0.1,
+    factor: NotNegative = 0.1,
 ):
     """Multiply the learning rate by a factor at given times.
 
@@ -116,11 +122,11 @@ def step(
 
 @REGISTRY.register("piecewise")
 def piecewise(
-    learning_rate: float,
+    learning_rate: NotNegative,
     training_length: TrainingLength,
-    factors: Mapping[int, float],
+    factors: Annotated[Mapping[Natural, NotNegative], NotEmpty()],
 ):
-    """Multiply the learning rate by the factor of an epoch and those after.
+    """Multiply the learning rate by factors that change at given epochs.
 
     Args:
         learning_rate: Float.
@@ -131,11 +137,11 @@ def piecewise(
     Returns:
         A Keras learning-rate schedule.
     """
-    epochs = list(factors) if isinstance(factors, Mapping) else []
-    if not epochs or epochs != sorted(epochs):
+    epochs = list(factors)
+    if epochs != sorted(epochs):
         raise InputError(
-            "Argument `factors` must be a dict of epochs, ascending, to "
-            f"numbers. Received: factors={factors!r}"
+            "Argument `factors` must have ascending epochs. "
+            f"Received: factors={factors!r}"
         )
     boundaries = [
         training_length.steps(f"{epoch}ep", "factors") for epoch in epochs
@@ -149,9 +155,9 @@ def piecewise(
 
 @REGISTRY.register("exponential")
 def exponential(
-    learning_rate: float,
+    learning_rate: NotNegative,
     training_length: TrainingLength,
-    rate: float = 0.96,
+    rate: NotNegative = 0.96,
     every: Time = "1ep",
     staircase: bool = False,
 ):
@@ -175,5 +181,4 @@ def exponential(
     )
 
 
-names = REGISTRY.names
 build = REGISTRY.build

@@ -6,6 +6,8 @@ from cb.registry.arguments import accepted
 from cb.registry.arguments import bind
 from cb.registry.arguments import check_arguments
 from cb.registry.arguments import complete
+from cb.registry.arguments import nothing
+from cb.registry.arguments import one_of
 from cb.registry.arguments import unknown
 from cb.registry.lazy import lazy_import
 from cb.registry.parts import Registry
@@ -37,6 +39,8 @@ __all__ = [
     "check_arguments",
     "complete",
     "lazy_import",
+    "nothing",
+    "one_of",
     "parse_spec",
     "registered_names",
     "unknown",

@@ -15,6 +15,7 @@ from cb.errors import InputError
 from cb.registry.annotations import check
 from cb.registry.annotations import nearest
 from cb.registry.specs import Spec
+from cb.registry.specs import parse_spec
 
 _EMPTY = inspect.Parameter.empty
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
@@ -79,6 +80,36 @@ def bind(
         )
     _check(parameters, values, owner)
     return values
+
+
+def one_of(
+    spec: str | Spec,
+    kind: str,
+    parts: Mapping[str, Callable],
+    given: Iterable[str] = (),
+) -> Spec:
+    """Complete a spec of one of a few parts, for which no registry is needed.
+
+    Args:
+        spec: Spec string or `Spec`.
+        kind: As in `bind`.
+        parts: Dict of name to class or function.
+        given: As in `bind`.
+
+    Returns:
+        The `Spec` with every default written out.
+
+    Raises:
+        InputError: If the name is unknown, and as in `bind`.
+    """
+    spec = parse_spec(spec)
+    if spec.name not in parts:
+        raise unknown(kind, spec.name, parts)
+    return complete(parts[spec.name], spec, kind, given)
+
+
+def nothing() -> None:
+    """Take no arguments, as the part of `one_of` that stands for nothing."""
 
 
 def check_arguments(target: Callable, **values: Any) -> None:

@@ -103,8 +103,8 @@ def build_model(
             report=report,
         )
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return normalization.REGISTRY.build(
-        config.normalization, model=model, batch=config.batch_size // replicas
+    return normalization.apply(
+        config.normalization, model, config.batch_size // replicas
     )
 
 

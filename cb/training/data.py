@@ -11,7 +11,7 @@ from cb import datasets
 from cb import models
 from cb.config import Config
 from cb.datasets import augmentation
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.augmentation import Chain
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
@@ -176,7 +176,7 @@ def build_chain(
     """
     recipe = models.recipe(model) if model else None
     transform = recipe.train_transform if recipe else None
-    return recipes.resolve(text, source, transform)
+    return preparation.resolve(text, source, transform)
 
 
 def shaped(source: DatasetSplits, chain: Chain) -> DatasetSplits:

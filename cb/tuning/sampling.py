@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import Literal
 
 import keras_tuner
 import optuna
@@ -13,8 +14,7 @@ from keras_tuner.engine import hyperparameters as kinds
 from optuna import distributions
 from optuna.trial import TrialState
 
-NSGA2, TPE = "nsga2", "tpe"
-SAMPLERS = (NSGA2, TPE)
+Sampler = Literal["tpe", "nsga2"]
 
 
 class Sampling:
@@ -24,7 +24,7 @@ class Sampling:
     the question.
 
     Args:
-        sampler: String, one of `SAMPLERS`.
+        sampler: `"tpe"` or `"nsga2"`.
         maximized: Sequence of booleans, whether to maximize each objective.
         startup: Integer, how many points of `"tpe"` are random.
         population: Integer, the size of a generation of `"nsga2"`.
@@ -32,7 +32,7 @@ class Sampling:
 
     def __init__(
         self,
-        sampler: str,
+        sampler: Sampler,
         maximized: Sequence[bool],
         startup: int,
         population: int,
@@ -129,7 +129,7 @@ class Sampling:
         )
 
     def _seeded(self, seed: int) -> optuna.samplers.BaseSampler:
-        if self._sampler == NSGA2:
+        if self._sampler == "nsga2":
             return optuna.samplers.NSGAIISampler(
                 population_size=self._population, seed=seed % 2**32
             )

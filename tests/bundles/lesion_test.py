@@ -58,11 +58,20 @@ def test_more_blocks_than_there_are_cannot_be_dropped():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"among": "some"}, "Unknown group of blocks"),
-        ({"blocks": 0}, "`blocks` must be positive"),
-        ({"blocks": (1, -2)}, "`blocks` must be positive"),
-        ({"blocks": ()}, "`blocks` must be positive"),
-        ({"draws": 0}, "`draws` must be positive"),
+        ({"among": "some"}, "`among` .* must be one of 'conflicting'"),
+        (
+            {"blocks": 0},
+            "`blocks` .* must be an integer of at least 1",
+        ),
+        (
+            {"blocks": (1, -2)},
+            "`blocks` .* must be an integer of at least 1",
+        ),
+        (
+            {"blocks": ()},
+            "`blocks` .* must be an integer of at least 1",
+        ),
+        ({"draws": 0}, "`draws` .* must be an integer of at least 1"),
     ],
 )
 def test_bad_studies_are_one_clear_line(arguments, message):

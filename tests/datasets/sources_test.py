@@ -198,7 +198,7 @@ def test_a_prepared_data_set_is_read_in_order(tmp_path):
     source = datasets.load("mnist", str(tmp_path))
     expected = np.stack([example["image"] for example in examples])
     np.testing.assert_array_equal(source.train.features, expected)
-    assert source.recipes["big_batch"].corrected
+    assert source.preparations["big_batch"].corrected
     with pytest.raises(InputError, match="splits.*Received: 'extra'"):
         datasets.load("tfds('mnist', train='extra')", str(tmp_path))
 

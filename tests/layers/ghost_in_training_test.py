@@ -94,7 +94,7 @@ class LayerContractTest(testing.TestCase):
         ({"virtual_batch_size": 2.5}, "virtual_batch_size=2.5"),
         ({"batch_size": -1}, "batch_size=-1"),
         ({"remainder": "fixd"}, "Did you mean 'fixed'"),
-        ({"running_statistics": "x"}, "Expected one of .*per_ghost"),
+        ({"running_statistics": "x"}, "must be one of .*per_ghost"),
         ({"synchronized": True}, "nothing to synchronize"),
         ({"renorm": True}, "renorm=True"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cb.config import Config
-from cb.datasets import recipes
+from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
@@ -32,9 +32,9 @@ print(digest.hexdigest())
 """
 
 
-def source(shape, known=recipes.CIFAR):
+def source(shape, known=preparation.CIFAR):
     examples = Examples(np.zeros((4, *shape), np.uint8), np.zeros(4, np.int32))
-    return DatasetSplits("cifar10", examples, examples, 10, recipes=known)
+    return DatasetSplits("cifar10", examples, examples, 10, preparations=known)
 
 
 CIFAR = source((32, 32, 3))
@@ -62,7 +62,7 @@ def test_what_the_augmentations_of_a_run_are(text, model, expected):
 def test_digits_and_features_have_recipes_too():
     plain = source((8, 8, 1), {})
     assert str(build_chain("auto", plain, "resnet44")) == "none"
-    table = source((6,), recipes.FEATURES)
+    table = source((6,), preparation.FEATURES)
     assert str(build_chain("auto", table, "mlp")) == "standardize"
     assert str(build_chain("published", table, "mlp")) == "none"
 
@@ -82,11 +82,12 @@ def test_recipes_that_are_not_there(text, model, message):
 
 
 @pytest.mark.parametrize(
-    "known", [recipes.CIFAR, recipes.MNIST, recipes.SVHN, recipes.LARGE]
+    "known",
+    [preparation.CIFAR, preparation.MNIST, preparation.SVHN, preparation.LARGE],
 )
 def test_all_recipes_keep_or_fix_the_shape(known):
-    size = (28, 28, 1) if known is recipes.MNIST else (32, 32, 3)
-    size = (None, None, 3) if known is recipes.LARGE else size
+    size = (28, 28, 1) if known is preparation.MNIST else (32, 32, 3)
+    size = (None, None, 3) if known is preparation.LARGE else size
     for name in known:
         for kind in ("published", "corrected"):
             chain = build_chain(f"{kind}('{name}')", source((9, 9, 3), known))

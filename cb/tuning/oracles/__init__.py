@@ -1,8 +1,14 @@
-"""Oracles of keras-tuner: what to try next, one file each."""
+"""Oracles of keras-tuner, which choose the next trial, one file each."""
 
+from typing import Annotated
+
+from cb.registry import Count
+from cb.registry import Interval
+from cb.registry import NotNegative
+from cb.registry import Positive
 from cb.registry import Registry
 
-# What the one who builds an oracle gives it, not the text of its spec.
+# Arguments that the caller of `build` gives, not the text of a spec.
 GIVEN = (
     "objective",
     "max_trials",
@@ -25,6 +31,13 @@ REGISTRY = Registry(
         "grid": "keras_tuner.oracles:GridSearchOracle",
         "hyperband": "keras_tuner.oracles:HyperbandOracle",
         "random": "keras_tuner.oracles:RandomSearchOracle",
+    },
+    library={
+        "alpha": Positive,
+        "beta": NotNegative,
+        "factor": Annotated[int, Interval("[2, inf)")],
+        "hyperband_iterations": Count,
+        "num_initial_points": Count | None,
     },
 )
 

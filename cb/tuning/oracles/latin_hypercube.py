@@ -5,7 +5,8 @@ import numpy as np
 from keras_tuner.engine.trial import TrialStatus
 from scipy.stats import qmc
 
-from cb.errors import InputError
+from cb.registry import Count
+from cb.registry import check
 from cb.seeds import generator
 from cb.tuning.oracles import REGISTRY
 
@@ -19,15 +20,8 @@ class LatinHypercubeOracle(keras_tuner.Oracle):
     conditions do not hold in a point are left out of it.
 
     Args:
-        objective: As in `keras_tuner.Oracle`.
         max_trials: Integer, the size of the design.
-        hyperparameters: As in `keras_tuner.Oracle`.
         seed: Integer, decides the design.
-        allow_new_entries: As this and those that follow are in
-            `keras_tuner.Oracle`.
-        tune_new_entries: See there.
-        max_retries_per_trial: See there.
-        max_consecutive_failed_trials: See there.
 
     Raises:
         InputError: If there is no budget.
@@ -37,33 +31,10 @@ class LatinHypercubeOracle(keras_tuner.Oracle):
     - [McKay et al., 1979](https://doi.org/10.2307/1268522)
     """
 
-    def __init__(
-        self,
-        objective=None,
-        max_trials=10,
-        hyperparameters=None,
-        seed=None,
-        allow_new_entries=True,
-        tune_new_entries=True,
-        max_retries_per_trial=0,
-        max_consecutive_failed_trials=3,
-    ):
-        if not isinstance(max_trials, int) or max_trials < 1:
-            raise InputError(
-                "Argument `max_trials` must be a positive integer, the size of "
-                f"the design. Received: max_trials={max_trials!r}"
-            )
-        super().__init__(
-            objective=objective,
-            max_trials=max_trials,
-            hyperparameters=hyperparameters,
-            seed=seed,
-            allow_new_entries=allow_new_entries,
-            tune_new_entries=tune_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
-        )
-        self._columns = {}
+    def __init__(self, max_trials: Count = 10, **kwargs):
+        check("max_trials", max_trials, Count)
+        super().__init__(max_trials=max_trials, **kwargs)
+        self._columns: dict[str, np.ndarray] = {}
 
     def populate_space(self, trial_id):
         """Return the values of the design's point of this number.

@@ -1,19 +1,20 @@
 """A search for the whole front of several objectives."""
 
 from collections.abc import Mapping
+from typing import Annotated
 from typing import Any
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import TrialStatus
 
-from cb.errors import InputError
-from cb.registry import unknown
+from cb.registry import Count
+from cb.registry import Interval
+from cb.registry import check_arguments
 from cb.seeds import fold_in
 from cb.tuning import pareto
 from cb.tuning.oracles import REGISTRY
-from cb.tuning.sampling import SAMPLERS
-from cb.tuning.sampling import TPE
+from cb.tuning.sampling import Sampler
 from cb.tuning.sampling import Sampling
 
 
@@ -24,7 +25,7 @@ class ParetoOracle(keras_tuner.Oracle):
     Optuna's multi-objective samplers choose what to try. `get_best_trials`
     returns the Pareto front first, then the layers behind it. What is tried
     next depends on `seed` and on the trials so far alone, so that a search
-    killed and reloaded goes on as it would have.
+    killed and reloaded continues as it would have.
 
     Args:
         objective: List of names or of `keras_tuner.Objective`, or only one.
@@ -37,13 +38,7 @@ class ParetoOracle(keras_tuner.Oracle):
         constraints: Dict of metric to the largest value allowed, such as
             `{"inference_flops": 1e6}`. Points beyond it are told to the
             sampler by how far they are, and are behind all others.
-        hyperparameters: As in `keras_tuner.Oracle`.
         seed: Integer, decides the search.
-        allow_new_entries: As this and those that follow are in
-            `keras_tuner.Oracle`.
-        tune_new_entries: See there.
-        max_retries_per_trial: See there.
-        max_consecutive_failed_trials: See there.
 
     Raises:
         InputError: If an argument is wrong.
@@ -56,37 +51,20 @@ class ParetoOracle(keras_tuner.Oracle):
 
     def __init__(
         self,
-        objective=None,
-        max_trials=None,
-        sampler=TPE,
-        startup=10,
-        population=20,
-        constraints=None,
-        hyperparameters=None,
-        seed=None,
-        allow_new_entries=True,
-        tune_new_entries=True,
-        max_retries_per_trial=0,
-        max_consecutive_failed_trials=3,
+        sampler: Sampler = "tpe",
+        startup: Count = 10,
+        population: Annotated[int, Interval("[2, inf)")] = 20,
+        constraints: Mapping[str, float] | None = None,
+        **kwargs,
     ):
-        if sampler not in SAMPLERS:
-            raise unknown("sampler of oracle `pareto`", sampler, SAMPLERS)
-        if not isinstance(constraints or {}, Mapping):
-            raise InputError(
-                "Argument `constraints` must be a dict of metric to the "
-                "largest value allowed. "
-                f"Received: constraints={constraints!r}"
-            )
-        super().__init__(
-            objective=objective,
-            max_trials=max_trials,
-            hyperparameters=hyperparameters,
-            seed=seed,
-            allow_new_entries=allow_new_entries,
-            tune_new_entries=tune_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        check_arguments(
+            ParetoOracle,
+            sampler=sampler,
+            startup=startup,
+            population=population,
+            constraints=constraints,
         )
+        super().__init__(**kwargs)
         self.sampler = sampler
         self.startup = startup
         self.population = population
@@ -171,11 +149,11 @@ class ParetoOracle(keras_tuner.Oracle):
         return [trials[position] for position in order[:num_trials]]
 
     def get_state(self):
-        """Return what `set_state` needs; JSON can hold it."""
+        """Return the state for `set_state`; JSON can hold it."""
         return {**super().get_state(), "notes": self._notes}
 
     def set_state(self, state):
-        """Go on from a state.
+        """Continue from a state.
 
         Args:
             state: Dict, of `get_state`.

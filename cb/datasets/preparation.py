@@ -1,7 +1,7 @@
-"""How the sources prepared the examples of each data set.
+"""Preparation of the examples of each data set by its sources.
 
-`published` is what their code does; `corrected` is what they must have
-meant. Both are chains of augmentations.
+`published` follows their code, `corrected` what they must have meant. Both
+are chains of augmentations.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ AUTO, MODEL, PUBLISHED, CORRECTED = "auto", "model", "published", "corrected"
 NAMES = (AUTO, MODEL, PUBLISHED, CORRECTED)
 
 
-class Recipe(NamedTuple):
+class Preparation(NamedTuple):
     """Preparation of a data set's training examples, by one source.
 
     Attributes:
@@ -32,70 +32,77 @@ class Recipe(NamedTuple):
     corrected: str | None = None
 
 
-Recipes = Mapping[str, Recipe]
+Preparations = Mapping[str, Preparation]
 
+# Means and deviations of channels, those of `CIFAR_BYTES` for bytes.
 IMAGENET = "normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))"
-_BYTES = "normalize((125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 255)"
-_WIRINGS = "normalize((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))"
+CIFAR_BYTES = "normalize((125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 255)"
+CIFAR_WIRINGS = "normalize((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))"
 _PER_IMAGE = "per_image_standardization"
 _SHIFT = "translation(0.1)"
 # A mirrored digit is another sign, or none.
-_SHIFTED = Recipe(f"flip|{_SHIFT}", _SHIFT)
+_SHIFTED = Preparation(f"flip|{_SHIFT}", _SHIFT)
 
-# The first source of each data set is the one that is meant by default.
-CIFAR: Recipes = {
-    "dynamic_sparse": Recipe(f"pad_crop(4)|flip|{_BYTES}"),
-    "big_batch": Recipe(
-        f"pad_crop(4, mode='constant', value=127)|flip|{IMAGENET}"
-    ),
-    "wirings": Recipe(f"pad_crop(4, mode='constant')|flip|{_WIRINGS}"),
-    "autosparse": Recipe(f"flip|{_SHIFT}"),
-    "bundles": Recipe(
+# On CIFAR, and on ImageNet.
+DYNAMIC_SPARSE = ("pad_crop(4)", "flip", CIFAR_BYTES)
+BIG_BATCH = ("pad_crop(4, mode='constant', value=127)", "flip", IMAGENET)
+WIRINGS = ("pad_crop(4, mode='constant')", "flip", CIFAR_WIRINGS)
+IMAGENET_CROPS = ("random_resized_crop(224)", "flip", IMAGENET)
+
+# The first source of each data set is the default.
+CIFAR: Preparations = {
+    "dynamic_sparse": Preparation("|".join(DYNAMIC_SPARSE)),
+    "big_batch": Preparation("|".join(BIG_BATCH)),
+    "wirings": Preparation("|".join(WIRINGS)),
+    "autosparse": Preparation(f"flip|{_SHIFT}"),
+    "bundles": Preparation(
         f"{_PER_IMAGE}|zoom_crop(38, 32)|flip|brightness(0.25)",
         f"{_PER_IMAGE}|pad_crop(3, mode='constant')|flip|brightness(0.25)",
     ),
 }
-MNIST: Recipes = {
-    "dynamic_sparse": Recipe("none"),
-    "big_batch": Recipe(
+MNIST: Preparations = {
+    "dynamic_sparse": Preparation("none"),
+    "big_batch": Preparation(
         "pad_crop(2, mode='constant')|flip|normalize(0.5, 0.5)",
         "pad_crop(2, mode='constant')|normalize(0.5, 0.5)",
     ),
-    "autosparse": Recipe("none"),
-    "bundles": Recipe(
+    "autosparse": Preparation("none"),
+    "bundles": Preparation(
         "zoom_crop(32, 28)|brightness(0.25)",
         "pad_crop(2, mode='constant')|brightness(0.25)",
     ),
 }
-SVHN: Recipes = {
+SVHN: Preparations = {
     "autosparse": _SHIFTED,
-    "bundles": Recipe(
+    "bundles": Preparation(
         f"zoom_crop(36, 32)|{_PER_IMAGE}|brightness(0.25)",
         f"pad_crop(2, mode='constant')|{_PER_IMAGE}|brightness(0.25)",
     ),
 }
-LARGE: Recipes = {
-    "wirings": Recipe(f"random_resized_crop(224)|flip|{IMAGENET}"),
-    "dynamic_sparse": Recipe(f"random_resized_crop(224)|flip|{IMAGENET}"),
-    "big_batch": Recipe(f"random_resized_crop(224)|flip|{IMAGENET}"),
-    "bundles": Recipe(
+LARGE: Preparations = {
+    "wirings": Preparation("|".join(IMAGENET_CROPS)),
+    "dynamic_sparse": Preparation("|".join(IMAGENET_CROPS)),
+    "big_batch": Preparation("|".join(IMAGENET_CROPS)),
+    "bundles": Preparation(
         f"zoom_crop(138, 128)|flip|{_PER_IMAGE}|brightness(0.25)",
         f"random_resized_crop(128)|flip|{_PER_IMAGE}|brightness(0.25)",
     ),
 }
-FEATURES: Recipes = {"autosparse": Recipe("none", "standardize")}
-FASHION: Recipes = {
-    "autosparse": Recipe("none"),
-    "dynamic_sparse": Recipe("none"),
+FEATURES: Preparations = {"autosparse": Preparation("none", "standardize")}
+FASHION: Preparations = {
+    "autosparse": Preparation("none"),
+    "dynamic_sparse": Preparation("none"),
 }
-STL10: Recipes = {"big_batch": Recipe(f"pad_crop(12)|flip|{IMAGENET}")}
+STL10: Preparations = {
+    "big_batch": Preparation(f"pad_crop(12)|flip|{IMAGENET}")
+}
 
 
-def of_kind(features) -> Recipes:
-    """Return what suits features that no source has used.
+def of_kind(features) -> Preparations:
+    """Return the preparation of features that no source has used.
 
     Args:
-        features: As of `cb.datasets.dataset_splits.Examples`.
+        features: As in `cb.datasets.dataset_splits.Examples`.
     """
     if isinstance(features, EncodedImages):
         return LARGE
@@ -128,7 +135,7 @@ def resolve(
     data set.
 
     Args:
-        text: As of `complete`.
+        text: As in `complete`.
         source: `DatasetSplits` of the data.
         model: Transforms of the model's recipe for training, or `None`.
 
@@ -182,14 +189,14 @@ def _fits(chain: Chain, shape) -> bool:
 
 
 def _of(source: DatasetSplits, kind: str, name: str | None) -> str:
-    recipes = source.recipes
+    recipes = source.preparations
     if name is None:
         if not recipes and kind == PUBLISHED:
             raise InputError(
                 f"No recipe is published for data set {source.name!r}. "
                 f"Received: augmentation={kind!r}"
             )
-        recipe = next(iter(recipes.values()), Recipe("none"))
+        recipe = next(iter(recipes.values()), Preparation("none"))
     elif name in recipes:
         recipe = recipes[name]
     else:
@@ -197,5 +204,5 @@ def _of(source: DatasetSplits, kind: str, name: str | None) -> str:
     return recipe.published if kind == PUBLISHED else _corrected(recipe)
 
 
-def _corrected(recipe: Recipe) -> str:
+def _corrected(recipe: Preparation) -> str:
     return recipe.published if recipe.corrected is None else recipe.corrected

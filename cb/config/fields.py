@@ -83,6 +83,7 @@ class Fields:
         "it fits the data, else the data set's), model, "
         "\"published('SOURCE')\", \"corrected('SOURCE')\" or none.",
         parts="cb.datasets.preparation:complete",
+        light=True,
     )
     data_workers: Count | None = flag(
         None,
@@ -201,6 +202,7 @@ class Fields:
         "{cb.optimization.learning_rates}.",
         "cb.optimization.learning_rates:REGISTRY.complete",
         common=True,
+        light=True,
     )
     regime: str = flag(
         "none",

@@ -12,11 +12,14 @@ from cb.datasets.augmentation import Chain
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
+from cb.registry import NotNegative
 from cb.registry import Spec
+from cb.registry import one_of
 from cb.registry import parse_spec
 from cb.registry import unknown
 
 AUTO, MODEL, PUBLISHED, CORRECTED = "auto", "model", "published", "corrected"
+MIXUP = "mixup"
 NAMES = (AUTO, MODEL, PUBLISHED, CORRECTED)
 
 
@@ -109,12 +112,46 @@ def of_kind(features) -> Preparations:
     return FEATURES if features.ndim == 2 else {}
 
 
+def without_mixup(text: str, alpha: float = 0.0) -> tuple[str, float]:
+    """Take `mixup(0.2)` out of a chain of augmentations.
+
+    It mixes targets too, which no augmentation does.
+
+    Args:
+        text: The chain.
+        alpha: Float, the argument of mixup that is given elsewhere, or 0.
+
+    Returns:
+        Tuple of the rest of the chain and `alpha`, given there or here.
+
+    Raises:
+        InputError: If it is given twice, or wrong.
+    """
+    parts = text.split("|")
+    found = [part for part in parts if part.strip().startswith(MIXUP)]
+    if not found:
+        return text, alpha
+    if len(found) > 1 or alpha:
+        raise InputError(
+            "Argument `mixup` may be given once, as a flag or among the "
+            f"augmentations. Received: augmentation={text!r}, mixup={alpha}"
+        )
+    spec = one_of(found[0], "augmentation", {MIXUP: _mixup})
+    rest = "|".join(part for part in parts if part not in found)
+    return rest or augmentation.NONE, spec.kwargs["alpha"]
+
+
+def _mixup(alpha: NotNegative = 0.2) -> None:
+    del alpha
+
+
 def complete(text: str) -> str:
     """Check the text of `--augmentation` and write out its defaults.
 
     Args:
-        text: A chain; or `auto`, `model`, `published` or `corrected`, the
-            last two perhaps with a source as in `published('bundles')`.
+        text: A chain, of which mixup is left out; or `auto`, `model`,
+            `published` or `corrected`, the last two perhaps with a source as
+            in `published('bundles')`.
 
     Returns:
         String.
@@ -122,6 +159,7 @@ def complete(text: str) -> str:
     Raises:
         InputError: If it is neither.
     """
+    text, _ = without_mixup(text)
     return str(_named(text) or augmentation.complete(text))
 
 

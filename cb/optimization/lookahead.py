@@ -45,7 +45,7 @@ class Lookahead(OptimizerWrapper):
 
     def __init__(
         self,
-        optimizer: str | dict | keras.optimizers.Optimizer = "radam",
+        optimizer: str | keras.optimizers.Optimizer = "radam",
         sync_period: Count = 6,
         slow_step: Fraction = 0.5,
         learning_rate: LearningRate | None = None,

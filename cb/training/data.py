@@ -10,7 +10,6 @@ import tensorflow as tf
 from cb import datasets
 from cb import models
 from cb.config import Config
-from cb.datasets import augmentation
 from cb.datasets import preparation
 from cb.datasets.augmentation import Chain
 from cb.datasets.dataset_splits import DatasetSplits
@@ -22,12 +21,8 @@ from cb.datasets.storage import EncodedImages
 from cb.datasets.storage import reader
 from cb.errors import InputError
 from cb.metrics.samples import sample
-from cb.registry import bind
-from cb.registry import parse_spec
 from cb.schedules import TrainingLength
 from cb.training import compilation
-
-MIXUP = "mixup"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,32 +194,11 @@ def shaped(source: DatasetSplits, chain: Chain) -> DatasetSplits:
 def without_mixup(config: Config) -> Config:
     """Turn `mixup(0.2)` among the augmentations into `--mixup=0.2`.
 
-    It mixes targets too, which no other augmentation does.
-
     Raises:
         InputError: If both are given, or its arguments are wrong.
     """
-    parts = config.augmentation.split("|")
-    found = [part for part in parts if part.strip().startswith(MIXUP)]
-    if not found:
-        return config
-    if len(found) > 1 or config.mixup:
-        raise InputError(
-            "Argument `mixup` may be given once, as a flag or among the "
-            f"augmentations. Received: augmentation={config.augmentation!r}, "
-            f"mixup={config.mixup}"
-        )
-    values = bind(_mixup, parse_spec(found[0]), "augmentation")
-    rest = [part for part in parts if part not in found]
-    return dataclasses.replace(
-        config,
-        augmentation="|".join(rest) or augmentation.NONE,
-        mixup=_mixup(**values),
-    )
-
-
-def _mixup(alpha: float = 0.2) -> float:
-    return alpha
+    rest, alpha = preparation.without_mixup(config.augmentation, config.mixup)
+    return dataclasses.replace(config, augmentation=rest, mixup=alpha)
 
 
 def training_sample(config: Config, data: Data, num_samples: int):

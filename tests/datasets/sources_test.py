@@ -294,5 +294,5 @@ def test_electricity_takes_the_columns_that_a_file_has(tmp_path):
     path = write_csv(tmp_path, lines)
     source = datasets.load(f"electricity(path={path!r})")
     assert source.input_shape == (3,) and source.class_names == ("DOWN", "UP")
-    with pytest.raises(InputError, match="'random' or 'time'"):
+    with pytest.raises(InputError, match="one of 'random', 'time'"):
         datasets.load(f"electricity(path={path!r}, order='none')")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,10 @@ from cb.config import IDENTITY
 from cb.config import METADATA
 from cb.config import SPECS
 from cb.errors import InputError
+from cb.registry import Count
+from cb.registry import check
 from cb.registry import unknown
+from cb.registry.annotations import allows
 from cb.tuning.space import Parameter
 from cb.tuning.space import Space
 
@@ -45,21 +49,13 @@ def read_space(name: str) -> Space:
         for path, entry in search.items()
         if entry is not None
     }
-    if not parameters:
-        raise InputError(
-            f"Space {name!r} must have parameters under `search`. "
-            "Received: none"
-        )
+    _require(
+        parameters, f"Space {name!r}", "have parameters under `search`", search
+    )
     fixed = content["fixed"]
-    for key in fixed:
-        if key not in METADATA:
-            raise unknown(f"flag under `fixed` in {name!r}", key, METADATA)
+    _check_names(fixed, f"flag under `fixed` in {name!r}", METADATA)
     budget = content.get("budget")
-    if budget is not None and (type(budget) is not int or budget < 1):
-        raise InputError(
-            f"Space {name!r} must have a positive integer as `budget`. "
-            f"Received: budget={budget!r}"
-        )
+    check("budget", budget, Count | None, f"space {name!r}")
     return Space(
         pathlib.Path(name).stem,
         fixed,
@@ -76,14 +72,8 @@ def _read(name: str, extended_by: tuple[pathlib.Path, ...] = ()) -> dict:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"Space {name!r} cannot be read: {reason}") from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"Space {name!r} must be a mapping with {list(KEYS)}. "
-            f"Received: {content!r}"
-        )
-    for key in content:
-        if key not in KEYS:
-            raise unknown(f"key in space {name!r}", key, KEYS)
+    content = _mapping(content, f"Space {name!r}")
+    _check_names(content, f"key in space {name!r}", KEYS)
     for key in ("fixed", "search"):
         what = f"Entry `{key}` of space {name!r}"
         content[key] = _mapping(content.get(key), what)
@@ -117,29 +107,30 @@ def _path(name: Any, extended_by: tuple[pathlib.Path, ...]) -> pathlib.Path:
 def _mapping(value: Any, what: str) -> dict[str, Any]:
     """Return a mapping with names as keys; `None` becomes an empty one."""
     found = {} if value is None else value
-    if not isinstance(found, dict) or not all(
-        isinstance(key, str) for key in found
-    ):
-        raise InputError(
-            f"{what} must be a mapping with names as keys. Received: {value!r}"
-        )
+    good = allows(Mapping[str, object], found)
+    _require(good, what, "be a mapping with names as keys", value)
     return found
+
+
+def _check_names(names: Iterable, what: str, known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise unknown(what, name, known)
+
+
+def _require(good: object, what: str, expected: str, received: Any) -> None:
+    if not good:
+        raise InputError(f"{what} must {expected}. Received: {received!r}")
 
 
 def _parameter(path: str, entry: Any, space: str) -> Parameter:
     where = f"Parameter `{path}` of space {space!r}"
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{where} must be a mapping. Received: {entry!r}")
-    for key in entry:
-        if key not in PARAMETER_KEYS:
-            raise unknown(f"key of parameter `{path}`", key, PARAMETER_KEYS)
+    _require(isinstance(entry, Mapping), where, "be a mapping", entry)
+    _check_names(entry, f"key of parameter `{path}`", PARAMETER_KEYS)
     kind = entry.get("type")
-    if kind not in KINDS:
-        raise unknown(f"type of parameter `{path}`", kind, KINDS)
-    if kind == "choice":
-        parameter = _choice(path, entry, where)
-    else:
-        parameter = _range(path, entry, where)
+    _check_names([kind], f"type of parameter `{path}`", KINDS)
+    make = _choice if kind == "choice" else _range
+    parameter = make(path, entry, where)
     for name in sorted(parameter.written):
         _check_name(name, where)
     return parameter
@@ -156,32 +147,23 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _choice(path: str, entry: Mapping, where: str) -> Parameter:
-    values = entry.get("values")
+    values: Any = entry.get("values")
     effects = None
     if isinstance(values, Mapping):
         # keras-tuner does not support booleans in a choice, so names are text.
         effects = {str(name): effect or {} for name, effect in values.items()}
         values = list(effects)
-        if not all(isinstance(effect, Mapping) for effect in effects.values()):
-            raise InputError(
-                f"{where} must map each value to settings. Received: {effects}"
-            )
-    if not isinstance(values, list) or not values:
-        raise InputError(
-            f"{where} must have a list of `values`. Received: {values!r}"
-        )
+        good = allows(Mapping[str, Mapping], effects)
+        _require(good, where, "map each value to settings", effects)
+    good = isinstance(values, list) and bool(values)
+    _require(good, where, "have a list of `values`", values)
     kinds = {type(value) for value in values}
-    if len(kinds) > 1 or not kinds <= {str, int, float}:
-        raise InputError(
-            f"{where} must have values that are all text or all numbers of "
-            f"one type. Received: {values!r}"
-        )
+    good = len(kinds) == 1 and kinds <= {str, int, float}
+    expected = "have values that are all text or all numbers of one type"
+    _require(good, where, expected, values)
     default = entry.get("default", values[0])
-    if default not in values:
-        raise InputError(
-            f"{where} must have a default among its values. "
-            f"Received: default={default!r}"
-        )
+    expected = "have a default among its values"
+    _require(default in values, where, expected, default)
     return Parameter(
         name=path,
         kind="choice",
@@ -203,29 +185,21 @@ def _range(path: str, entry: Mapping, where: str) -> Parameter:
             raise InputError(
                 f"{where} must have `{key}`, a number. Received: {value!r}"
             ) from None
-    low, high = numbers["min"], numbers["max"]
-    if not low < high:
-        raise InputError(
-            f"{where} must have min < max. Received: min={low}, max={high}"
-        )
-    if not low <= numbers["default"] <= high:
-        raise InputError(
-            f"{where} must have a default between {low} and {high}. "
-            f"Received: default={numbers['default']}"
-        )
-    log = bool(entry.get("log", False))
-    if log and low <= 0:
-        raise InputError(
-            f"{where} must have min > 0 on a logarithmic scale. "
-            f"Received: min={low}"
-        )
+    low, high, default = numbers.values()
+    _require(low < high, where, "have min < max", numbers)
+    expected = f"have a default between {low} and {high}"
+    _require(low <= default <= high, where, expected, default)
+    log = entry.get("log", False)
+    _require(type(log) is bool, where, "have true or false as `log`", log)
+    expected = "have min > 0 on a logarithmic scale"
+    _require(low > 0 or not log, where, expected, low)
     return Parameter(
         name=path,
         kind=entry["type"],
         low=low,
         high=high,
         log=log,
-        default=numbers["default"],
+        default=default,
     )
 
 
@@ -248,30 +222,18 @@ def _with_conditions(
 
 def _allowed(parameters, path: str, other: str, values: Any, space: str):
     """Return the values of another parameter that satisfy a condition."""
-    if other not in parameters:
-        raise unknown(
-            f"parameter in the condition of `{path}` in space {space!r}",
-            other,
-            parameters,
-        )
+    what = f"parameter in the condition of `{path}` in space {space!r}"
+    _check_names([other], what, parameters)
     parent = parameters[other]
     if parent.kind != "choice":
         return _allowed_integers(parent, path, values)
     values = tuple(values) if isinstance(values, list) else (values,)
     if parent.effects is not None:
         values = tuple(str(value) for value in values)
-    if not values:
-        raise InputError(
-            f"Condition of `{path}` must have values of `{other}`. "
-            "Received: none"
-        )
-    for value in values:
-        if value not in parent.values:
-            raise unknown(
-                f"value of `{other}` in the condition of `{path}`",
-                value,
-                map(str, parent.values),
-            )
+    expected = f"have values of `{other}`"
+    _require(values, f"Condition of `{path}`", expected, values)
+    what = f"value of `{other}` in the condition of `{path}`"
+    _check_names(values, what, parent.values)
     return values
 
 
@@ -282,22 +244,18 @@ def _allowed_integers(parent: Parameter, path: str, values: Any) -> tuple:
         low = values.get("min", everything[0])
         high = values.get("max", everything[-1])
         limits = (low, high)
-        if {*values} <= {"min", "max"} and all(map(_is_integer, limits)):
+        if {*values} <= {"min", "max"} and allows(list[int], limits):
             values = [value for value in everything if low <= value <= high]
     found = tuple(values) if isinstance(values, list) else (values,)
-    if parent.kind != "int" or not (
-        found and all(_is_integer(v) and v in everything for v in found)
-    ):
-        raise InputError(
-            f"Condition of `{path}` on `{parent.name}` must hold for integers "
-            f"from {parent.low} to {parent.high}, or values of a choice. "
-            f"Received: {values!r}"
-        )
+    inside = allows(list[int], found) and {*found} <= {*everything}
+    _require(
+        parent.kind == "int" and found and inside,
+        f"Condition of `{path}` on `{parent.name}`",
+        f"hold for integers from {parent.low} to {parent.high}, or values of "
+        "a choice",
+        values,
+    )
     return found
-
-
-def _is_integer(value: Any) -> bool:
-    return type(value) is int
 
 
 def _ordered(parameters: list[Parameter], space: str) -> tuple[Parameter, ...]:
@@ -307,11 +265,9 @@ def _ordered(parameters: list[Parameter], space: str) -> tuple[Parameter, ...]:
     while left:
         done = {parameter.name for parameter in ordered}
         ready = [one for one in left if set(one.when) <= done]
-        if not ready:
-            raise InputError(
-                f"Space {space!r} must not have circular conditions. "
-                f"Received: {sorted(one.name for one in left)}"
-            )
+        names = sorted(one.name for one in left)
+        expected = "not have circular conditions"
+        _require(ready, f"Space {space!r}", expected, names)
         ordered.append(ready[0])
         left.remove(ready[0])
     return tuple(ordered)

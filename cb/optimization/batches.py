@@ -1,4 +1,4 @@
-"""What is done to a batch of labels, inputs or weights, as pure functions.
+"""Pure functions of a batch of labels, inputs or weights.
 
 All randomness comes from `seed`, a pair of integers as TensorFlow's
 stateless functions take it; derive it from the run's seed and the step.
@@ -6,11 +6,13 @@ stateless functions take it; derive it from the run's seed and the step.
 
 import tensorflow as tf
 
-from cb.errors import InputError
+from cb.registry import Fraction
+from cb.registry import NotNegative
+from cb.registry import check
 
 
 def smooth_labels(labels, num_classes: int, smoothing: float = 0.0):
-    """Turn class numbers into distributions that are not quite certain.
+    """Turn class numbers into distributions with label smoothing.
 
     Each class gets `smoothing / num_classes`, the right one
     `1 - smoothing` more.
@@ -30,11 +32,7 @@ def smooth_labels(labels, num_classes: int, smoothing: float = 0.0):
 
     - [Szegedy et al., 2016](https://arxiv.org/abs/1512.00567)
     """
-    if not 0.0 <= smoothing <= 1.0:
-        raise InputError(
-            "Argument `smoothing` must be in [0, 1]. "
-            f"Received: smoothing={smoothing}"
-        )
+    check("smoothing", smoothing, Fraction)
     labels = tf.reshape(labels, [-1])
     return tf.one_hot(
         labels,
@@ -67,10 +65,7 @@ def mixup(inputs, targets, alpha: float, seed):
 
     - [Zhang et al., 2018](https://arxiv.org/abs/1710.09412)
     """
-    if alpha < 0.0:
-        raise InputError(
-            f"Argument `alpha` must not be negative. Received: alpha={alpha}"
-        )
+    check("alpha", alpha, NotNegative)
     if alpha == 0.0:
         return inputs, targets
     seeds = tf.random.split(seed, 2)

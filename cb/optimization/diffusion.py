@@ -1,4 +1,4 @@
-"""How far weights wander: the logarithm law of large-batch training."""
+"""Distance of the weights from their start: the logarithm law of training."""
 
 from typing import NamedTuple
 

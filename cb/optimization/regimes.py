@@ -1,4 +1,4 @@
-"""Regimes: what the optimizer is set to from which epoch on."""
+"""Regimes: the settings of an optimizer, by epoch."""
 
 import contextlib
 import dataclasses
@@ -10,10 +10,17 @@ from typing import Any
 import yaml
 
 from cb.errors import InputError
+from cb.registry import NotNegative
+from cb.registry import check
 from cb.registry import unknown
 
-KEYS = ("optimizer", "learning_rate", "momentum", "nesterov", "weight_decay")
-NUMBERS = ("learning_rate", "momentum", "weight_decay")
+SETTINGS: dict[str, Any] = {
+    "optimizer": str,
+    "learning_rate": NotNegative,
+    "momentum": NotNegative,
+    "nesterov": bool,
+    "weight_decay": NotNegative,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,28 +228,18 @@ def from_function(
 def _numbers(settings):
     """Read `1e-4`, which YAML takes for a string."""
     settings = dict(settings)
-    for key in set(NUMBERS) & set(settings):
-        if isinstance(settings[key], str):
+    for key, value in settings.items():
+        if SETTINGS.get(key) is NotNegative and isinstance(value, str):
             with contextlib.suppress(ValueError):
-                settings[key] = float(settings[key])
+                settings[key] = float(value)
     return settings
 
 
 def _check(epoch, key, value) -> None:
-    if key not in KEYS:
-        raise unknown(f"setting of a regime at epoch {epoch}", key, KEYS)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    wanted = {"optimizer": (str, "a name"), "nesterov": (bool, "a boolean")}
-    if key in NUMBERS and not (number and value >= 0):
-        expected = "a number that is not negative"
-    elif key not in NUMBERS and not isinstance(value, wanted[key][0]):
-        expected = wanted[key][1]
-    else:
-        return
-    raise InputError(
-        f"Setting `{key}` of a regime must be {expected}. "
-        f"Received: {key}={value!r} at epoch {epoch}"
-    )
+    owner = f"a regime at epoch {epoch}"
+    if key not in SETTINGS:
+        raise unknown(f"setting of {owner}", key, SETTINGS)
+    check(key, value, SETTINGS[key], owner)
 
 
 def _multiplied(changes, factor):

@@ -94,7 +94,7 @@ def test_regime_from_yaml():
         ),
         (
             "{0: {optimizer: sgd, learning_rate: fast}}",
-            "learning_rate='fast' at epoch 0",
+            "a regime at epoch 0 must be a number .*learning_rate='fast'",
         ),
     ],
 )

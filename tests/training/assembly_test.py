@@ -215,7 +215,7 @@ def test_every_batch_normalization_becomes_one_over_ghosts():
 @pytest.mark.parametrize(
     "normalization, message",
     [
-        ("ghost(size=0)", "`size`.*positive integer.*size=0"),
+        ("ghost(size=0)", "`size`.*integer of at least 1.*size=0"),
         ("ghost(size=20, remainder='error')", "size=20, a batch of 50"),
         ("ghost(remainder='eror')", "Did you mean 'error'"),
         ("ghost(sise=3)", "Did you mean 'size'"),

@@ -1,9 +1,7 @@
 """Flags of a training: one for each field of `cb.config.Config`."""
 
-import typing
-from typing import Annotated
+import functools
 from typing import Any
-from typing import Literal
 
 from absl import flags
 
@@ -11,47 +9,26 @@ from cb.config import ANNOTATIONS
 from cb.config import METADATA
 from cb.config import Config
 from cb.config import check_parts
-from cb.config import converted
+from cb.config import checked
 from cb.config import layered
+from cb.config import read_file
 from cb.config.metadata import GROUPS as TITLES
 from cb.config.metadata import RUN
 from cb.errors import InputError
 from cb.registry import parse_spec
-from cb.registry.annotations import describe
 from flags.quiet import quiet_stderr
+from flags.typed import define
 
 WORKERS = ("worker_hosts", "worker_index")
 
 
-class _FieldParser(flags.ArgumentParser):
-    """Converts and checks text as the configuration does."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def parse(self, argument: Any) -> Any:
-        return converted(self.name, argument)
-
-
-def _text(name: str) -> str:
-    """Return the help of a field, with the values that it may have."""
-    text = METADATA[name].text
-    for annotation in (ANNOTATIONS[name], *typing.get_args(ANNOTATIONS[name])):
-        if typing.get_origin(annotation) in (Annotated, Literal):
-            text += f" Must be {describe(annotation)}."
-    return text
-
-
-for _name in METADATA:
-    flags.DEFINE_flag(
-        flags.Flag(
-            _FieldParser(_name),
-            None,
-            _name,
-            getattr(Config, _name),
-            _text(_name),
-            boolean=ANNOTATIONS[_name] is bool,
-        )
+for _name, _metadata in METADATA.items():
+    define(
+        _name,
+        getattr(Config, _name),
+        _metadata.text,
+        ANNOTATIONS[_name],
+        functools.partial(checked, _name),
     )
 flags.DEFINE_string(
     "config",
@@ -116,14 +93,15 @@ def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
         and a schedule file or `None`, as in `cb.config.layered`.
 
     Raises:
-        InputError: If a flag names a part that does not exist, or gives it a
-            wrong value, as far as that is known without TensorFlow.
+        InputError: If a part in the file or in a flag is wrong, as far as
+            that is known without TensorFlow.
     """
     values = flags.FLAGS
     given = {
         name: values[name].value for name in METADATA if values[name].present
     }
+    in_file = read_file(values.config) if values.config else {}
     with quiet_stderr():
         # TensorFlow Datasets is imported for a data set that is not ours.
-        check_parts(given)
+        check_parts({**in_file, **given})
     return values.config, given, values.set or [], values.schedule_file

@@ -4,71 +4,86 @@ from typing import Any
 
 from absl import flags
 
-from cb.errors import argument_error
+from cb.registry import Count
+from cb.registry import Natural
+from cb.registry import NotNegative
+from flags.typed import define
 
 TITLE = "Search"
 
-flags.DEFINE_string(
+define(
     "experiment",
     "search",
     "search (by --oracle), optimization, random_search, reproduction, or "
     "evaluation or optimization_evaluation of earlier sweeps, --from.",
+    str,
 )
-flags.DEFINE_string(
+define(
     "space",
     "digits",
-    "What is searched: a YAML file, or a published space such as mnist, "
-    "electricity or cifar10. Flags that are given are not searched.",
+    "Search space: a YAML file, or a published one such as mnist, electricity "
+    "or cifar10. Flags that are given are not searched.",
+    str,
 )
-flags.DEFINE_string(
+define(
     "oracle",
     None,
-    "What chooses: 'pareto(sampler=\"tpe\")', latin_hypercube, random, grid, "
-    "bayesian or hyperband; by default as the experiment has it.",
+    "Algorithm that chooses: 'pareto(sampler=\"tpe\")', latin_hypercube, "
+    "random, grid, bayesian or hyperband. Default: that of the experiment.",
+    str | None,
 )
-flags.DEFINE_list(
+define(
     "objectives",
     None,
     "Metrics and costs of a run, such as val_error,inference_flops, or with "
     "a direction val_accuracy:max. Default: error, inference_flops and "
     "training_flops.",
+    list[str] | None,
 )
-flags.DEFINE_list(
+define(
     "constraints",
     None,
     "Largest values allowed, such as inference_flops<=1e6. Costs are known "
-    "before a training, which is then left out.",
+    "before a training, which is skipped if they are too large.",
+    list[str] | None,
 )
-flags.DEFINE_integer(
+define(
     "max_trials",
     None,
-    "Trials at most; default: the budget of the space.",
-    lower_bound=1,
+    "Largest number of trials. Default: the budget of the space.",
+    Count | None,
 )
-flags.DEFINE_list(
+define(
     "folds",
     None,
-    "Folds that each configuration is raced over, such as 1/5,2/5.",
+    "Folds on which configurations are raced, such as 1/5,2/5.",
+    list[str] | None,
 )
-flags.DEFINE_list("seeds", None, "Seeds of the runs; default: --seed.")
-flags.DEFINE_string("directory", "sweep", "Folder of the sweep.")
-flags.DEFINE_list(
-    "from", None, "Folders of the earlier sweeps that an evaluation is of."
+define(
+    "seeds",
+    None,
+    "Seeds of the runs, such as 0,1,2. Default: --seed.",
+    list[Natural] | None,
 )
-flags.DEFINE_list(
+define("directory", "sweep", "Folder of the sweep.", str)
+define("from", None, "Folders of the sweeps to evaluate.", list[str] | None)
+define(
     "compare",
     None,
-    "Run nothing; draw the sweeps in these folders side by side in "
-    "--directory.",
+    "Folders of sweeps to draw side by side in --directory; nothing is run.",
+    list[str] | None,
 )
-flags.DEFINE_float(
-    "trial_seconds", None, "The longest that a run may take.", lower_bound=0.0
+define(
+    "trial_seconds",
+    None,
+    "Longest time of a run, in seconds.",
+    NotNegative | None,
 )
-flags.DEFINE_float(
+define(
     "trial_gigabytes",
     None,
-    "The most memory that a run's process may use.",
-    lower_bound=0.0,
+    "Largest memory of a run's process, in gigabytes.",
+    NotNegative | None,
 )
 
 
@@ -80,23 +95,16 @@ ARGUMENTS = (
     "max_trials",
     "objectives",
     "oracle",
+    "seeds",
     "space",
 )
 
 
 def settings() -> dict[str, Any]:
-    """Return the arguments of `cb.tuning.sweep.SweepSettings` that were given.
-
-    Raises:
-        InputError: If a seed is no integer.
-    """
+    """Return what was given of `cb.tuning.sweep.SweepSettings`."""
     values = flags.FLAGS
     found = {name: values[name].value for name in ARGUMENTS}
     found["earlier"] = values["from"].value
-    if values.seeds:
-        if not all(seed.strip().isdecimal() for seed in values.seeds):
-            raise argument_error("seeds", "integers", ",".join(values.seeds))
-        found["seeds"] = [int(seed) for seed in values.seeds]
     return {name: value for name, value in found.items() if value is not None}
 
 

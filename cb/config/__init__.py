@@ -6,7 +6,7 @@ from cb.config.configuration import METADATA
 from cb.config.configuration import SPECS
 from cb.config.configuration import Config
 from cb.config.configuration import check_parts
-from cb.config.configuration import converted
+from cb.config.configuration import checked
 from cb.config.configuration import default_run_dir
 from cb.config.layers import FORMAT
 from cb.config.layers import is_explicit
@@ -21,7 +21,7 @@ __all__ = [
     "SPECS",
     "Config",
     "check_parts",
-    "converted",
+    "checked",
     "default_run_dir",
     "is_explicit",
     "layered",

@@ -1,7 +1,5 @@
 """The frozen configuration of a run, with the identity that it has."""
 
-import ast
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,22 +7,19 @@ import os
 import pathlib
 import typing
 from collections.abc import Mapping
-from typing import Annotated
 from typing import Any
 
 from cb.config.fields import Fields
 from cb.config.metadata import Metadata
+from cb.config.values import converted
 from cb.errors import InputError
-from cb.registry import check
 from cb.registry import parse_spec
+from cb.registry import unknown
 
 METADATA: dict[str, Metadata] = {
     field.name: field.metadata["flag"] for field in dataclasses.fields(Fields)
 }
 ANNOTATIONS = typing.get_type_hints(Fields, include_extras=True)
-# As in absl.
-BOOLEANS = {"true": True, "t": True, "1": True}
-BOOLEANS |= {"false": False, "f": False, "0": False}
 IDENTITY = tuple(name for name in METADATA if METADATA[name].identity)
 SPECS = tuple(name for name in METADATA if METADATA[name].spec)
 
@@ -37,7 +32,8 @@ class Config(Fields):
     the type of its field, a comma-separated list for example.
 
     Raises:
-        InputError: If a value has the wrong type or is out of range.
+        InputError: If a name is unknown, or a value has the wrong type or is
+            out of range.
 
     Example:
 
@@ -45,9 +41,16 @@ class Config(Fields):
     ['hidden_*', 'logits']
     """
 
+    def __new__(cls, **values):
+        """Refuse names that are no fields, with the nearest that is."""
+        for name in values:
+            if name not in METADATA:
+                raise unknown("field of `Config`", name, METADATA)
+        return super().__new__(cls)
+
     def __post_init__(self):
         for name in METADATA:
-            value = converted(name, getattr(self, name))
+            value = checked(name, getattr(self, name))
             object.__setattr__(self, name, value)
         if self.initial_epoch >= self.epochs:
             raise InputError(
@@ -98,7 +101,7 @@ class Config(Fields):
         ]
 
 
-def converted(name: str, value: Any) -> Any:
+def checked(name: str, value: Any) -> Any:
     """Return a value, perhaps given as text, as its field holds it.
 
     Args:
@@ -108,38 +111,13 @@ def converted(name: str, value: Any) -> Any:
     Raises:
         InputError: If it is no such value, or a spec is malformed.
     """
-    annotation, metadata = ANNOTATIONS[name], METADATA[name]
-    kinds = _kinds(annotation)
-    if isinstance(value, str):
-        if list in kinds:
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        elif bool in kinds:
-            value = BOOLEANS.get(value.lower(), value)
-        elif not kinds.isdisjoint({int, float}):
-            # A number that came from the command line.
-            with contextlib.suppress(ValueError, SyntaxError):
-                value = ast.literal_eval(value)
+    metadata = METADATA[name]
     if metadata.convert is not None:
         value = metadata.convert(value)
-    check(name, value, annotation)
-    if float in kinds and int not in kinds and type(value) is int:
-        value = float(value)
+    value = converted(name, value, ANNOTATIONS[name])
     if metadata.spec:
         parse_spec(value)
     return value
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    """Return the plain types of an annotation."""
-    if typing.get_origin(annotation) is Annotated:
-        return _kinds(annotation.__origin__)
-    origin, arguments = (
-        typing.get_origin(annotation),
-        typing.get_args(annotation),
-    )
-    if origin is None or origin in (list, typing.Literal):
-        return {origin or annotation}
-    return set().union(*map(_kinds, arguments))
 
 
 def check_parts(values: Mapping[str, Any]) -> None:
@@ -148,14 +126,14 @@ def check_parts(values: Mapping[str, Any]) -> None:
     The others are checked by `Config.completed`.
 
     Args:
-        values: Dict of field to converted value.
+        values: Dict of field to value.
 
     Raises:
         InputError: If a name or a value in a spec is wrong.
     """
     for name, value in values.items():
         if METADATA[name].light:
-            METADATA[name].complete(value)
+            METADATA[name].complete(checked(name, value))
 
 
 def default_run_dir(config: Config) -> str:

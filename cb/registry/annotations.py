@@ -99,7 +99,15 @@ def check(name: str, value: Any, annotation: Any, owner: str = "") -> None:
 
 
 def nearest(text: Any, known: Iterable[str]) -> str:
-    """Return a question after the known text that is most like another."""
+    """Return a question after the known text that is most like another.
+
+    The initials of several words stand for them, as in `"lr"`.
+    """
+    known = [*known]
+    for name in known:
+        initials = "".join(word[:1] for word in name.split("_"))
+        if "_" in name and text == initials:
+            return f" Did you mean {name!r}?"
     by_letters = {_letters(name): name for name in known}
     found = difflib.get_close_matches(
         _letters(text), by_letters, n=1, cutoff=0.5

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import cb
+from cb.config import METADATA
+from cb.config.metadata import GROUPS
 from tests.commands import run
 from tests.commands import run_new
 from tests.workers import alone
@@ -24,6 +27,9 @@ WHOLE = "Expected a whole JPEG, PNG, GIF or BMP file. Received: {} bytes"
         (["--run_dir=/proc/none"], "must be a folder that can be written"),
         (["--kernels=csr(min_size=2000)"], "logits: only 1,000 weights"),
         (["--datset=mnist"], "dataset"),
+        (["--lr=0.1"], "Unknown flag `--lr`. Did you mean 'learning_rate'?"),
+        (["--set=lr=0.1"], "Did you mean 'learning_rate'?"),
+        (["--show_input=maybe"], "must be True or False"),
         (["word"], "'word'"),
         (["--sparsity=1.5"], r"[0, 1)"),
     ],
@@ -107,13 +113,65 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
     assert printed.splitlines()[-1] == expected.format(len(image) - 20)
 
 
-@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
-def test_help_needs_no_tensorflow(tmp_path, script):
+def without_tensorflow(folder):
+    """Let a command in this folder stop where it imports one of these."""
     for name in ("tensorflow", "keras", "tensorflow_datasets", "sklearn"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
-    code, output, _ = run_new(script, "--help", folder=tmp_path, first=tmp_path)
+        (folder / f"{name}.py").write_text("raise SystemExit('imported')")
+    return {"folder": folder, "first": folder}
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "tune.py"])
+@pytest.mark.parametrize("flag", ["--help", "--helpfull"])
+def test_help_needs_no_tensorflow(tmp_path, script, flag):
+    code, output, _ = run_new(script, flag, **without_tensorflow(tmp_path))
     assert code == 0
     assert "--strategy" in output
+
+
+def test_help_describes_a_dozen_flags_and_lists_the_others(tmp_path):
+    _, short, _ = run("train.py", "--help", folder=tmp_path)
+    most_used, *groups = short.split("\n\n")[2:-1]
+    assert most_used.count("\n  --") == 12
+    titles = ["Most used", *GROUPS]
+    found = [text.partition(":")[0] for text in (most_used, *groups)]
+    assert found == titles
+    _, full, _ = run("train.py", "--helpfull", folder=tmp_path)
+    for name in (*METADATA, "config", "set", "schedule_file"):
+        assert f"--{name}" in short
+        assert f"\n  --{name}" in full
+    assert [f"\n{title}:\n" in full for title in GROUPS] == [True] * 7
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "tune.py"])
+def test_every_command_says_its_version(tmp_path, script):
+    done = run(script, "--version", **without_tensorflow(tmp_path))
+    assert done == (0, f"cb {cb.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("distribution=ERK", "Did you mean 'erk'?"),
+        ("reallocation=SET", "Did you mean 'set'?"),
+        ("reallocation=rigl(reset_momentum='no')", "must be True or False"),
+        ("granularity=block(rows=0)", "rows=0"),
+        ("auto_tune=auto_tune(checks=True)", "checks=True"),
+        ("dtype=float", "Did you mean 'float32'?"),
+    ],
+)
+@pytest.mark.parametrize("way", ["--", "--set=", "--config="])
+def test_parts_are_checked_without_tensorflow(tmp_path, flag, message, way):
+    if way == "--config=":
+        name, _, value = flag.partition("=")
+        (tmp_path / "run.yaml").write_text(f'{name}: "{value}"')
+        flag = "run.yaml"
+    for script in ["train.py", "tune.py"][: 1 if way == "--set=" else 2]:
+        code, _, errors = run(
+            script, f"{way}{flag}", **without_tensorflow(tmp_path)
+        )
+        assert code == 2
+        assert message in errors
+        assert len(errors.strip().splitlines()) == 1
 
 
 def test_a_flagfile_may_quote_its_values(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cb.config import FORMAT
 from cb.config import Config
 from cb.config import default_run_dir
 from cb.config import layered
@@ -31,6 +32,95 @@ def test_reads_json_and_the_configuration_of_a_run(tmp_path):
     of_run.write_text(json.dumps({"config": {"sparsity": 0.5}, "format": 1}))
     for file in (plain, of_run):
         assert layered(str(file), {}, [])[0].sparsity == 0.5
+
+
+def test_a_configuration_of_a_newer_version_is_refused(tmp_path):
+    file = tmp_path / "config.json"
+    for number, message in ((FORMAT + 1, "newer version"), ("x", "integer")):
+        file.write_text(json.dumps({"config": {}, "format": number}))
+        with pytest.raises(InputError, match=message):
+            layered(str(file), {}, [])
+
+
+# Of runs as they were before fields had metadata: their folders are found.
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        ({}, "cfb25d4c"),
+        ({"seed": 1}, "5154a457"),
+        ({"sparsity": "0.5"}, "2c36596a"),
+        ({"sparsity": {"conv": 0.5, "block_*": 0.98}}, "ec4ad0bd"),
+        ({"sparsity": "conv=0.5,dense=0.98"}, "494c6527"),
+        ({"include": "a*,b", "exclude": ["c"]}, "0b79c2ae"),
+        (
+            {"learning_rate": 1, "warmup_epochs": 2, "global_clipnorm": 3},
+            "a928e65e",
+        ),
+        ({"save_every": 10, "epochs": 3}, "c90eaa21"),
+        (
+            {
+                "worker_hosts": "a:1,b:1",
+                "worker_index": 1,
+                "strategy": "multi_worker",
+            },
+            "e5197895",
+        ),
+        (
+            {
+                "reallocation": "rigl(drop_fraction=0.3, every=100)",
+                "model": "lenet_300_100",
+                "dataset": "mnist",
+            },
+            "ac3e2206",
+        ),
+        (
+            {
+                "dtype": "mixed_bfloat16",
+                "rounding": "down",
+                "momentum_reset": "epoch",
+                "learning_rate_scaling": "sqrt",
+                "reference_batch_size": 50,
+                "regime_adaptation": True,
+            },
+            "417f41ec",
+        ),
+        (
+            {
+                "validation_examples": 10,
+                "fold": "2/5",
+                "limit_examples": 100,
+                "mixup": 0.2,
+                "label_smoothing": 0.1,
+                "auto_tune": "auto_tune(checks=2)",
+            },
+            "9f50ab2a",
+        ),
+        (
+            {"name": "first", "job_idx": 3, "run_dir": "x", "print_every": 7},
+            "cfb25d4c",
+        ),
+    ],
+)
+def test_the_hash_of_a_run_stays(values, expected):
+    assert Config(**values).short_hash() == expected
+
+
+def test_text_becomes_what_a_field_holds():
+    values = {"evaluate_train": "true", "epochs": "3", "mixup": "1"}
+    config, _ = layered(None, values, ["show_input=F", "exclude=a, b"])
+    assert config == Config(
+        evaluate_train=True,
+        epochs=3,
+        mixup=1.0,
+        show_input=False,
+        exclude=["a", "b"],
+    )
+
+
+def test_an_unknown_field_is_answered_with_the_nearest():
+    for name, nearest in (("epocs", "epochs"), ("lr", "learning_rate")):
+        with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):
+            Config(**{name: 3})
 
 
 def test_a_complete_configuration_reads_back_as_itself(tmp_path):

@@ -58,7 +58,7 @@ def _parse(arguments: list[str]) -> None:
     except flags.UnrecognizedFlagError as error:
         question = nearest(error.flagname, flags.FLAGS)
         raise InputError(
-            f"Unknown flag: --{error.flagname}.{question}"
+            f"Unknown flag `--{error.flagname}`.{question}"
         ) from error
     except flags.IllegalFlagValueError as error:
         # The message of a check of ours names the flag already.

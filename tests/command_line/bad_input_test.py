@@ -154,7 +154,7 @@ def test_every_command_says_its_version(tmp_path, script):
         ("distribution=ERK", "Did you mean 'erk'?"),
         ("reallocation=SET", "Did you mean 'set'?"),
         ("reallocation=rigl(reset_momentum='no')", "must be True or False"),
-        ("granularity=block(rows=0)", "rows=0"),
+        ("granularity=block(rows='x')", "rows='x'"),
         ("auto_tune=auto_tune(checks=True)", "checks=True"),
         ("dtype=float", "Did you mean 'float32'?"),
     ],

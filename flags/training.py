@@ -8,7 +8,7 @@ from absl import flags
 from cb.config import ANNOTATIONS
 from cb.config import METADATA
 from cb.config import Config
-from cb.config import check_parts
+from cb.config import check_values
 from cb.config import checked
 from cb.config import layered
 from cb.config import read_file
@@ -103,5 +103,5 @@ def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
     in_file = read_file(values.config) if values.config else {}
     with quiet_stderr():
         # TensorFlow Datasets is imported for a data set that is not ours.
-        check_parts({**in_file, **given})
+        check_values({**in_file, **given})
     return values.config, given, values.set or [], values.schedule_file

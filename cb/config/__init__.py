@@ -5,7 +5,7 @@ from cb.config.configuration import IDENTITY
 from cb.config.configuration import METADATA
 from cb.config.configuration import SPECS
 from cb.config.configuration import Config
-from cb.config.configuration import check_parts
+from cb.config.configuration import check_values
 from cb.config.configuration import checked
 from cb.config.configuration import default_run_dir
 from cb.config.layers import FORMAT
@@ -20,7 +20,7 @@ __all__ = [
     "METADATA",
     "SPECS",
     "Config",
-    "check_parts",
+    "check_values",
     "checked",
     "default_run_dir",
     "is_explicit",

@@ -120,20 +120,21 @@ def checked(name: str, value: Any) -> Any:
     return value
 
 
-def check_parts(values: Mapping[str, Any]) -> None:
-    """Check specs of fields whose parts need no TensorFlow.
+def check_values(values: Mapping[str, Any]) -> None:
+    """Check values, and specs as far as their parts need no TensorFlow.
 
-    The others are checked by `Config.completed`.
+    The other specs are checked by `Config.completed`.
 
     Args:
         values: Dict of field to value.
 
     Raises:
-        InputError: If a name or a value in a spec is wrong.
+        InputError: If a value is wrong, or a name or a value in a spec.
     """
     for name, value in values.items():
+        value = checked(name, value)
         if METADATA[name].light:
-            METADATA[name].complete(checked(name, value))
+            METADATA[name].complete(value)
 
 
 def default_run_dir(config: Config) -> str:

@@ -11,7 +11,7 @@ from cb.config import schedule_file
 from cb.config.configuration import METADATA
 from cb.config.configuration import SPECS
 from cb.config.configuration import Config
-from cb.config.configuration import check_parts
+from cb.config.configuration import check_values
 from cb.errors import InputError
 from cb.registry import check
 from cb.registry import parse_spec
@@ -60,7 +60,7 @@ def layered(
     if schedule is not None:
         _schedule(schedule, values, sources)
     config = Config(**values)
-    check_parts({name: getattr(config, name) for name in values})
+    check_values({name: getattr(config, name) for name in values})
     return config, sources
 
 

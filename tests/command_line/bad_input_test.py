@@ -156,6 +156,9 @@ def test_every_command_says_its_version(tmp_path, script):
         ("reallocation=rigl(reset_momentum='no')", "must be True or False"),
         ("granularity=block(rows='x')", "rows='x'"),
         ("auto_tune=auto_tune(checks=True)", "checks=True"),
+        ("augmentation=pad_crop(padding='x')", "padding='x'"),
+        ("learning_rate_schedule=Cosine", "Did you mean 'cosine'?"),
+        ("dataset=digits(x=1)", "Unknown keyword in data set `digits`"),
         ("dtype=float", "Did you mean 'float32'?"),
     ],
 )

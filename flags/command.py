@@ -38,41 +38,42 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
     def parsed() -> None:
-        arguments = [*_unquoted(sys.argv)]
-        asked = set(arguments[1:])
-        if asked & (HELP | FULL_HELP):
-            print(help_text(modules, full=bool(asked & FULL_HELP)))
-        elif asked & VERSION:
-            print(f"cb {__version__}")
-        else:
-            _parse(arguments)
+        try:
+            text = _parse(sys.argv, modules)
+        except flags.Error as error:
+            raise InputError(_reason(error)) from error
+        if text is None:
             main()
+        else:
+            print(text)
 
     guarded(parsed)
 
 
-def _parse(arguments: list[str]) -> None:
-    """Parse the flags, or raise `InputError`."""
-    try:
-        words = flags.FLAGS(arguments)[1:]
-    except flags.UnrecognizedFlagError as error:
-        question = nearest(error.flagname, flags.FLAGS)
-        raise InputError(
-            f"Unknown flag `--{error.flagname}`.{question}"
-        ) from error
-    except flags.IllegalFlagValueError as error:
-        # The message of a check of ours names the flag already.
-        checked = error.__context__
-        raise InputError(
-            str(checked if isinstance(checked, InputError) else error)
-        ) from error
-    except flags.Error as error:
-        raise InputError(str(error).strip()) from error
-    if words:
+def _parse(words: list[str], modules: Iterable[ModuleType]) -> str | None:
+    """Parse the flags, or return the text to be shown instead."""
+    arguments = [*_unquoted(words)]
+    asked = set(arguments[1:])
+    if asked & (HELP | FULL_HELP):
+        return help_text(modules, full=bool(asked & FULL_HELP))
+    if asked & VERSION:
+        return f"cb {__version__}"
+    if strays := flags.FLAGS(arguments)[1:]:
         raise InputError(
             "Flags must have the form `--name=value`. "
-            f"Received: {' '.join(words)!r}"
+            f"Received: {' '.join(strays)!r}"
         )
+    return None
+
+
+def _reason(error: flags.Error) -> str:
+    if isinstance(error, flags.UnrecognizedFlagError):
+        question = nearest(error.flagname, flags.FLAGS)
+        return f"Unknown flag `--{error.flagname}`.{question}"
+    if isinstance(error.__context__, InputError):
+        # A check of ours, whose message names the flag already.
+        return str(error.__context__)
+    return str(error).strip()
 
 
 def _unquoted(arguments: list[str]) -> Iterable[str]:

@@ -29,6 +29,7 @@ WHOLE = "Expected a whole JPEG, PNG, GIF or BMP file. Received: {} bytes"
         (["--datset=mnist"], "dataset"),
         (["--lr=0.1"], "Unknown flag `--lr`. Did you mean 'learning_rate'?"),
         (["--set=lr=0.1"], "Did you mean 'learning_rate'?"),
+        (["--flagfile=nowhere"], "nowhere"),
         (["--show_input=maybe"], "must be True or False"),
         (["word"], "'word'"),
         (["--sparsity=1.5"], r"[0, 1)"),

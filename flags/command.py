@@ -73,7 +73,7 @@ def _reason(error: flags.Error) -> str:
     if isinstance(error.__context__, InputError):
         # A check of ours, whose message names the flag already.
         return str(error.__context__)
-    return str(error).strip()
+    return str(error).removeprefix("ERROR:: ")
 
 
 def _unquoted(arguments: list[str]) -> Iterable[str]:

@@ -130,13 +130,13 @@ def test_help_needs_no_tensorflow(tmp_path, script, flag):
 
 
 def test_help_describes_a_dozen_flags_and_lists_the_others(tmp_path):
-    _, short, _ = run("train.py", "--help", folder=tmp_path)
+    _, short, _ = run_new("train.py", "--help", folder=tmp_path)
     most_used, *groups = short.split("\n\n")[2:-1]
     assert most_used.count("\n  --") == 12
     titles = ["Most used", *GROUPS]
     found = [text.partition(":")[0] for text in (most_used, *groups)]
     assert found == titles
-    _, full, _ = run("train.py", "--helpfull", folder=tmp_path)
+    _, full, _ = run_new("train.py", "--helpfull", folder=tmp_path)
     for name in (*METADATA, "config", "set", "schedule_file"):
         assert f"--{name}" in short
         assert f"\n  --{name}" in full
@@ -145,7 +145,7 @@ def test_help_describes_a_dozen_flags_and_lists_the_others(tmp_path):
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "tune.py"])
 def test_every_command_says_its_version(tmp_path, script):
-    done = run(script, "--version", **without_tensorflow(tmp_path))
+    done = run_new(script, "--version", **without_tensorflow(tmp_path))
     assert done == (0, f"cb {cb.__version__}\n", "")
 
 
@@ -170,7 +170,7 @@ def test_parts_are_checked_without_tensorflow(tmp_path, flag, message, way):
         (tmp_path / "run.yaml").write_text(f'{name}: "{value}"')
         flag = "run.yaml"
     for script in ["train.py", "tune.py"][: 1 if way == "--set=" else 2]:
-        code, _, errors = run(
+        code, _, errors = run_new(
             script, f"{way}{flag}", **without_tensorflow(tmp_path)
         )
         assert code == 2

@@ -1,4 +1,4 @@
-"""Strategies of `tf.distribute`, and what several machines need."""
+"""Strategies of `tf.distribute`, and training on several machines."""
 
 from cb.distribute.strategies import REGISTRY
 from cb.distribute.strategies import build

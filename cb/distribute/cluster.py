@@ -1,4 +1,4 @@
-"""Which machines train together, and which of them this is."""
+"""The workers of a training: their addresses, and the index of this one."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ class Cluster:
     """The workers of a training.
 
     Attributes:
-        hosts: Tuple of `"host:port"`, the chief's first.
+        hosts: Tuple of addresses `"host:port"`, that of the chief first.
         index: Integer, the position of this worker.
     """
 
@@ -34,7 +34,7 @@ class Cluster:
 
     @property
     def port(self) -> int:
-        """The port that this worker listens on."""
+        """Integer, the port that this worker listens on."""
         return int(self.hosts[self.index].rpartition(":")[2])
 
 
@@ -43,18 +43,18 @@ def resolve(
     index: int | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Cluster:
-    """Find the cluster in arguments, in TF_CONFIG or in Slurm's variables.
+    """Read the cluster from arguments, TF_CONFIG or Slurm's variables.
 
     Args:
         hosts: Addresses `"host:port"` of all workers.
-        index: Integer, which of them this is.
+        index: Integer, the index of this worker.
         environment: Environment variables.
 
     Returns:
         A `Cluster`.
 
     Raises:
-        InputError: If there is no cluster, or it makes no sense.
+        InputError: If there is no cluster, or its description is wrong.
     """
     if hosts is not None or index is not None:
         return _checked(hosts or (), index, "worker_hosts")
@@ -62,7 +62,10 @@ def resolve(
         return _of_tf_config(environment["TF_CONFIG"])
     if "SLURM_PROCID" in environment:
         return _of_slurm(environment)
-    raise InputError(f"Strategy `multi_worker` found no cluster. {SOURCES}")
+    raise InputError(
+        f"Strategy `multi_worker` found no cluster. {SOURCES} Received: none "
+        "of these"
+    )
 
 
 def _of_tf_config(text: str) -> Cluster:
@@ -70,23 +73,23 @@ def _of_tf_config(text: str) -> Cluster:
         content = json.loads(text)
         jobs, task = content["cluster"], content["task"]
         kind, index = task["type"], int(task["index"])
-        # A chief is the first worker.
+        # A chief, where there is one, is worker 0.
         chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
         hosts = [str(host) for host in (*chiefs, *workers)]
         known = {"chief": 0, "worker": len(chiefs)}[kind]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError(
             "Environment variable TF_CONFIG must hold a cluster of `worker` "
-            "addresses (and at most a `chief`) and a task with type and "
-            f"index. Received: TF_CONFIG={text!r}"
+            "addresses, at most one `chief`, and a task with type and index. "
+            f"Received: TF_CONFIG={text!r}"
         ) from None
     return _checked(hosts, known + index, "TF_CONFIG")
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Cluster:
     try:
-        # Only the addresses are asked for: Slurm itself shares out the GPUs,
-        # and the resolver cannot do without any.
+        # Only the addresses are of interest: Slurm itself assigns the GPUs,
+        # but the resolver requires a number of them.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=SLURM_PORT,
             gpus_per_node=int(environment["SLURM_STEP_NUM_TASKS"]),
@@ -97,8 +100,8 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster:
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"Slurm's variables describe no cluster: {reason}. Start the "
-            "workers with `srun`."
+            "Slurm's variables must describe a job step, as `srun` starts "
+            f"it. Received: {reason}"
         ) from error
     return _checked(hosts, resolver.task_id, "SLURM_PROCID")
 
@@ -113,11 +116,11 @@ def _checked(hosts: Sequence[str], index: int | None, source: str) -> Cluster:
             )
     if len(set(hosts)) < len(hosts):
         raise InputError(
-            f"`{source}` must hold each address once. Received: {list(hosts)}"
+            f"`{source}` must hold different addresses. Received: {list(hosts)}"
         )
     if index is None or not 0 <= index < len(hosts):
         raise InputError(
-            f"`{source}` has {len(hosts)} workers, counted from 0, and needs "
-            f"to say which one this is. Received: index {index}. {SOURCES}"
+            f"`{source}` has {len(hosts)} workers, so the index of this one "
+            f"must be in [0, {len(hosts)}). {SOURCES} Received: index {index}"
         )
     return Cluster(tuple(hosts), index)

@@ -1,7 +1,7 @@
-"""What the workers of a training tell each other.
+"""Collective operations between the workers of a training.
 
-Every function here is a collective: all workers must call it, in the same
-order. With one worker nothing is sent.
+All workers must call every function here, in the same order. With one worker
+nothing is sent.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ def rank_and_size(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Tell whether this worker is the one that writes."""
+    """Return whether this worker is the chief, which writes the files."""
     return rank_and_size(strategy)[0] == 0
 
 
 def all_reduce(
     strategy: tf.distribute.Strategy, numbers: np.ndarray
 ) -> np.ndarray:
-    """Add up an array over the workers.
+    """Sum an array over the workers.
 
     Args:
         strategy: `tf.distribute.Strategy`.
@@ -52,7 +52,7 @@ def all_reduce(
     first = index * (strategy.num_replicas_in_sync // workers)
 
     def share(context):
-        # The other replicas of this worker add nothing.
+        # Only one replica of each worker contributes.
         own = context.replica_id_in_sync_group == first
         return tf.constant(numbers if own else np.zeros_like(numbers))
 
@@ -61,7 +61,15 @@ def all_reduce(
 
 
 def all_gather(strategy: tf.distribute.Strategy, data: bytes) -> list[bytes]:
-    """Return the bytes of every worker, in their order."""
+    """Return the bytes of every worker, by rank.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        data: Bytes of this worker, of any length.
+
+    Returns:
+        List of bytes, one item per worker.
+    """
     index, workers = rank_and_size(strategy)
     if workers == 1:
         return [data]
@@ -83,14 +91,14 @@ def broadcast(
 
     Args:
         strategy: `tf.distribute.Strategy`.
-        function: Called without arguments; its result must be picklable.
+        function: Callable without arguments; its result must be picklable.
 
     Returns:
-        What the function returned on the chief.
+        The result of the function on the chief.
 
     Raises:
-        InputError: On all workers, if the function raised it.
-        RunError: As `InputError`.
+        InputError: On all workers, if the function raised it on the chief.
+        RunError: Likewise.
     """
     index, workers = rank_and_size(strategy)
     if workers == 1:
@@ -104,8 +112,8 @@ def broadcast(
     data = pickle.dumps(answer) if index == 0 else b""
     size = int(all_reduce(strategy, np.array(len(data), np.int64)))
     words = all_reduce(strategy, _words(data, -(-size // 4)))
-    # From the chief over TensorFlow's own channel, whose peers may run any
-    # graph here anyway: whoever could forge this needs no pickle.
+    # The data come from the chief over TensorFlow's own channel, whose peers
+    # may run any graph here anyway: unpickling adds no risk.
     answer = pickle.loads(words.tobytes()[:size])
     if isinstance(answer, InputError | RunError):
         await_delivery(strategy)
@@ -114,16 +122,16 @@ def broadcast(
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Wait until all workers are here and know that the others are."""
+    """Wait until every worker knows that all have reached this point."""
     all_reduce(strategy, np.zeros(1, np.int32))
     await_delivery(strategy)
 
 
 def await_delivery(strategy: tf.distribute.Strategy) -> None:
-    """Let the others learn what this worker already knows, before it ends.
+    """Delay the exit of this worker until the others have its last message.
 
-    Of a process that ends the last message may be lost. Who waits here has
-    got it, and needs nothing more.
+    A process that exits may lose its last message; a worker that reaches this
+    call has received it, and needs nothing more.
     """
     with contextlib.suppress(tf.errors.OpError):
         all_reduce(strategy, np.zeros(1, np.int32))
@@ -132,11 +140,11 @@ def await_delivery(strategy: tf.distribute.Strategy) -> None:
 def assert_equal(
     strategy: tf.distribute.Strategy, facts: Mapping[str, object]
 ) -> None:
-    """Compare facts between all workers.
+    """Check that values are equal on all workers.
 
     Args:
         strategy: `tf.distribute.Strategy`.
-        facts: Dict of name to a value that JSON can hold.
+        facts: Dict of name to a value that JSON can represent.
 
     Raises:
         InputError: On all workers, if one has another value than the chief.
@@ -155,12 +163,12 @@ def assert_equal(
         if differences:
             await_delivery(strategy)
             raise InputError(
-                "All workers must be given the same. This is worker "
-                f"{index}; worker 0 and worker {number} differ in "
-                + "; ".join(differences)
+                "All workers must have the same configuration and data. "
+                f"Received: on worker {index}, worker 0 and worker {number} "
+                "differ in " + "; ".join(differences)
             )
 
 
 def _words(data: bytes, length: int) -> np.ndarray:
-    """Return bytes as integers, which a sum with zeros leaves as they are."""
+    """Return bytes as integers, exact under a sum with zeros."""
     return np.frombuffer(data.ljust(4 * length, b"\0"), np.int32)

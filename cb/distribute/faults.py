@@ -1,4 +1,4 @@
-"""What happens when a worker goes, or is told to go."""
+"""Reactions to lost workers and to SIGTERM."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ from cb.distribute import collectives
 from cb.errors import Preempted
 from cb.errors import WorkerLost
 
-# What collectives raise when a worker they wait for has gone.
+# Errors of collectives that wait for a worker which has exited.
 GONE = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -22,11 +22,11 @@ GONE = (
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
-# An internal error may be this machine's own, unless it speaks of the others.
+# An internal error is a local one, unless its message mentions others.
 OF_OTHERS = re.compile(
     "collective|connection|grpc|nccl|by peer|remote|rst_stream|socket", re.I
 )
-# Where in our code it was noticed, which says nothing of the reason.
+# Lines of a message that give the place in our code, not the reason.
 PLACES = re.compile(r"Graph execution error|Detected at node|\s+File ")
 REASON_LENGTH = 200
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -35,10 +35,14 @@ MOST_BATCHES = 1000
 
 @contextlib.contextmanager
 def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turn what collectives raise into one clear line.
+    """Replace errors of collectives by `WorkerLost`.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
 
     Raises:
-        WorkerLost: Instead of TensorFlow's error, if there are workers.
+        WorkerLost: Instead of TensorFlow's error, if there are several
+            workers.
     """
     index, workers = collectives.rank_and_size(strategy)
     try:
@@ -48,29 +52,29 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
         own = internal and not OF_OTHERS.search(error.message)
         if workers == 1 or own:
             raise
-        said = error.message.splitlines()
-        said = [line for line in said if not PLACES.match(line)]
-        reason = " ".join(" ".join(said).split())[:REASON_LENGTH]
+        lines = error.message.splitlines()
+        lines = [line for line in lines if not PLACES.match(line)]
+        reason = " ".join(" ".join(lines).split())[:REASON_LENGTH]
         raise WorkerLost(
-            f"Worker {index} stops, since another worker has gone or cannot "
-            "be reached; what stopped that one is in its own output. The "
-            "same command on all workers goes on from the last checkpoint. "
-            f"(TensorFlow: {reason})"
+            f"Worker {index} stops: another worker has exited or cannot be "
+            "reached. The reason is in the output of that worker. Run the "
+            "same command again on all workers to resume from the last "
+            f"checkpoint. (TensorFlow: {reason})"
         ) from error
 
 
 @contextlib.contextmanager
 def stopped_at_once() -> Iterator[None]:
-    """End at SIGTERM, as long as there is nothing to save.
+    """Exit at SIGTERM without saving: nothing has been trained yet.
 
     Raises:
-        Preempted: When told so.
+        Preempted: At SIGTERM.
     """
 
     def stop(number, frame):
         raise Preempted(
-            "Stopped as told (SIGTERM) before training began. The same "
-            "command starts it."
+            "Stopped by SIGTERM before training began. Run the same command "
+            "again to start it."
         )
 
     before = signal.signal(signal.SIGTERM, stop)
@@ -81,10 +85,10 @@ def stopped_at_once() -> Iterator[None]:
 
 
 class StopRequest:
-    """Whether SIGTERM has come, agreed between all workers.
+    """Whether any worker has received SIGTERM, the same on all of them.
 
-    A context: inside, SIGTERM no longer ends the process. Workers agree by a
-    small collective about once a second, not at every batch.
+    Inside of this context SIGTERM does not end the process. Workers exchange
+    a small message about once a second, not at every batch.
 
     Args:
         strategy: `tf.distribute.Strategy`.
@@ -93,13 +97,13 @@ class StopRequest:
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
         self._index, self._workers = collectives.rank_and_size(strategy)
-        self._told = False
+        self._received = False
         self._batches = 0
         self._pause = 1
         self._looked = time.monotonic()
 
     def __enter__(self):
-        # After TensorFlow's own handler, which would swallow the signal.
+        # Installed after TensorFlow's handler, which discards the signal.
         self._before = signal.signal(signal.SIGTERM, self._note)
         return self
 
@@ -107,26 +111,26 @@ class StopRequest:
         signal.signal(signal.SIGTERM, self._before)
 
     def __call__(self) -> bool:
-        """Tell whether to stop; all workers ask before every batch."""
+        """Return whether to stop; all workers call this before every batch."""
         if self._workers == 1:
-            return self._told
+            return self._received
         self._batches += 1
         if self._batches < self._pause:
             return False
         pause = self._next_pause() if self._index == 0 else 0
-        told, self._pause = collectives.all_reduce(
-            self._strategy, np.array([self._told, pause], np.int64)
+        received, self._pause = collectives.all_reduce(
+            self._strategy, np.array([self._received, pause], np.int64)
         )
         self._batches = 0
-        return told > 0
+        return received > 0
 
     def _note(self, number, frame):
-        self._told = True
+        self._received = True
 
     def _next_pause(self) -> int:
-        """Return how many batches take about a second.
+        """Return the number of batches in about a second.
 
-        At most twice as many as before: the first are no measure of others.
+        It at most doubles: the first batches take longer than later ones.
         """
         now = time.monotonic()
         seconds, self._looked = now - self._looked, now

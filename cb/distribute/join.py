@@ -15,8 +15,8 @@ from cb.distribute.cluster import resolve
 from cb.errors import InputError
 from cb.errors import WorkerLost
 
-# A worker that is silent for so long is taken for lost; one whose process
-# ends is noticed at once.
+# A worker is lost after so long without a heartbeat; the exit of its process
+# is noticed at once.
 HEARTBEAT_SECONDS = 10
 PROBE_SECONDS = 2.0
 SECONDS_BETWEEN_PROBES = 0.2
@@ -24,12 +24,12 @@ SECONDS_BETWEEN_PROBES = 0.2
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """How a process finds the other workers.
+    """The other workers of a training, and how long to wait for them.
 
     Attributes:
         hosts: List of all addresses `"host:port"`; `None` for those of
             TF_CONFIG or Slurm.
-        index: Integer, which of them this is.
+        index: Integer, the index of this worker.
         timeout: Float, seconds to wait for the others at the start.
     """
 
@@ -49,9 +49,9 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
         fail when a worker is lost.
 
     Raises:
-        InputError: If there is no cluster, it makes no sense, or the address
-            of this worker is taken.
-        WorkerLost: If a worker does not come, or leaves meanwhile.
+        InputError: If there is no cluster, its description is wrong, or the
+            address of this worker is in use.
+        WorkerLost: If a worker does not appear in time, or exits meanwhile.
     """
     cluster = resolve(workers.hosts, workers.index)
     _meet(cluster, workers.timeout)
@@ -68,13 +68,13 @@ def join(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except tf.errors.OpError as error:
         raise WorkerLost(
-            f"Worker {cluster.index} could not join the others: one left "
-            "meanwhile. Start the same command on all workers again."
+            f"Worker {cluster.index} could not join the others: one of them "
+            "has exited. Run the same command again on all workers."
         ) from error
 
 
 def _configure(cluster: Cluster, seconds: float) -> None:
-    """Let the chief watch over all, and have nobody wait for ever."""
+    """Set up the chief's coordination service, with time limits."""
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
@@ -86,14 +86,14 @@ def _configure(cluster: Cluster, seconds: float) -> None:
             )
         ],
     )
-    # Without it the chief waits an hour for one that was seen but never
-    # joins; no argument sets it.
+    # Without it the chief waits an hour for a worker that has listened but
+    # never joins. No argument sets it.
     configured = context.context().coordination_service
     configured.cluster_register_with_barrier = True
 
 
 def _meet(cluster: Cluster, seconds: float) -> None:
-    """Wait until all workers listen, this one too."""
+    """Wait until all workers listen; listen for them meanwhile."""
     absent = [n for n in range(len(cluster.hosts)) if n != cluster.index]
     deadline = time.monotonic() + seconds
     with _listening(cluster):
@@ -102,14 +102,14 @@ def _meet(cluster: Cluster, seconds: float) -> None:
                 names = [f"{n} ({cluster.hosts[n]})" for n in absent]
                 raise WorkerLost(
                     f"Worker {cluster.index} has waited {seconds:.0f} s, but "
-                    f"worker {', '.join(names)} did not come. Start the same "
-                    "command on all workers again."
+                    f"worker {', '.join(names)} did not appear. Run the same "
+                    "command again on all workers."
                 )
             time.sleep(SECONDS_BETWEEN_PROBES)
 
 
 def _listening(cluster: Cluster) -> socket.socket:
-    """Listen where TensorFlow will, which says little of a taken port."""
+    """Listen on the port of TensorFlow, which explains no port in use."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     try:
@@ -120,8 +120,8 @@ def _listening(cluster: Cluster) -> socket.socket:
         raise InputError(
             f"Worker {cluster.index} cannot listen on "
             f"{cluster.hosts[cluster.index]}: {os.strerror(error.errno or 0)}. "
-            "Another process may have the port, such as a worker with the "
-            "same index or a run that is still ending."
+            "Another process may use the port, such as a worker with the "
+            "same index or a run that has not exited yet."
         ) from error
 
 

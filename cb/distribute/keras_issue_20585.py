@@ -1,10 +1,10 @@
-"""Lets Keras 3 train under `MultiWorkerMirroredStrategy`.
+"""Makes Keras 3 train under `MultiWorkerMirroredStrategy`.
 
-Two places of Keras stand in the way (keras-team/keras#20585). Its symbolic
-build averages a batch over the workers, which neither labels nor batches held
-by one replica allow; and its reduction of a step's logs asks for the first
-axis of scalars. A test notices when Keras has mended them, and then this
-module can be deleted.
+Two functions of Keras fail (keras-team/keras#20585). The symbolic build
+averages a batch over the workers, which is impossible for labels and for
+batches on one replica; the reduction of a step's logs asks for the first axis
+of scalars. A test fails once Keras has fixed them; then this module can be
+deleted.
 """
 
 import keras
@@ -13,7 +13,7 @@ from keras.src.backend.tensorflow import trainer
 
 
 def install() -> None:
-    """Replace both places, for the rest of the process."""
+    """Replace both functions for the rest of the process."""
     install_symbolic_build()
     install_log_reduction()
 
@@ -51,7 +51,7 @@ def _reduce_per_replica(values, strategy, reduction):
     if not (several and reduction in ("auto", "mean")):
         return _original_reduction(values, strategy, reduction)
     flat = keras.tree.flatten(values)
-    # One message for all of them.
+    # One message for all values.
     stacked = strategy.run(_stack, args=(flat,))
     means = tf.unstack(strategy.reduce("MEAN", stacked, axis=None))
     return keras.tree.pack_sequence_as(values, means)

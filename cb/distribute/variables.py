@@ -1,4 +1,4 @@
-"""Reading and writing Keras variables, one copy or one per replica."""
+"""Reads and writes Keras variables, one copy or one per replica."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from cb.errors import InputError
 
 
 def read(variable: keras.Variable | tf.Tensor) -> np.ndarray:
-    """Return the value of a variable, of the first replica if it has many."""
+    """Return the value of a variable, that of the first replica."""
     return tf.convert_to_tensor(getattr(variable, "value", variable)).numpy()
 
 
 def read_replicas(
     variables: Sequence[keras.Variable],
 ) -> list[list[np.ndarray]]:
-    """Return the values on all replicas, those of other workers too.
+    """Return the values on all replicas, including other workers.
 
     Args:
         variables: Keras variables, the same on all workers.
 
     Returns:
-        List of lists of arrays, one list a variable: one array where all
-        replicas are equal.
+        List of lists of arrays, one list per variable: a single array where
+        all replicas are equal, else one per replica.
     """
     if not variables:
         return []
@@ -40,7 +40,7 @@ def read_replicas(
         for number in range(len(held))
         if len({d[number * size : (number + 1) * size] for d in everyone}) > 1
     ]
-    # Few variables differ, so that a save sends little.
+    # Few variables differ, so little is sent.
     parts = collectives.all_gather(
         strategy,
         b"".join(v.tobytes() for number in differing for v in held[number]),
@@ -51,7 +51,7 @@ def read_replicas(
 
 
 def _regrouped(differing, held, parts):
-    """Cut what the workers sent into arrays, one list a variable."""
+    """Split the bytes of all workers into arrays, one list per variable."""
     start = 0
     for number in differing:
         size, dtype = held[number][0].nbytes, held[number][0].dtype
@@ -85,11 +85,11 @@ def _merged(values: list[np.ndarray]) -> list[np.ndarray]:
 def write_replicas(
     variable: keras.Variable, values: Sequence[np.ndarray]
 ) -> None:
-    """Assign one value to all replicas, or one to each.
+    """Assign one value to all replicas, or one value to each.
 
     Args:
         variable: Keras variable.
-        values: Arrays of its shape, one, or as many as there are replicas.
+        values: Arrays of its shape, one or as many as replicas.
 
     Raises:
         InputError: If the number of values is neither.
@@ -98,9 +98,9 @@ def write_replicas(
     index, workers = collectives.rank_and_size(_strategy([variable]))
     if len(values) not in (1, len(copies) * workers):
         raise InputError(
-            f"Variable {variable.path!r} is of {len(values)} replicas, each "
-            "with a value of its own. Expected as many workers and devices "
-            f"as it was saved with. Received: {len(copies) * workers}"
+            f"Variable {variable.path!r} was saved with different values on "
+            f"{len(values)} replicas. Expected as many workers and devices. "
+            f"Received: {len(copies) * workers}"
         )
     for number, copy in enumerate(copies):
         copy.assign(values[(index * len(copies) + number) % len(values)])
@@ -111,21 +111,24 @@ def scatter(variable: keras.Variable, places, values) -> None:
 
     Args:
         variable: Keras variable.
-        places: Integer tensor `(n, rank)`, where the elements are.
+        places: Integer tensor `(n, rank)`, indices of the elements.
         values: Tensor `(n,)`, cast to the variable's type.
     """
     for copy in _copies(variable):
-        # Not in place: once a variable has been, TensorFlow copies it whenever
-        # it is read, in every step from then on.
+        # Not in place: after an update in place TensorFlow copies the variable
+        # at every read, in every step from then on.
         values = tf.cast(values, copy.dtype)
         copy.assign(tf.tensor_scatter_nd_update(copy, places, values))
 
 
 def average_replicas(variables: Sequence[keras.Variable]) -> None:
-    """Give every replica the mean of a variable, where they differ.
+    """Assign the mean over the replicas to each variable that differs.
 
-    Batch-norm statistics are kept by each replica for itself; a model that
-    is evaluated or saved must have one of them all.
+    Each replica updates its own batch-norm statistics, but a model that is
+    evaluated or saved must have one value.
+
+    Args:
+        variables: Keras variables, the same on all workers.
     """
     for variable, values in zip(
         variables, read_replicas(variables), strict=True

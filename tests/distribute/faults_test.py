@@ -69,7 +69,7 @@ def test_told_to_stop_it_saves_and_goes_on_to_the_same_bits(tmp_path, whole):
         pass_steps(worker, 17)
         worker.send(signal.SIGTERM)
         line = complaint(*worker.finish(), 75)
-    assert "Stopped as told" in line
+    assert "Stopped by SIGTERM" in line
     with alone(flags, tmp_path) as worker:
         code, printed = worker.finish()
     assert code == 0, printed
@@ -84,7 +84,7 @@ def test_a_frozen_worker_stops_the_others(tmp_path):
         pass_steps(workers[0], 5)
         workers[1].send(signal.SIGSTOP)
         line = complaint(*workers[0].finish(), 69)
-    assert "another worker has gone or cannot be reached" in line
+    assert "another worker has exited or cannot be reached" in line
     assert "/task:1" in line
     assert "File" not in line
 
@@ -120,7 +120,7 @@ def test_told_to_stop_while_it_waits_for_others_it_does(tmp_path):
             other.accept()[0].close()
             worker.send(signal.SIGTERM)
             line = complaint(*worker.finish(), 75)
-    assert "Stopped as told (SIGTERM) before training began" in line
+    assert "Stopped by SIGTERM before training began" in line
 
 
 def test_a_taken_port_is_named(tmp_path):
@@ -155,7 +155,7 @@ def test_data_that_only_the_chief_has_end_all(tmp_path):
     write_table(tmp_path / "worker_0", 1.5)
     with cluster(2, TABLE, tmp_path) as workers:
         codes, outputs = finish(workers)
-    assert "another worker has gone" in complaint(codes[0], outputs[0], 69)
+    assert "another worker has exited" in complaint(codes[0], outputs[0], 69)
     assert "'data.csv'" in complaint(codes[1], outputs[1], 2)
     assert not (tmp_path / "worker_0" / "run").exists()
 
@@ -171,7 +171,7 @@ def test_a_full_disk_of_the_chief_keeps_the_last_checkpoint(
         codes, outputs = finish(workers)
     line = complaint(codes[0], outputs[0], 1)
     assert "No space left on device" in line
-    assert "another worker has gone" in complaint(codes[1], outputs[1], 69)
+    assert "another worker has exited" in complaint(codes[1], outputs[1], 69)
     assert arrays(run) == arrays(undisturbed)
     assert not (tmp_path / "worker_1" / "run").exists()
 
@@ -184,7 +184,7 @@ def test_a_run_folder_of_the_chief_that_disappears_ends_all(tmp_path):
         codes, outputs = finish(workers)
     line = complaint(codes[0], outputs[0], 1)
     assert "run folder 'run' has disappeared" in line
-    assert "another worker has gone" in complaint(codes[1], outputs[1], 69)
+    assert "another worker has exited" in complaint(codes[1], outputs[1], 69)
     assert not run.exists()
 
 
@@ -251,7 +251,7 @@ def test_an_internal_error_of_a_collective_is_the_loss_of_another(monkeypatch):
     monkeypatch.setattr(
         faults.collectives, "rank_and_size", lambda strategy: (0, 2)
     )
-    with pytest.raises(WorkerLost, match="another worker has gone"):
+    with pytest.raises(WorkerLost, match="another worker has exited"):
         with faults.reported_loss(None):
             raise tf.errors.InternalError(
                 None, None, "Collective ops is aborted by: connection reset"

@@ -160,7 +160,7 @@ def test_told_to_stop_two_workers_go_on_to_the_same_bits(
         assert codes == (75, 75), outputs
         first, second = [text.strip().splitlines()[-1] for text in outputs]
         assert first == second
-        assert "Stopped as told (SIGTERM)" in first
+        assert "Stopped by SIGTERM" in first
     # Inside an epoch the two have statistics of their own.
     with cluster(1, convolutional, tmp_path) as workers:
         ((code,), (printed,)) = finish(workers)
@@ -188,5 +188,5 @@ def test_ten_kills_at_random_moments_change_nothing(
             victim.kill()
             code, printed = survivor.finish()
         assert code == 69, printed
-        assert "another worker has gone" in printed
+        assert "another worker has exited" in printed
     assert_same_files(train_two(tmp_path, convolutional), undisturbed)

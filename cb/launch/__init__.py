@@ -1,11 +1,11 @@
-"""Starts a training on several local processes, to try and to test it.
+"""Starts a training in several processes of this machine.
 
-`python -m cb.launch --num_workers=2 train.py ...` runs the command once for
-each worker, on ports of the loopback interface that are free, and adds
-`--strategy=multi_worker` with the addresses. The chief's output is shown as it
-is; the other workers log to files of their own. When one worker fails, all are
-ended, and its exit code is that of the launch. Ctrl-C and SIGTERM are passed
-on to all workers; the second time all are killed.
+`python -m cb.launch --num_workers=2 train.py ...` runs the command once per
+worker, on free ports of the loopback interface, and adds
+`--strategy=multi_worker` with the addresses. The output of the chief is shown
+unchanged; the other workers log to files of their own. When one worker fails,
+all are stopped, and its exit code is that of the launch. Ctrl-C and SIGTERM
+are forwarded to all workers; a second one kills them.
 """
 
 import argparse
@@ -22,18 +22,18 @@ from cb.errors import INTERRUPTED
 from cb.errors import WORKER_LOST
 
 POLL_SECONDS = 0.05
-# Others find out by themselves, with a better message than being ended.
+# Other workers notice a loss themselves, and explain it better.
 GRACE_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a local cluster to its end.
+    """Run all workers until they exit.
 
     Args:
         arguments: Command line; that of the process by default.
 
     Returns:
-        Integer, the exit code: of the first worker that failed, or 0.
+        Integer, the exit code of the first worker that failed, or 0.
     """
     options = _parser().parse_args(arguments)
     hosts = ",".join(
@@ -52,22 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"--worker_index={index}",
             ]
             workers.append(stack.enter_context(_running(command)))
-        signals.all_are_there()
+        signals.start_forwarding()
         code = _wait(workers)
-    return INTERRUPTED if signal.SIGINT in signals.come else code
+    return INTERRUPTED if signal.SIGINT in signals.received else code
 
 
 def free_ports(number: int) -> list[int]:
-    """Find ports of the loopback interface that nothing listens on.
+    """Find free ports of the loopback interface.
 
     Args:
-        number: Integer, how many.
+        number: Integer, number of ports.
 
     Returns:
         List of different ports.
     """
     with contextlib.ExitStack() as stack:
-        # All are held until the last is found, so that none comes twice.
+        # All stay bound until the last is found, so that they differ.
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for opened in sockets:
             opened.bind(("127.0.0.1", 0))
@@ -98,8 +98,8 @@ def _positive(text: str) -> int:
 
 @contextlib.contextmanager
 def _running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
-    """Start a process that does not outlive the block."""
-    # In a session of its own, so that Ctrl-C reaches it once, from here.
+    """Start a process, and kill it at the end of the block."""
+    # In a session of its own: Ctrl-C reaches it once, through this process.
     process = subprocess.Popen(command, start_new_session=True)
     try:
         yield process
@@ -110,42 +110,50 @@ def _running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
 
 
 class _Signals:
-    """Passes on to workers what this process is told.
+    """Forwards the signals that this process receives to the workers.
 
     Args:
-        workers: List of processes, which may still grow.
+        workers: List of processes, to which others may still be added.
+
+    Attributes:
+        received: List of the numbers of the signals.
     """
 
     def __init__(self, workers: list[subprocess.Popen]):
-        self.come: list[int] = []
+        self.received: list[int] = []
         self._workers = workers
         self._ready = False
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            # What `nohup` has told to be ignored stays so, in workers too.
+            # A signal that `nohup` ignores stays ignored, in workers too.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note)
 
-    def all_are_there(self) -> None:
-        """Pass on what came when not all workers had started."""
+    def start_forwarding(self) -> None:
+        """Forward from now on, as all workers have started."""
         self._ready = True
-        if self.come:
-            self._send(signal.SIGKILL if len(self.come) > 1 else self.come[0])
+        self._forward()
 
     def _note(self, number, frame):
-        # Noted first: the next one may come while this one is passed on.
-        self.come.append(number)
+        # Noted first: the next one may arrive while this one is forwarded.
+        self.received.append(number)
         if self._ready:
-            self._send(signal.SIGKILL if len(self.come) > 1 else number)
+            self._forward()
 
-    def _send(self, number: int) -> None:
-        # Workers save what they have at SIGTERM; SIGHUP would just end them.
-        told = signal.SIGTERM if number == signal.SIGHUP else number
+    def _forward(self) -> None:
+        if not self.received:
+            return
+        number = self.received[0]
+        if len(self.received) > 1:
+            number = signal.SIGKILL
+        elif number == signal.SIGHUP:
+            # Workers save at SIGTERM; SIGHUP would only end them.
+            number = signal.SIGTERM
         for worker in self._workers:
-            worker.send_signal(told)
+            worker.send_signal(number)
 
 
 def _wait(workers: Sequence[subprocess.Popen]) -> int:
-    """Wait until all have ended well, or one has not and the rest is ended."""
+    """Wait until all have succeeded, or stop the rest after a failure."""
     while True:
         codes = [worker.poll() for worker in workers]
         if any(codes):
@@ -157,15 +165,15 @@ def _wait(workers: Sequence[subprocess.Popen]) -> int:
 
 
 def _cause(codes: Sequence[int | None]) -> int:
-    """Return the exit code of the worker that the others missed."""
+    """Return the exit code of the worker whose loss the others reported."""
     failed = [code for code in codes if code]
     code = next((code for code in failed if code != WORKER_LOST), WORKER_LOST)
-    # A process that a signal has killed has a negative one.
+    # Negative after a signal.
     return code if code > 0 else 128 - code
 
 
 def _end(workers: Sequence[subprocess.Popen]) -> None:
-    """Let workers end by themselves for a while; then they are killed."""
+    """Give workers time to exit by themselves, before they are killed."""
     deadline = time.monotonic() + GRACE_SECONDS
     for worker in workers:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,1 +1,1 @@
-"""The run folder: configuration, metrics, checkpoints."""
+"""The run folder: configuration, metrics and checkpoints."""

@@ -1,4 +1,4 @@
-"""One file a checkpoint: arrays by name, checked by their CRC."""
+"""Checkpoints: files of named arrays, verified by their CRC."""
 
 import json
 import os
@@ -17,11 +17,11 @@ META = "meta"
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         arrays: Dict of name to array.
-        meta: Dict that JSON can hold: step, epoch and so on.
+        meta: Dict that JSON can represent: step, epoch and so on.
     """
 
     arrays: dict[str, np.ndarray]
@@ -29,11 +29,16 @@ class Checkpoint(NamedTuple):
 
 
 class CorruptCheckpoint(Exception):
-    """A checkpoint file is truncated, changed or not one."""
+    """A file is truncated, corrupted or not a checkpoint."""
 
 
 def save(file: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file appears complete or not at all."""
+    """Write a checkpoint; the file appears complete or not at all.
+
+    Args:
+        file: Path, in a folder that exists.
+        checkpoint: `Checkpoint`.
+    """
     text = json.dumps(checkpoint.meta).encode("utf-8")
     meta = np.frombuffer(text, np.uint8)
     with replacing(file) as opened:
@@ -44,12 +49,18 @@ def save(file: pathlib.Path, checkpoint: Checkpoint) -> None:
 def load(file: pathlib.Path) -> Checkpoint:
     """Read a checkpoint.
 
+    Args:
+        file: Path.
+
+    Returns:
+        `Checkpoint`.
+
     Raises:
         CorruptCheckpoint: If the file is not intact.
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
     """
     try:
-        # Opened here, since NumPy leaves open what is not an archive.
+        # Opened here, as NumPy does not close a file that is no archive.
         with open(file, "rb") as raw, np.load(raw) as opened:
             arrays = {name: opened[name] for name in opened.files}
         meta = json.loads(arrays.pop(META).tobytes().decode("utf-8"))
@@ -71,8 +82,8 @@ class CheckpointFolder:
     """The checkpoints of a run: `initial`, `last`, `best` and numbered.
 
     Args:
-        path: Folder, made when first written to.
-        writes: Boolean, whether this process is the one that writes.
+        path: Path of the folder, made at the first save.
+        writes: Boolean, whether this process writes the checkpoints.
     """
 
     def __init__(self, path: pathlib.Path, writes: bool = True):
@@ -86,12 +97,12 @@ class CheckpointFolder:
         return self.path / f"{name}.npz"
 
     def names(self) -> list[str]:
-        """List what is there, numbered ones as numbers."""
+        """List the checkpoints, those of epochs as their numbers."""
         names = [file.stem for file in sorted(self.path.glob("[!.]*.npz"))]
         return [name.removeprefix("epoch_").lstrip("0") for name in names]
 
     def save(self, name: str | int, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint; the `last` before is kept as `previous`."""
+        """Write a checkpoint; the one before `last` becomes `previous`."""
         if not self.writes:
             return
         # Not its parents: a run folder that was removed is not made again.
@@ -100,7 +111,7 @@ class CheckpointFolder:
         if name != "last" or not file.exists():
             save(file, checkpoint)
             return
-        # Nothing is moved before the new one is complete on disk.
+        # No file is moved before the new one is complete on disk.
         complete = self.path / ".next.npz"
         save(complete, checkpoint)
         os.replace(file, self.file("previous"))
@@ -110,13 +121,15 @@ class CheckpointFolder:
         """Read a checkpoint by name.
 
         Raises:
-            InputError: If it is not there or not intact.
+            InputError: If it does not exist or is not intact.
         """
         self.require(name)
         try:
             return load(self.file(name))
         except CorruptCheckpoint as error:
-            raise InputError(f"Checkpoint is not intact: {error}") from error
+            raise InputError(
+                f"A checkpoint must be intact. Received: {error}"
+            ) from error
 
     def require(self, name: str | int) -> None:
         """Raise `InputError` if there is no checkpoint of this name."""
@@ -127,11 +140,11 @@ class CheckpointFolder:
             )
 
     def latest(self) -> tuple[Checkpoint | None, list[str]]:
-        """Find the latest intact checkpoint to go on from.
+        """Find the latest intact checkpoint to resume from.
 
         Returns:
             Tuple of the checkpoint, `None` if there is none, and a list of
-            messages about the ones that were passed over.
+            messages about corrupted ones.
         """
         numbered = sorted(self.path.glob("epoch_*.npz"), reverse=True)
         messages: list[str] = []

@@ -1,4 +1,4 @@
-"""Where everything of a run lies."""
+"""The folder of a run: its paths, lock and small files."""
 
 import contextlib
 import fcntl
@@ -23,7 +23,7 @@ class RunDirectory:
 
     Args:
         path: String, the folder; it need not exist.
-        writes: Boolean, whether this process is the one that writes to it.
+        writes: Boolean, whether this process writes to it.
     """
 
     def __init__(self, path: str, writes: bool = True):
@@ -42,14 +42,14 @@ class RunDirectory:
         self.export = self.path / "export"
 
     def attempt(self, number: int) -> "RunDirectory":
-        """Return the folder of an attempt of an auto-tuned run."""
+        """Return the folder of an attempt of an auto-tuned run, from 0."""
         return RunDirectory(str(self.path / f"attempt_{number}"), self.writes)
 
     def read_config(self) -> Config:
         """Return the configuration of the run.
 
         Raises:
-            InputError: If the folder holds no run.
+            InputError: If it is not the folder of a run.
         """
         if not self.config_file.is_file():
             raise InputError(
@@ -59,16 +59,17 @@ class RunDirectory:
         return Config(**read_file(str(self.config_file)))
 
     def check(self, config: Config) -> bool:
-        """Tell whether the folder holds this very run already.
+        """Return whether the folder is that of a run already.
 
         Args:
             config: `Config`, complete.
 
         Returns:
-            True if so; false if the folder is new or empty.
+            `True` if it is the folder of a run with this configuration;
+            `False` if it is new or empty.
 
         Raises:
-            InputError: If the folder holds another run or something else.
+            InputError: If it holds another run or other files.
         """
         if not self.path.exists() or not any(self.path.iterdir()):
             self._check_writable()
@@ -96,10 +97,14 @@ class RunDirectory:
         return True
 
     def write_config(self, config: Config, sources: dict[str, str]) -> None:
-        """Write `config.json`: every value, and what it came from.
+        """Write `config.json`: every value, and its origin.
 
-        Lengths of earlier trainings of the same run are kept under
-        `earlier_epochs`, since schedules were stretched to them.
+        The lengths of earlier trainings of the same run are kept under
+        `earlier_epochs`, as schedules were stretched to them.
+
+        Args:
+            config: `Config`, complete.
+            sources: Dict of field to the origin of its value.
         """
         earlier: list[int] = []
         if self.config_file.exists():
@@ -118,7 +123,7 @@ class RunDirectory:
         )
 
     def read_summary(self) -> dict[str, Any] | None:
-        """Return the summary of a finished run, `None` of any other."""
+        """Return the summary of a finished run, else `None`."""
         if not self.summary_file.exists():
             return None
         return json.loads(self.summary_file.read_text("utf-8"))
@@ -128,12 +133,12 @@ class RunDirectory:
         self._write_json(self.summary_file, summary)
 
     def forget_summary(self) -> None:
-        """Make the run unfinished."""
+        """Mark the run as unfinished."""
         if self.writes:
             self.summary_file.unlink(missing_ok=True)
 
     def forget_training(self) -> None:
-        """Remove what a training wrote that left no checkpoint."""
+        """Remove the files of a training that left no checkpoint."""
         if not self.writes:
             return
         for folder in (self.checkpoints, self.tensorboard):
@@ -142,11 +147,12 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes off the folder; released however one ends.
+        """Lock the folder; a process that exits releases it in any case.
 
         Raises:
             InputError: If the folder cannot be written.
-            RunError: If another process has it, or it disappears meanwhile.
+            RunError: If another process has locked it, or it disappears
+                meanwhile.
         """
         if not self.writes:
             yield
@@ -173,10 +179,10 @@ class RunDirectory:
                 if self.path.exists() and self.config_file.exists():
                     raise
                 raise RunError(
-                    f"The run folder {str(self.path)!r} has disappeared; "
-                    "nothing more can be written to it. What was written "
-                    "before is as it was; once the folder is back, the same "
-                    "command goes on from the last checkpoint."
+                    f"The run folder {str(self.path)!r} has disappeared, so "
+                    "nothing more is written to it. Once the folder is back, "
+                    "run the same command again to resume from the last "
+                    "checkpoint."
                 ) from error
 
     def _check_writable(self) -> None:

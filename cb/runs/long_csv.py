@@ -28,7 +28,7 @@ class LongCsv:
     Args:
         file: Path.
         header: Names of the columns; the last holds numbers.
-        writes: Boolean, whether this process is the one that writes.
+        writes: Boolean, whether this process writes the file.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LongCsv:
     def read(self) -> list[dict[str, str]]:
         """Return the rows as dicts of column to text.
 
-        A last line that is still being written is left out.
+        An incomplete last line, which is being written, is left out.
         """
         text = self.file.read_text(encoding="utf-8")
         return list(csv.DictReader(text.split("\n")[:-1]))

@@ -1,4 +1,4 @@
-"""A checkpoint of another run, named as `RUN[:CHECKPOINT]`."""
+"""Reads checkpoints of other runs, named as `RUN[:CHECKPOINT]`."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def read_arrays(text: str, default: str = "last") -> dict[str, np.ndarray]:
     Args:
         text: String `RUN[:initial|best|last|N]`, a run folder and a
             checkpoint.
-        default: String, the checkpoint if none is named.
+        default: String, the checkpoint where none is named.
 
     Returns:
         Dict of name to array.

@@ -1,4 +1,4 @@
-"""Each worker's own account of a training."""
+"""Log files of the workers of a training."""
 
 import contextlib
 import pathlib
@@ -9,23 +9,25 @@ from cb.runs.directory import RunDirectory
 
 
 def worker_log(run: RunDirectory, index: int) -> pathlib.Path:
-    """Return where a worker logs: beside the run folder, which it is not in.
+    """Return the log file of a worker, beside the run folder.
 
     Args:
         run: `RunDirectory`.
-        index: Integer, of the worker.
+        index: Integer, rank of the worker.
     """
     return run.path.with_name(f"{run.path.name}.worker_{index}.log")
 
 
 @contextlib.contextmanager
 def logged(run: RunDirectory, index: int, workers: int) -> Iterator[None]:
-    """Write what is printed to the worker's log; the chief's is shown too.
+    """Write standard output to the log of the worker.
+
+    The output of the chief is shown too.
 
     Args:
         run: `RunDirectory`.
-        index: Integer, of this worker.
-        workers: Integer; with one, nothing is logged.
+        index: Integer, rank of this worker.
+        workers: Integer, number of workers; with one, nothing is logged.
     """
     if workers == 1:
         yield
@@ -39,7 +41,7 @@ def logged(run: RunDirectory, index: int, workers: int) -> Iterator[None]:
 
 
 class _Both:
-    """A terminal whose text is kept in a file too."""
+    """A terminal whose text goes to a file too."""
 
     def __init__(self, terminal, file):
         self._terminal = terminal

@@ -51,7 +51,7 @@ def test_a_job_step_of_slurm_is_a_cluster(monkeypatch):
         (HOSTS, None, "index None"),
         (HOSTS, 3, "has 3 workers"),
         (None, 0, "has 0 workers"),
-        (["a:1", "a:1"], 0, "each address once"),
+        (["a:1", "a:1"], 0, "different addresses"),
         (["a"], 0, "`host:port`.*'a'"),
         (["a:65536"], 0, "`host:port`.*'a:65536'"),
     ],

@@ -112,15 +112,15 @@ def test_signals_that_come_early_are_passed_on_once(monkeypatch):
     told = []
     worker = unittest.mock.Mock(send_signal=told.append)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    for come, expected in (
+    for received, expected in (
         ([signal.SIGTERM], [signal.SIGTERM]),
         ([signal.SIGTERM, signal.SIGTERM], [signal.SIGKILL]),
     ):
         signals = launch._Signals([worker])
-        for number in come:
+        for number in received:
             signals._note(number, None)
         assert not told
-        signals.all_are_there()
+        signals.start_forwarding()
         assert told == expected
         told.clear()
 

@@ -1,4 +1,4 @@
-"""What auto-tune has tried, and whether it may go on."""
+"""Attempts of auto-tune, and whether another may follow."""
 
 import dataclasses
 from typing import Any
@@ -20,12 +20,12 @@ class Attempt:
         next_blocks: Blocks of the next attempt, or `None`.
         entropies: Bundle entropy by layer at the last check.
         checks: Integer, how many checks there were.
-        parameters: Integer, number of weights, zeros of kernels aside.
+        parameters: Integer, number of weights, without zeros of kernels.
         flops: Integer, floating-point operations for one example.
         steps: Integer, optimizer steps.
         seconds: Float, of the whole attempt.
         step_seconds: Float, median of a training step, or `None`.
-        results: Dict of names to numbers, of the caller's evaluation.
+        results: Dict of metric to value, from the caller's evaluation.
     """
 
     kind: str = "tune"
@@ -44,7 +44,7 @@ class Attempt:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Attempt":
-        """Read an attempt from what `dataclasses.asdict` and JSON made."""
+        """Return the attempt that `dataclasses.asdict` and JSON wrote."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
@@ -53,10 +53,10 @@ class Attempt:
 
 
 class AutoTuneError(RunError):
-    """Auto-tune cannot go on.
+    """Auto-tune cannot continue.
 
     Attributes:
-        attempts: List of `Attempt`, what was tried.
+        attempts: List of `Attempt`.
     """
 
     def __init__(self, message: str, attempts: list[Attempt]):
@@ -75,7 +75,7 @@ def check_restart(attempts: list[Attempt], restarts: int) -> tuple[int, ...]:
         Tuple of integers, number of blocks of each type.
 
     Raises:
-        AutoTuneError: If there is no use in going on.
+        AutoTuneError: If no other attempt makes sense.
     """
     last = attempts[-1]
     blocks = last.next_blocks or ()

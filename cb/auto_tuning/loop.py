@@ -1,6 +1,7 @@
-"""The loop around `AutoTune`: train, remove blocks, train again."""
+"""Auto-tune loop: train, remove blocks with conflicts, train again."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -32,7 +33,7 @@ BLOCK_PART = re.compile(r"block_(\d+)(_.*)?")
 
 
 class Tuning(NamedTuple):
-    """What auto-tune found.
+    """Result of auto-tune.
 
     Attributes:
         model: The Keras model of the attempt that finished.
@@ -67,25 +68,27 @@ def auto_tune(
             pass `layers` and leave `warm` alone.
         train: Callable `(model, callbacks, attempt)` that calls `model.fit`
             with these callbacks; `attempt` is an integer from 0 on.
-        data: Examples for the checks, as of `BundleMonitor`.
+        data: Examples for the checks, as in `BundleMonitor`.
         batch_size: Integer, examples of a training step.
         blocks: Integers, number of blocks of each type to start from.
         evaluate: Callable from a model to a dict of numbers, kept with each
             attempt.
         restarts: Integer, how many attempts may follow the first.
-        directory: String, where `attempts.json` and of every attempt the
-            weights, `conflicting_layers.csv` and TensorBoard's files are
-            kept. Calling again with the same folder goes on after the last
-            complete attempt.
-        warm: Boolean, start again with the weights of the surviving blocks.
+        directory: String, the folder of `attempts.json` and of the weights,
+            `conflicting_layers.csv` and TensorBoard's files of every attempt.
+            Another call with the same folder resumes after the last complete
+            attempt.
+        warm: Boolean, whether to restart with the weights of the surviving
+            blocks.
         controls: Any of `"full"` (train the first architecture to its end)
             and `"random"` (train with as many randomly removed blocks), if
             blocks were removed.
         seed: Integer, of the checks and of the random control.
-        strategy: That of the models, where several workers call this
-            together; the chief alone reads and writes the folder.
+        strategy: `tf.distribute.Strategy` of the models, where several
+            workers call this together; the chief alone reads and writes the
+            folder.
         **kwargs: Other arguments of `AutoTune`, such as `rule`, `checks`,
-            `when`, `tolerance`, `num_samples`, but for `log_dir` and `path`.
+            `when`, `tolerance`, `num_samples`, except `log_dir` and `path`.
 
     Returns:
         A `Tuning` with the model and all attempts.
@@ -116,48 +119,31 @@ def auto_tune(
     check_controls(controls)
     strategy = strategy or tf.distribute.get_strategy()
     store = _Store(directory, tuple(blocks), strategy)
-    attempts = store.attempts
-    model = store.load(builder) if attempts else None
     example, _ = sample(data, 1, seed)
     shape = keras.tree.map_structure(lambda array: array.shape[1:], example)
-
-    def run(kind, blocks, callback, previous=None):
-        model = builder(blocks)
-        if previous is not None:
-            transfer(previous, model, attempts[-1].kept)
-        outcome = _train(model, callback, train, len(attempts))
-        spent = costs(model, input_shape=shape)
-        results = evaluate(model) if evaluate else {}
-        attempt = Attempt(
-            kind=kind,
-            blocks=blocks,
-            parameters=spent.parameters,
-            flops=spent.flops,
-            results={name: float(value) for name, value in results.items()},
-            **outcome,
-        )
-        store.add(attempt, model)
-        return model
-
+    trainer = _Trainer(builder, train, evaluate, store, shape)
+    model = store.load(builder) if store.attempts else None
     while store.unfinished():
-        blocks = tuple(blocks)
-        if attempts:
-            blocks = check_restart(attempts, restarts)
+        blocks, initialize = tuple(blocks), None
+        if store.attempts:
+            blocks = check_restart(store.attempts, restarts)
+            if warm:
+                kept = store.attempts[-1].kept
+                initialize = functools.partial(transfer, model, kept=kept)
         callback = AutoTune(
             data, batch_size, blocks, seed=seed, **store.files(), **kwargs
         )
-        model = run("tune", blocks, callback, model if warm else None)
-    number = sum(store.final().blocks)
-    start = attempts[0].blocks
+        model = trainer.run("tune", blocks, callback, initialize)
+    start, number = store.attempts[0].blocks, sum(store.final().blocks)
     for kind in controls:
-        known = [attempt.kind for attempt in attempts]
         # Where nothing was removed, a control would be the same again.
-        if kind not in known and number < sum(start):
-            chosen = (
-                start if kind == "full" else random_blocks(start, number, seed)
-            )
-            run(kind, chosen, None)
-    return Tuning(model, list(attempts))
+        if store.has(kind) or number == sum(start):
+            continue
+        if kind == "random":
+            trainer.run(kind, random_blocks(start, number, seed))
+        else:
+            trainer.run(kind, start)
+    return Tuning(model, list(store.attempts))
 
 
 def check_controls(controls: Sequence[str]) -> None:
@@ -207,23 +193,68 @@ def _own_variables(layer):
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
-def _train(model, callback, train, number) -> dict[str, Any]:
-    """Train once and return what an `Attempt` says of it."""
-    clock = _Clock()
-    callbacks = [clock] if callback is None else [callback, clock]
-    start = time.perf_counter()
-    train(model, callbacks, number)
-    seconds = time.perf_counter() - start
-    checks = callback.measurements if callback else []
+@dataclasses.dataclass(frozen=True)
+class _Trainer:
+    """Trains, counts and evaluates the models of attempts.
+
+    Args:
+        builder: As in `auto_tune`, and so `train` and `evaluate`.
+        train: Callable.
+        evaluate: Callable or `None`.
+        store: `_Store` that the attempts are added to.
+        input_shape: Shape of an example, to count costs.
+    """
+
+    builder: Callable
+    train: Callable
+    evaluate: Callable | None
+    store: "_Store"
+    input_shape: Any
+
+    def run(
+        self,
+        kind: str,
+        blocks: tuple[int, ...],
+        callback: AutoTune | None = None,
+        initialize: Callable[[keras.Model], None] | None = None,
+    ) -> keras.Model:
+        """Make one attempt and return its trained model."""
+        model = self.builder(blocks)
+        if initialize is not None:
+            initialize(model)
+        clock = _Clock()
+        callbacks = [clock] if callback is None else [callback, clock]
+        start = time.perf_counter()
+        self.train(model, callbacks, len(self.store.attempts))
+        seconds = time.perf_counter() - start
+        counted = costs(model, input_shape=self.input_shape)
+        results = self.evaluate(model) if self.evaluate else {}
+        attempt = Attempt(
+            kind=kind,
+            blocks=blocks,
+            parameters=counted.parameters,
+            flops=counted.flops,
+            steps=int(read(model.optimizer.iterations)),
+            seconds=seconds,
+            step_seconds=clock.step_seconds(),
+            results={name: float(value) for name, value in results.items()},
+            **_findings(callback),
+        )
+        self.store.add(attempt, model)
+        return model
+
+
+def _findings(callback: AutoTune | None) -> dict[str, Any]:
+    """Return the fields of an `Attempt` that its checks decide."""
+    if callback is None:
+        return {"outcome": "finished", "entropies": {}, "checks": 0}
+    checks = callback.measurements
     return {
-        "outcome": (callback and callback.outcome) or "finished",
-        "kept": callback and callback.kept and tuple(callback.kept),
-        "next_blocks": callback and callback.next_blocks,
+        "outcome": callback.outcome or "finished",
+        "kept": callback.kept and tuple(callback.kept),
+        "next_blocks": callback.next_blocks,
         "entropies": {m.layer: m.entropy for m in checks[-1]} if checks else {},
         "checks": len(checks),
-        "steps": int(read(model.optimizer.iterations)),
-        "seconds": seconds,
-        "step_seconds": clock.step_seconds(),
     }
 
 
@@ -232,7 +263,7 @@ def _state(model) -> list[keras.Variable]:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Times the steps between the beginnings of batches."""
+    """Measures the time between the beginnings of steps."""
 
     def __init__(self):
         super().__init__()
@@ -250,7 +281,7 @@ class _Clock(keras.callbacks.Callback):
         self._last = now
 
     def step_seconds(self) -> float | None:
-        """Return the median; tracing and checks do not matter to it."""
+        """Return the median, which tracing and checks hardly change."""
         return statistics.median(self._durations) if self._durations else None
 
 
@@ -283,12 +314,16 @@ class _Store:
         """Return the last attempt that is not a control."""
         return [a for a in self.attempts if a.kind == "tune"][-1]
 
+    def has(self, kind: str) -> bool:
+        """Return whether there is an attempt of a kind."""
+        return any(attempt.kind == kind for attempt in self.attempts)
+
     def unfinished(self) -> bool:
-        """Say whether an architecture is still to be found."""
+        """Return whether an architecture is still to be found."""
         return not self.attempts or self.final().outcome != "finished"
 
     def files(self) -> dict[str, Any]:
-        """Return where the next attempt's checks are written."""
+        """Return the files of the next attempt's checks, by argument."""
         if self._folder is None:
             return {}
         folder = self._attempt(len(self.attempts))
@@ -298,10 +333,10 @@ class _Store:
         }
 
     def load(self, builder) -> keras.Model:
-        """Build the model of the final attempt again, with its weights."""
+        """Rebuild the model of the final attempt, with its weights."""
         final = self.final()
         model = builder(final.blocks)
-        # Its slots are among the weights that were kept.
+        # The saved weights include the optimizer's slots.
         with model.distribute_strategy.scope():
             model.optimizer.build(model.trainable_variables)
 

@@ -126,7 +126,8 @@ def blocks_of(config: Config) -> tuple[int, ...]:
         Tuple of integers.
 
     Raises:
-        InputError: If the model has no blocks, or the run is no fresh one.
+        InputError: If the model has no blocks, or training does not start
+            from the beginning.
     """
     kwargs = parse_spec(config.model).kwargs
     if "blocks" not in kwargs or kwargs.get("lesion"):
@@ -155,7 +156,7 @@ def blocks_of(config: Config) -> tuple[int, ...]:
 def finished_summary(
     run: RunDirectory, config: Config
 ) -> dict[str, Any] | None:
-    """Return the summary of the folder, if this very run finished in it.
+    """Return the summary of the folder, if this run has finished in it.
 
     Raises:
         InputError: If the folder holds another run.
@@ -165,7 +166,7 @@ def finished_summary(
     before = run.read_config().epochs
     if before != config.epochs:
         raise InputError(
-            "An auto-tuned run cannot be made longer; go on with its final "
+            "An auto-tuned run cannot be made longer; continue its final "
             f"attempt. Received: epochs={config.epochs}, which was {before}"
         )
     return run.read_summary()
@@ -174,10 +175,10 @@ def finished_summary(
 def summarize(
     config: Config, run: RunDirectory, attempts: list[Attempt]
 ) -> dict[str, Any]:
-    """Return what is worth knowing of all attempts.
+    """Summarize all attempts.
 
-    The first architecture is that of the control that trained it to its end,
-    if there is one.
+    The final attempt is compared with the control that trained the first
+    architecture to its end, or else with the first attempt.
     """
     kinds = [attempt.kind for attempt in attempts]
     final = len(kinds) - 1 - kinds[::-1].index("tune")
@@ -193,7 +194,7 @@ def summarize(
 
 
 def print_tuning(summary: dict[str, Any]) -> None:
-    """Print one line an attempt, and where the final one is."""
+    """Print one line for each attempt, and the folder of the final one."""
     print()
     for number, attempt in enumerate(summary["attempts"]):
         step = attempt["step_seconds"]

@@ -12,14 +12,14 @@ from cb.bundles.inputs import flatten
 from cb.bundles.inputs import reciprocal
 from cb.bundles.partition import partition
 
-# The published code adds it to every probability under the logarithm.
+# Added to every probability under the logarithm, as in the published code.
 PUBLISHED_EPSILON = 1e-5
-# Rows are read in pieces of about this many numbers, which stay in the cache.
+# Rows are read in pieces of about this many numbers, to stay in the cache.
 PIECE = 2**16
-# Put before a row, it makes the hash of a second, independent key.
+# Prepended to a row for the hash of a second, independent key.
 SALT = 0x5EED
 SMALLEST_NORMAL = np.finfo(np.float32).tiny
-# What differs from a number above this differs by a normal number.
+# Numbers that differ from one above this differ by a normal number.
 SMALL = 1e-30
 
 
@@ -43,8 +43,8 @@ def bundle_entropy(
 
     This is a `tf.function`: it is compiled once for all shapes, takes time
     proportional to the activations and memory to the number of examples,
-    and can be called inside other functions, though not with
-    `jit_compile=True`, which would round otherwise.
+    and can be called inside other functions, but not with
+    `jit_compile=True`, which would round differently.
 
     Args:
         activations: Float tensor `(examples, ...)`, output of a layer.
@@ -52,7 +52,7 @@ def bundle_entropy(
             `[0, num_classes)`.
         learning_rate: Float, of the step.
         batch_size: Integer, examples of the step, not of this call.
-        amplitude: Float, largest absolute weight that the activations meet.
+        amplitude: Float, largest absolute weight of the following layers.
         num_classes: Integer.
         epsilon: Float, added to the probabilities under the logarithm.
             Defaults to the published value; `0` gives the exact entropy.
@@ -100,16 +100,16 @@ def amplitude(weights: Iterable) -> tf.Tensor:
     if not weights:
         return tf.zeros(())
     largest = [tf.reduce_max(tf.abs(weight)) for weight in weights]
-    # A maximum may pass over NaN.
+    # A maximum may ignore NaN.
     finite = [tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]
     return tf.where(tf.reduce_all(finite), tf.reduce_max(largest), np.nan)
 
 
 def keys(activations, learning_rate, batch_size, amplitude) -> tf.Tensor:
-    """Hash what bundles are made of, to compare examples without the rows.
+    """Hash the rows that bundles compare, so that the rows can be dropped.
 
     Args:
-        activations: As in `bundle_entropy`, and so the other arguments.
+        activations: Float tensor `(examples, ...)`, as in `bundle_entropy`.
         learning_rate: Float.
         batch_size: Integer.
         amplitude: Float.
@@ -135,7 +135,7 @@ def keys(activations, learning_rate, batch_size, amplitude) -> tf.Tensor:
     ]
 )
 def bundle_entropy_of_keys(keys, labels, num_classes, epsilon):
-    """Do what `bundle_entropy` does from the hashes alone.
+    """Compute `bundle_entropy` from the hashes alone.
 
     Two different examples share a bundle by accident with a probability of
     `2**-128`.
@@ -147,7 +147,7 @@ def bundle_entropy_of_keys(keys, labels, num_classes, epsilon):
         epsilon: Float64 scalar.
 
     Returns:
-        Tuple `(ids, count, entropy)` as of `bundle_entropy`.
+        Tuple `(ids, count, entropy)` as in `bundle_entropy`.
     """
     second = keys[:, 1]
     return _grouped(
@@ -173,7 +173,7 @@ def buckets(activations, learning_rate, inverse_batch_size, amplitude):
 
     Returns:
         Float32 tensor of the shape of `activations`. Zero has one sign, and
-        what is below the normal range is zero on every device.
+        subnormal numbers are zero on every device.
     """
     # An ordinary product of products would be reassociated by Grappler.
     steps = tf.math.multiply_no_nan(
@@ -241,7 +241,7 @@ def _keys(activations, *step):
 
 
 def _hashes(activations, step, salts):
-    """Hash every row of buckets, one column a salt, and say if it is finite."""
+    """Hash every row of buckets with each salt; the last column: finite."""
 
     def piece(start, stop):
         rows = buckets(activations[start:stop], *step)
@@ -255,7 +255,7 @@ def _hashes(activations, step, salts):
 
 
 def _finite(rows):
-    # One sum is faster than a look at each number, but may overflow.
+    # One sum is faster than a test of each number, but may overflow.
     finite = tf.math.is_finite(tf.reduce_sum(rows, axis=1))
     return tf.cond(
         tf.reduce_all(finite),
@@ -303,8 +303,8 @@ def _grouped(fingerprints, finite, same, labels, num_classes, epsilon):
 
 
 def _entropy(ids, count, labels, num_classes, epsilon):
-    # Only the pairs of bundle and class that occur are counted, since there
-    # may be as many bundles as examples, and many classes.
+    # Counts only the pairs of bundle and class that occur: there may be as
+    # many bundles as examples, and many classes.
     codes = tf.cast(ids, tf.int64) * num_classes + labels
     pairs, _, members = tf.unique_with_counts(codes)
     owners = tf.cast(pairs // num_classes, tf.int32)

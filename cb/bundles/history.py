@@ -27,10 +27,10 @@ def integral(entropies) -> np.ndarray:
 def long_form(
     checkpoints: Sequence[int], layers: Sequence[str], counts, entropies
 ) -> list[tuple[int, str, str, float]]:
-    """List the numbers of all checks one by one.
+    """List the numbers of all checks in long form.
 
     Args:
-        checkpoints: Integers, optimizer step of every check.
+        checkpoints: Integers, optimizer steps of the checks.
         layers: Names of the layers.
         counts: Integer array `(checks, layers)`.
         entropies: Float array `(checks, layers)`.
@@ -61,8 +61,8 @@ def heat_map(entropies, maximum: float, cell: int = CELL) -> np.ndarray:
         cell: Integer, pixels on a side of each number.
 
     Returns:
-        Uint8 array `(layers * cell, checks * cell, 3)`; what is not finite
-        is magenta.
+        Uint8 array `(layers * cell, checks * cell, 3)`; entropies that are
+        not finite are magenta.
     """
     values = np.asarray(entropies, np.float64).T
     finite = np.isfinite(values)

@@ -1,4 +1,4 @@
-"""Checks and conversions of what the bundle functions are given."""
+"""Checks and conversions of the arguments of the bundle functions."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,18 +7,18 @@ from cb.errors import InputError
 
 
 def check_labels(labels, examples: int | None, num_classes) -> tf.Tensor:
-    """Return labels as an int64 vector, if they fit.
+    """Return labels as an int64 vector, checked.
 
     Args:
         labels: Integers of shape `(examples,)` or `(examples, 1)`.
-        examples: Integer, how many there must be, or `None`.
+        examples: Integer, the expected number, or `None`.
         num_classes: Integer.
 
     Returns:
         Int64 tensor `(examples,)`.
 
     Raises:
-        InputError: If they are no integers, too few or out of range.
+        InputError: If they are not integers, too few or out of range.
     """
     labels = tf.convert_to_tensor(labels)
     if labels.shape.rank == 2 and labels.shape[1] == 1:
@@ -51,7 +51,7 @@ def check_labels(labels, examples: int | None, num_classes) -> tf.Tensor:
 
 
 def check_step(learning_rate, batch_size) -> None:
-    """Raise `InputError` if numbers known by now make no training step."""
+    """Raise `InputError` if a number is known and not positive."""
     for name, value in (
         ("learning_rate", learning_rate),
         ("batch_size", batch_size),
@@ -73,7 +73,7 @@ def flatten(activations) -> tf.Tensor:
         )
     activations = tf.cast(activations, tf.float32)
     shape = tf.shape(activations)
-    # Not -1 for the width: a replica's part of a batch may be empty.
+    # -1 cannot be the width, since a replica's part may be empty.
     return tf.reshape(activations, [shape[0], tf.reduce_prod(shape[1:])])
 
 

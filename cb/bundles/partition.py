@@ -1,4 +1,4 @@
-"""Grouping of equal rows from their hashes, collisions resolved."""
+"""Exact grouping of equal rows by their hashes."""
 
 from collections.abc import Callable
 
@@ -14,19 +14,19 @@ def partition(
 
     Equal fingerprints only propose a group: every row is compared with the
     first of its group, and those that differ are grouped again among
-    themselves. So the result is exact whatever the hash function is.
+    themselves. The result is exact for any hash function.
 
     Args:
         rows: Int32 tensor `(rows,)`, ascending indices of the rows to group.
         fingerprints: Int64 tensor `(number,)`, a hash of every row, also of
             those that are not in `rows`.
-        same: Callable from two int32 tensors of indices to a boolean tensor,
-            whether the rows are equal, pair by pair.
+        same: Callable from two int32 tensors of indices to a boolean tensor:
+            whether the rows of each pair are equal.
 
     Returns:
         Tuple `(ids, count)`: an int32 tensor `(number,)` with the number of
-        the group, from 1 on in the order of first occurrence, 0 for rows
-        that were left out, and the number of groups, an int32 scalar.
+        the group, from 1 in the order of first occurrence, 0 for rows that
+        were left out; and the number of groups, an int32 scalar.
     """
 
     def settle(pending, leaders):

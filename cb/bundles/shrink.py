@@ -1,4 +1,4 @@
-"""Which blocks to remove when the last layer has conflicts. Pure."""
+"""Rules for the blocks to remove when the last one has conflicts. Pure."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def surviving(
 ) -> list[int]:
     """Choose the blocks that an architecture keeps.
 
-    Blocks come in types (a stage of a ResNet, say), in the order of the
+    Blocks have types (such as the stages of a ResNet), in the order of the
     network. A block is conflicting if its bundle entropy is above the
     tolerance.
 
@@ -24,9 +24,9 @@ def surviving(
         blocks: Integers, number of blocks of each type.
         entropies: Floats, bundle entropy of every block in order.
         rule: `"truncate"` cuts the type of the first conflicting block
-            there and leaves other types alone, as the first paper says;
+            there and keeps other types, as in the first paper;
             `"first_type"` removes the conflicting blocks of that type only,
-            as the published code does; `"all"` removes every conflicting
+            as in the published code; `"all"` removes every conflicting
             block.
         tolerance: Float in nats. Defaults to the published `0`.
 
@@ -35,7 +35,7 @@ def surviving(
 
     Raises:
         InputError: If the rule is unknown, or entropies are not one finite
-            number a block.
+            number for each block.
 
     Reference:
 
@@ -52,8 +52,7 @@ def surviving(
         )
     if any(entropy != entropy for entropy in entropies):
         raise InputError(
-            "Argument `entropies` must be finite; activations were not. "
-            f"Received: {list(entropies)}"
+            f"Argument `entropies` must be finite. Received: {list(entropies)}"
         )
     types = _types(blocks)
     conflicts = [
@@ -83,7 +82,7 @@ def counts(blocks: Sequence[int], kept: Sequence[int]) -> tuple[int, ...]:
 def random_blocks(
     blocks: Sequence[int], number: int, seed: int
 ) -> tuple[int, ...]:
-    """Remove random blocks until `number` are left, as a control.
+    """Remove random blocks until `number` stay, as a control.
 
     Args:
         blocks: Integers, number of blocks of each type.

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -33,6 +34,7 @@ from cb.schedules import TrainingLength
 from cb.seeds import fold_in
 from cb.sparsity import reallocation
 from cb.training import compilation
+from cb.training import regime
 from cb.training.data import Data
 from cb.training.data import without_mixup
 
@@ -53,6 +55,25 @@ def completed(config: Config) -> Config:
     )
 
 
+def resolve(
+    config: Config, sources: Mapping[str, str]
+) -> tuple[Config, dict[str, str]]:
+    """Write out the regime and every default of a configuration.
+
+    Args:
+        config: `Config` as given.
+        sources: Dict of field to the origin of its value.
+
+    Returns:
+        Tuple of the complete `Config` and its sources.
+
+    Raises:
+        InputError: If the regime or a spec is wrong.
+    """
+    config, sources = regime.applied(config, sources)
+    return completed(config), sources
+
+
 def build_model(
     config: Config,
     source: DatasetSplits,
@@ -63,7 +84,7 @@ def build_model(
     Args:
         config: `Config`.
         source: `DatasetSplits`, for its shapes.
-        report: Callable that is given the `Report` of what became sparse.
+        report: Callable that receives the `Report` of `sparsify`.
 
     Returns:
         A Keras model without an optimizer.
@@ -146,16 +167,16 @@ def on_kernels(
     model: keras.Model,
     report: Callable[[dict[str, str]], object] | None = None,
 ) -> keras.Model:
-    """Put a masked model on the kernels that it trains on.
+    """Convert a masked model to the kernels that it trains on.
 
     Args:
         config: `Config`.
         model: Keras model from `build_model`.
-        report: Callable that is given a dict of the name of a masked layer
-            to the reason why it stays masked, empty if it does not.
+        report: Callable that receives a dict of the name of a masked layer
+            to the reason that it stays masked, empty if it does not.
 
     Returns:
-        A Keras model, for training only; it may be the same.
+        A Keras model for training only, or the given one.
 
     Raises:
         InputError: If the kernels do not suit the model.
@@ -285,7 +306,7 @@ def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
         dataset=data.batches.probe,
         seed=config.seed,
         total_steps=training_length.total_steps,
-        steps_per_epoch=data.stretch * data.updates_per_epoch,
+        steps_per_epoch=data.epoch_factor * data.updates_per_epoch,
         on_event=on_event,
     )
     # Refuses bad times before the start.

@@ -1,4 +1,4 @@
-"""From a configuration to optimizer, loss, metrics and their targets."""
+"""Builds optimizer, loss, metrics and targets from a configuration."""
 
 import functools
 from typing import Any
@@ -24,8 +24,8 @@ from cb.schedules import TrainingLength
 TOP = 5
 
 
-def stretch(config: Config) -> int:
-    """Return how many epochs of training stand for one of `--epochs`.
+def epoch_factor(config: Config) -> int:
+    """Return the number of epochs of training for one of `--epochs`.
 
     Raises:
         InputError: If the regime is adapted to no reference batch.
@@ -37,7 +37,7 @@ def stretch(config: Config) -> int:
 
 def epochs(config: Config) -> int:
     """Return the epochs of the training."""
-    return config.epochs * stretch(config)
+    return config.epochs * epoch_factor(config)
 
 
 def peak_learning_rate(config: Config) -> float:
@@ -50,17 +50,17 @@ def peak_learning_rate(config: Config) -> float:
 
 
 def build_targets(config: Config, num_classes: int):
-    """Return what turns labels into targets, for training and for scores.
+    """Return the functions from labels to targets, in training and evaluation.
 
     Args:
         config: `Config`.
         num_classes: Integer.
 
     Returns:
-        Tuple of a function `(features, labels, seed)` to features, targets
-        and, for multiplicative noise, weights of the examples; and one of
-        `(features, labels)` to features and targets. `None` where features
-        and labels are left as they are.
+        Tuple of a function `(features, labels, seed)` that returns features,
+        targets and, with multiplicative noise, weights of the examples; and
+        a function `(features, labels)` that returns features and targets.
+        `None` where features and labels stay the same.
     """
     smoothed = functools.partial(batches.smooth_labels, num_classes=num_classes)
 
@@ -92,7 +92,7 @@ def compile_model(
     training_length: TrainingLength,
     num_classes: int,
 ) -> None:
-    """Give the model its optimizer, loss and metrics, all built.
+    """Compile the model with its optimizer, loss and metrics, all built.
 
     Args:
         model: Keras model.
@@ -122,7 +122,7 @@ def compile_model(
 def build_optimizer(
     config: Config, training_length: TrainingLength
 ) -> keras.optimizers.Optimizer:
-    """Make the optimizer, with its learning rate and what wraps it."""
+    """Build the optimizer with its learning rate and its wrappers."""
     accumulation = config.gradient_accumulation
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if accumulation > 1 and replicas > 1:
@@ -152,7 +152,7 @@ def build_optimizer(
 def _rule(
     config: Config, training_length: TrainingLength
 ) -> keras.optimizers.Optimizer:
-    """Make the optimizer of the regime, or else that of the run."""
+    """Build the optimizer of the regime, or else of the run."""
     accumulation = config.gradient_accumulation
     steps = accumulation if accumulation > 1 else None
     learning_rate = _learning_rate(config, training_length)
@@ -172,7 +172,7 @@ def _rule(
             f"optimizer. Received: momentum_reset={config.momentum_reset!r}"
         )
     if steps and callable(learning_rate):
-        # Keras asks for the learning rate of a batch.
+        # Keras evaluates the learning rate once for each batch.
         learning_rate = PerUpdateSchedule(learning_rate, accumulation)
     spec = parse_spec(config.optimizer)
     if config.global_clipnorm is not None:
@@ -183,15 +183,15 @@ def _rule(
 
 
 def _regime(config: Config) -> regimes.Regime | None:
-    """Return the regime of the run as long as the run."""
+    """Return the regime, stretched to the length of the run."""
     if config.regime == "none":
         return None
-    return regimes.from_yaml(config.regime).stretched(stretch(config))
+    return regimes.from_yaml(config.regime).stretched(epoch_factor(config))
 
 
 def _updates_per_epoch(config: Config, training_length: TrainingLength) -> int:
-    # An epoch of the training_length is as long as the training is stretched.
-    return training_length.steps("1ep", "regime") // stretch(config)
+    # An epoch in the length is `epoch_factor` epochs of the data.
+    return training_length.steps("1ep", "regime") // epoch_factor(config)
 
 
 def _learning_rate(config: Config, training_length: TrainingLength):
@@ -214,7 +214,7 @@ def _learning_rate(config: Config, training_length: TrainingLength):
         steps = training_length.steps(
             f"{config.warmup_epochs}ep", "warmup_epochs"
         )
-        # A scaled learning rate is approached from the one it was.
+        # A scaled learning rate is approached from the unscaled one.
         larger = peak > config.learning_rate
         initial = config.learning_rate if larger else 0.0
         schedule = Warmup(schedule, steps, initial)
@@ -226,14 +226,14 @@ def _has_soft_targets(config: Config) -> bool:
 
 
 def training_step(config: Config) -> dict[str, Any]:
-    """Return the step that bundles are those of, as arguments.
+    """Return the training step that bundles refer to, as arguments.
 
     Args:
         config: `Config`.
 
     Returns:
-        Dict of the highest learning rate of the schedule and the examples
-        of an update.
+        Dict of the highest learning rate of the schedule and the number of
+        examples of an update.
     """
     return {
         "learning_rate": peak_learning_rate(config),

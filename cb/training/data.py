@@ -1,4 +1,4 @@
-"""From a configuration to the data of a run: which, how cut, how varied."""
+"""Builds a run's data from its configuration: loading, splits, augmentation."""
 
 import contextlib
 import dataclasses
@@ -27,18 +27,19 @@ from cb.training import compilation
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The examples of a run, and the batches made of them.
+    """Examples of a run, and their batches.
 
     Attributes:
         source: `DatasetSplits`, at most `--limit_examples` of each part.
         batches: `TrainingBatches`.
-        train: Training examples as they are evaluated, in batches.
-        validation: As `train`, what is held out; or `None`.
-        test: As `train`.
+        train: `tf.data.Dataset` of batches of the training examples,
+            without augmentation.
+        validation: As `train`, of the held-out examples; or `None`.
+        test: As `train`, of the test examples.
         epochs: Integer, of the training.
-        stretch: Integer, epochs that stand for one of `--epochs`.
+        epoch_factor: Integer, epochs of training for one of `--epochs`.
         examples: `Examples` that are trained on.
-        evaluation: `Chain` of what is done to features for evaluation.
+        evaluation: `Chain` of the transforms for evaluation.
     """
 
     source: DatasetSplits
@@ -47,30 +48,32 @@ class Data:
     validation: tf.data.Dataset | None
     test: tf.data.Dataset
     epochs: int
-    stretch: int
+    epoch_factor: int
     examples: Examples
     evaluation: Chain
 
     @property
     def updates_per_epoch(self) -> int:
-        """The optimizer steps of an epoch."""
+        """Number of optimizer steps of an epoch."""
         return self.batches.steps_per_epoch // self.batches.accumulation
 
     def training_length(self) -> TrainingLength:
         """Return the length of the training, in updates.
 
-        An epoch in a schedule's times lasts as long as the regime is
-        stretched.
+        An epoch in a schedule's times is `epoch_factor` epochs of the data.
         """
         updates = self.updates_per_epoch
-        return TrainingLength(self.epochs * updates, self.stretch * updates)
+        return TrainingLength(
+            self.epochs * updates, self.epoch_factor * updates
+        )
 
     @contextlib.contextmanager
     def decoded(self) -> Iterator[None]:
-        """Say which image cannot be decoded; TensorFlow says only that one is.
+        """Name the image that cannot be decoded, which TensorFlow does not.
 
         Raises:
-            InputError: In place of TensorFlow's error, if there is such one.
+            InputError: Instead of TensorFlow's error, if there is such an
+                image.
         """
         try:
             yield
@@ -81,10 +84,10 @@ class Data:
             raise
 
     def sample(self, positions):
-        """Return training examples as they are evaluated.
+        """Return training examples without augmentation.
 
         Args:
-            positions: Integer array `(number,)`, which of `examples`.
+            positions: Integer array `(number,)`, indices into `examples`.
 
         Returns:
             float32 tensor `(number, ...)`.
@@ -94,7 +97,15 @@ class Data:
 
 
 def build_data(config: Config, replicas: int) -> Data:
-    """Load the data set and cut it into parts and batches."""
+    """Load the data set and split it into parts and batches.
+
+    Args:
+        config: `Config`, complete.
+        replicas: Integer, number of replicas that share a batch.
+
+    Raises:
+        InputError: If the data set, its split or its augmentation is wrong.
+    """
     if config.batch_size % replicas:
         raise InputError(
             f"Argument `batch_size` is global and must be divisible by the "
@@ -136,7 +147,7 @@ def build_data(config: Config, replicas: int) -> Data:
         validation=validation and evaluation(validation),
         test=evaluation(source.test),
         epochs=compilation.epochs(config),
-        stretch=compilation.stretch(config),
+        epoch_factor=compilation.epoch_factor(config),
         examples=train,
         evaluation=chain.evaluation(),
     )
@@ -145,7 +156,7 @@ def build_data(config: Config, replicas: int) -> Data:
 def split(
     config: Config, source: DatasetSplits
 ) -> tuple[Examples, Examples | None]:
-    """Return what is trained on and what is held out of it, or `None`."""
+    """Return the training examples, and the held-out ones or `None`."""
     return hold_out(
         source.train,
         config.validation_fraction,
@@ -164,7 +175,7 @@ def build_chain(
     Args:
         text: Value of `--augmentation`.
         source: `DatasetSplits`.
-        model: Spec of the model, whose recipe may be meant, or `None`.
+        model: Spec of the model, whose recipe may name them, or `None`.
 
     Returns:
         A `Chain`.
@@ -175,10 +186,10 @@ def build_chain(
 
 
 def shaped(source: DatasetSplits, chain: Chain) -> DatasetSplits:
-    """Return the source with the shape that a model sees.
+    """Return the source with the input shape of a model.
 
     Raises:
-        InputError: If training and evaluation give it different shapes.
+        InputError: If training and evaluation differ in shape.
     """
     trained = chain.output_shape(source.features_shape)
     evaluated = chain.evaluation().output_shape(source.features_shape)
@@ -193,6 +204,8 @@ def shaped(source: DatasetSplits, chain: Chain) -> DatasetSplits:
 
 def without_mixup(config: Config) -> Config:
     """Turn `mixup(0.2)` among the augmentations into `--mixup=0.2`.
+
+    Unlike other augmentations, it mixes targets as well.
 
     Raises:
         InputError: If both are given, or its arguments are wrong.

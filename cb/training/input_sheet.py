@@ -1,4 +1,4 @@
-"""A picture of what a model is shown: the same examples, epoch after epoch."""
+"""Picture of a model's input: the same examples in several epochs."""
 
 import io
 import textwrap
@@ -15,7 +15,7 @@ from cb.training.data import Data
 ROWS, EPOCHS = 8, 7
 BINS, MOST_FEATURES = 30, 63
 DOTS_PER_INCH = 100
-# Of the title, in letters.
+# Letters in a line of the title.
 WIDTH = 120
 
 
@@ -28,7 +28,7 @@ def write_input_sheet(
         data: `Data`.
         run: `RunDirectory`.
         log: `Sink`.
-        seed: Integer, decides which examples.
+        seed: Integer, to choose the examples.
 
     Returns:
         String, the path of the picture.
@@ -74,7 +74,7 @@ def _images(data: Data, seed: int) -> Figure:
 
 
 def _features(data: Data, seed: int) -> Figure:
-    """Draw how each feature is distributed in each class."""
+    """Draw a histogram of each feature for each class."""
     chosen = _chosen(data, seed, 2000)
     table = data.batches.view(chosen, 0).numpy().reshape(len(chosen), -1)
     table, labels = table[:, :MOST_FEATURES], data.examples.labels[chosen]

@@ -1,4 +1,4 @@
-"""What a regime or a model's own recipe says, under what the user says."""
+"""Applies a regime, or the model's own recipe, below the user's values."""
 
 import dataclasses
 import pathlib
@@ -15,14 +15,14 @@ from cb.optimization.regimes import Regime
 from cb.sparsity.amount import as_text
 
 MODEL = "model"
-# Settings that go with the optimizer that a regime names.
+# Settings of the optimizer that a regime names.
 OF_OPTIMIZER = ("optimizer", "momentum", "nesterov", "weight_decay")
 
 
 def applied(
     config: Config, sources: Mapping[str, str]
 ) -> tuple[Config, dict[str, str]]:
-    """Write a regime out, with what the user gave in its place.
+    """Write a regime out, overridden by the values that the user gave.
 
     `--learning_rate` scales the learning rates so that the first is the one
     given, `--learning_rate_schedule` replaces their changes, `--optimizer`
@@ -32,15 +32,15 @@ def applied(
 
     Args:
         config: `Config`.
-        sources: Dict of field to where its value came from.
+        sources: Dict of field to the origin of its value.
 
     Returns:
-        Tuple of the `Config`, in which the regime is YAML text that needs no
-        file and no model, and of the sources. What is written out already
-        stays as it is.
+        Tuple of the `Config`, with the regime as YAML text that needs no
+        file and no model, and of the sources. A regime that is written out
+        already stays the same.
 
     Raises:
-        InputError: If there is no such regime, or it is not one.
+        InputError: If there is no such regime, or it is not valid.
     """
     if config.regime == "none":
         return config, dict(sources)
@@ -51,33 +51,37 @@ def applied(
         regime = regime.without("learning_rate", start=1)
     if is_explicit("optimizer", sources):
         regime = regime.without(*OF_OPTIMIZER)
-    told: dict[str, Any] = {
-        **_besides(config),
+    overrides: dict[str, Any] = {
+        **_recipe_values(config),
         "learning_rate": regime.at(0)["learning_rate"],
         "learning_rate_schedule": "constant",
     }
-    told = {k: told[k] for k in told if not is_explicit(k, sources)}
+    overrides = {
+        field: value
+        for field, value in overrides.items()
+        if not is_explicit(field, sources)
+    }
     return (
-        dataclasses.replace(config, regime=str(regime), **told),
-        {**sources, **dict.fromkeys(told, "regime")},
+        dataclasses.replace(config, regime=str(regime), **overrides),
+        {**sources, **dict.fromkeys(overrides, "regime")},
     )
 
 
-def _besides(config: Config) -> dict[str, Any]:
-    """Return what the recipe of the model sets besides the regime."""
+def _recipe_values(config: Config) -> dict[str, Any]:
+    """Return the fields that the model's recipe sets besides the regime."""
     if config.regime.strip() != MODEL:
         return {}
     recipe = _recipe(config)
-    told = {
+    values = {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
         "label_smoothing": recipe.label_smoothing,
         "global_clipnorm": recipe.clip_norm,
         **recipe.sparsity,
     }
-    if "sparsity" in told:
-        told["sparsity"] = as_text(told["sparsity"])
-    return {key: value for key, value in told.items() if value is not None}
+    if "sparsity" in values:
+        values["sparsity"] = as_text(values["sparsity"])
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _recipe(config: Config) -> Recipe:

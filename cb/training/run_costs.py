@@ -1,4 +1,4 @@
-"""What the model and the training of a run cost."""
+"""Costs of a run's model and of its training."""
 
 from cb.config import Config
 from cb.costs import Costs
@@ -8,17 +8,17 @@ from cb.costs import training_costs
 from cb.sparsity import reallocation
 from cb.training.data import Data
 
-# What `evaluation.csv` tells of the costs of a model.
+# Costs in `evaluation.csv`: attributes of `Costs` and of its `weights`.
 RECORDED = ("parameters", "macs", "flops")
 STORED = ("dense_bytes", "csr_bytes", "bitmask_bytes")
 
 
 def run_costs(config: Config, model, data: Data) -> tuple[Costs, TrainingCosts]:
-    """Count what inference and training cost.
+    """Count the costs of inference and training.
 
     Args:
         config: `Config`.
-        model: Keras model with the masks that it ends with.
+        model: Keras model with its final masks.
         data: `Data`.
 
     Returns:

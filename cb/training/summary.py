@@ -1,4 +1,4 @@
-"""What is worth saying of a run, before and after."""
+"""Summary of a run, and the lines printed before and after training."""
 
 import sys
 from typing import Any
@@ -26,7 +26,7 @@ def summarize(
     scores: dict[str, float],
     run: RunDirectory,
 ) -> dict[str, Any]:
-    """Return what is worth knowing of a finished run.
+    """Summarize a finished run.
 
     Args:
         config: `Config`.
@@ -37,7 +37,7 @@ def summarize(
         run: `RunDirectory`.
 
     Returns:
-        Dict that JSON can hold.
+        Dict of JSON values.
     """
     asked = {row.key: row.active for report in reports for row in report.rows}
     layers = []
@@ -73,12 +73,12 @@ def print_start(
     model: keras.Model,
     run: RunDirectory,
 ) -> None:
-    """Say what is about to happen."""
-    held = data.source
+    """Print data, augmentation, folder and checkpoints of a run."""
+    source = data.source
     print(
-        f"{model.name} on {held.name}: {data.batches.size} training, "
-        f"{len(held.train) - data.batches.size} validation, "
-        f"{len(held.test)} test examples"
+        f"{model.name} on {source.name}: {data.batches.size} training, "
+        f"{len(source.train) - data.batches.size} validation, "
+        f"{len(source.test)} test examples"
     )
     print(f"Augmentation: {shortened(str(data.batches.chain))}")
     print(f"Run folder: {run.path}")
@@ -92,10 +92,10 @@ def print_start(
 
 
 def print_kernels(choice: dict[str, str]) -> None:
-    """Say which masked layers train on CSR kernels, and why others do not.
+    """Print the layers on CSR kernels, and why other masked layers are not.
 
     Args:
-        choice: Dict of the name of a layer to the reason, empty for none.
+        choice: Dict of the name of a layer to the reason, empty for CSR.
     """
     chosen = [name for name, reason in choice.items() if not reason]
     print(f"CSR kernels: {', '.join(chosen)}")
@@ -114,7 +114,7 @@ def csr_layers(model: keras.Model) -> list[str]:
 
 
 def cost_lines(summary: dict[str, Any]) -> list[str]:
-    """Return what the summary tells of costs, of inference and training."""
+    """Return the lines of a summary about inference and training costs."""
     if "costs" not in summary:
         return []
     costs, training = summary["costs"], summary["training"]
@@ -133,7 +133,7 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def shortened(text: str) -> str:
-    """Return a text without its middle, if it is long."""
+    """Return a text with its middle replaced, if it is long."""
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"

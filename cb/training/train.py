@@ -21,7 +21,6 @@ from cb.runs.directory import RunDirectory
 from cb.runs.worker_log import logged
 from cb.training import assembly
 from cb.training import compilation
-from cb.training import regime
 from cb.training.run import TrainingRun
 from cb.training.summary import print_summary
 
@@ -86,8 +85,7 @@ def joined_run(
         InputError: If the configuration is wrong or workers disagree.
         WorkerLost: If a worker goes while the others need it.
     """
-    config, sources = regime.applied(config, sources)
-    config = assembly.completed(config)
+    config, sources = assembly.resolve(config, sources)
     tf.config.experimental.enable_op_determinism()
     workers = Workers(
         config.worker_hosts, config.worker_index, config.worker_timeout

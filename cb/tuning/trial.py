@@ -17,7 +17,6 @@ from cb.runs.long_csv import LongCsv
 from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
 from cb.training import assembly
-from cb.training import regime
 from cb.training.data import Data
 from cb.training.data import build_data
 from cb.training.run_costs import run_costs
@@ -44,10 +43,10 @@ def perform(request: RunRequest) -> RunResult:
     """
     started = time.monotonic()
     keras.backend.clear_session()
-    completed = _completed(request.config, request)
+    completed, _ = assembly.resolve(request.config, request.sources)
     data = build_data(completed, 1)
     config, notes = capped(request.config, completed, data.training_length())
-    measured = cheap(_completed(config, request), data)
+    measured = cheap(assembly.resolve(config, request.sources)[0], data)
     broken = objectives.exceeded(request.bounds, measured)
     status = INFEASIBLE if broken else COMPLETE
     if request.trained and not broken:
@@ -62,11 +61,6 @@ def perform(request: RunRequest) -> RunResult:
         config,
         time.monotonic() - started,
     )
-
-
-def _completed(config: Config, request: RunRequest) -> Config:
-    """Write out the defaults of the regime and the parts of a run."""
-    return assembly.completed(regime.applied(config, request.sources)[0])
 
 
 def cheap(config: Config, data: Data) -> dict[str, float]:

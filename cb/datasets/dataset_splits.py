@@ -46,7 +46,7 @@ class DatasetSplits:
         preparations: How sources prepared the examples, by the name of
             the source; a mapping to `cb.datasets.preparation.Preparation`.
         ordered: Boolean, whether examples are in the order of time, so that
-            what is held out must be the last.
+            the last ones must be held out.
         input_shape: Shape of one example as a model sees it, if it is not
             that of the features.
 

@@ -7,7 +7,7 @@ from scipy.io import arff
 LABEL = "class"
 CLASSES = ("DOWN", "UP")
 URL = "https://www.openml.org/data/download/2419/electricity-normalized.arff"
-# OpenML publishes no checksum that stays; these tell another file as well.
+# OpenML publishes no lasting checksum; these recognize another file as well.
 ROWS, ROWS_UP = 45_312, 19_237
 NUMBERS = (
     "date",

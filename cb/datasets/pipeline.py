@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from cb.datasets import augmentation
 from cb.datasets import storage
-from cb.datasets.augmentation import Chain
+from cb.datasets.augmentation import Pipeline
 from cb.datasets.augmentation.randomness import uniform
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
@@ -25,7 +25,7 @@ class TrainingBatches:
         examples: `Examples`.
         batch_size: Integer, global.
         seed: Integer.
-        augment: `Chain` of augmentations, or its spec.
+        augment: `Pipeline` of augmentations, or its spec.
         accumulation: Integer, batches in an update of the weights. Every
             epoch has whole updates.
         targets: Function `(features, labels, seed)` that returns features,
@@ -33,7 +33,7 @@ class TrainingBatches:
             the labels; `seed` is an integer tensor `(2,)` of its own for
             every batch.
         workers: Integer, threads that prepare batches; `None` for as many as
-            are of use. The batches are the same.
+            help. The batches are the same.
 
     Raises:
         InputError: If there are fewer examples than a batch holds, or
@@ -45,7 +45,7 @@ class TrainingBatches:
         examples: Examples,
         batch_size: int,
         seed: int,
-        augment: str | Chain = "none",
+        augment: str | Pipeline = "none",
         accumulation: int = 1,
         targets: Callable | None = None,
         workers: int | None = None,
@@ -67,7 +67,7 @@ class TrainingBatches:
         self._labels = tf.constant(examples.labels)
         self._workers = workers
         self.chain = augmentation.build(augment).fitted(examples.features)
-        # Refuses what the features cannot take, before the first batch.
+        # Refuses transforms of other features, before the first batch.
         self.chain.output_shape(examples.features.shape[1:])
         self._read = storage.reader(examples.features)
         self.seconds_waited = 0.0
@@ -144,7 +144,7 @@ class TrainingBatches:
         return self._targets(features, labels, seed)
 
     def _timed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Add up in `seconds_waited` how long each batch kept a step waiting.
+        """Add up in `seconds_waited` the time that steps wait for batches.
 
         A zip pulls its parts one after the other, so the clocks on either
         side of the batches are read before and after the wait. The clocks
@@ -177,7 +177,7 @@ def evaluation_batches(
     examples: Examples,
     batch_size: int,
     replicas: int = 1,
-    chain: Chain | None = None,
+    chain: Pipeline | None = None,
     workers: int | None = None,
 ) -> tf.data.Dataset:
     """Return every example once, in order, no remainder dropped.
@@ -187,8 +187,8 @@ def evaluation_batches(
         batch_size: Integer, examples in a batch. Fewer where replicas would
             share the last batch badly; more where that does not help.
         replicas: Integer, replicas that share each batch.
-        chain: `Chain` for evaluation; by default pixels are only scaled.
-        workers: As of `TrainingBatches`.
+        chain: `Pipeline` for evaluation; by default pixels are only scaled.
+        workers: As in `TrainingBatches`.
 
     Returns:
         A `tf.data.Dataset` of `(features, labels)`.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cb.datasets import augmentation
-from cb.datasets.augmentation import Chain
+from cb.datasets.augmentation import Pipeline
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
@@ -27,8 +27,8 @@ class Preparation(NamedTuple):
     """Preparation of a data set's training examples, by one source.
 
     Attributes:
-        published: Chain, as the code of the source has it.
-        corrected: Chain without the mistakes; `None` if there are none.
+        published: Pipeline, as the code of the source has it.
+        corrected: Pipeline without the mistakes; `None` if there are none.
     """
 
     published: str
@@ -165,7 +165,7 @@ def complete(text: str) -> str:
 
 def resolve(
     text: str, source: DatasetSplits, model: tuple[str, ...] | None = None
-) -> Chain:
+) -> Pipeline:
     """Return the chain that the text of `--augmentation` means.
 
     `auto` is the model's own recipe where it leaves images as large as they
@@ -178,7 +178,7 @@ def resolve(
         model: Transforms of the model's recipe for training, or `None`.
 
     Returns:
-        A `Chain`, fitted to nothing yet.
+        A `Pipeline`, fitted to nothing yet.
 
     Raises:
         InputError: If there is no such recipe.
@@ -218,7 +218,7 @@ def _named(text: str) -> Spec | None:
     return spec
 
 
-def _fits(chain: Chain, shape) -> bool:
+def _fits(chain: Pipeline, shape) -> bool:
     try:
         found = chain.output_shape(shape)
     except InputError:

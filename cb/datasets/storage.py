@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cb.datasets.augmentation import Chain
+from cb.datasets.augmentation import Pipeline
 from cb.errors import InputError
 from cb.registry import lazy_import
 
@@ -103,14 +103,14 @@ class EncodedImages:
                 ) from error
 
 
-def reader(features) -> Callable[[Any, Chain, Draw | None], Any]:
+def reader(features) -> Callable[[Any, Pipeline, Draw | None], Any]:
     """Return a function that reads and transforms features at positions.
 
     Args:
         features: Array, or `EncodedImages`.
 
     Returns:
-        Function of an integer tensor `(batch,)`, a `Chain` and a function
+        Function of an integer tensor `(batch,)`, a `Pipeline` and a function
         `(name, positions)` that draws random numbers, to float32 features.
     """
     if isinstance(features, EncodedImages):

@@ -54,8 +54,8 @@ def load(
         A `DatasetSplits` of uint8 images or float32 features.
 
     Raises:
-        InputError: If the data are neither prepared nor to be had, or are
-            none of the kind.
+        InputError: If the data are neither prepared nor can be downloaded, or
+            are none of the kind.
     """
     builder = prepared(name, data_dir)
     if test is None:
@@ -80,7 +80,7 @@ def load(
 
 
 def prepared(name: str | type, data_dir: str | None):
-    """Return a TFDS builder whose data are there, downloading them if need be.
+    """Return a TFDS builder of prepared data, downloading them if need be.
 
     Args:
         name: String, a TFDS name, or a builder's class.
@@ -90,7 +90,7 @@ def prepared(name: str | type, data_dir: str | None):
         A `tfds.core.DatasetBuilder`.
 
     Raises:
-        InputError: If the data are neither prepared nor to be had.
+        InputError: If the data are neither prepared nor can be downloaded.
     """
     tfds.disable_progress_bar()
     # It warns of every folder without a data set before making one.
@@ -295,8 +295,7 @@ def _prepare(builder, data_dir: str | None) -> None:
     except Exception as error:
         for path in filter(None, made):
             shutil.rmtree(path, ignore_errors=True)
-        # Whatever went wrong - no network, no room, a checksum - the way
-        # out is the same.
+        # No network, no room, a checksum: the remedy is always the same.
         command = f"tfds build {name}"
         if not type(builder).__module__.startswith("tensorflow_datasets"):
             command = f"python train.py --dataset={name}"

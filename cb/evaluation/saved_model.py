@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb import datasets
-from cb.datasets.augmentation import Chain
+from cb.datasets.augmentation import Pipeline
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.pipeline import evaluation_batches
 from cb.errors import InputError
@@ -62,7 +62,9 @@ def evaluate_saved_model(
     return scores
 
 
-def _trained_chain(path: str, source: DatasetSplits, text: str | None) -> Chain:
+def _trained_chain(
+    path: str, source: DatasetSplits, text: str | None
+) -> Pipeline:
     """Return the augmentations that a SavedModel was trained with."""
     run = RunDirectory(os.path.dirname(os.path.abspath(path)))
     if text is not None or not run.config_file.exists():

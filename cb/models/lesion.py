@@ -7,7 +7,7 @@ import keras
 
 from cb.errors import InputError
 
-# The zoo names what belongs to block number k, and its output `block_k`.
+# Layers of block number k are named `block_k_...`, and its output `block_k`.
 PART = re.compile(r"block_(\d+)(_.*)?")
 
 
@@ -63,10 +63,10 @@ def droppable(model: keras.Model) -> list[int]:
 
 
 def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
-    """Leave out blocks; nothing of them is computed any more.
+    """Return a copy of a model without some of its blocks.
 
-    What is left of a residual block is its shortcut, and what follows the
-    addition; of another block its input.
+    A residual block becomes its shortcut and the layers after the addition;
+    any other block becomes its input.
 
     Args:
         model: Functional Keras model with layers named `block_1`,

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as the published recipes have it."""
+"""Stochastic gradient descent of the published recipes."""
 
 import keras
 from keras import ops

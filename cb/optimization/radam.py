@@ -16,7 +16,7 @@ from cb.registry import Rate
 @REGISTRY.register("radam")
 @keras.saving.register_keras_serializable("cb")
 class RAdam(GlobalClipping):
-    """Adam that waits with its denominator until it can be trusted.
+    """Adam that leaves out its denominator until the variance is reliable.
 
     The variance of Adam's step is large in the first steps. While the
     length of the approximated average, `rho`, is under `threshold`, the step

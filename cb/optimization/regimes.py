@@ -13,6 +13,7 @@ from cb.errors import InputError
 from cb.registry import NotNegative
 from cb.registry import check
 from cb.registry import unknown
+from cb.registry.annotations import allows
 
 SETTINGS: dict[str, Any] = {
     "optimizer": str,
@@ -182,13 +183,7 @@ def from_yaml(text: str) -> Regime:
 
 def from_dict(phases: Mapping[int, Mapping[str, Any]]) -> Regime:
     """Make a regime of a mapping from epochs to settings."""
-    mapping = isinstance(phases, Mapping) and all(
-        isinstance(epoch, int)
-        and not isinstance(epoch, bool)
-        and isinstance(changes, Mapping)
-        for epoch, changes in phases.items()
-    )
-    if not mapping:
+    if not allows(Mapping[int, Mapping[str, Any]], phases):
         raise InputError(
             "A regime must map epochs to settings, such as "
             f"{{0: {{'learning_rate': 0.1}}}}. Received: {phases!r}"

@@ -18,6 +18,7 @@ from cb.errors import InputError
 
 _INTERVAL = re.compile(r"([\[(])(-?[\d.e+-]+|-inf), ?(-?[\d.e+-]+|inf)([\])])")
 _NAMES = {
+    Any: "anything",
     bool: "True or False",
     int: "an integer",
     float: "a number",
@@ -122,6 +123,8 @@ def _letters(text: Any) -> str:
 
 def allows(annotation: Any, value: Any) -> bool:
     """Tell whether an annotation allows a value."""
+    if annotation is Any:
+        return True
     origin, arguments = _taken_apart(annotation)
     if origin is Annotated:
         return allows(arguments[0], value) and all(

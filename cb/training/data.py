@@ -11,7 +11,7 @@ from cb import datasets
 from cb import models
 from cb.config import Config
 from cb.datasets import preparation
-from cb.datasets.augmentation import Chain
+from cb.datasets.augmentation import Pipeline
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.datasets.pipeline import TrainingBatches
@@ -39,7 +39,7 @@ class Data:
         epochs: Integer, of the training.
         epoch_factor: Integer, epochs of training for one of `--epochs`.
         examples: `Examples` that are trained on.
-        evaluation: `Chain` of the transforms for evaluation.
+        evaluation: `Pipeline` of the transforms for evaluation.
     """
 
     source: DatasetSplits
@@ -50,7 +50,7 @@ class Data:
     epochs: int
     epoch_factor: int
     examples: Examples
-    evaluation: Chain
+    evaluation: Pipeline
 
     @property
     def updates_per_epoch(self) -> int:
@@ -169,7 +169,7 @@ def split(
 
 def build_chain(
     text: str, source: DatasetSplits, model: str | None = None
-) -> Chain:
+) -> Pipeline:
     """Return the augmentations of a run, not fitted yet.
 
     Args:
@@ -178,14 +178,14 @@ def build_chain(
         model: Spec of the model, whose recipe may name them, or `None`.
 
     Returns:
-        A `Chain`.
+        A `Pipeline`.
     """
     recipe = models.recipe(model) if model else None
     transform = recipe.train_transform if recipe else None
     return preparation.resolve(text, source, transform)
 
 
-def shaped(source: DatasetSplits, chain: Chain) -> DatasetSplits:
+def shaped(source: DatasetSplits, chain: Pipeline) -> DatasetSplits:
     """Return the source with the input shape of a model.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated
+from typing import Any
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ AT_LEAST_1 = Annotated[int, Interval("[1, inf)")]
     "annotation, good, bad",
     [
         (bool, [True, False], [0, 1, "no", None]),
+        (Any, [True, 1, None, "x"], []),
         (int, [0, -3], [True, 1.0, "1", None]),
         (
             float,

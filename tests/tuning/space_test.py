@@ -270,7 +270,10 @@ def test_missing_spaces_are_refused(name, message):
 @pytest.mark.parametrize(
     "others, message",
     [
-        ({"budget": "many"}, "`budget` of space .* must be an integer of at least 1"),
+        (
+            {"budget": "many"},
+            "`budget` of space .* must be an integer of at least 1",
+        ),
         ({"fixed": ["epochs"]}, "`fixed` .* must be a mapping"),
         ({"extends": ["mnist"]}, "must extend the name or the file"),
     ],

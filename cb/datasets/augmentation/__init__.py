@@ -17,7 +17,7 @@ REGISTRY = Registry("augmentation", __name__)
 NONE = "none"
 
 
-class Chain:
+class Pipeline:
     """Transforms applied one after the other.
 
     Args:
@@ -42,9 +42,9 @@ class Chain:
             features = transform(features, _numbered(random, number))
         return unit_scaled(features)
 
-    def evaluation(self) -> "Chain":
+    def evaluation(self) -> "Pipeline":
         """Return the chain for examples that are not trained on."""
-        return Chain(
+        return Pipeline(
             [
                 part
                 for transform in self.transforms
@@ -52,9 +52,9 @@ class Chain:
             ]
         )
 
-    def fitted(self, features) -> "Chain":
+    def fitted(self, features) -> "Pipeline":
         """Return the chain with everything measured on training features."""
-        return Chain([part.fitted(features) for part in self.transforms])
+        return Pipeline([part.fitted(features) for part in self.transforms])
 
     def output_shape(self, shape: Sequence[int | None]) -> tuple[int, ...]:
         """Return the shape of an example that comes out.
@@ -92,23 +92,23 @@ class Chain:
         return "|".join(str(part) for part in self.transforms) or NONE
 
 
-def build(text: "str | Chain") -> Chain:
+def build(text: "str | Pipeline") -> Pipeline:
     """Build a chain of augmentations such as `"pad_crop(4)|flip"`.
 
     Args:
         text: Specs joined by `|`, applied from left to right, or `"none"`.
 
     Returns:
-        A `Chain`.
+        A `Pipeline`.
 
     Raises:
         InputError: If a spec is wrong.
     """
-    if isinstance(text, Chain):
+    if isinstance(text, Pipeline):
         return text
     if text == NONE:
-        return Chain([])
-    return Chain([REGISTRY.build(part) for part in text.split("|")])
+        return Pipeline([])
+    return Pipeline([REGISTRY.build(part) for part in text.split("|")])
 
 
 def complete(text: str) -> str:

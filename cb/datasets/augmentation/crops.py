@@ -23,6 +23,17 @@ Area = Annotated[float, Interval("(0, 1]")]
 MARGIN = 256 / 224
 
 
+@dataclasses.dataclass(frozen=True)
+class Sized(Transform):
+    """Base of transforms after which images are squares.
+
+    Args:
+        size: Integer, pixels.
+    """
+
+    size: Count
+
+
 @REGISTRY.register("pad_crop")
 @dataclasses.dataclass(frozen=True)
 class PadCrop(Transform):
@@ -62,14 +73,8 @@ class PadCrop(Transform):
 
 @REGISTRY.register("random_crop")
 @dataclasses.dataclass(frozen=True)
-class RandomCrop(Transform):
-    """Crop a square at a random place; in evaluation, the centre.
-
-    Args:
-        size: Integer, pixels.
-    """
-
-    size: Count
+class RandomCrop(Sized):
+    """Crop a square at a random place; in evaluation, the centre."""
 
     def __call__(self, features, random):
         features = _checked(features, self.size, "size", self.size)
@@ -81,14 +86,8 @@ class RandomCrop(Transform):
 
 @REGISTRY.register("center_crop")
 @dataclasses.dataclass(frozen=True)
-class CenterCrop(Fixed):
-    """Crop a square in the middle.
-
-    Args:
-        size: Integer, pixels.
-    """
-
-    size: Count
+class CenterCrop(Sized, Fixed):
+    """Crop a square in the middle."""
 
     def __call__(self, features, random):
         features = _checked(features, self.size, "size", self.size)
@@ -108,7 +107,7 @@ class Resize(Fixed):
     """Scale images so that the shorter side has a size, without aliasing.
 
     Args:
-        size: Integer, pixels.
+        size: Integer, pixels of the shorter side.
     """
 
     size: Count
@@ -125,17 +124,11 @@ class Resize(Fixed):
 
 @REGISTRY.register("resize_with_pad")
 @dataclasses.dataclass(frozen=True)
-class ResizeWithPad(Fixed):
-    """Scale images to fit into a square, black where they do not fill it.
-
-    Args:
-        size: Integer, pixels.
-    """
-
-    size: Count
+class ResizeWithPad(Sized, Fixed):
+    """Scale images to fit into a square, black where they do not fill it."""
 
     def __call__(self, features, random):
-        # What fits already comes out with the same bits.
+        # Images that already fit keep their bits.
         return tf.image.resize_with_pad(
             unit_scaled(features), self.size, self.size
         )
@@ -179,7 +172,7 @@ class ZoomCrop(Transform):
 
 @REGISTRY.register("random_resized_crop")
 @dataclasses.dataclass(frozen=True)
-class RandomResizedCrop(Transform):
+class RandomResizedCrop(Sized):
     """Crop a random part of the image and scale it; in evaluation, the centre.
 
     The part has an area between `area` of the image's and an aspect ratio
@@ -187,7 +180,6 @@ class RandomResizedCrop(Transform):
     lies in the image counts, else a centred crop.
 
     Args:
-        size: Integer, pixels of the result.
         area: Tuple of two floats in (0, 1].
         ratio: Tuple of two floats, width over height.
 
@@ -196,7 +188,6 @@ class RandomResizedCrop(Transform):
     - [Szegedy et al., 2015](https://arxiv.org/abs/1409.4842)
     """
 
-    size: Count
     area: tuple[Area, Area] = (0.08, 1.0)
     ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
 
@@ -276,7 +267,7 @@ def crop_at_random(images, height, width, random):
 
 
 def pixels(images, rows, columns):
-    """Return the pixels of rows and columns that each image has of its own.
+    """Gather pixels at rows and columns that differ from image to image.
 
     Args:
         images: Tensor `(batch, height, width, channels)`.

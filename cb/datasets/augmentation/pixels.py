@@ -105,8 +105,8 @@ class Normalize(Fixed):
     Args:
         mean: Number, or a tuple of one for each channel or feature.
         std: As `mean`, not zero.
-        scale: Number that `mean` and `std` call 1; 255 where they are
-            given for bytes.
+        scale: Number by which `mean` and `std` are divided; 255 where they
+            are given for bytes.
     """
 
     needs_images: ClassVar[bool] = False
@@ -134,7 +134,7 @@ class Normalize(Fixed):
 class Standardize(Fixed):
     """Normalize every channel or feature as measured on the training part.
 
-    What is constant there becomes zero.
+    Channels and features that are constant there become zero.
     """
 
     needs_images: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""A design that spreads over every hyperparameter at once."""
+"""Latin hypercubes: designs that spread over every hyperparameter at once."""
 
 import keras_tuner
 import numpy as np

@@ -20,11 +20,11 @@ from cb.tuning.sampling import Sampling
 
 @REGISTRY.register("pareto")
 class ParetoOracle(keras_tuner.Oracle):
-    """Searches for the points that no other point is better than.
+    """Searches for the Pareto front of several objectives.
 
     Optuna's multi-objective samplers choose what to try. `get_best_trials`
-    returns the Pareto front first, then the layers behind it. What is tried
-    next depends on `seed` and on the trials so far alone, so that a search
+    returns the Pareto front first, then the layers behind it. The next trial
+    depends on `seed` and on the trials so far alone, so that a search
     killed and reloaded continues as it would have.
 
     Args:
@@ -36,8 +36,8 @@ class ParetoOracle(keras_tuner.Oracle):
         startup: Integer, how many trials of `"tpe"` are random.
         population: Integer, the size of a generation of `"nsga2"`.
         constraints: Dict of metric to the largest value allowed, such as
-            `{"inference_flops": 1e6}`. Points beyond it are told to the
-            sampler by how far they are, and are behind all others.
+            `{"inference_flops": 1e6}`. The sampler sees how far points are
+            beyond it, and they rank behind all others.
         seed: Integer, decides the search.
 
     Raises:
@@ -98,7 +98,7 @@ class ParetoOracle(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def end_trial(self, trial):
-        """Record a trial and tell the sampler of it.
+        """Record a trial and report it to the sampler.
 
         Args:
             trial: `keras_tuner.engine.trial.Trial`.
@@ -189,7 +189,7 @@ class ParetoOracle(keras_tuner.Oracle):
         ]
 
     def _layers(self, trials) -> np.ndarray:
-        """Number the layers; whoever breaks a constraint is behind."""
+        """Number the layers; trials that break a constraint are behind."""
         points = np.array([self._minimized(trial) for trial in trials])
         excess = np.array(
             [

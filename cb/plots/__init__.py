@@ -1,1 +1,1 @@
-"""Figures and tables of runs, made of their folders alone."""
+"""Figures and tables of runs, from their folders alone."""

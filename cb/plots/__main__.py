@@ -12,15 +12,15 @@ from cb.errors import guarded
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Raises errors that take one line."""
 
     def error(self, message):
-        """Stop, as for all bad input."""
+        """Raise `InputError`."""
         raise InputError(message)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = Parser(prog="python -m cb.plots", description=__doc__)
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="folder of a run, or LABEL=RUN"
@@ -44,9 +44,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> None:
-    """Draw what the command line asks for."""
+    """Draw runs.
+
+    Args:
+        arguments: The command line.
+
+    Raises:
+        InputError: If it is wrong, or a folder is not that of a run.
+    """
     given = parse(arguments)
-    # Drawing takes a second to import; `--help` and typos need it not.
+    # Takes a second; not needed for `--help` or to reject typos.
     from cb.plots import report
     from cb.plots import source_table
     from cb.plots.reading import read_runs
@@ -55,8 +62,8 @@ def main(arguments: list[str]) -> None:
     if given.table:
         if len(runs) > 1 or "loss" not in runs[0].series:
             raise InputError(
-                "Argument `--table` needs one run with an epoch that is "
-                f"complete. Received: {given.runs}"
+                "Argument `--table` needs one run with a complete epoch. "
+                f"Received: {given.runs}"
             )
         source_table.write(runs[0], sys.stdout)
         return

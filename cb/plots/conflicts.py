@@ -1,4 +1,4 @@
-"""Bundle entropies over layers and time, and what blocks are worth."""
+"""Draws bundle entropies over layers and time, and lesion studies."""
 
 import pathlib
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ def draw_entropies(
     """Draw the entropy of layers, from top to bottom, over checkpoints.
 
     Args:
-        entropies: Float array `(checkpoints, layers)`; what is not finite is
-            left white.
-        checkpoints: Names of the checkpoints, in order of time.
+        entropies: Float array `(checkpoints, layers)`; values that are not
+            finite stay white.
+        checkpoints: Names of the checkpoints, in temporal order.
         layers: Names of the layers, in order.
         maximum: Float, entropy of the lightest colour.
         file: Path of the PNG file.
@@ -46,12 +46,11 @@ def draw_entropies(
 def draw_lesion(
     results: Iterable[tuple[str, int, float]], file: pathlib.Path
 ) -> None:
-    """Draw the accuracy that is left without some blocks.
+    """Draw the accuracy without some blocks over their number.
 
     Args:
-        results: Tuples of the group that blocks were chosen from, their
-            number and the accuracy. Where the number is 0, all blocks are
-            there.
+        results: Tuples of the group that blocks were chosen from, the number
+            of removed blocks (0 for the whole network) and the accuracy.
         file: Path of the PNG file.
     """
     groups: dict[str, dict[int, list[float]]] = {}
@@ -64,7 +63,7 @@ def draw_lesion(
             zip(style.lines(), drawn, strict=False)
         ):
             counts = sorted(scores)
-            # Beside each other, so that no bar hides another.
+            # Side by side, so that no error bar hides another.
             shift = APART * (place - (len(drawn) - 1) / 2)
             means = [100 * np.mean(scores[count]) for count in counts]
             spread = [100 * np.std(scores[count]) for count in counts]
@@ -89,6 +88,6 @@ def draw_lesion(
 
 
 def _some(names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Return places and names of as many ticks as can be read."""
+    """Return positions and labels of as many ticks as are legible."""
     places = list(range(0, len(names), -(-len(names) // MOST_LABELS)))
     return places, [names[place] for place in places]

@@ -1,4 +1,4 @@
-"""Loss, accuracy, error and more of runs over their training."""
+"""Draws loss, accuracy, error and other curves of runs."""
 
 import dataclasses
 import pathlib
@@ -22,15 +22,15 @@ FEW_POINTS = 12
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One figure of numbers that were taken at the ends of epochs.
+    """A figure of numbers that were logged at the ends of epochs.
 
     Args:
-        title: String, the name of the figure; its file is named after it.
-        label: String, of the vertical axis.
-        name: String, the number in `metrics.csv`; that of validation has
-            `validation/` before it.
-        scale: String, of the vertical axis.
-        shown: Callable from the values to those that are drawn.
+        title: String, title of the figure, and in lower case of its file.
+        label: String, label of the vertical axis.
+        name: String, name of the number in `metrics.csv`; validation adds
+            the prefix `validation/`.
+        scale: String, scale of the vertical axis.
+        shown: Callable from the values to the drawn ones.
     """
 
     title: str
@@ -71,7 +71,7 @@ def draw_all(
 
     Args:
         runs: Sequence of `Run`.
-        folder: Path that the PNG files are written to.
+        folder: Path of the folder for PNG files.
         by: `"epoch"` or `"step"`, the horizontal axis.
 
     Yields:
@@ -91,7 +91,7 @@ def draw_all(
 def draw_curve(
     curve: Curve, runs: Sequence[Run], file: pathlib.Path, by: str
 ) -> None:
-    """Draw a number of several runs: validation strong, training faint.
+    """Draw one number of several runs: validation strong, training faint.
 
     Args:
         curve: `Curve`.
@@ -121,9 +121,9 @@ def draw_curve(
 
 
 def draw_distances(runs: Sequence[Run], file: pathlib.Path) -> None:
-    """Draw how far the weights went, over the logarithm of the updates.
+    """Draw the distance of the weights over the logarithm of the updates.
 
-    The dotted lines are fitted to the first plateau of the learning rate.
+    Dotted lines are fitted to the first plateau of the learning rate.
 
     Args:
         runs: Sequence of `Run`.
@@ -163,12 +163,12 @@ def fit_distance(run: Run) -> tuple[LogFit, slice]:
         run: `Run` with weight distances.
 
     Returns:
-        Tuple of the `LogFit` and the slice of the points it was fitted to,
-        which is empty as long as no epoch was finished.
+        Tuple of the `LogFit` and the slice of the fitted points, which is
+        empty before the end of the first epoch.
     """
     steps, _, distances = run.series[DISTANCE]
     plateau = slice(0, 0)
-    # It is known from the end of the first epoch on.
+    # The learning rate is logged at the end of every epoch.
     if "learning_rate" in run.series:
         rates = run.series["learning_rate"]
         plateau = first_plateau(np.interp(steps, rates.steps, rates.values))

@@ -1,4 +1,4 @@
-"""A page of figures and tables in one HTML file that needs no other."""
+"""Pages of figures and tables: HTML files that need no other file."""
 
 import base64
 import html
@@ -27,7 +27,7 @@ td.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums }
 """
 
-# A click on a head sorts by its column, a second one the other way round.
+# A click on a header sorts by its column, a second one in reverse.
 _SCRIPT = """
 document.querySelectorAll("th").forEach(head => head.onclick = () => {
   const place = head.cellIndex, body = head.closest("table").tBodies[0];
@@ -43,7 +43,7 @@ document.querySelectorAll("th").forEach(head => head.onclick = () => {
 
 
 class Page:
-    """Collects what a page shows, from top to bottom.
+    """An HTML page, built from top to bottom.
 
     Args:
         title: String.
@@ -54,7 +54,7 @@ class Page:
         self._parts = [f"<h1>{html.escape(title)}</h1>"]
 
     def heading(self, text: str) -> None:
-        """Begin a section."""
+        """Start a section."""
         self._parts.append(f"<h2>{html.escape(text)}</h2>")
 
     def note(self, text: str) -> None:
@@ -62,7 +62,7 @@ class Page:
         self._parts.append(f'<p class="note">{html.escape(text)}</p>')
 
     def figure(self, file: pathlib.Path, caption: str) -> None:
-        """Add a picture, which becomes a part of the page.
+        """Add a picture, whose content becomes a part of the page.
 
         Args:
             file: Path of a PNG file.
@@ -76,11 +76,12 @@ class Page:
         )
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-        """Add a table that a click on a column's head sorts.
+        """Add a table that a click on a column header sorts.
 
         Args:
             header: Sequence of strings.
-            rows: Iterable of rows of the same length; `None` is left empty.
+            rows: Iterable of rows of the same length; cells of `None` are
+                empty.
         """
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         lines = "".join(
@@ -93,7 +94,7 @@ class Page:
         )
 
     def write(self, file: pathlib.Path) -> None:
-        """Write the page."""
+        """Write the page to a file, which it replaces at once."""
         body = "\n".join(self._parts)
         text = (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

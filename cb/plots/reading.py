@@ -1,4 +1,4 @@
-"""Runs as their folders tell them."""
+"""Reads runs from their folders."""
 
 import contextlib
 import csv
@@ -19,11 +19,11 @@ from cb.runs.long_csv import LongCsv
 
 
 class Series(NamedTuple):
-    """The values that one name had.
+    """The logged values of one name.
 
     Attributes:
-        steps: Array `(points,)`, updates of the weights done, ascending.
-        epochs: Array `(points,)`, epochs begun, from 1.
+        steps: Array `(points,)`, completed optimizer steps, ascending.
+        epochs: Array `(points,)`, number of the epoch, from 1.
         values: Array `(points,)` of float64.
     """
 
@@ -33,20 +33,20 @@ class Series(NamedTuple):
 
     @property
     def last(self) -> float:
-        """The value at the last step."""
+        """Float, the value at the last step."""
         return float(self.values[-1])
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is known of a run.
+    """The configuration and the logged numbers of a run.
 
     Args:
-        label: String, what it is called in figures.
+        label: String, its name in figures.
         config: `Config`.
         series: Dict of name to `Series`, in the order of `metrics.csv`.
-        scores: Dict of name to float, those of the last checkpoint on the
-            test examples; empty before the end.
+        scores: Dict of name to float, scores of the last checkpoint on the
+            test examples; empty for an unfinished run.
     """
 
     label: str
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def updates_per_epoch(self) -> float:
-        """The updates in an epoch, 1 if no epoch was finished."""
+        """Float, updates per epoch; 1 before the end of the first epoch."""
         if "loss" not in self.series:
             return 1.0
         loss = self.series["loss"]
@@ -67,21 +67,21 @@ def read_run(path: str, label: str | None = None) -> Run:
     """Read a run, finished or not.
 
     Args:
-        path: String, the run's folder.
+        path: String, the run folder.
         label: String; the name of the folder by default.
 
     Returns:
         `Run`.
 
     Raises:
-        InputError: If the folder holds no run that has begun.
+        InputError: If it is not the folder of a run with `metrics.csv`.
     """
     folder = RunDirectory(path)
     config = folder.read_config()
     if not folder.metrics_file.is_file():
         raise InputError(
-            f"A run must have `metrics.csv` to be drawn. Received: {path!r}, "
-            "where no epoch was finished"
+            "A run must have `metrics.csv`, which its first epoch writes. "
+            f"Received: {path!r}"
         )
     label = label or folder.path.resolve().name
     series = _series(LongCsv(folder.metrics_file, METRICS_HEADER))
@@ -92,14 +92,14 @@ def read_runs(texts: Iterable[str]) -> list[Run]:
     """Read several runs.
 
     Args:
-        texts: Folders, each with or without a label before it, as in
+        texts: Folders, each with an optional label before it, as in
             `"small batch=runs/f1_1a2b3c4d"`.
 
     Returns:
-        List of `Run` with labels that differ.
+        List of `Run` with different labels.
 
     Raises:
-        InputError: If a folder is no run, or two have one label.
+        InputError: If a folder is not that of a run, or labels are equal.
     """
     runs = []
     for text in texts:
@@ -148,7 +148,7 @@ def _scores(folder: RunDirectory) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _reading(file: LongCsv) -> Iterator[None]:
-    """Say in one line that a file of a run is none."""
+    """Turn errors of a malformed file into `InputError`."""
     try:
         yield
     except (csv.Error, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Runs side by side: a table of them, and their curves."""
+"""Report of several runs: a table, and their curves."""
 
 import pathlib
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ HEADER = (
 
 
 def write(runs: Sequence[Run], folder: pathlib.Path, by: str) -> pathlib.Path:
-    """Draw runs side by side, as files and on one page.
+    """Draw runs side by side, as PNG files and on one page.
 
     Args:
         runs: Sequence of `Run`.
-        folder: Path, made if it is not there.
+        folder: Path of the output folder, made if it does not exist.
         by: `"epoch"` or `"step"`, the horizontal axis of curves.
 
     Returns:
@@ -41,7 +41,7 @@ def write(runs: Sequence[Run], folder: pathlib.Path, by: str) -> pathlib.Path:
         page.figure(file, title)
     differences = _differences(runs)
     if differences:
-        page.heading("What the runs differ in")
+        page.heading("Differences between the runs")
         page.table(["flag", *[run.label for run in runs]], differences)
     file = folder / "index.html"
     page.write(file)

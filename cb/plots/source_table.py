@@ -1,4 +1,4 @@
-"""The numbers of a run in the columns of the published large-batch code."""
+"""Writes a run in the columns of the published large-batch code."""
 
 import csv
 from typing import Any
@@ -23,15 +23,15 @@ NAMES = {"error1": "accuracy", "error5": "top_5_accuracy"}
 
 
 def write(run: Run, file: TextIO) -> None:
-    """Write an epoch a row; what the run has no number for stays empty.
+    """Write one row per epoch, with empty cells where a number is missing.
 
     Errors are percentages. `step_dist_n0` is the distance of the weights of
-    the first layer at the end of the epoch, interpolated in the logarithm of
-    the step between the steps at which it was measured.
+    the first layer at the end of the epoch, interpolated between measurements
+    in the logarithm of the step.
 
     Args:
         run: `Run`.
-        file: Text file.
+        file: Text file, open for writing.
 
     Reference:
 

@@ -1,4 +1,4 @@
-"""One look for all figures."""
+"""The common style of all figures."""
 
 import contextlib
 import itertools
@@ -12,8 +12,8 @@ from matplotlib.ticker import LogFormatter
 
 SIZE = (6.4, 4.0)
 
-# Told apart by colour-blind readers too, and in print (Okabe and Ito, 2008);
-# the yellow, which is too light for a line, is left out.
+# Distinct for colour-blind readers and in print (Okabe and Ito, 2008), without
+# the yellow, which is too light for a line.
 COLORS = (
     "#0072b2",
     "#d55e00",
@@ -23,9 +23,9 @@ COLORS = (
     "#e69f00",
     "#000000",
 )
-# The second round of the colours has another dash.
+# Each further round of the colours has another dash.
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 1)), (0, (1, 1)))
-# Of heat maps: as dark in print as it is on a screen.
+# For heat maps: monotonic in brightness, also in print.
 COLORMAP = "viridis"
 
 RC: dict[Any, Any] = {
@@ -62,16 +62,16 @@ def drawing(
     columns: int = 1,
     size: tuple[float, float] = SIZE,
 ) -> Iterator[Any]:
-    """Give axes to draw on; the figure is written when all is drawn.
+    """Yield axes to draw on, and write the figure at the end of the block.
 
     Args:
         file: Path of a PNG file.
-        rows: Integer, axes below each other.
-        columns: Integer, axes beside each other.
-        size: Tuple of the inches of the figure across and down.
+        rows: Integer, rows of axes.
+        columns: Integer, columns of axes.
+        size: Tuple of the width and height of the figure in inches.
 
     Yields:
-        One `matplotlib.axes.Axes`, or an array of them if there are several.
+        One `matplotlib.axes.Axes`, or an array of several.
     """
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=size, layout="constrained")
@@ -80,16 +80,16 @@ def drawing(
 
 
 def lines() -> Iterator[dict[str, Any]]:
-    """Yield arguments of `plot` that set one line apart from the others."""
+    """Yield arguments of `plot` that distinguish lines from each other."""
     for dash in itertools.cycle(DASHES):
         for color in COLORS:
             yield {"color": color, "linestyle": dash}
 
 
 def logarithmic(axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers beside it.
+    """Make the vertical axis logarithmic, labelled with plain numbers.
 
-    Values that have no logarithm leave a gap.
+    Values without a logarithm leave a gap.
     """
     axes.set_yscale("log", nonpositive="mask")
     axes.yaxis.set_major_formatter(_PlainNumbers())
@@ -97,11 +97,11 @@ def logarithmic(axes) -> None:
 
 
 def legend(axes, count: int) -> None:
-    """Add a legend, beside the axes if its lines would hide the figure.
+    """Add a legend, beside the axes if it would cover the curves.
 
     Args:
         axes: `matplotlib.axes.Axes`.
-        count: Integer, entries.
+        count: Integer, number of entries.
     """
     if count > 4:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))

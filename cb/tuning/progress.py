@@ -1,4 +1,4 @@
-"""How far a sweep is: a line a trial, and TensorBoard."""
+"""Progress of a sweep: one line per trial, and TensorBoard."""
 
 import pathlib
 import time
@@ -16,13 +16,13 @@ from cb.tuning.run_request import COMPLETE
 
 
 class Progress:
-    """Tells of each trial when it ends.
+    """Reports each trial when it ends.
 
     Args:
         plan: `SweepPlan`.
         results: `Results`.
-        trials: Integer, how many there will be at most.
-        folder: Path, of the sweep.
+        trials: Integer, maximum number of trials.
+        folder: Path of the folder of the sweep.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Progress:
         self._trials = trials
         self._folder = folder
         self._started = time.monotonic()
-        self._before = self._done()
+        self._before = _trials(results.read())
 
     def note(self, rows: Sequence[Row]) -> None:
         """Print a line and write a session for TensorBoard.
@@ -46,8 +46,8 @@ class Progress:
             rows: Sequence of the rows of a trial.
         """
         everything = self._results.read()
-        done = self._done()
-        # Of all processes that share the sweep.
+        done = _trials(everything)
+        # By all processes that share the sweep.
         ended = max(done - self._before, 1)
         each = (time.monotonic() - self._started) / ended
         left = max(self._trials - done, 0) * each
@@ -64,9 +64,6 @@ class Progress:
         print("  ".join(parts), flush=True)
         self._write_session(rows)
 
-    def _done(self) -> int:
-        return len({row["trial"] for row in self._results.read()})
-
     def _best(self, rows: Sequence[Row]) -> list[str]:
         columns = [self._plan.columns[o.name] for o in self._plan.objectives]
         found = aggregate(rows, columns, ["trial"])
@@ -81,7 +78,7 @@ class Progress:
         return [f"| best {text}, front of {front}"]
 
     def _write_session(self, rows: Sequence[Row]) -> None:
-        """Write what was chosen, and what it gave, for the HParams tab."""
+        """Write the choices of a trial and its results for the HParams tab."""
         names = self._plan.space.names
         chosen = {name: rows[-1][name] for name in names if name in rows[-1]}
         trial = str(rows[-1]["trial"])
@@ -94,6 +91,10 @@ class Progress:
         log.hyperparameters(chosen, trial, part=trial)
         log.scalars(0, means, part=trial)
         log.close()
+
+
+def _trials(rows: Sequence[Row]) -> int:
+    return len({row["trial"] for row in rows})
 
 
 def _duration(seconds: float) -> str:

@@ -100,8 +100,8 @@ def test_an_epoch_leaves_metrics_rate_densities_and_costs(sink):
     for layer in model.layers:
         active = int(np.count_nonzero(layer.mask))
         kept += active
-        name = f"density/{layer.name}"
-        assert sink.value("train", UPDATES, name) == active / np.size(layer.mask)
+        found = sink.value("train", UPDATES, f"density/{layer.name}")
+        assert found == active / np.size(layer.mask)
     assert sink.value("train", UPDATES, "density") == kept / (5 * 8 + 8 * 3)
     assert sink.value("train", UPDATES, "macs") == kept
 

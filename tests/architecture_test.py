@@ -26,7 +26,7 @@ ALLOWED = {
     "cb.bundles": PURE,
     "cb.kernels": ERRORS,
     "cb.distribute": BASE,
-    "cb.launch": ERRORS,
+    "cb.launch": {*ERRORS, "cb"},
     "cb.datasets": {*PURE, "cb.files"},
     "cb.optimization": {*PURE, "cb.distribute"},
     "cb.layers": {*PURE, "cb.kernels", "cb.sparsity"},
@@ -75,6 +75,7 @@ ALLOWED = {
     },
     "cb.plots": {
         *ERRORS,
+        "cb",
         "cb.config",
         "cb.files",
         "cb.optimization",

@@ -1,4 +1,4 @@
-"""The schedule files of dynamic sparse reparameterization."""
+"""Schedule files of dynamic sparse reparameterization."""
 
 from typing import Any
 from typing import NamedTuple
@@ -19,7 +19,7 @@ KEYS = {
 
 
 class ScheduleFile(NamedTuple):
-    """What a schedule file says, each from a first epoch on.
+    """Contents of a schedule file, each value from a first epoch on.
 
     Attributes:
         learning_rate: Dict of first epoch to learning rate.
@@ -77,17 +77,17 @@ def parse(text: str) -> ScheduleFile:
 def settings(
     schedule: ScheduleFile, learning_rate: float | None, reallocation: str
 ) -> dict[str, Any]:
-    """Return the fields of a configuration that a schedule file decides.
+    """Return the fields of a configuration that a schedule file sets.
 
     Args:
         schedule: A `ScheduleFile`.
         learning_rate: Float, the highest learning rate, or `None` for the
             one in the file.
-        reallocation: Spec of the algorithm. What it says itself holds.
+        reallocation: Spec of the algorithm, whose own values win.
 
     Returns:
-        Dict of field name to value. Of period and temperature, what the
-        algorithm knows is used.
+        Dict of field name to value. Period and temperature are used where the
+        algorithm has such a hyperparameter.
 
     Raises:
         InputError: If the algorithm is unknown or no learning rate is more

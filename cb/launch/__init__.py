@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from collections.abc import Sequence
 
+import cb
 from cb.errors import INTERRUPTED
 from cb.errors import WORKER_LOST
 
@@ -80,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--num_workers", type=_positive, default=2, help="processes to start"
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"cb {cb.__version__}"
     )
     parser.add_argument("script", help="such as train.py")
     parser.add_argument(

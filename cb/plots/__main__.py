@@ -7,6 +7,7 @@ import argparse
 import pathlib
 import sys
 
+import cb
 from cb.errors import InputError
 from cb.errors import guarded
 
@@ -39,6 +40,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         action="store_true",
         help="draw nothing; print the epochs of one run as CSV, in the "
         "columns of the published large-batch code",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"cb {cb.__version__}"
     )
     return parser.parse_args(arguments)
 

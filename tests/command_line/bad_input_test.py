@@ -1,5 +1,8 @@
 """What `train.py` and `evaluate.py` say to bad input, and to `--help`."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +10,7 @@ import tensorflow as tf
 import cb
 from cb.config import METADATA
 from cb.config.metadata import GROUPS
+from tests.commands import ROOT
 from tests.commands import run
 from tests.commands import run_new
 from tests.workers import alone
@@ -147,6 +151,13 @@ def test_help_describes_a_dozen_flags_and_lists_the_others(tmp_path):
 def test_every_command_says_its_version(tmp_path, script):
     done = run_new(script, "--version", **without_tensorflow(tmp_path))
     assert done == (0, f"cb {cb.__version__}\n", "")
+
+
+@pytest.mark.parametrize("module", ["cb.plots", "cb.launch"])
+def test_every_module_that_runs_says_its_version(module):
+    command = [sys.executable, "-m", module, "--version"]
+    printed = subprocess.check_output(command, cwd=ROOT, text=True)
+    assert printed == f"cb {cb.__version__}\n"
 
 
 @pytest.mark.parametrize(

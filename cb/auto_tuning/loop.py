@@ -116,7 +116,9 @@ def auto_tune(
 
     - [Peer et al., 2021](https://arxiv.org/abs/2011.02956)
     """
-    check_controls(controls)
+    for control in controls:
+        if control not in CONTROLS:
+            raise unknown("control of auto-tune", control, CONTROLS)
     strategy = strategy or tf.distribute.get_strategy()
     store = _Store(directory, tuple(blocks), strategy)
     example, _ = sample(data, 1, seed)
@@ -144,13 +146,6 @@ def auto_tune(
         else:
             trainer.run(kind, start)
     return Tuning(model, list(store.attempts))
-
-
-def check_controls(controls: Sequence[str]) -> None:
-    """Raise `InputError` if a control is unknown."""
-    for control in controls:
-        if control not in CONTROLS:
-            raise unknown("control of auto-tune", control, CONTROLS)
 
 
 def transfer(old: keras.Model, new: keras.Model, kept: Sequence[int]) -> None:

@@ -8,12 +8,12 @@ import keras
 
 from cb.auto_tuning.attempts import Attempt
 from cb.auto_tuning.loop import auto_tune
-from cb.auto_tuning.loop import check_controls
 from cb.bundles.settings import complete
 from cb.callbacks.auto_tune import AutoTune
 from cb.config import Config
 from cb.distribute import collectives
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.models.bundle_network import DEPTHS
 from cb.registry import Spec
 from cb.registry import parse_spec
@@ -44,7 +44,6 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     """
     with joined_run(config, sources) as run:
         settings = complete(run.config.auto_tune).kwargs
-        check_controls(settings["controls"])
         blocks = blocks_of(run.config)
         summary = collectives.broadcast(
             run.strategy, lambda: finished_summary(run.directory, run.config)
@@ -145,9 +144,8 @@ def blocks_of(config: Config) -> tuple[int, ...]:
     blocks = kwargs["blocks"]
     if blocks is None:
         if kwargs["depth"] not in DEPTHS:
-            raise InputError(
-                f"Argument `depth` must be one of {list(DEPTHS)}. "
-                f"Received: depth={kwargs['depth']!r}"
+            raise argument_error(
+                "depth", f"one of {list(DEPTHS)}", kwargs["depth"]
             )
         return DEPTHS[kwargs["depth"]]
     return (blocks,) if isinstance(blocks, int) else tuple(blocks)

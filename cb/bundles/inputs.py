@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.errors import InputError
+from cb.errors import argument_error
 
 
 def check_labels(labels, examples: int | None, num_classes) -> tf.Tensor:
@@ -57,10 +58,7 @@ def check_step(learning_rate, batch_size) -> None:
         ("batch_size", batch_size),
     ):
         if not tf.is_symbolic_tensor(value) and not float(value) > 0.0:
-            raise InputError(
-                f"Argument `{name}` must be positive. "
-                f"Received: {name}={float(value)}"
-            )
+            raise argument_error(name, "positive", float(value))
 
 
 def flatten(activations) -> tf.Tensor:

@@ -10,6 +10,7 @@ from cb import distribute
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import parse_spec
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
@@ -128,9 +129,10 @@ class OpenedRun:
             flag: String, the flag that needs a single checkpoint.
         """
         if self.has_several:
-            raise InputError(
-                f"Argument `checkpoint` must name a single checkpoint with "
-                f"`--{flag}`. Received: checkpoint={self.checkpoint!r}"
+            raise argument_error(
+                "checkpoint",
+                f"a single checkpoint with `--{flag}`",
+                self.checkpoint,
             )
 
 

@@ -10,6 +10,7 @@ from cb.datasets.augmentation import Pipeline
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.pipeline import evaluation_batches
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.evaluation.scores import print_scores
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_chain
@@ -78,10 +79,7 @@ def _trained_chain(
 
 def _signature(path: str):
     if not os.path.isfile(os.path.join(path, "saved_model.pb")):
-        raise InputError(
-            "Argument `saved_model` must be the folder of a SavedModel. "
-            f"Received: saved_model={path!r}"
-        )
+        raise argument_error("saved_model", "the folder of a SavedModel", path)
     model = tf.saved_model.load(path)
     if SIGNATURE not in model.signatures:
         raise InputError(

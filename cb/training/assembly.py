@@ -23,7 +23,7 @@ from cb.config import Config
 from cb.conversion import Report
 from cb.conversion import options
 from cb.datasets.dataset_splits import DatasetSplits
-from cb.errors import InputError
+from cb.errors import argument_error
 from cb.layers import normalization
 from cb.registry import parse_spec
 from cb.run_log import RunLog
@@ -197,10 +197,11 @@ def _check_weight_sharing(config: Config) -> None:
     for field, only in (("reallocation", "static"), ("regularization", "none")):
         value = getattr(config, field)
         if parse_spec(value).name != only:
-            raise InputError(
-                f"Argument `{field}` must be {only!r} with weight_sharing="
-                f"{config.weight_sharing!r}, which leaves no masks. "
-                f"Received: {field}={value!r}"
+            raise argument_error(
+                field,
+                f"{only!r} with weight_sharing={config.weight_sharing!r}, "
+                "which leaves no masks",
+                value,
             )
 
 
@@ -211,9 +212,8 @@ def _check_kernels(config: Config) -> None:
     for field in ("auto_tune", "weight_sharing"):
         value = getattr(config, field)
         if parse_spec(value).name != "none":
-            raise InputError(
-                f"Argument `{field}` must be 'none' with kernels="
-                f"{config.kernels!r}. Received: {field}={value!r}"
+            raise argument_error(
+                field, f"'none' with kernels={config.kernels!r}", value
             )
 
 

@@ -20,6 +20,7 @@ from cb.datasets.splits import hold_out
 from cb.datasets.storage import EncodedImages
 from cb.datasets.storage import reader
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.metrics.samples import sample
 from cb.schedules import TrainingLength
 from cb.training import compilation
@@ -230,10 +231,11 @@ def training_sample(config: Config, data: Data, num_samples: int):
     """
     examples = data.examples
     if not 1 <= num_samples <= len(examples):
-        raise InputError(
-            "Argument `conflicting_samples_size` must be positive and at most "
-            f"{len(examples)}, the number of training examples. "
-            f"Received: conflicting_samples_size={num_samples}"
+        raise argument_error(
+            "conflicting_samples_size",
+            f"positive and at most {len(examples)}, the number of training "
+            "examples",
+            num_samples,
         )
     everywhere = (np.arange(len(examples)), examples.labels)
     positions, labels = sample(everywhere, num_samples, config.seed)

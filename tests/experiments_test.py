@@ -64,14 +64,14 @@ def config_of(found):
 def tiny(monkeypatch):
     """Put two examples in the place of everything that is downloaded."""
 
-    def load(name, data_dir, *splits, recipes=None, **details):
+    def load(name, data_dir, *splits, preparations=None, **details):
         shape = (28, 28, 1) if "mnist" in name else (32, 32, 3)
         shape = (28,) if name == "higgs" else shape
         kind = np.uint8 if len(shape) == 3 else np.float32
         two = Examples(
             np.zeros((2, *shape), kind), np.arange(2, dtype=np.int32)
         )
-        return DatasetSplits(name, two, two, 10, recipes=recipes)
+        return DatasetSplits(name, two, two, 10, preparations=preparations)
 
     monkeypatch.setattr(tfds_loading, "load", load)
     features = Examples(

@@ -29,11 +29,11 @@ def hold_out(
     Args:
         examples: `Examples`.
         fraction: Float in [0, 1), the part held out of every class.
-        seed: Integer, decides which. Folds do not depend on it.
+        seed: Integer, decides the examples. Folds do not depend on it.
         number: Integer, how many examples are held out instead of
             `fraction`.
-        fold: Text such as `"2/5"`, the fold held out instead, of so many.
-            The folds are disjoint and make up the whole.
+        fold: Text such as `"2/5"`, the second of five folds, held out
+            instead. Folds are disjoint and make up the whole.
         ordered: Boolean, whether the last examples are held out, and folds
             are one after the other, instead of stratified ones.
 
@@ -133,7 +133,7 @@ def _numbered(labels, number, seed, ordered):
 
 
 def _drawn(labels, classes, parts, key):
-    """Draw so many examples of each class."""
+    """Draw `parts` examples of each class."""
     held = np.zeros(len(labels), bool)
     for label, part in zip(classes, parts, strict=True):
         positions = np.flatnonzero(labels == label)

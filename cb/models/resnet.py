@@ -136,7 +136,7 @@ def resnet(
         width: Number, factor of the channels.
         config: `"ignorefirst"` or `"allsparse"`, for `"v1.5"`; with a
             number such as `"ignorefirst10"` the recipe holds the sparsity
-            that keeps so many percent of the weights.
+            that keeps 10 percent of the weights.
         sparse_downsample: Boolean, for `"dynamic_sparse"`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The optimizer that a regime describes."""
+"""Builds the optimizer of a regime."""
 
 from typing import Any
 from typing import Literal

@@ -26,11 +26,11 @@ SETTINGS: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Regime:
-    """Settings of an optimizer by epoch; they hold until they are changed.
+    """Settings of an optimizer by epoch, which hold until they are changed.
 
-    Naming an optimizer, even the same one, means a new one: its state is
-    lost and its settings are kept. A regime that names none is about the
-    optimizer of the run.
+    A phase that names an optimizer, even the same one, makes a new one: its
+    state is lost and its settings are kept. A regime that names no optimizer
+    applies to that of the run.
 
     Args:
         phases: Tuple of pairs of an epoch, ascending from 0, and a dict with

@@ -1,4 +1,4 @@
-"""A sequence of optimizers, each of which takes over from the one before."""
+"""Training with a sequence of optimizers."""
 
 import bisect
 

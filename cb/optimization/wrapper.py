@@ -1,4 +1,4 @@
-"""The base of optimizers that let others do the work."""
+"""The base of optimizers that wrap others."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Checks of values against the annotations of the parameters they are for."""
+"""Checks of values against the annotations of parameters."""
 
 import collections.abc
 import difflib

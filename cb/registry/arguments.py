@@ -1,4 +1,4 @@
-"""Arguments that specs give to parts: which there are, and their checks."""
+"""Arguments of parts: matching specs with parameters, and checks."""
 
 import ast
 import inspect

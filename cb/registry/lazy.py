@@ -1,4 +1,4 @@
-"""Modules that are imported when something of them is used."""
+"""Modules that are imported on first use."""
 
 import importlib
 import types

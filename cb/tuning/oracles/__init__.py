@@ -1,4 +1,4 @@
-"""Oracles of keras-tuner, which choose the next trial, one file each."""
+"""Oracles of keras-tuner by name, one file each."""
 
 from typing import Annotated
 

@@ -241,6 +241,14 @@ def test_the_pure_core_touches_no_framework():
             assert imported.split(".")[0] not in ("tensorflow", "keras"), name
 
 
+def test_what_compares_trees_imports_neither():
+    for name, file in modules("tools"):
+        # It builds what the tree registers, by importing all of it.
+        if name != "tools.saved_objects":
+            roots = {found.split(".")[0] for found in imports(file)}
+            assert not roots & {"cb", "flags"}, name
+
+
 def functions(file):
     """List the functions of a file with their lines, docstrings aside."""
     for node in ast.walk(ast.parse(file.read_text())):
@@ -257,6 +265,7 @@ EVERYTHING = [
     *modules("flags"),
     *modules("benchmarks"),
     *modules("experiments"),
+    *modules("tools"),
     *[(file.stem, file) for file in sorted(ROOT.glob("*.py"))],
 ]
 

@@ -5,7 +5,7 @@ INSTALLED = .venv/installed
 # the files, so that what the tests of a file share is mostly made once.
 WORKERS ?= -n 2 --dist worksteal
 
-.PHONY: install train experiment test quick check format clean
+.PHONY: install train experiment test quick check format same clean
 
 install: $(INSTALLED)
 
@@ -31,6 +31,10 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+# BASE is a revision: that this tree does what it did, to the last bit.
+same: $(INSTALLED)
+	.venv/bin/python -m tools.same --base=$(BASE) $(FLAGS)
 
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv --clear .venv

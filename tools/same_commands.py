@@ -70,6 +70,23 @@ def table_of_features() -> str:
     return "\n".join(rows) + "\n"
 
 
+MODEL_FILE = """\
+import cb
+import keras
+
+
+@cb.models.REGISTRY.register("two_layers")
+def two_layers(input_shape, num_classes, width=64):
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(width, "relu"),
+            keras.layers.Dense(num_classes),
+        ]
+    )
+"""
+
 CONV = "--model=small_cnn(filters=(4, 8), units=16, dropout=0.2)"
 NETWORK = "--model=fnn(blocks=(4,), width=12)"
 DENSE = ("--sparsity=0", "--reallocation=static")
@@ -239,9 +256,14 @@ COMMANDS = (
     *(Command(name, (train(*f),)) for name, f in ALGORITHMS.items()),
     *(Command(name, (train(*f),)) for name, f in WAYS.items()),
     Command(
-        "csv_file",
-        (train("--dataset=csv(path='data.csv', label='kind')"),),
-        files={"data.csv": table_of_features()},
+        "files_of_the_user",
+        (
+            train(
+                "--dataset=csv(path='data.csv', label='kind')",
+                "--model=model.py(width=16)",
+            ),
+        ),
+        files={"data.csv": table_of_features(), "model.py": MODEL_FILE},
     ),
     Command(
         "network",
@@ -270,6 +292,21 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "two_workers",
+        (
+            Step(
+                (
+                    "-m",
+                    "cb.launch",
+                    "--num_workers=2",
+                    "{tree}/train.py",
+                    *train("--reallocation=set(every=4)").words[1:],
+                )
+            ),
+        ),
+    ),
+    Command("python_api", (Step(("tools/python_api.py", "made")),)),
     Command(
         "resume_after_kill",
         (

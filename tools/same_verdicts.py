@@ -12,6 +12,8 @@ from tools.same_recording import Recording
 TIMES = re.compile(
     r"[\d.,]+(e[-+]?\d+)?(?= ?(ms|s|MB)\b)|(?<=SavedModel )[\d,]+"
 )
+# Lines that come after so many seconds without another.
+PROGRESS = re.compile(r"\s+evaluating, |epoch \d+/\d+ +step ")
 # Texts that time models are numbers throughout.
 TIMED = {
     "auto_tune",
@@ -92,5 +94,6 @@ def texts(command: Command, base: Recording, head: Recording) -> list[str]:
 
 def untimed(text: str, timed: bool) -> str:
     """Return a text without what no two runs print alike."""
-    text = (NUMBERS if timed else TIMES).sub("", text)
+    lines = [line for line in text.split("\n") if not PROGRESS.match(line)]
+    text = (NUMBERS if timed else TIMES).sub("", "\n".join(lines))
     return "\n".join(" ".join(line.split()) for line in text.split("\n"))

@@ -292,11 +292,13 @@ def digest(command: Command) -> str:
         f"{one.name}={one.version}"
         for one in importlib.metadata.distributions()
     )
+    # How it is compared may change without running it again.
+    run = [(c.steps, c.files, c.made_by_base) for c in chain(command)]
     scripts = [
         (TOOLS / word.removeprefix("tools/")).read_text(encoding="utf-8")
         for step in command.steps
         for word in step.words
         if word.startswith("tools/")
     ]
-    parts = (chain(command), scripts, sys.version, os.cpu_count(), packages)
+    parts = (run, scripts, sys.version, os.cpu_count(), packages)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

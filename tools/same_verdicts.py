@@ -12,8 +12,10 @@ from tools.same_recording import Recording
 TIMES = re.compile(
     r"[\d.,]+(e[-+]?\d+)?(?= ?(ms|s|MB)\b)|(?<=SavedModel )[\d,]+"
 )
-# Lines that come after so many seconds without another.
-PROGRESS = re.compile(r"\s+evaluating, |epoch \d+/\d+ +step ")
+# Lines that come after so many seconds without another, or say what is fastest.
+PROGRESS = re.compile(
+    r"\s+evaluating, |epoch \d+/\d+ +step |No gain: |Fastest: "
+)
 # Texts that time models are numbers throughout.
 TIMED = {
     "auto_tune",

@@ -1,1 +1,1 @@
-"""Pure: which examples a layer cannot tell apart, and what to remove."""
+"""Bundles: examples that a layer cannot distinguish, and what to remove."""

@@ -1,1 +1,1 @@
-"""Evaluations of a run that exists: scores, conflicts, costs, exports."""
+"""Evaluation of a run: scores, conflicts, lesion study, costs, exports."""

@@ -1,1 +1,1 @@
-"""Trainings: from a configuration to a finished run."""
+"""Training, from a configuration to a finished run."""

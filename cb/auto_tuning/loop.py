@@ -25,6 +25,7 @@ from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.files import replacing
 from cb.layers.traversal import ordered_layers
+from cb.layers.traversal import own_variables
 from cb.metrics.samples import sample
 from cb.registry import unknown
 
@@ -178,14 +179,10 @@ def transfer(old: keras.Model, new: keras.Model, kept: Sequence[int]) -> None:
 
 
 def _copy(old, new):
-    pairs = list(zip(_own_variables(old), _own_variables(new), strict=False))
+    pairs = list(zip(own_variables(old), own_variables(new), strict=False))
     if all(source.shape == target.shape for source, target in pairs):
         for source, target in pairs:
             target.assign(read(source))
-
-
-def _own_variables(layer):
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
 @dataclasses.dataclass(frozen=True)

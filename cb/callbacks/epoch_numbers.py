@@ -13,7 +13,6 @@ from cb.costs import Costs
 from cb.costs import Counter
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
-from cb.layers.sparse_dense import SparseDense
 
 Numbers = Callable[[keras.Model], dict[str, float]]
 
@@ -67,7 +66,7 @@ class CostNumbers:
         if self._count is None:
             self._count = Counter(model, self._input_shape).costs
             if any(
-                isinstance(kernel.layer, SparseDense)
+                kernel.layer.fixed_connections
                 for kernel in masked_kernels(model)
             ):
                 # No count changes, and the counter holds whole kernels.

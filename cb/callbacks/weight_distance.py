@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from cb.distribute.variables import read
 from cb.errors import InputError
-from cb.layers.sparse_dense import SparseDense
+from cb.layers.masked import masked_kernels
 from cb.layers.traversal import ordered_layers
 from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
@@ -128,8 +128,14 @@ class WeightDistance(keras.callbacks.Callback):
         self._distances = list(np.asarray(state["distances"]))
 
     def on_train_begin(self, logs=None):
+        kernels = masked_kernels(self.model)
+        whole = {id(kernel.trained): kernel.weight for kernel in kernels}
         layers = [
-            (layer.name, _weights(layer))
+            # A weight that changes its place has moved, whatever its value.
+            (
+                layer.name,
+                [whole.get(id(v), v) for v in layer._trainable_variables],
+            )
             for layer in ordered_layers(self.model)
             if layer._trainable_variables
         ]
@@ -198,17 +204,6 @@ class _LogSteps(NamedTuple):
     def due(self, previous: int, step: int) -> int | None:
         """Return `step` if one after `previous` has become due."""
         return step if step >= self.next(previous) else None
-
-
-def _weights(layer) -> list:
-    """List the trainable weights of a layer, CSR kernels as whole ones."""
-    if not isinstance(layer, SparseDense):
-        return layer._trainable_variables
-    # A weight that changes its place has moved, whatever its value.
-    return [
-        layer.raw("kernel") if weight is layer.values else weight
-        for weight in layer._trainable_variables
-    ]
 
 
 def _square(weight, origin):

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import keras
 
-from cb.conversion.classes import MASKED_CLASSES
 from cb.conversion.classes import classes_inside
-from cb.conversion.classes import kind_names
 from cb.conversion.targets import Kernel
 from cb.errors import InputError
+from cb.layers.registration import MASKED_CLASSES
+from cb.layers.registration import class_names
 from cb.layers.traversal import named_layers
 from cb.sparsity import granularity as cells
 
@@ -160,7 +160,7 @@ def kernels(
 def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
     masked_class = MASKED_CLASSES[type(layer)]
     names = {name, layer.name, owner.name}
-    names |= kind_names(layer) | kind_names(owner)
+    names |= class_names(type(layer)) | class_names(type(owner))
     found = []
     for weight in masked_class.masked_weights:
         shape = tuple(getattr(layer, weight).shape)

@@ -1,4 +1,4 @@
-"""Which masked class stands for which Keras class, also inside configs."""
+"""Replaces classes of layers, also of those inside configurations."""
 
 import inspect
 from collections.abc import Callable
@@ -7,46 +7,17 @@ from typing import NamedTuple
 
 import keras
 
-from cb import layers
-from cb.layers.sparse_dense import SparseDense
-from cb.layers.tied import Tied
+from cb.layers.copying import copy_model
+from cb.layers.tied import TiedConv2D
+from cb.layers.tied import TiedDense
 
-MASKED_CLASSES = {
-    getattr(keras.layers, name.removeprefix("Masked")): getattr(layers, name)
-    for name in layers.__all__
-    if name.startswith("Masked") and name != "Masked"
-}
-TIED_CLASSES = {
-    keras.layers.Dense: layers.TiedDense,
-    keras.layers.Conv2D: layers.TiedConv2D,
-}
-DENSE_CLASSES = {
-    new: dense
-    for classes in (MASKED_CLASSES, TIED_CLASSES)
-    for dense, new in classes.items()
-}
-# Families of layers that a sparsity map may name.
-KINDS = {
-    "dense": ("Dense", "EinsumDense"),
-    "conv": (
-        "Conv1D",
-        "Conv2D",
-        "Conv2DTranspose",
-        "Conv3D",
-        "DepthwiseConv2D",
-        "SeparableConv1D",
-        "SeparableConv2D",
-    ),
-    "depthwise": ("DepthwiseConv2D",),
-    "attention": ("GroupQueryAttention", "MultiHeadAttention"),
-    "recurrent": ("SimpleRNNCell", "LSTMCell", "GRUCell"),
-}
-
-REGULARIZERS = (
-    "kernel_regularizer",
-    "depthwise_regularizer",
-    "pointwise_regularizer",
-    "recurrent_regularizer",
+TIED_CLASSES = {kind.dense_class: kind for kind in (TiedDense, TiedConv2D)}
+# Regularizers of other things than kernels.
+_OTHERS = (
+    "activity_regularizer",
+    "beta_regularizer",
+    "bias_regularizer",
+    "gamma_regularizer",
 )
 
 
@@ -71,32 +42,44 @@ class Replacement(NamedTuple):
         config = {k: v for k, v in config.items() if k not in self.dropped}
         config.update(self.arguments)
         if self.regularizer is not None:
-            for key in REGULARIZERS:
-                if key in config:
+            for key in config:
+                if key.endswith("_regularizer") and key not in _OTHERS:
                     config[key] = self.regularizer
         return config
 
 
-def dense_form(kind: type) -> Replacement | None:
+def dense_form(kind: Any) -> Replacement | None:
     """Return the Keras class that a class of `cb` stands for, or `None`."""
-    if kind is SparseDense:
-        return Replacement(keras.layers.Dense, dropped=("connections", "seed"))
-    if kind not in DENSE_CLASSES:
+    # Not inherited: a subclass may compute something else.
+    dense_class = vars(kind).get("dense_class")
+    if dense_class is None:
         return None
-    dropped: tuple[str, ...] = ("granularity",)
-    if issubclass(kind, Tied):
-        dropped += ("rescale_gradient", "seed", "sparsity")
-    return Replacement(DENSE_CLASSES[kind], dropped=dropped)
+    return Replacement(dense_class, dropped=kind.added_arguments)
 
 
 # From a layer class to what takes its place, or `None` to leave it.
 Replace = Callable[[type], Replacement | None]
 
 
-def kind_names(layer: keras.layers.Layer) -> set[str]:
-    """Return the class name of a layer's dense form and its families."""
-    name = DENSE_CLASSES.get(type(layer), type(layer)).__name__
-    return {name, *(kind for kind, names in KINDS.items() if name in names)}
+def copy_with(
+    model: keras.Model, replace: Callable[[keras.layers.Layer], Replace]
+) -> keras.Model:
+    """Copy a model with other layer classes in some places.
+
+    Args:
+        model: Sequential or functional Keras model, built.
+        replace: Function from a layer of the graph to the `Replace` that
+            holds for it and for the layers inside it.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If the model cannot be cloned.
+    """
+    return copy_model(
+        model, lambda layer: replaced_layer(layer, replace(layer))
+    )
 
 
 def replaced_layer(

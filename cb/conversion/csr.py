@@ -7,8 +7,7 @@ import keras
 import numpy as np
 
 from cb.conversion.classes import Replacement
-from cb.conversion.clone import copy_with
-from cb.conversion.clone import graph_layers
+from cb.conversion.classes import copy_with
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
@@ -16,6 +15,7 @@ from cb.layers.masked import masked_kernels
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.sparse_dense import REGULARIZERS
 from cb.layers.sparse_dense import SparseDense
+from cb.layers.traversal import graph_layers
 from cb.layers.traversal import ordered_layers
 from cb.registry import Interval
 from cb.registry import check
@@ -82,7 +82,8 @@ def to_csr(
 
     def replace(layer):
         arguments = {"connections": counts.get(id(layer))}
-        replacement = Replacement(SparseDense, arguments, ("granularity",))
+        dropped = MaskedDense.added_arguments
+        replacement = Replacement(SparseDense, arguments, dropped)
         chosen = id(layer) in counts
         return lambda kind: replacement if chosen else None
 
@@ -103,7 +104,7 @@ def to_masked(model: keras.Model) -> keras.Model:
     """
     if not any(isinstance(one, SparseDense) for one in ordered_layers(model)):
         return model
-    dropped = ("connections", "seed")
+    dropped = SparseDense.added_arguments
     masked = Replacement(MaskedDense, {"granularity": "weight"}, dropped)
 
     def replace(kind):

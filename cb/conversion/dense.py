@@ -2,8 +2,8 @@
 
 import keras
 
+from cb.conversion.classes import copy_with
 from cb.conversion.classes import dense_form
-from cb.conversion.clone import copy_with
 
 
 def strip(model: keras.Model) -> keras.Model:

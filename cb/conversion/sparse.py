@@ -8,10 +8,8 @@ import numpy as np
 
 from cb.conversion import choice
 from cb.conversion.choice import Patterns
-from cb.conversion.classes import MASKED_CLASSES
 from cb.conversion.classes import Replacement
-from cb.conversion.clone import copy_with
-from cb.conversion.clone import graph_layers
+from cb.conversion.classes import copy_with
 from cb.conversion.report import Report
 from cb.conversion.report import Row
 from cb.conversion.targets import Kernel
@@ -20,8 +18,11 @@ from cb.conversion.targets import random_pattern
 from cb.conversion.targets import target_counts
 from cb.errors import InputError
 from cb.layers import regularizers
+from cb.layers.copying import paired_layers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
+from cb.layers.registration import MASKED_CLASSES
+from cb.layers.traversal import graph_layers
 from cb.layers.traversal import named_layers
 from cb.sparsity import granularity as cells
 from cb.sparsity.amount import Sparsity
@@ -115,7 +116,7 @@ def sparsify(
         model,
         lambda layer: _nothing if plan.reasons[id(layer)] else replace,
     )
-    plan.assign(sparse, seed, rescale_weights)
+    plan.assign(sparse, paired_layers(model, sparse), seed, rescale_weights)
     if report is not None:
         report(plan.report())
     return sparse
@@ -172,7 +173,7 @@ def sparsify_layers(
     # Functions that were traced with the dense layers.
     for function in ("train_function", "test_function", "predict_function"):
         setattr(model, function, None)
-    plan.assign(model, seed)
+    plan.assign(model, (), seed)
     if report is not None:
         report(plan.report())
     return model
@@ -263,22 +264,26 @@ class _Plan:
     def _kernels_of(self, layer) -> list[Kernel]:
         return self._counted.get(self._positions[id(layer)], [])
 
-    def assign(self, sparse, seed, rescale_weights=False):
-        """Draw the masks of the sparse model."""
+    def assign(self, sparse, copies, seed, rescale_weights=False):
+        """Draw the masks of the sparse model, given pairs of its layers."""
         described = {kernel.key: kernel for kernel in self._kernels}
-        self._active = {}
+        places = dict(self._positions)
+        for old, new in copies:
+            places[id(new)] = self._positions[id(old)]
+        self._made = {}
         for kernel in masked_kernels(sparse):
-            if kernel.key not in self._counts:
+            key = f"{places[id(kernel.layer)]}/{kernel.weight_name}"
+            if key not in self._counts:
                 continue
-            target = described[kernel.key]
             if self._pattern:
-                mask = random_pattern(target, self._pattern, seed)
+                mask = random_pattern(described[key], self._pattern, seed)
             else:
-                mask = random_mask(target, self._counts[kernel.key], seed)
+                mask = random_mask(described[key], self._counts[key], seed)
             kernel.mask.assign(mask)
-            self._active[kernel.key] = int(np.count_nonzero(mask))
+            active = int(np.count_nonzero(mask))
+            self._made[key] = (active, kernel.key)
             if rescale_weights:
-                density = self._active[kernel.key] / mask.size
+                density = active / mask.size
                 kernel.weight.assign(kernel.weight * density**-0.5)
 
     def report(self) -> Report:
@@ -294,10 +299,8 @@ class _Plan:
             kind = type(layer).__name__
             for kernel in masked:
                 size = int(np.prod(kernel.shape))
-                active = self._active[kernel.key]
-                rows.append(
-                    Row(kernel.name, kind, size, active, key=kernel.key)
-                )
+                active, key = self._made[kernel.key]
+                rows.append(Row(kernel.name, kind, size, active, key=key))
             if not masked and layer.weights:
                 size = layer.count_params()
                 reason = self.reasons[id(layer)]

@@ -9,10 +9,10 @@ from cb.conversion import choice
 from cb.conversion.choice import Patterns
 from cb.conversion.classes import TIED_CLASSES
 from cb.conversion.classes import Replacement
-from cb.conversion.classes import kind_names
-from cb.conversion.clone import copy_with
-from cb.conversion.clone import graph_layers
+from cb.conversion.classes import copy_with
 from cb.errors import InputError
+from cb.layers.registration import class_names
+from cb.layers.traversal import graph_layers
 from cb.layers.traversal import ordered_layers
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity
@@ -92,7 +92,7 @@ def tie(
 def _share(layer, sparsity) -> float | None:
     if not isinstance(sparsity, dict):
         return sparsity
-    names = {layer.name, *kind_names(layer)}
+    names = {layer.name, *class_names(type(layer))}
     for pattern, value in sparsity.items():
         if fnmatch.filter(names, pattern):
             return value

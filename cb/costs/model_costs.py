@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from cb.conversion.clone import copy_all_variables
 from cb.conversion.csr import to_masked
 from cb.costs import conventions
 from cb.costs import weights
@@ -20,6 +19,7 @@ from cb.costs.trace import trace
 from cb.costs.weights import Weights
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.layers.copying import copy_model_state
 from cb.layers.traversal import named_layers
 
 
@@ -197,7 +197,7 @@ class Counter:
     def _follow(self) -> None:
         """Copy the current weights and masks of CSR kernels."""
         if self._model is not self._source:
-            copy_all_variables(self._source, self._model)
+            copy_model_state(self._source, self._model)
 
     def _layer(
         self, name, layer, counts, own, density, convention

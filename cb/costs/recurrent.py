@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from cb.costs.operations import Arithmetic
-from cb.layers.masked import Masked
 
 KERNELS = ("kernel", "recurrent_kernel")
 
@@ -29,9 +28,9 @@ def cell_arithmetic(
         if others is None:
             found.append((cell, None, None))
             continue
+        named = {v.name: v for v in cell._trainable_variables}
         for name in KERNELS:
-            masked = isinstance(cell, Masked)
-            kernel = cell.raw(name) if masked else getattr(cell, name)
+            kernel = named[name]
             macs = batch * steps * tf.TensorShape(kernel.shape).num_elements()
             found.append((cell, Arithmetic(macs), kernel))
         found.append((cell, Arithmetic(0, batch * steps * others), None))

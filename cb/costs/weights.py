@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
+from cb.layers.traversal import own_variables
 
 # Of the index of a nonzero, and of where a row begins.
 INDEX_BYTES = 4
@@ -108,17 +109,13 @@ def shared_out(
     owners = {
         id(variable): id(layer)
         for layer in layers
-        for variable in _own_variables(layer)
+        for variable in own_variables(layer)
     }
     found: dict[int, dict[int, int]] = {id(layer): {} for layer in layers}
     for key, number in counts.items():
         if key in owners:
             found[owners[key]][key] = number
     return found
-
-
-def _own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
 def layer_weights(
@@ -143,7 +140,7 @@ def layer_weights(
     normalizes = "Normalization" in type(layer).__name__
     parts = []
     trained = {id(variable) for variable in layer._trainable_variables}
-    for variable in _own_variables(layer):
+    for variable in own_variables(layer):
         if id(variable) not in counts:
             continue
         kernel = id(variable) in multiplied

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.function.polymorphism import function_type
 
-from cb.conversion.clone import graph_layers
 from cb.errors import RunError
+from cb.layers.traversal import graph_layers
 
 SIGNATURE = "serving_default"
 _EXAMPLES = 3

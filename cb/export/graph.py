@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras.src.backend import get_keras_mask
 
-from cb.conversion.clone import clone_operation
-from cb.conversion.clone import copy_variables
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.layers.copying import clone_operation
+from cb.layers.copying import copy_state
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -210,13 +210,7 @@ def clone(call: Call) -> keras.Operation:
 def copy(call: Call, operation: keras.Operation) -> None:
     """Give a clone the variables of the operation that it stands for."""
     if isinstance(operation, keras.layers.Layer):
-        pairs = zip(
-            call.operation._flatten_layers(),
-            operation._flatten_layers(),
-            strict=True,
-        )
-        for old, new in pairs:
-            copy_variables(old, new)
+        copy_state(call.operation, operation)
 
 
 def rebuild(graph: Graph, make: Make = clone, fill: Fill = copy):

@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from cb.conversion import strip
-from cb.conversion.clone import graph_layers
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.export import checking
@@ -24,6 +23,7 @@ from cb.export.measurement import fastest
 from cb.export.measurement import measure
 from cb.export.products import product
 from cb.export.sparse_module import SparseGraph
+from cb.layers.traversal import graph_layers
 from cb.registry import unknown
 
 FORMS = ("dense", "compact", "sparse", "auto")

@@ -21,6 +21,7 @@ from cb.layers.masked_recurrent import MaskedRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNN
 from cb.layers.masked_recurrent import MaskedSimpleRNNCell
 from cb.layers.neural_ode import NeuralODE
+from cb.layers.registration import register_masked
 from cb.layers.replacement import replace_batch_normalization
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import TiedConv2D
@@ -51,5 +52,6 @@ __all__ = [
     "SparseDense",
     "TiedConv2D",
     "TiedDense",
+    "register_masked",
     "replace_batch_normalization",
 ]

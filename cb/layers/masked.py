@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from cb.layers.computed_kernel import ComputedKernel
-from cb.layers.sparse_dense import SparseDense
+from cb.layers.computed_kernels import ComputedKernels
+from cb.layers.registration import MASKED_CLASSES
 from cb.layers.traversal import named_layers
+from cb.layers.traversal import own_variables
 from cb.sparsity import granularity as cells
 
 
@@ -23,11 +24,13 @@ class MaskedWeight:
     Keras layers disagree on how they hold their kernel: as `_kernel` behind
     a property, or as a plain attribute. A descriptor that stores every
     assignment as `_<name>` serves both.
+
+    Args:
+        name: String, the attribute that it stands for.
     """
 
-    def __set_name__(self, owner, name):
+    def __init__(self, name: str):
         self.name = name
-        self.raw = f"_{name}"
 
     def __get__(self, layer, owner=None):
         if layer is None:
@@ -42,36 +45,39 @@ class MaskedWeight:
 
     def __set__(self, layer, value):
         # `Layer.__setattr__` has tracked the variable already.
-        layer.__dict__[self.raw] = value
+        layer.__dict__[f"_{self.name}"] = value
 
 
 def mask_name(weight: str) -> str:
     """Return the name of a weight's mask: `kernel` has `mask`."""
+    if "kernel" not in weight:
+        return f"{weight}_mask"
     return weight.replace("kernel", "mask")
 
 
-class Masked(ComputedKernel):
+class Masked(ComputedKernels):
     """Mixin: multiplies kernels by masks in the forward pass.
 
     A mask is a non-trainable weight of the shape of its kernel, 1 where a
-    connection is active and 0 elsewhere, at first 1 everywhere. The raw
+    connection is active and 0 elsewhere, initially 1 everywhere. The raw
     kernel is `raw_kernel`; `kernel` is the product of the two. A layer with
     several kernels lists them in `masked_weights`; the mask of
-    `recurrent_kernel` is `recurrent_mask`, and so on.
+    `recurrent_kernel` is `recurrent_mask`, that of `weights` is
+    `weights_mask`.
 
     Subclasses put this class first and inherit everything else from the
-    Keras layer, `build` included, whose exact signature Keras records.
+    Keras layer, `build` included, whose exact signature Keras records. See
+    `cb.layers.register_masked`.
 
     Args:
-        *args: As of the Keras layer.
-        granularity: String, what an entry of the mask stands for, a spec of
-            `cb.sparsity.granularity.tile`. The layer only records it.
-        **kwargs: As of the Keras layer.
+        *args: As in the Keras layer.
+        granularity: String, the group of weights that an entry of the mask
+            stands for, a spec as in `cb.sparsify`. The layer only records it.
+        **kwargs: As in the Keras layer.
     """
 
-    name: str
-    built: bool
     masked_weights: Sequence[str] = ("kernel",)
+    added_arguments = ("granularity",)
     # How many leading axes of a kernel are spatial, and which axes number
     # the output channels.
     spatial_axes: dict[str, int] = {}
@@ -84,9 +90,14 @@ class Masked(ComputedKernel):
     # Masked weights by name while they are computed once for a whole loop.
     computed: dict[str, Any] | None = None
 
-    kernel = MaskedWeight()
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.kernel_names = cls.masked_weights
+        for name in cls.masked_weights:
+            if name not in vars(cls):
+                setattr(cls, name, MaskedWeight(name))
 
-    def __init__(self, *args, granularity="weight", **kwargs):
+    def __init__(self, *args, granularity: str = "weight", **kwargs):
         super().__init__(*args, **kwargs)
         self.granularity = granularity
 
@@ -113,12 +124,22 @@ class Masked(ComputedKernel):
         self._tracker.lock()
 
     def raw(self, name):
-        """Return the variable of a masked weight, as it is under the mask."""
         return getattr(self, f"_{name}")
 
     def trained(self, name):
-        """Return the variable that the optimizer updates."""
         return self.raw(name)
+
+    def mask_of(self, name):
+        return getattr(self, mask_name(name))
+
+    def kernel_variables(self):
+        names = self.masked_weights
+        return [*map(self.raw, names), *map(self.mask_of, names)]
+
+    def write_kernel(self, name, kernel, mask=None):
+        self.raw(name).assign(getattr(kernel, "value", kernel))
+        if mask is not None:
+            self.mask_of(name).assign(mask.value)
 
     @property
     def raw_kernel(self):
@@ -128,7 +149,7 @@ class Masked(ComputedKernel):
     def masked(self, name):
         """Return the product of a weight and its mask."""
         weight = self.raw(name)
-        product = ops.multiply(weight, getattr(self, mask_name(name)))
+        product = ops.multiply(weight, self.mask_of(name))
         if self.straight_through:
             weight = ops.convert_to_tensor(weight)
             if name in self.backward_masks:
@@ -150,31 +171,24 @@ class Masked(ComputedKernel):
         return {**config, "granularity": self.granularity}
 
     # The versions of the Keras layers save the masked product, which loses
-    # what inactive weights hold. Here a variable is an entry, and a mask is
-    # packed into one bit a weight.
+    # inactive weights. Here every variable is an entry, and a mask is packed
+    # into one bit a weight.
     def save_own_variables(self, store):
-        for index, variable in enumerate(self._own_variables()):
-            if self._is_mask(variable):
+        masks = {id(self.mask_of(name)) for name in self.masked_weights}
+        for index, variable in enumerate(own_variables(self)):
+            if id(variable) in masks:
                 bits = ops.convert_to_numpy(variable) != 0
                 store[f"{index}"] = np.packbits(bits)
             else:
                 store[f"{index}"] = variable
 
     def load_own_variables(self, store):
+        masks = {id(self.mask_of(name)) for name in self.masked_weights}
         values = {key: store[key] for key in store.keys()}
-        for index, variable in enumerate(self._own_variables()):
-            if f"{index}" in values and self._is_mask(variable):
+        for index, variable in enumerate(own_variables(self)):
+            if f"{index}" in values and id(variable) in masks:
                 values[f"{index}"] = _unpack(values[f"{index}"], variable.shape)
         keras.layers.Layer.load_own_variables(self, values)
-
-    def _own_variables(self):
-        return self._trainable_variables + self._non_trainable_variables
-
-    def _is_mask(self, variable):
-        return any(
-            variable is getattr(self, mask_name(name))
-            for name in self.masked_weights
-        )
 
 
 class OfActive(keras.regularizers.Regularizer):
@@ -198,6 +212,40 @@ def _unpack(bits, shape):
     return np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
 
 
+class MaskedInside:
+    """Mixin: masks layers that the Keras layer makes and builds by itself.
+
+    Subclasses put this class first.
+
+    Args:
+        *args: As in the Keras layer.
+        granularity: String, as in `Masked`.
+        **kwargs: As in the Keras layer.
+    """
+
+    masked_weights: Sequence[str] = ()
+    added_arguments = ("granularity",)
+
+    def __init__(self, *args, granularity: str = "weight", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.granularity = granularity
+
+    def add_masks(self):
+        """Mask the layers inside the built layer."""
+        for layer in self.layers_inside():
+            if type(layer) in MASKED_CLASSES:
+                masked_class = MASKED_CLASSES[type(layer)]
+                mask_in_place(layer, masked_class, self.granularity)
+
+    def layers_inside(self):
+        """List the layers to mask, among others."""
+        return self._layers
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "granularity": self.granularity}
+
+
 def mask_in_place(layer, masked_class, granularity="weight"):
     """Turn a built Keras layer into its masked class, masks full.
 
@@ -207,7 +255,7 @@ def mask_in_place(layer, masked_class, granularity="weight"):
     Args:
         layer: Built Keras layer.
         masked_class: Class that derives from `type(layer)`.
-        granularity: String, as of `Masked`.
+        granularity: String, as in `Masked`.
     """
     for name in getattr(masked_class, "masked_weights", ()):
         if name in layer.__dict__:
@@ -272,10 +320,10 @@ def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
             name if weight == "kernel" else f"{name}/{weight}",
             layer,
             layer.raw(weight),
-            getattr(layer, mask_name(weight)),
+            layer.mask_of(weight),
         )
         for position, (name, layer) in enumerate(named_layers(model))
-        if isinstance(layer, Masked | SparseDense) and layer.built
+        if isinstance(layer, ComputedKernels) and layer.built
         for weight in layer.masked_weights
     ]
 

@@ -2,35 +2,17 @@
 
 import keras
 
-from cb.layers.masked import mask_in_place
-from cb.layers.masked_dense import MaskedEinsumDense
+from cb.layers.masked import MaskedInside
+from cb.layers.registration import register_masked
 
 
-class _MaskedProjections:
-    """Mixin: masks the projections that the attention layer has built."""
-
-    masked_weights = ()
-
-    def __init__(self, *args, granularity="weight", **kwargs):
-        super().__init__(*args, **kwargs)
-        self.granularity = granularity
-
+class _MaskedProjections(MaskedInside):
     def build(self, query_shape, value_shape, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
         self.add_masks()
 
-    def add_masks(self):
-        """Mask the projections of the built layer."""
-        for layer in self._layers:
-            if type(layer) is keras.layers.EinsumDense:
-                mask_in_place(layer, MaskedEinsumDense, self.granularity)
 
-    def get_config(self):
-        config = super().get_config()
-        return {**config, "granularity": self.granularity}
-
-
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.MultiHeadAttention, family="attention")
 class MaskedMultiHeadAttention(
     _MaskedProjections, keras.layers.MultiHeadAttention
 ):
@@ -42,7 +24,7 @@ class MaskedMultiHeadAttention(
     """
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.GroupQueryAttention, family="attention")
 class MaskedGroupQueryAttention(
     _MaskedProjections, keras.layers.GroupQueryAttention
 ):

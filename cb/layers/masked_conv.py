@@ -3,10 +3,10 @@
 import keras
 
 from cb.layers.masked import Masked
-from cb.layers.masked import MaskedWeight
+from cb.layers.registration import register_masked
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.Conv1D, family="conv")
 class MaskedConv1D(Masked, keras.layers.Conv1D):
     """`keras.layers.Conv1D` whose kernel is multiplied by a mask.
 
@@ -17,7 +17,7 @@ class MaskedConv1D(Masked, keras.layers.Conv1D):
     spatial_axes = {"kernel": 1}
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.Conv2D, family="conv")
 class MaskedConv2D(Masked, keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose kernel is multiplied by a mask.
 
@@ -28,7 +28,7 @@ class MaskedConv2D(Masked, keras.layers.Conv2D):
     spatial_axes = {"kernel": 2}
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.Conv3D, family="conv")
 class MaskedConv3D(Masked, keras.layers.Conv3D):
     """`keras.layers.Conv3D` whose kernel is multiplied by a mask.
 
@@ -39,7 +39,7 @@ class MaskedConv3D(Masked, keras.layers.Conv3D):
     spatial_axes = {"kernel": 3}
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.DepthwiseConv2D, family=("conv", "depthwise"))
 class MaskedDepthwiseConv2D(Masked, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D` whose kernel is multiplied by a mask.
 
@@ -51,7 +51,7 @@ class MaskedDepthwiseConv2D(Masked, keras.layers.DepthwiseConv2D):
     filter_axes = (-2, -1)
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.Conv2DTranspose, family="conv")
 class MaskedConv2DTranspose(Masked, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` whose kernel is multiplied by a mask.
 
@@ -65,11 +65,9 @@ class MaskedConv2DTranspose(Masked, keras.layers.Conv2DTranspose):
 
 class _MaskedSeparable(Masked):
     masked_weights = ("depthwise_kernel", "pointwise_kernel")
-    depthwise_kernel = MaskedWeight()
-    pointwise_kernel = MaskedWeight()
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.SeparableConv1D, family="conv")
 class MaskedSeparableConv1D(_MaskedSeparable, keras.layers.SeparableConv1D):
     """`keras.layers.SeparableConv1D` whose two kernels are masked.
 
@@ -80,7 +78,7 @@ class MaskedSeparableConv1D(_MaskedSeparable, keras.layers.SeparableConv1D):
     spatial_axes = {"depthwise_kernel": 1, "pointwise_kernel": 1}
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.SeparableConv2D, family="conv")
 class MaskedSeparableConv2D(_MaskedSeparable, keras.layers.SeparableConv2D):
     """`keras.layers.SeparableConv2D` whose two kernels are masked.
 

@@ -3,9 +3,10 @@
 import keras
 
 from cb.layers.masked import Masked
+from cb.layers.registration import register_masked
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.Dense, family="dense")
 class MaskedDense(Masked, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is multiplied by a mask.
 
@@ -25,7 +26,7 @@ class MaskedDense(Masked, keras.layers.Dense):
     """
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.EinsumDense, family="dense")
 class MaskedEinsumDense(Masked, keras.layers.EinsumDense):
     """`keras.layers.EinsumDense` whose kernel is multiplied by a mask.
 

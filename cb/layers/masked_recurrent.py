@@ -5,16 +5,15 @@ import contextlib
 import keras
 
 from cb.layers.masked import Masked
-from cb.layers.masked import MaskedWeight
-from cb.layers.masked import mask_in_place
+from cb.layers.masked import MaskedInside
+from cb.layers.registration import register_masked
 
 
 class _MaskedCell(Masked):
     masked_weights = ("kernel", "recurrent_kernel")
-    recurrent_kernel = MaskedWeight()
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.SimpleRNNCell, family="recurrent")
 class MaskedSimpleRNNCell(_MaskedCell, keras.layers.SimpleRNNCell):
     """`keras.layers.SimpleRNNCell` whose two kernels are masked.
 
@@ -23,7 +22,7 @@ class MaskedSimpleRNNCell(_MaskedCell, keras.layers.SimpleRNNCell):
     """
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.LSTMCell, family="recurrent")
 class MaskedLSTMCell(_MaskedCell, keras.layers.LSTMCell):
     """`keras.layers.LSTMCell` whose two kernels are masked.
 
@@ -32,7 +31,7 @@ class MaskedLSTMCell(_MaskedCell, keras.layers.LSTMCell):
     """
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.GRUCell, family="recurrent")
 class MaskedGRUCell(_MaskedCell, keras.layers.GRUCell):
     """`keras.layers.GRUCell` whose two kernels are masked.
 
@@ -41,44 +40,21 @@ class MaskedGRUCell(_MaskedCell, keras.layers.GRUCell):
     """
 
 
-MASKED_CELLS = {
-    keras.layers.SimpleRNNCell: MaskedSimpleRNNCell,
-    keras.layers.LSTMCell: MaskedLSTMCell,
-    keras.layers.GRUCell: MaskedGRUCell,
-}
-
-
-class _MaskedRecurrent:
+class _MaskedRecurrent(MaskedInside):
     """Mixin: masks the cell, and computes its kernels once a call."""
-
-    masked_weights = ()
-
-    def __init__(self, *args, granularity="weight", **kwargs):
-        super().__init__(*args, **kwargs)
-        self.granularity = granularity
 
     def build(self, sequences_shape, initial_state_shape=None):
         super().build(sequences_shape, initial_state_shape)
         self.add_masks()
 
-    def add_masks(self):
-        """Mask the built cell, or the cells of a stack."""
-        for cell in self._cells():
-            if type(cell) in MASKED_CELLS:
-                mask_in_place(cell, MASKED_CELLS[type(cell)], self.granularity)
-
-    def _cells(self):
+    def layers_inside(self):
         return [self.cell, *getattr(self.cell, "cells", ())]
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        with _computed_once(self._cells()):
+        with _computed_once(self.layers_inside()):
             return super().inner_loop(
                 sequences, initial_state, mask=mask, training=training
             )
-
-    def get_config(self):
-        config = super().get_config()
-        return {**config, "granularity": self.granularity}
 
 
 @contextlib.contextmanager
@@ -96,7 +72,7 @@ def _computed_once(cells):
             del cell.__dict__["computed"]
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.RNN)
 class MaskedRNN(_MaskedRecurrent, keras.layers.RNN):
     """`keras.layers.RNN` that masks the kernels of the Keras cells in it.
 
@@ -108,7 +84,7 @@ class MaskedRNN(_MaskedRecurrent, keras.layers.RNN):
         super().__init__(cell, **kwargs)
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.SimpleRNN)
 class MaskedSimpleRNN(_MaskedRecurrent, keras.layers.SimpleRNN):
     """`keras.layers.SimpleRNN` with masked kernels.
 
@@ -117,7 +93,7 @@ class MaskedSimpleRNN(_MaskedRecurrent, keras.layers.SimpleRNN):
     """
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.LSTM)
 class MaskedLSTM(_MaskedRecurrent, keras.layers.LSTM):
     """`keras.layers.LSTM` with masked kernels.
 
@@ -126,7 +102,7 @@ class MaskedLSTM(_MaskedRecurrent, keras.layers.LSTM):
     """
 
 
-@keras.saving.register_keras_serializable("cb")
+@register_masked(keras.layers.GRU)
 class MaskedGRU(_MaskedRecurrent, keras.layers.GRU):
     """`keras.layers.GRU` with masked kernels.
 

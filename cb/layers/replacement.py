@@ -3,7 +3,8 @@
 import keras
 
 from cb.errors import InputError
-from cb.layers.cloning import clone
+from cb.layers.copying import clone_operation
+from cb.layers.copying import copy_model
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 
 REPLACED = (keras.layers.BatchNormalization, GhostBatchNormalization)
@@ -43,7 +44,7 @@ def replace_batch_normalization(
 
     def replace(layer):
         if type(layer) not in REPLACED:
-            return None
+            return clone_operation(layer)
         replaced.append(layer.name)
         config = {**layer.get_config(), **options}
         config["virtual_batch_size"] = virtual_batch_size
@@ -52,7 +53,7 @@ def replace_batch_normalization(
         except InputError as error:
             raise InputError(f"Layer {layer.name!r}: {error}") from error
 
-    copy = clone(model, replace)
+    copy = copy_model(model, replace)
     if not replaced:
         raise InputError(
             f"Model {model.name!r} has no `BatchNormalization` layer to "

@@ -13,7 +13,7 @@ from keras import ops
 from cb import seeds
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
-from cb.layers.computed_kernel import ComputedKernel
+from cb.layers.computed_kernels import ComputedKernels
 from cb.sparsity import masks
 
 # What sums over weights, one by one, is the same without the zeros.
@@ -53,23 +53,23 @@ class DenseView:
 
 
 @keras.saving.register_keras_serializable("cb")
-class SparseDense(ComputedKernel, keras.layers.Dense):
+class SparseDense(ComputedKernels, keras.layers.Dense):
     """`keras.layers.Dense` that holds and multiplies active weights only.
 
     A step of training takes time and memory in proportion to the active
     weights: they are the variable `values`, so that gradients, optimizer
     slots and updates are of their number too. Where they are in the kernel
-    say `indices`, the input of each, and `starts`, where those of each output
+    say `indices`, the input of each, and `indptr`, where those of each output
     start; change them with `fill` only, since products trust them. Products run
     on the processor, in float32, compiled by Numba; XLA and second derivatives
-    are not to be had. Regularizers of the kernel must
-    be `L1`, `L2` or `L1L2`, constraints none.
+    are not supported. Regularizers of the kernel must be `L1`, `L2` or `L1L2`,
+    constraints none.
 
     Args:
         units: Integer, outputs.
         connections: Integer, active weights. Their number never changes.
         seed: Integer, decides which weights are active at first.
-        **kwargs: As of `keras.layers.Dense`.
+        **kwargs: As in `keras.layers.Dense`.
 
     Input shape:
         Tensor `(batch, ..., inputs)`.
@@ -82,6 +82,9 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
     """
 
     masked_weights = ("kernel",)
+    fixed_connections = True
+    dense_class = keras.layers.Dense
+    added_arguments = ("connections", "seed")
     granularity = "weight"
     # Gradients reach inactive weights by a kernel that is multiplied instead
     # while a function is traced.
@@ -129,7 +132,7 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
             regularizer=self.kernel_regularizer,
         )
         self.indices = self._add_integers("indices", matrix.indices)
-        self.starts = self._add_integers("starts", matrix.indptr)
+        self.indptr = self._add_integers("starts", matrix.indptr)
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -187,7 +190,7 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
     @property
     def structure(self):
         """The variables that say where the active weights are."""
-        return self.indices, self.starts
+        return self.indices, self.indptr
 
     @property
     def kernel(self):
@@ -200,14 +203,29 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
         return DenseView(self, is_mask=True)
 
     def raw(self, name):
-        """Return the kernel, as it can be read."""
         del name
         return DenseView(self, is_mask=False)
 
     def trained(self, name):
-        """Return the variable that the optimizer updates."""
         del name
         return self.values
+
+    def mask_of(self, name):
+        del name
+        return self.mask
+
+    def kernel_variables(self):
+        return [self.values, *self.structure]
+
+    def write_kernel(self, name, kernel, mask=None):
+        del name
+        if mask is None:
+            mask = self.mask
+        arrays = [
+            ops.convert_to_numpy(getattr(part, "value", part))
+            for part in (kernel, mask)
+        ]
+        self.fill(arrays[0], arrays[1] != 0)
 
     def tile(self, name):
         """Return the size of a cell of the mask, which is a weight."""
@@ -233,7 +251,7 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
             )
         matrix = csr(mask)
         self.indices.assign(matrix.indices)
-        self.starts.assign(matrix.indptr)
+        self.indptr.assign(matrix.indptr)
         self.values.assign(kernel.T[mask.T])
 
     def spread(self, values):
@@ -250,8 +268,8 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
 
     def places(self):
         """Return where the active weights are, int32 `(connections, 2)`."""
-        indices, starts = map(tf.convert_to_tensor, self.structure)
-        outputs = tf.repeat(tf.range(self.units), starts[1:] - starts[:-1])
+        indices, indptr = map(tf.convert_to_tensor, self.structure)
+        outputs = tf.repeat(tf.range(self.units), indptr[1:] - indptr[:-1])
         return tf.stack([indices, outputs], axis=-1)
 
     save_own_variables = keras.layers.Layer.save_own_variables
@@ -262,16 +280,16 @@ class SparseDense(ComputedKernel, keras.layers.Dense):
         keras.layers.Layer.load_own_variables(self, store)
         # Products trust these. Their shapes do not tell how many inputs the
         # layer had that they come from.
-        indices, starts = map(np.asarray, self.structure)
+        indices, indptr = map(np.asarray, self.structure)
         inside = (0 <= indices) & (indices < self.kernel_shape[0])
-        ends = [starts[0], starts[-1]] == [0, self.connections]
-        if not (inside.all() and ends and (np.diff(starts) >= 0).all()):
+        ends = [indptr[0], indptr[-1]] == [0, self.connections]
+        if not (inside.all() and ends and (np.diff(indptr) >= 0).all()):
             for variable, value in zip(self.structure, before, strict=True):
                 variable.assign(value)
             raise InputError(
                 f"Layer {self.name!r} must be loaded with the connections of "
                 f"a kernel of shape {self.kernel_shape}. Received: inputs up "
-                f"to {indices.max()}, starts from {starts[0]} to {starts[-1]}"
+                f"to {indices.max()}, indptr from {indptr[0]} to {indptr[-1]}"
             )
 
     def get_config(self):

@@ -9,7 +9,7 @@ from keras import ops
 
 from cb import seeds
 from cb.errors import InputError
-from cb.layers.computed_kernel import ComputedKernel
+from cb.layers.computed_kernels import ComputedKernels
 from cb.sparsity import granularity as cells
 
 
@@ -60,14 +60,14 @@ class TiedKernel:
         layer.__dict__["_kernel"] = value
 
 
-class Tied(ComputedKernel):
+class Tied(ComputedKernels):
     """Mixin: the kernel is looked up in a bank of fewer values.
 
     The gradient of a value in the bank is the sum over the positions that
     share it.
 
     Args:
-        *args: As of the Keras layer.
+        *args: As in the Keras layer.
         sparsity: Float in [0, 1), one minus the size of the bank over that
             of the kernel.
         granularity: `"weight"`, or `"slice"` where a row of the bank is a
@@ -75,7 +75,7 @@ class Tied(ComputedKernel):
         rescale_gradient: Boolean, whether to divide the gradient of the bank
             by the mean number of positions that share a value.
         seed: Integer, decides which positions share.
-        **kwargs: As of the Keras layer.
+        **kwargs: As in the Keras layer.
 
     Reference:
 
@@ -83,6 +83,7 @@ class Tied(ComputedKernel):
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
 
+    added_arguments = ("granularity", "rescale_gradient", "seed", "sparsity")
     spatial = 0
     kernel = TiedKernel()
 
@@ -151,6 +152,21 @@ class Tied(ComputedKernel):
         """The variable with the shared values."""
         return self._kernel
 
+    def raw(self, name):
+        return self.expanded()
+
+    def mask_of(self, name):
+        return None
+
+    def trained(self, name):
+        return self.bank
+
+    def kernel_variables(self):
+        return [self.bank, self.table]
+
+    def write_kernel(self, name, kernel, mask=None):
+        self.share(kernel)
+
     def expanded(self):
         """Return the kernel, each position with the value of its row."""
         bank = tf.convert_to_tensor(self.bank)
@@ -190,6 +206,8 @@ class TiedDense(Tied, keras.layers.Dense):
     Takes the arguments of `keras.layers.Dense` and of `Tied`.
     """
 
+    dense_class = keras.layers.Dense
+
 
 @keras.saving.register_keras_serializable("cb")
 class TiedConv2D(Tied, keras.layers.Conv2D):
@@ -198,4 +216,5 @@ class TiedConv2D(Tied, keras.layers.Conv2D):
     Takes the arguments of `keras.layers.Conv2D` and of `Tied`.
     """
 
+    dense_class = keras.layers.Conv2D
     spatial = 2

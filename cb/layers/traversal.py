@@ -1,4 +1,4 @@
-"""All layers of a model in a stable order."""
+"""Walks over the layers of a model in a stable order."""
 
 import keras
 
@@ -32,3 +32,36 @@ def named_layers(
 
     visit(model, "")
     return list(found.values())
+
+
+def is_graph(layer: keras.layers.Layer) -> bool:
+    """Return whether a layer is a Sequential or functional model."""
+    # Keras does not export the class of functional models.
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
+
+
+def graph_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """List the layers in the graph of a model, each once, in order.
+
+    Args:
+        model: Keras model, Sequential or functional.
+
+    Returns:
+        List of layers: those of nested models, not those inside other layers.
+    """
+    found: dict[int, keras.layers.Layer] = {}
+
+    def visit(model):
+        for layer in model.layers:
+            if is_graph(layer):
+                visit(layer)
+            else:
+                found[id(layer)] = layer
+
+    visit(model)
+    return list(found.values())
+
+
+def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """List the variables of a layer, without those of layers inside it."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from cb.layers.calls import RecordedCall
-from cb.metrics.amplitudes import has_kernels
+from cb.layers.computed_kernels import has_kernels
 
 
 class Activation(NamedTuple):

@@ -11,8 +11,8 @@ from cb.bundles.inputs import check_labels
 from cb.bundles.inputs import check_step
 from cb.errors import InputError
 from cb.errors import argument_error
-from cb.metrics.amplitudes import amplitude_of_layers
-from cb.metrics.amplitudes import amplitude_of_model
+from cb.metrics.weight_magnitude import magnitude_of_layers
+from cb.metrics.weight_magnitude import magnitude_of_model
 
 __all__ = ["BundleEntropy", "bundle_entropy"]
 
@@ -163,7 +163,7 @@ class BundleEntropy(keras.metrics.Metric):
 
     def _amplitude(self):
         if isinstance(self.amplitude, keras.Model):
-            return amplitude_of_model(self.amplitude)
+            return magnitude_of_model(self.amplitude)
         if isinstance(self.amplitude, keras.layers.Layer):
-            return amplitude_of_layers([self.amplitude])
+            return magnitude_of_layers([self.amplitude])
         return self.amplitude

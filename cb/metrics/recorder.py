@@ -21,9 +21,9 @@ from cb.layers.traversal import ordered_layers
 from cb.metrics.activations import Activation
 from cb.metrics.activations import hidden_activations
 from cb.metrics.activations import layer_outputs
-from cb.metrics.amplitudes import amplitude_of_layers
-from cb.metrics.amplitudes import amplitude_of_model
 from cb.metrics.branches import branch_activations
+from cb.metrics.weight_magnitude import magnitude_of_layers
+from cb.metrics.weight_magnitude import magnitude_of_model
 from cb.registry import unknown
 
 AMPLITUDES = ("layer", "model")
@@ -167,7 +167,7 @@ class Recorder:
             model(x, **training)
         self._recorded = self._chosen(calls)
         # The same for many layers, and as much work as all others together.
-        whole = functools.cache(lambda: amplitude_of_model(model))
+        whole = functools.cache(lambda: magnitude_of_model(model))
         return tf.stack(
             [
                 keys(
@@ -183,7 +183,7 @@ class Recorder:
     def _amplitude_at(self, activation: Activation, whole: Callable):
         if self._amplitude == "model" or not activation.consumers:
             return whole()
-        return amplitude_of_layers(activation.consumers)
+        return magnitude_of_layers(activation.consumers)
 
     def _chosen(self, calls) -> list[Activation]:
         names = [layer.name for layer in ordered_layers(self._model)[1:]]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from cb.errors import InputError
+from cb.layers.copying import copy_model
 
 # Layers of block number k are named `block_k_...`, and its output `block_k`.
 PART = re.compile(r"block_(\d+)(_.*)?")
@@ -99,13 +100,4 @@ def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
             return args[0]
         return layer(*args, **kwargs)
 
-    lesioned = keras.models.clone_model(
-        model, clone_function=_same, call_function=call
-    )
-    for layer in [layer for layer in lesioned.layers if layer.weights]:
-        layer.set_weights(model.get_layer(layer.name).get_weights())
-    return lesioned
-
-
-def _same(layer):
-    return type(layer).from_config(layer.get_config())
+    return copy_model(model, call=call)

@@ -11,7 +11,6 @@ from cb.config import Config
 from cb.conversion import Report
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
-from cb.layers.sparse_dense import SparseDense
 from cb.runs.directory import RunDirectory
 from cb.training import compilation
 from cb.training.data import Data
@@ -109,7 +108,7 @@ def csr_layers(model: keras.Model) -> list[str]:
     return [
         kernel.name
         for kernel in masked_kernels(model)
-        if isinstance(kernel.layer, SparseDense)
+        if kernel.layer.fixed_connections
     ]
 
 

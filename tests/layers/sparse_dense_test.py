@@ -23,7 +23,7 @@ def build(shape=(None, INPUTS), **kwargs):
 def reference(layer):
     """Return the whole kernel, put together one weight at a time."""
     values, indices, starts = map(
-        np.asarray, (layer.values, layer.indices, layer.starts)
+        np.asarray, (layer.values, layer.indices, layer.indptr)
     )
     kernel = np.zeros((INPUTS, UNITS), np.float32)
     for unit in range(UNITS):

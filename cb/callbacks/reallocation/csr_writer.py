@@ -80,7 +80,7 @@ def move_connections(
         write_replicas(slot.variable, [moved(slot.variable, fresh)])
     write_replicas(layer.values, [weights])
     write_replicas(layer.indices, [matrix.indices])
-    write_replicas(layer.starts, [matrix.indptr])
+    write_replicas(layer.indptr, [matrix.indptr])
 
 
 def check_algorithm(algorithm: Algorithm) -> None:
@@ -121,7 +121,7 @@ def _unable(algorithm: Algorithm) -> str:
     return ""
 
 
-def _positions(layer, indices, starts) -> np.ndarray:
-    """Number the connections, those of an output after the other's."""
-    outputs = np.repeat(np.arange(layer.units), np.diff(starts))
+def _positions(layer, indices, indptr) -> np.ndarray:
+    """Return flat positions of the connections, grouped by output."""
+    outputs = np.repeat(np.arange(layer.units), np.diff(indptr))
     return outputs * layer.kernel_shape[0] + indices

@@ -1,0 +1,285 @@
+"""Copies of a model with something changed.
+
+The one mechanism for it: conversions, lesions and replaced normalization say
+what takes the place of a layer; weights, seeds and other state follow here.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from cb.errors import InputError
+from cb.layers.computed_kernels import ComputedKernels
+from cb.layers.computed_kernels import copy_kernel
+from cb.layers.computed_kernels import kernel_names
+from cb.layers.traversal import is_graph
+from cb.layers.traversal import ordered_layers
+from cb.layers.traversal import own_variables
+
+# These load variables alone, which are copied one by one.
+_LOADERS = {
+    kind.load_own_variables
+    for kind in (
+        keras.layers.Layer,
+        keras.layers.Conv2D,
+        keras.layers.Dense,
+        keras.layers.EinsumDense,
+        keras.layers.Embedding,
+    )
+}
+
+Make = Callable[[keras.layers.Layer], keras.layers.Layer]
+# A layer and its copy.
+Pair = tuple[keras.layers.Layer, keras.layers.Layer]
+
+
+def clone_operation(operation: keras.Operation) -> keras.Operation:
+    """Make an operation from the configuration of another.
+
+    Args:
+        operation: Keras layer or bare operation.
+
+    Returns:
+        An operation of the same class, not built.
+
+    Raises:
+        InputError: If its configuration is not enough for that.
+    """
+    with _cloning(operation):
+        return type(operation).from_config(operation.get_config())
+
+
+def copy_model(
+    model: keras.Model,
+    make: Make = clone_operation,
+    call: Callable | None = None,
+) -> keras.Model:
+    """Copy a model and its state, with other layers in some places.
+
+    Args:
+        model: Sequential or functional Keras model, built.
+        make: Function from a layer of the graph to the layer for its place,
+            of the same name and not built.
+        call: Function `(layer, *args, **kwargs)` that calls a new layer, or
+            leaves it out and returns one of its inputs. Functional models
+            only.
+
+    Returns:
+        A Keras model without an optimizer.
+
+    Raises:
+        InputError: If the model cannot be cloned.
+    """
+
+    def clone(layer):
+        if not isinstance(layer, keras.layers.Layer):
+            # A bare operation such as an addition of two tensors.
+            return clone_operation(layer)
+        with _cloning(layer):
+            return make(layer)
+
+    try:
+        with _uncompiled(model):
+            copy = keras.models.clone_model(
+                model,
+                input_tensors=_inputs(model),
+                clone_function=clone,
+                call_function=call,
+                recursive=True,
+            )
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"Model {model.name!r} cannot be cloned. Expected a Sequential "
+            f"or functional model. Received: {type(model).__name__} "
+            f"({error}). To make a subclassed model sparse use "
+            "`cb.sparsify_layers(model, ...)`, which changes its "
+            "layers in place."
+        ) from error
+    if not copy.built:
+        copy.build(model.input_shape)
+    copy_model_state(model, copy)
+    return copy
+
+
+def copy_model_state(model: keras.Model, copy: keras.Model) -> None:
+    """Give a copy of a model the weights and other state of now.
+
+    Args:
+        model: Keras model.
+        copy: Keras model that `copy_model` returned for it.
+
+    Raises:
+        InputError: If a layer does not fit its copy.
+    """
+    for old, new in paired_layers(model, copy):
+        _copy_own_state(old, new)
+
+
+def paired_layers(model: keras.Model, copy: keras.Model) -> Iterator[Pair]:
+    """Pair the layers of a model with those of its copy.
+
+    Args:
+        model: Keras model.
+        copy: Keras model that `copy_model` returned for it.
+
+    Yields:
+        Tuples of a layer, or one inside another layer, and its copy.
+
+    Raises:
+        InputError: If a layer does not fit its copy.
+    """
+    # A copy keeps names, which are unique in a graph. Lists of layers differ
+    # in order where layers are attributes too.
+    layers = {layer.name: layer for layer in model.layers}
+    for new in copy.layers:
+        if isinstance(new, keras.layers.InputLayer):
+            continue
+        old = layers[new.name]
+        yield from (paired_layers if is_graph(old) else _paired)(old, new)
+
+
+def _paired(old, new) -> Iterator[Pair]:
+    """Pair a layer and those inside it, which its class makes in order."""
+    if len(old._layers) != len(new._layers):
+        raise _unlike(old, [inner.name for inner in new._layers])
+    yield old, new
+    for pair in zip(old._layers, new._layers, strict=True):
+        yield from _paired(*pair)
+
+
+def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Give a layer, and the layers inside it, the state of another.
+
+    State is what decides outputs: variables, masks, states of random
+    generators, and whatever else a layer saves to a `.keras` file.
+
+    Args:
+        old: Built Keras layer.
+        new: Built Keras layer that was made from the configuration of `old`,
+            of the same class or of another with the same kernels. Variables
+            that only one of the classes has come last.
+
+    Raises:
+        InputError: If their variables do not fit each other.
+    """
+    for pair in _paired(old, new):
+        _copy_own_state(*pair)
+
+
+def _copy_own_state(old, new) -> None:
+    _copy_variables(old, new)
+    for source, target in zip(
+        old._seed_generators, new._seed_generators, strict=True
+    ):
+        target.state.assign(source.state)
+    if type(old) is type(new) and not isinstance(old, ComputedKernels):
+        with _cloning(old):
+            _copy_other_state(old, new)
+
+
+def _copy_variables(old, new) -> None:
+    same = type(old) is type(new)
+    names = dict.fromkeys([*kernel_names(old), *kernel_names(new)])
+    # Layers of one class hold kernels in the same variables.
+    kernels = set()
+    if not same:
+        kernels = _kernel_ids(old, names) | _kernel_ids(new, names)
+    for variables in ("_trainable_variables", "_non_trainable_variables"):
+        sources, targets = (
+            [v for v in getattr(layer, variables) if id(v) not in kernels]
+            for layer in (old, new)
+        )
+        pairs = [*zip(sources, targets, strict=False)]
+        fit = all(source.shape == target.shape for source, target in pairs)
+        if not fit or same and len(sources) != len(targets):
+            raise _unlike(old, [variable.path for variable in targets])
+        for source, target in pairs:
+            target.assign(source)
+    for name in () if same else names:
+        copy_kernel(old, new, name)
+
+
+def _kernel_ids(layer, names) -> set[int]:
+    """Return the `id` of the variables that hold some kernels."""
+    if isinstance(layer, ComputedKernels):
+        return {id(variable) for variable in layer.kernel_variables()}
+    return {id(getattr(layer, name)) for name in names}
+
+
+def _copy_other_state(old, new) -> None:
+    """Copy state outside of variables, as a `.keras` file would keep it."""
+    kind = type(old)
+    if kind.load_own_variables not in _LOADERS:
+        store: dict = {}
+        old.save_own_variables(store)
+        new.load_own_variables({k: np.asarray(v) for k, v in store.items()})
+    elif hasattr(new, "finalize_state"):
+        new.finalize_state()
+    if hasattr(kind, "load_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            old.save_assets(folder)
+            new.load_assets(folder)
+
+
+def _unlike(layer, received) -> InputError:
+    inside = [inner.name for inner in layer._layers]
+    expected = [variable.path for variable in own_variables(layer)]
+    return InputError(
+        f"Layer {layer.name!r} cannot be copied: made again from its "
+        "configuration it is another. Expected the variables and layers "
+        f"{expected + inside}. Received: {received}"
+    )
+
+
+@contextlib.contextmanager
+def _cloning(operation: keras.Operation) -> Iterator[None]:
+    """Say of a layer in one line that its configuration is not enough."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (NotImplementedError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"Layer {operation.name!r} cannot be cloned. Expected a layer "
+            "that can be made again from its `get_config()`, which those "
+            "with Python lambdas or without that method cannot. "
+            f"Received: {type(operation).__name__} ({reason}). To make "
+            "its model sparse use `cb.sparsify_layers(model, ...)`, which "
+            "clones nothing."
+        ) from error
+
+
+def _inputs(model: keras.Model):
+    """Make inputs of the same names, which Keras's own clone changes."""
+    if isinstance(model, keras.Sequential) or not hasattr(model, "operations"):
+        return None
+
+    def twin(tensor):
+        layer = tensor._keras_history.operation
+        return type(layer).from_config(layer.get_config()).output
+
+    return keras.tree.map_structure(twin, model.input)
+
+
+@contextlib.contextmanager
+def _uncompiled(model: keras.Model) -> Iterator[None]:
+    """Hide from the clone that a model is compiled: it gets no optimizer."""
+    compiled = [
+        layer
+        for layer in ordered_layers(model)
+        if isinstance(layer, keras.Model) and layer.compiled
+    ]
+    for layer in compiled:
+        layer.compiled = False
+    try:
+        yield
+    finally:
+        for layer in compiled:
+            layer.compiled = True

@@ -254,3 +254,40 @@ def test_branches_are_scaled_by_what_normalization_undoes():
             np.abs(model.get_layer(layer).kernel).max() for layer in consumers
         )
         assert found[1:] == expected(branch, labels, amplitude)
+
+
+def test_the_active_weights_of_both_separable_kernels_count():
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(4, 3, name="first")(inputs)
+    x = keras.layers.SeparableConv2D(3, 2, name="second")(x)
+    model = cb.sparsify(keras.Model(inputs, x), 0.5, include="second")
+    layer = model.get_layer("second")
+    for kernel in (
+        layer.raw("depthwise_kernel"),
+        layer.raw("pointwise_kernel"),
+    ):
+        kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    products = [
+        layer.raw(name).numpy() * layer.mask_of(name).numpy()
+        for name in ("depthwise_kernel", "pointwise_kernel")
+    ]
+    x, labels = examples((6, 6, 2))
+    (measured,) = Recorder(model).measure(x, labels, **STEP)
+    outputs = keras.Model(model.inputs, model.get_layer("first").output)(x)
+    largest = max(np.abs(product).max() for product in products)
+    assert measured == ("first", *expected(outputs, labels, largest))
+
+
+def test_layers_on_csr_kernels_are_recorded():
+    model = cb.sparsify(chain(), 0.5)
+    recorded = Recorder(cb.to_csr(model, 1.0, 1))
+    x, labels = examples()
+    measured = recorded.measure(x, labels, **STEP)
+    assert [m.layer for m in measured] == ["one", "two", "three"]
+    for one, following in zip(
+        measured, ["two", "three", "logits"], strict=True
+    ):
+        layer = model.get_layer(following)
+        kernel = layer.raw_kernel.numpy() * layer.mask.numpy()
+        outputs = keras.Model(model.inputs, model.get_layer(one.layer).output)
+        assert one[1:] == expected(outputs(x), labels, np.abs(kernel).max())

@@ -1,0 +1,176 @@
+"""Masked kinds of layers that are defined outside of the package."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import cb
+from cb.layers.masked import masked_kernels
+
+
+@cb.layers.register_masked(
+    keras.layers.Conv1DTranspose, family="conv", package="test"
+)
+class MaskedConv1DTranspose(cb.layers.Masked, keras.layers.Conv1DTranspose):
+    """`keras.layers.Conv1DTranspose` whose kernel is masked."""
+
+    spatial_axes = {"kernel": 1}
+    filter_axes = (-2,)
+
+
+@keras.saving.register_keras_serializable("test")
+class Mixing(keras.layers.Layer):
+    """A user's own layer: every channel is a mean of others."""
+
+    def __init__(self, units, w_regularizer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.w_regularizer = keras.regularizers.get(w_regularizer)
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=(self.units,), initializer="ones")
+        self.w = self.add_weight(
+            shape=(input_shape[-1], self.units), regularizer=self.w_regularizer
+        )
+
+    def call(self, inputs):
+        return self.scale * keras.ops.matmul(inputs, self.w)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        regularizer = keras.regularizers.serialize(self.w_regularizer)
+        config = super().get_config()
+        return {**config, "units": self.units, "w_regularizer": regularizer}
+
+
+@cb.layers.register_masked(Mixing, family="conv", package="test")
+class MaskedMixing(cb.layers.Masked, Mixing):
+    """`Mixing` with a masked weight."""
+
+    masked_weights = ("w",)
+
+
+# Layer, shape of its weight, products for each example.
+KINDS = {
+    "transposed": (
+        lambda: keras.layers.Conv1DTranspose(5, 3, name="new"),
+        MaskedConv1DTranspose,
+        "kernel",
+        (3, 5, 2),
+        3 * 5 * 2 * 6,
+    ),
+    "own": (
+        lambda: Mixing(5, name="new"),
+        MaskedMixing,
+        "w",
+        (2, 5),
+        2 * 5 * 6,
+    ),
+}
+
+
+def dense_model(make):
+    inputs = keras.Input((6, 2))
+    x = keras.layers.Flatten()(make()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
+
+
+def examples():
+    return np.random.default_rng(0).normal(size=(8, 6, 2)).astype("float32")
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request):
+    return KINDS[request.param]
+
+
+def sparse_model(kind, **kwargs):
+    make, *_ = kind
+    return cb.sparsify(dense_model(make), "conv=0.5", **kwargs)
+
+
+def test_its_family_reaches_it_and_nothing_else(kind):
+    _, masked_class, weight, shape, _ = kind
+    reports = []
+    model = sparse_model(kind, report=reports.append)
+    (kernel,) = masked_kernels(model)
+    assert isinstance(model.get_layer("new"), masked_class)
+    assert kernel.weight_name == weight
+    assert tuple(kernel.mask.shape) == shape
+    assert np.count_nonzero(kernel.mask) == np.prod(shape) // 2
+    rows = {row.name: row.reason for row in reports[0].rows}
+    assert rows["head"] == "no sparsity given"
+
+
+def test_it_computes_what_the_dense_layer_does_with_zeros(kind):
+    make, _, weight, _, _ = kind
+    model = dense_model(make)
+    sparse = cb.sparsify(model, "conv=0.5")
+    (kernel,) = masked_kernels(sparse)
+    variable = getattr(model.get_layer("new"), weight)
+    np.testing.assert_array_equal(kernel.weight, variable)
+    variable.assign(variable * kernel.mask)
+    np.testing.assert_array_equal(sparse(examples()), model(examples()))
+
+
+@pytest.mark.parametrize("algorithm", ["set", "rigl"])
+def test_it_trains_is_saved_stripped_counted_and_exported(
+    kind, algorithm, tmp_path
+):
+    make, _, weight, shape, macs = kind
+    model = sparse_model(kind, regularization="l2(1e-3)")
+    (kernel,) = masked_kernels(model)
+    # The penalty is on active weights, with the published half left out.
+    active = np.asarray(kernel.weight) * np.asarray(kernel.mask)
+    np.testing.assert_allclose(
+        sum(model.losses), 1e-3 * np.sum(active**2), rtol=1e-5
+    )
+    before = np.array(kernel.mask)
+    x, y = examples(), np.ones((8, 3), "float32")
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+    callback = cb.callbacks.Reallocation(
+        f"{algorithm}(every=1, end=1.0)", dataset=dataset
+    )
+    model.compile("adam", "mse")
+    model.fit(x, y, 4, 3, 0, callbacks=[callback], shuffle=False)
+    mask = np.asarray(kernel.mask)
+    assert (mask != before).any()
+    assert np.count_nonzero(mask) == np.count_nonzero(before)
+    assert not np.asarray(kernel.weight)[mask == 0].any()
+    outputs = np.asarray(model(x))
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), outputs)
+
+    plain = cb.strip(model)
+    assert type(plain.get_layer("new")) is type(make())
+    np.testing.assert_array_equal(plain(x), outputs)
+    np.testing.assert_array_equal(
+        np.asarray(getattr(plain.get_layer("new"), weight)) != 0, mask != 0
+    )
+
+    costs = cb.costs.costs(model)
+    (row,) = [row for row in costs.layers if row.name == "new"]
+    assert row.weights.kernels - row.weights.nonzero == np.prod(shape) // 2
+    assert row.dense_macs == macs
+    assert row.macs == macs // 2
+
+    for form in ("dense", "compact", "sparse"):
+        cb.export.save(model, str(tmp_path / form), form=form)
+        served = tf.saved_model.load(str(tmp_path / form))
+        (found,) = served.signatures["serving_default"](tf.constant(x)).values()
+        np.testing.assert_allclose(found, outputs, atol=1e-5)
+
+
+def test_it_is_masked_inside_of_a_wrapper():
+    inputs = keras.Input((4, 6, 2))
+    x = keras.layers.TimeDistributed(Mixing(3, name="inner"))(inputs)
+    model = keras.Model(inputs, x)
+    sparse = cb.sparsify(model, "conv=0.5")
+    (kernel,) = masked_kernels(sparse)
+    assert isinstance(kernel.layer, MaskedMixing)
+    assert type(cb.strip(sparse).layers[1].layer) is Mixing

@@ -273,7 +273,7 @@ def test_the_active_weights_of_both_separable_kernels_count():
     ]
     x, labels = examples((6, 6, 2))
     (measured,) = Recorder(model).measure(x, labels, **STEP)
-    outputs = keras.Model(model.inputs, model.get_layer("first").output)(x)
+    outputs = keras.Model(model.inputs[0], model.get_layer("first").output)(x)
     largest = max(np.abs(product).max() for product in products)
     assert measured == ("first", *expected(outputs, labels, largest))
 
@@ -289,5 +289,7 @@ def test_layers_on_csr_kernels_are_recorded():
     ):
         layer = model.get_layer(following)
         kernel = layer.raw_kernel.numpy() * layer.mask.numpy()
-        outputs = keras.Model(model.inputs, model.get_layer(one.layer).output)
+        outputs = keras.Model(
+            model.inputs[0], model.get_layer(one.layer).output
+        )
         assert one[1:] == expected(outputs(x), labels, np.abs(kernel).max())

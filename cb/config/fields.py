@@ -297,7 +297,7 @@ class Fields:
         "first. Default: those of TF_CONFIG or Slurm.",
         identity=False,
     )
-    worker_index: int | None = flag(
+    worker_index: Natural | None = flag(
         None,
         DEVICES,
         "Position of this worker in --worker_hosts, from 0.",

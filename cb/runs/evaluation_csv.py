@@ -16,6 +16,7 @@ def record(
         split: String, such as `"test"`, or `"costs"`.
         scores: Dict of name to number.
     """
-    LongCsv(run.evaluation_file, EVALUATION_HEADER, run.writes).append(
-        (checkpoint, split, name, value) for name, value in scores.items()
-    )
+    if run.writes:
+        LongCsv(run.evaluation_file, EVALUATION_HEADER).append(
+            (checkpoint, split, name, value) for name, value in scores.items()
+        )

@@ -1,4 +1,4 @@
-"""CSV files in long form, one number a row: a metric may appear late."""
+"""CSV files in long form, one number per row: a metric may appear late."""
 
 import csv
 import io
@@ -28,20 +28,14 @@ class LongCsv:
     Args:
         file: Path.
         header: Names of the columns; the last holds numbers.
-        writes: Boolean, whether this process writes the file.
     """
 
-    def __init__(
-        self, file: pathlib.Path, header: tuple[str, ...], writes: bool = True
-    ):
+    def __init__(self, file: pathlib.Path, header: tuple[str, ...]):
         self.file = file
         self.header = header
-        self.writes = writes
 
     def append(self, rows: Iterable[tuple]) -> None:
         """Append rows, which are on disk when this returns."""
-        if not self.writes:
-            return
         heads = [] if self.size() else [self.header]
         with open(self.file, "ab") as opened:
             opened.write(_encoded(heads, rows))
@@ -50,9 +44,8 @@ class LongCsv:
 
     def replace(self, rows: Iterable[tuple]) -> None:
         """Replace all rows at once; readers see the old ones or the new."""
-        if self.writes:
-            with replacing(self.file) as opened:
-                opened.write(_encoded([self.header], rows))
+        with replacing(self.file) as opened:
+            opened.write(_encoded([self.header], rows))
 
     def size(self) -> int:
         """Return the number of bytes, 0 if there is no file."""
@@ -60,7 +53,7 @@ class LongCsv:
 
     def cut(self, size: int) -> None:
         """Cut the file back to a number of bytes."""
-        if self.writes and self.file.exists():
+        if self.file.exists():
             os.truncate(self.file, size)
 
     def read(self) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Which layers of a model become sparse, and why the others do not."""
+"""Chooses the layers of a model that become sparse; others get a reason."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from cb.errors import InputError
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.registration import class_names
 from cb.layers.traversal import named_layers
-from cb.sparsity import granularity as cells
+from cb.sparsity import granularity as granularities
 
 Patterns = str | Sequence[str] | None
 Layers = list[keras.layers.Layer]
@@ -19,20 +19,20 @@ Layers = list[keras.layers.Layer]
 
 def reasons(
     model: keras.Model,
-    units: Layers,
+    layers: Layers,
     include: Patterns = None,
     exclude: Patterns = None,
     first_dense: bool = False,
     last_dense: bool = False,
 ) -> dict[int, str]:
-    """Decide for every layer why it stays dense.
+    """Decide which layers become sparse, and why the others stay dense.
 
-    A model may name layers that it keeps dense unless told otherwise, as
-    patterns in its attribute `always_dense`.
+    A model may keep layers dense by default: its attribute `always_dense`
+    holds patterns of their names.
 
     Args:
         model: Keras model.
-        units: List of the layers that can be replaced, in order.
+        layers: List of the layers that can be replaced, in order.
         include: Patterns of layer names to mask, or `None` for all that the
             model does not keep dense.
         exclude: Patterns of layer names to leave dense; `None` for none.
@@ -45,8 +45,8 @@ def reasons(
     Raises:
         InputError: If a pattern matches nothing or no layer is left.
     """
-    found = {id(layer): _unable(layer) for layer in units}
-    able = [layer for layer in units if not found[id(layer)]]
+    found = {id(layer): _unable(layer) for layer in layers}
+    able = [layer for layer in layers if not found[id(layer)]]
     if not able:
         raise InputError(
             f"Model {model.name!r} has no layer with a kernel that can be "
@@ -141,14 +141,16 @@ def kernels(
         for owner in chosen
         for layer in owner._flatten_layers()
     }
-    pattern = cells.pattern(granularity)
+    pattern = granularities.pattern(granularity)
     found, unfit = [], {}
     for position, (name, layer) in enumerate(named_layers(model)):
         if id(layer) not in owners or type(layer) not in MASKED_CLASSES:
             continue
         owner = owners[id(layer)]
         for kernel in _kernels(layer, f"{position}", name, owner, granularity):
-            if pattern and not cells.divides(kernel.shape, *pattern[1:]):
+            if pattern and not granularities.divides(
+                kernel.shape, *pattern[1:]
+            ):
                 unfit[id(layer)] = (
                     f"{kernel.shape} has no groups of {pattern[1]}"
                 )
@@ -164,12 +166,7 @@ def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
     found = []
     for weight in masked_class.masked_weights:
         shape = tuple(getattr(layer, weight).shape)
-        tile = cells.block_shape(
-            granularity,
-            shape,
-            masked_class.spatial_axes.get(weight, 0),
-            masked_class.filter_axes,
-        )
+        block = masked_class.block_of(granularity, weight, shape)
         full_name = name if weight == "kernel" else f"{name}/{weight}"
         found.append(
             Kernel(
@@ -177,7 +174,7 @@ def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
                 frozenset({*names, full_name}),
                 full_name,
                 shape,
-                tile,
+                block,
             )
         )
     return found

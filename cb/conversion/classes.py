@@ -22,14 +22,14 @@ _OTHERS = (
 
 
 class Replacement(NamedTuple):
-    """What takes the place of a layer.
+    """The class that takes the place of a layer's, and its arguments.
 
     Attributes:
         new_class: Layer class.
         arguments: Dict of the arguments that only the new class has.
-        dropped: Names of arguments that only the old class had.
-        regularizer: Config of a Keras regularizer for the kernels, or `None`
-            to leave those that the layer has.
+        dropped: Names of arguments that only the old class has.
+        regularizer: Configuration of a Keras regularizer for the kernels, or
+            `None` to keep those of the layer.
     """
 
     new_class: type[keras.layers.Layer]
@@ -38,7 +38,7 @@ class Replacement(NamedTuple):
     regularizer: dict[str, Any] | None = None
 
     def config(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return the config that makes the new layer."""
+        """Return the configuration of the new layer."""
         config = {k: v for k, v in config.items() if k not in self.dropped}
         config.update(self.arguments)
         if self.regularizer is not None:
@@ -49,7 +49,7 @@ class Replacement(NamedTuple):
 
 
 def dense_form(kind: Any) -> Replacement | None:
-    """Return the Keras class that a class of `cb` stands for, or `None`."""
+    """Return the replacement of a class by its dense class, or `None`."""
     # Not inherited: a subclass may compute something else.
     dense_class = vars(kind).get("dense_class")
     if dense_class is None:
@@ -57,7 +57,7 @@ def dense_form(kind: Any) -> Replacement | None:
     return Replacement(dense_class, dropped=kind.added_arguments)
 
 
-# From a layer class to what takes its place, or `None` to leave it.
+# From a layer class to its replacement, or `None` to keep it.
 Replace = Callable[[type], Replacement | None]
 
 
@@ -85,9 +85,9 @@ def copy_with(
 def replaced_layer(
     layer: keras.layers.Layer, replace: Replace
 ) -> keras.layers.Layer:
-    """Make a layer from the config of another, with classes replaced.
+    """Make a layer from the configuration of another, with classes replaced.
 
-    Layers that the config holds (the layer in a wrapper, the cell of a
+    Layers inside the configuration (the layer in a wrapper, the cell of a
     recurrent layer) are replaced too.
 
     Args:
@@ -105,7 +105,7 @@ def replaced_layer(
 
 
 def classes_inside(config: Any) -> list[type]:
-    """List the classes of the layers that a config holds."""
+    """List the classes of the layers inside a configuration."""
     found: list[type] = []
 
     def note(kind):

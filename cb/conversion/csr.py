@@ -20,7 +20,7 @@ from cb.layers.traversal import ordered_layers
 from cb.registry import Interval
 from cb.registry import check
 
-# From the name of a layer to why it stays masked, empty if it does not.
+# From the name of a layer to the reason why it stays masked, or "".
 Choice = dict[str, str]
 Density = Annotated[float, Interval("(0, 1]")]
 Size = Annotated[int, Interval("[1, inf)")]
@@ -34,19 +34,20 @@ def to_csr(
 ) -> keras.Model:
     """Make a copy of a sparse model that trains on CSR kernels.
 
-    Masked dense layers become `cb.layers.SparseDense`, which hold, multiply
-    and update their active weights only, where that pays: the kernel is large
-    and sparse. Layers of other kinds stay as they are. The copy trains with
-    `cb.callbacks.Reallocation` by algorithms that keep the number of
+    Masked dense layers whose kernel is large and sparse become
+    `cb.layers.SparseDense`, which stores, multiplies and updates active
+    weights only. Other layers stay masked. The copy trains with
+    `cb.callbacks.Reallocation` and algorithms that keep the number of
     connections of every layer: `static`, `set` and `rigl`.
 
     Args:
         model: Keras model from `cb.sparsify`.
-        max_density: Float in (0, 1], the largest part of a kernel that may
-            be active.
-        min_size: Integer, the least weights, active or not, of a kernel.
-        report: Callable that is given a dict of the name of a masked layer
-            to the reason why it stays masked, empty if it does not.
+        max_density: Float in (0, 1], the largest density of a kernel on
+            which CSR pays.
+        min_size: Integer, the smallest number of weights of such a kernel,
+            active or not.
+        report: Callable that takes a dict of the name of a masked layer to
+            the reason why it stays masked, `""` if it does not.
 
     Returns:
         A Keras model with the same outputs, without an optimizer.
@@ -62,11 +63,11 @@ def to_csr(
     require_numba()
     check("max_density", max_density, Density)
     check("min_size", min_size, Size)
-    units = {id(layer) for layer in graph_layers(model)}
+    in_graph = {id(layer) for layer in graph_layers(model)}
     choice, counts = {}, {}
     for kernel in masked_kernels(model):
         active = int(np.count_nonzero(read(kernel.mask)))
-        reason = _unable(kernel, units) or _does_not_pay(
+        reason = _unable(kernel, in_graph) or _does_not_pay(
             kernel, active, max_density, min_size
         )
         choice[kernel.name] = reason
@@ -93,7 +94,7 @@ def to_csr(
 
 
 def to_masked(model: keras.Model) -> keras.Model:
-    """Make a copy of a model on CSR kernels that is masked again.
+    """Make a masked copy of a model on CSR kernels.
 
     Args:
         model: Keras model.
@@ -113,14 +114,14 @@ def to_masked(model: keras.Model) -> keras.Model:
     return copy_with(model, lambda layer: replace)
 
 
-def _unable(kernel, units) -> str:
+def _unable(kernel, in_graph) -> str:
     """Return why a masked layer has no form on CSR kernels."""
     layer = kernel.layer
     if isinstance(layer, SparseDense):
         return "on CSR kernels already"
     if type(layer) is not MaskedDense:
         return f"a {type(layer).__name__}"
-    if id(layer) not in units:
+    if id(layer) not in in_graph:
         return "inside another layer"
     if layer.granularity != "weight":
         return f"granularity {layer.granularity!r}"

@@ -1,4 +1,4 @@
-"""What became of every layer of a model that was made sparse."""
+"""Report of a conversion: every layer with its density, or why it is dense."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ from cb.text import table
 
 
 class Row(NamedTuple):
-    """One kernel or one layer left as it was.
+    """One masked kernel, or one layer that stays dense.
 
     Attributes:
         name: String.
         kind: String, class of the layer.
         weights: Integer, size of the kernel or of all weights of the layer.
-        active: Integer, how many weights are active.
-        reason: String, why the layer was left dense; empty for a masked one.
-        key: String, that of the `MaskedKernel`; empty for a dense layer.
+        active: Integer, number of active weights.
+        reason: String, why the layer stays dense; empty for a masked one.
+        key: String, key of the `MaskedKernel`; empty for a dense layer.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 class Report:
-    """A table of `Row`, which prints as text.
+    """A table of `Row` that prints as text.
 
     Args:
         rows: List of `Row`.

@@ -24,9 +24,10 @@ from cb.layers.masked import masked_kernels
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.traversal import graph_layers
 from cb.layers.traversal import named_layers
-from cb.sparsity import granularity as cells
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity
+from cb.sparsity.granularity import block_shape
+from cb.sparsity.granularity import pattern
 
 
 def sparsify(
@@ -53,34 +54,35 @@ def sparsify(
 
     Args:
         model: Keras model, Sequential or functional, built.
-        sparsity: Float in [0, 1), the part of the masked kernels' weights
-            that is inactive; or one for each pattern, as a mapping or as
+        sparsity: Float in [0, 1), the inactive fraction of the masked
+            kernels' weights; or one for each pattern, as a mapping or as
             `"conv=0.5,dense=0.98"`. A pattern is a family (`conv`, `dense`,
             `depthwise`, `attention`, `recurrent`), a class name, or a
-            pattern of layer names; the first that matches holds, and layers
-            that none matches stay dense.
+            pattern of layer names. The first match counts; layers without
+            a match stay dense.
         distribution: Spec of a distribution, e.g. `"erk"` or `"uniform"`,
             which shares out one sparsity among the layers.
         include: Patterns of layer names to mask, such as `"conv*"`. Defaults
-            to every layer with a kernel, but for those that the model's
-            attribute `always_dense` names.
-        exclude: Patterns of layer names to leave dense; `()` for none, not
-            even those of `always_dense`.
-        granularity: Spec of what a mask entry stands for: `"weight"`,
+            to every layer with a kernel, except for those in the model's
+            attribute `always_dense`.
+        exclude: Patterns of layer names to keep dense; `()` for none, not
+            even those in `always_dense`.
+        granularity: Spec of the smallest group of weights that is masked
+            together: `"weight"`,
             `"row"`, `"slice"`, `"filter"`, `"block(rows=4, columns=4)"` or
             `"n_by_m(n=2, m=4, axis=-2)"`.
-        seed: Integer, decides the masks.
+        seed: Integer, seed of the masks.
         first_dense: Boolean, whether the first layer stays dense.
         last_dense: Boolean, whether the last layer stays dense.
         rounding: `"total"`, exact to one connection in all; or `"down"`,
             `"nearest"`, `"up"`, each kernel's count by itself.
         regularization: Spec of a regularizer of active weights, e.g.
-            `"l1(1e-5)"` or `"group_lasso(1e-5)"`. Defaults to what the
-            layers have.
+            `"l1(1e-5)"` or `"group_lasso(1e-5)"`. Defaults to those of the
+            layers.
         rescale_weights: Boolean, whether to multiply kernels by
             `1 / sqrt(density)`, so that a fresh sparse layer's outputs have
             the variance of the dense one's.
-        report: Callable that is given a `Report`, such as `print`.
+        report: Callable that takes a `Report`, such as `print`.
 
     Returns:
         A Keras model.
@@ -94,11 +96,13 @@ def sparsify(
     >>> model = cb.sparsify(keras.applications.MobileNetV2(), sparsity=0.9)
     """
     _check_dense(model)
-    units = graph_layers(model) if hasattr(model, "layers") else []
+    layers = graph_layers(model) if hasattr(model, "layers") else []
     plan = _Plan(
         model,
-        units,
-        choice.reasons(model, units, include, exclude, first_dense, last_dense),
+        layers,
+        choice.reasons(
+            model, layers, include, exclude, first_dense, last_dense
+        ),
         granularity,
     )
     plan.count(sparsity, distribution, rounding)
@@ -136,21 +140,20 @@ def sparsify_layers(
 ) -> keras.Model:
     """Make the layers of a model sparse, in place.
 
-    For models that cannot be cloned because they are subclassed, or hold
-    layers that do. Compile the model again afterwards. Loading a saved
-    subclassed model makes its dense layers again: call this on the new model
-    with the same arguments, then `load_weights`.
+    For subclassed models and layers, which cannot be cloned. Compile the
+    model again afterwards. A saved subclassed model loads with dense layers:
+    call this on it with the same arguments, then `load_weights`.
 
     Args:
         model: Keras model, built.
-        sparsity: As of `sparsify`.
-        distribution: As of `sparsify`.
-        include: As of `sparsify`; patterns of the layers' own names.
-        exclude: As of `sparsify`; patterns of the layers' own names.
-        granularity: As of `sparsify`.
-        seed: As of `sparsify`.
-        rounding: As of `sparsify`.
-        report: As of `sparsify`.
+        sparsity: As in `sparsify`.
+        distribution: As in `sparsify`.
+        include: As in `sparsify`; patterns of the layers' own names.
+        exclude: As in `sparsify`; patterns of the layers' own names.
+        granularity: As in `sparsify`.
+        seed: As in `sparsify`.
+        rounding: As in `sparsify`.
+        report: As in `sparsify`.
 
     Returns:
         The same model.
@@ -159,15 +162,15 @@ def sparsify_layers(
         InputError: As `sparsify`.
     """
     _check_dense(model)
-    units = _reachable(model)
+    layers = _reachable(model)
     plan = _Plan(
         model,
-        units,
-        choice.reasons(model, units, include, exclude),
+        layers,
+        choice.reasons(model, layers, include, exclude),
         granularity,
     )
     plan.count(sparsity, distribution, rounding)
-    for layer in units:
+    for layer in layers:
         if not plan.reasons[id(layer)]:
             mask_in_place(layer, MASKED_CLASSES[type(layer)], granularity)
     # Functions that were traced with the dense layers.
@@ -216,15 +219,15 @@ def _check_dense(model: keras.Model) -> None:
 
 
 class _Plan:
-    """What is decided about a model before anything is changed."""
+    """Decides the masks of a model before anything is changed."""
 
-    def __init__(self, model, units, reasons, granularity):
+    def __init__(self, model, layers, reasons, granularity):
         # Checks the spec even if no kernel needs it.
-        cells.block_shape(granularity, (1, 1))
+        block_shape(granularity, (1, 1))
         self.reasons = reasons
-        self._pattern = cells.pattern(granularity)
-        self._units = units
-        chosen = [layer for layer in units if not reasons[id(layer)]]
+        self._pattern = pattern(granularity)
+        self._layers = layers
+        chosen = [layer for layer in layers if not reasons[id(layer)]]
         self._kernels, unfit = choice.kernels(model, chosen, granularity)
         self._positions = {
             id(layer): f"{position}"
@@ -233,7 +236,7 @@ class _Plan:
         self._unfit = unfit
 
     def count(self, sparsity, distribution, rounding):
-        """Decide the number of active cells of each kernel."""
+        """Decide the number of active blocks of each kernel."""
         sparsity = parse_sparsity(sparsity)
         if self._pattern:
             _check_pattern(sparsity, self._pattern)
@@ -253,7 +256,7 @@ class _Plan:
         self._leave_uncounted()
 
     def _leave_uncounted(self):
-        for layer in self._units:
+        for layer in self._layers:
             if self.reasons[id(layer)]:
                 continue
             inner = layer._flatten_layers()
@@ -287,9 +290,9 @@ class _Plan:
                 kernel.weight.assign(kernel.weight * density**-0.5)
 
     def report(self) -> Report:
-        """Return the table of what became what."""
+        """Return the table of masked kernels and dense layers."""
         rows = []
-        for layer in self._units:
+        for layer in self._layers:
             masked = [
                 kernel
                 for inner in layer._flatten_layers()

@@ -1,4 +1,4 @@
-"""How many connections every kernel of a model gets."""
+"""Shares out connections among kernels and draws the first masks."""
 
 import fnmatch
 import math
@@ -12,27 +12,29 @@ from cb import seeds
 from cb.errors import InputError
 from cb.registry import unknown
 from cb.sparsity import distributions
-from cb.sparsity import granularity as cells
 from cb.sparsity import masks
+from cb.sparsity.granularity import grid_shape
+from cb.sparsity.granularity import keep_n_of_m
+from cb.sparsity.granularity import spread
 
 
 class Kernel(NamedTuple):
-    """A kernel that is to be masked.
+    """Description of a kernel to be masked.
 
     Attributes:
         key: String, its stable key.
-        names: Set of names of its layer: the qualified name, that of the
-            layer of the graph that it is in, class and families.
+        names: Set of names that a pattern can match: those of its layer and
+            of the layer around it, class and families.
         name: String for messages.
         shape: Tuple.
-        tile: Tuple, size of a cell.
+        block: Tuple, shape of the blocks that its mask switches.
     """
 
     key: str
     names: frozenset[str]
     name: str
     shape: tuple[int, ...]
-    tile: tuple[int, ...]
+    block: tuple[int, ...]
 
 
 def _down(share: float, size: int) -> int:
@@ -58,7 +60,7 @@ def target_counts(
     distribution: str,
     rounding: str,
 ) -> dict[str, int]:
-    """Decide the number of active cells of every kernel.
+    """Decide the number of active blocks of every kernel.
 
     Args:
         kernels: List of `Kernel`.
@@ -90,7 +92,7 @@ def target_counts(
         raise unknown("rounding", rounding, ["total", *ROUNDINGS])
     return {
         kernel.key: _check(
-            kernel, ROUNDINGS[rounding](shares[kernel.key], _cells(kernel))
+            kernel, ROUNDINGS[rounding](shares[kernel.key], _blocks(kernel))
         )
         for kernel in kernels
         if kernel.key in shares
@@ -128,15 +130,15 @@ def _shared_out(kernels, sparsity, distribution) -> dict[str, int]:
         kernel.key: max(
             1,
             round(
-                counts[kernel.key] * _cells(kernel) / math.prod(kernel.shape)
+                counts[kernel.key] * _blocks(kernel) / math.prod(kernel.shape)
             ),
         )
         for kernel in kernels
     }
 
 
-def _cells(kernel: Kernel) -> int:
-    return math.prod(cells.grid_shape(kernel.shape, kernel.tile))
+def _blocks(kernel: Kernel) -> int:
+    return math.prod(grid_shape(kernel.shape, kernel.block))
 
 
 def _check(kernel: Kernel, count: int) -> int:
@@ -150,23 +152,23 @@ def _check(kernel: Kernel, count: int) -> int:
 
 
 def random_mask(kernel: Kernel, count: int, seed: int) -> np.ndarray:
-    """Draw a mask of a kernel with an exact number of active cells.
+    """Draw a mask of a kernel with an exact number of active blocks.
 
     Args:
         kernel: `Kernel`.
-        count: Integer, number of active cells.
+        count: Integer, number of active blocks.
         seed: Integer.
 
     Returns:
         Boolean array of the kernel's shape.
     """
-    grid = cells.grid_shape(kernel.shape, kernel.tile)
+    grid = grid_shape(kernel.shape, kernel.block)
     chosen = masks.choose(
         np.ones(grid, bool),
         count,
         seeds.generator(seed, "initial mask", kernel.key),
     )
-    return cells.spread(chosen, kernel.tile, kernel.shape)
+    return spread(chosen, kernel.block, kernel.shape)
 
 
 def random_pattern(
@@ -175,4 +177,4 @@ def random_pattern(
     """Draw a mask with `n` active weights in every `m` along an axis."""
     n, m, axis = pattern
     random = seeds.generator(seed, "initial mask", kernel.key)
-    return cells.keep_n_of_m(random.random(kernel.shape), n, m, axis)
+    return keep_n_of_m(random.random(kernel.shape), n, m, axis)

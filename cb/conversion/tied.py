@@ -29,20 +29,20 @@ def tie(
 ) -> keras.Model:
     """Make a copy of a Keras model whose kernels share values at random.
 
-    The control of sparse training with as many parameters. Layers that are
-    neither `Dense` nor `Conv2D` stay as they are.
+    A dense control for sparse training, with as many parameters. Layers that
+    are neither `Dense` nor `Conv2D` stay dense.
 
     Args:
         model: Keras model, Sequential or functional, built.
-        sparsity: As of `cb.sparsify`; one minus the number of values over
-            that of weights, of every kernel by itself.
-        include: As of `cb.sparsify`.
-        exclude: As of `cb.sparsify`.
+        sparsity: As in `cb.sparsify`: for every kernel, one minus the number
+            of values over the number of weights.
+        include: As in `cb.sparsify`.
+        exclude: As in `cb.sparsify`.
         granularity: `"weight"`, or `"slice"` where convolutions share whole
             kernel slices.
         rescale_gradient: Boolean, whether to divide the gradient of a value
             by the mean number of weights that share it.
-        seed: Integer, decides which weights share.
+        seed: Integer, seed of the choice of weights that share.
 
     Returns:
         A Keras model.
@@ -55,13 +55,13 @@ def tie(
     - [Chen et al., 2015](https://arxiv.org/abs/1504.04788)
     """
     parsed = parse_sparsity(sparsity)
-    units = graph_layers(model)
-    reasons = choice.reasons(model, units, include, exclude)
+    layers = graph_layers(model)
+    reasons = choice.reasons(model, layers, include, exclude)
     arguments = {}
     positions = {
         id(layer): place for place, layer in enumerate(ordered_layers(model))
     }
-    for layer in units:
+    for layer in layers:
         share = _share(layer, parsed)
         if type(layer) in TIED_CLASSES and not reasons[id(layer)]:
             if share is not None:

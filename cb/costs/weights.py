@@ -1,4 +1,4 @@
-"""The weights of a layer: how many, of what kind, and how many bytes."""
+"""Numbers of weights by kind, and the bytes that store them."""
 
 import math
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.layers.traversal import own_variables
 
-# Of the index of a nonzero, and of where a row begins.
+# Size of the index of a nonzero, and of the start of a row.
 INDEX_BYTES = 4
 
 
@@ -69,10 +69,10 @@ def active_counts(model: keras.Model) -> dict[int, int]:
         model: Built Keras model.
 
     Returns:
-        Dict of the `id` of a variable to an integer: what its mask has; of
-        variables without a mask what is not zero. One that is zero
-        throughout has not been pruned but not been trained, and counts.
-        Masks themselves are left out.
+        Dict of the `id` of a variable to an integer: the active entries of
+        its mask; without a mask, its nonzeros. A variable of zeros only has
+        not been trained rather than pruned, and counts whole. Masks are left
+        out.
     """
     kernels = masked_kernels(model)
     counts = {
@@ -95,9 +95,9 @@ def active_counts(model: keras.Model) -> dict[int, int]:
 def shared_out(
     counts: Mapping[int, int], layers: Sequence[keras.layers.Layer]
 ) -> dict[int, dict[int, int]]:
-    """Share out variables among layers, each to the last that has it.
+    """Assign every variable to the last layer that has it.
 
-    A wrapper can have the kernel of the layer in it as a weight of its own.
+    A wrapper can track the kernel of the layer inside it.
 
     Args:
         counts: Dict of the `id` of a variable to a number.

@@ -43,6 +43,10 @@ class ComputedKernels:
         """Return the mask of a kernel, likewise, or `None`."""
         raise NotImplementedError
 
+    def block(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the blocks that a mask switches."""
+        raise NotImplementedError
+
     def trained(self, name: str) -> keras.Variable:
         """Return the variable of a kernel that the optimizer updates."""
         raise NotImplementedError

@@ -15,7 +15,7 @@ from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.traversal import named_layers
 from cb.layers.traversal import own_variables
-from cb.sparsity import granularity as cells
+from cb.sparsity.granularity import block_shape
 
 
 class MaskedWeight:
@@ -85,7 +85,7 @@ class Masked(ComputedKernels):
     # While true, gradients reach inactive weights too. Read when a function
     # is traced, so it is set around the tracing, not around the call.
     straight_through = False
-    # Masks, by weight, of what gradients reach then; all where there is none.
+    # Masks by weight of what gradients reach then; without one, they reach all.
     backward_masks: Mapping[str, keras.Variable] = {}
     # Masked weights by name while they are computed once for a whole loop.
     computed: dict[str, Any] | None = None
@@ -157,14 +157,16 @@ class Masked(ComputedKernels):
             return weight + ops.stop_gradient(product - weight)
         return product
 
-    def tile(self, name: str) -> tuple[int, ...]:
-        """Return the size of a cell of a masked weight, axis by axis."""
-        return cells.block_shape(
-            self.granularity,
-            tuple(self.raw(name).shape),
-            self.spatial_axes.get(name, 0),
-            self.filter_axes,
-        )
+    def block(self, name):
+        return self.block_of(self.granularity, name, self.raw(name).shape)
+
+    @classmethod
+    def block_of(
+        cls, granularity: str, name: str, shape: Sequence[int]
+    ) -> tuple[int, ...]:
+        """Return the shape of the blocks of a weight of a given shape."""
+        spatial = cls.spatial_axes.get(name, 0)
+        return block_shape(granularity, tuple(shape), spatial, cls.filter_axes)
 
     def get_config(self):
         config = super().get_config()
@@ -247,10 +249,10 @@ class MaskedInside:
 
 
 def mask_in_place(layer, masked_class, granularity="weight"):
-    """Turn a built Keras layer into its masked class, masks full.
+    """Turn a built Keras layer into its masked class, with full masks.
 
-    For layers that another layer makes and builds by itself, where no clone
-    can put a masked one in their place.
+    For layers that another layer creates and builds, where a clone cannot
+    replace them.
 
     Args:
         layer: Built Keras layer.
@@ -271,15 +273,15 @@ class MaskedKernel(NamedTuple):
     """A masked weight of a model, under its stable key.
 
     Attributes:
-        key: String, position of the layer in the model and weight's name.
-            Keras names and paths are no keys: the same model built twice in
-            a process has others, and two nested models can share one.
-        name: String for people, the layer's name; that of a layer inside
-            another comes after the other's, and a weight that is not
-            `kernel` is added.
+        key: String, position of the layer in the model and name of the
+            weight. Keras names and paths are no keys: they differ when a
+            model is built twice in a process, and nested models can share
+            one.
+        name: String for people, `layer`, `layer/weight` if the weight is not
+            `kernel`, or `outer/inner` for a layer inside another.
         layer: The masked layer, or one on CSR kernels.
-        weight: The raw variable. On CSR kernels, it and the mask can only be
-            read.
+        weight: The raw variable. On CSR kernels, it and the mask are
+            read-only.
         mask: The mask variable.
     """
 
@@ -290,9 +292,9 @@ class MaskedKernel(NamedTuple):
     mask: keras.Variable
 
     @property
-    def tile(self) -> tuple[int, ...]:
-        """The size of a cell of the mask along every axis."""
-        return self.layer.tile(self.weight_name)
+    def block(self) -> tuple[int, ...]:
+        """The shape of the blocks that the mask switches."""
+        return self.layer.block(self.weight_name)
 
     @property
     def trained(self) -> keras.Variable:
@@ -332,7 +334,7 @@ def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
 def straight_through(
     layers: Sequence[keras.layers.Layer],
 ) -> Iterator[None]:
-    """Let gradients reach inactive weights in functions traced meanwhile."""
+    """Let gradients reach inactive weights in functions traced inside."""
     before = [layer.straight_through for layer in layers]
     for layer in layers:
         layer.straight_through = True

@@ -1,4 +1,4 @@
-"""A densely connected layer that holds its active weights only."""
+"""A densely connected layer that stores its active weights only."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from cb.kernels.threads import require_numba
 from cb.layers.computed_kernels import ComputedKernels
 from cb.sparsity import masks
 
-# What sums over weights, one by one, is the same without the zeros.
+# Sums over single weights are the same without the zeros.
 REGULARIZERS = (
     keras.regularizers.L1,
     keras.regularizers.L2,
@@ -25,7 +25,7 @@ REGULARIZERS = (
 
 
 class DenseView:
-    """Reads as a variable of the shape of the kernel, which nothing holds.
+    """Read-only view of a CSR kernel, or of its mask, as a dense variable.
 
     Args:
         layer: `SparseDense`.
@@ -40,12 +40,12 @@ class DenseView:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """That of the kernel."""
+        """The shape of the kernel."""
         return self._layer.kernel_shape
 
     @property
     def value(self) -> tf.Tensor:
-        """The kernel or the mask as it is now, computed when asked for."""
+        """The kernel or mask of now, computed on each access."""
         values = tf.convert_to_tensor(self._layer.values.value)
         if self._is_mask:
             values = tf.ones_like(values)
@@ -54,21 +54,21 @@ class DenseView:
 
 @keras.saving.register_keras_serializable("cb")
 class SparseDense(ComputedKernels, keras.layers.Dense):
-    """`keras.layers.Dense` that holds and multiplies active weights only.
+    """`keras.layers.Dense` that stores and multiplies active weights only.
 
-    A step of training takes time and memory in proportion to the active
-    weights: they are the variable `values`, so that gradients, optimizer
-    slots and updates are of their number too. Where they are in the kernel
-    say `indices`, the input of each, and `indptr`, where those of each output
-    start; change them with `fill` only, since products trust them. Products run
+    A training step takes time and memory in proportion to the active
+    weights: these are the variable `values`, so gradients, optimizer slots
+    and updates have that size too. Their positions are in `indices` (the
+    input of each) and `indptr` (the start of each output); change them with
+    `fill` only, since products do not check them. Products run
     on the processor, in float32, compiled by Numba; XLA and second derivatives
     are not supported. Regularizers of the kernel must be `L1`, `L2` or `L1L2`,
     constraints none.
 
     Args:
         units: Integer, outputs.
-        connections: Integer, active weights. Their number never changes.
-        seed: Integer, decides which weights are active at first.
+        connections: Integer, number of active weights, which never changes.
+        seed: Integer, seed of the initial positions.
         **kwargs: As in `keras.layers.Dense`.
 
     Input shape:
@@ -189,7 +189,7 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
 
     @property
     def structure(self):
-        """The variables that say where the active weights are."""
+        """The variables with the positions of the active weights."""
         return self.indices, self.indptr
 
     @property
@@ -227,13 +227,12 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
         ]
         self.fill(arrays[0], arrays[1] != 0)
 
-    def tile(self, name):
-        """Return the size of a cell of the mask, which is a weight."""
+    def block(self, name):
         del name
         return (1, 1)
 
     def fill(self, kernel, mask):
-        """Take over a kernel and its mask, as many active as before.
+        """Set the kernel and its mask, with as many active weights as before.
 
         Args:
             kernel: Float array `(inputs, units)`.
@@ -255,7 +254,7 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
         self.values.assign(kernel.T[mask.T])
 
     def spread(self, values):
-        """Put a number for each active weight where it is in the kernel.
+        """Scatter a number for each active weight to its place in the kernel.
 
         Args:
             values: Tensor `(connections,)`.
@@ -278,8 +277,8 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
         """Load the variables, if they fit this kernel."""
         before = [*map(np.asarray, self.structure)]
         keras.layers.Layer.load_own_variables(self, store)
-        # Products trust these. Their shapes do not tell how many inputs the
-        # layer had that they come from.
+        # Products do not check these, and their shapes do not tell how many
+        # inputs the saved layer had.
         indices, indptr = map(np.asarray, self.structure)
         inside = (0 <= indices) & (indices < self.kernel_shape[0])
         ends = [indptr[0], indptr[-1]] == [0, self.connections]
@@ -301,7 +300,7 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
 
 
 def csr(mask: np.ndarray) -> scipy.sparse.csr_array:
-    """Return where a mask `(inputs, outputs)` is true, output by output."""
+    """Return a mask `(inputs, outputs)` as CSR with a row for each output."""
     matrix = scipy.sparse.csr_array(mask.T)
     matrix.indices = matrix.indices.astype("int32")
     matrix.indptr = matrix.indptr.astype("int32")
@@ -312,15 +311,14 @@ def csr(mask: np.ndarray) -> scipy.sparse.csr_array:
 def opened(
     layers: Sequence[keras.layers.Layer],
 ) -> Iterator[dict[int, tf.Tensor]]:
-    """Let layers multiply by whole kernels in functions traced meanwhile.
+    """Let layers multiply by whole kernels in functions traced inside.
 
     Args:
-        layers: List of layers; those that are not `SparseDense` stay as they
-            are.
+        layers: List of layers; only `SparseDense` layers change.
 
     Yields:
-        Dict of the position of a layer in the list to its kernel, which
-        gradients can be taken of.
+        Dict of the position of a layer in the list to its kernel, for
+        gradients with respect to it.
     """
     kernels = {
         number: layer.kernel

@@ -1,4 +1,4 @@
-"""Layers whose kernel shares a few values: the "hashed" ones."""
+"""Layers whose kernel shares a few values, as in HashedNets."""
 
 import math
 
@@ -10,11 +10,12 @@ from keras import ops
 from cb import seeds
 from cb.errors import InputError
 from cb.layers.computed_kernels import ComputedKernels
-from cb.sparsity import granularity as cells
+from cb.sparsity.granularity import block_shape
+from cb.sparsity.granularity import grid_shape
 
 
 def balanced_table(shape, rows: int, seed: int) -> np.ndarray:
-    """Deal the positions of a kernel to rows of a bank, at random.
+    """Assign the positions of a kernel to the rows of a bank, at random.
 
     Args:
         shape: Tuple, shape of the positions.
@@ -36,7 +37,8 @@ def _scaled_gradient(values, factor):
     @tf.custom_gradient
     def identity(values):
         def gradient(upstream):
-            # A lookup gives a list of slices, which optimizers treat apart.
+            # The gradient of a lookup is `IndexedSlices`, for which optimizers
+            # have another rule.
             return tf.convert_to_tensor(upstream) * factor
 
         return tf.identity(values), gradient
@@ -112,10 +114,8 @@ class Tied(ComputedKernels):
         if kwargs.get("name") != "kernel":
             return super().add_weight(shape, initializer, **kwargs)
         self.kernel_shape = tuple(shape)
-        tile = cells.block_shape(
-            self.granularity, self.kernel_shape, self.spatial
-        )
-        grid = cells.grid_shape(self.kernel_shape, tile)
+        block = block_shape(self.granularity, self.kernel_shape, self.spatial)
+        grid = grid_shape(self.kernel_shape, block)
         positions = math.prod(grid)
         rows = round((1.0 - self.sparsity) * positions)
         if not 1 <= rows <= positions:
@@ -132,20 +132,20 @@ class Tied(ComputedKernels):
             dtype="int32",
             trainable=False,
         )
-        cell = tuple(size for size in tile if size > 1)
+        row = tuple(size for size in block if size > 1)
         return super().add_weight(
-            (rows, *cell),
+            (rows, *row),
             lambda shape, dtype=None: _shared(
-                initializer(self.kernel_shape, dtype=dtype), table, cell
+                initializer(self.kernel_shape, dtype=dtype), table, row
             ),
             **kwargs,
         )
 
     def share(self, kernel):
         """Set the bank from a whole kernel, the first of each that share."""
-        cell = tuple(self.bank.shape)[1:]
+        row = tuple(self.bank.shape)[1:]
         table = ops.convert_to_numpy(self.table)
-        self.bank.assign(_shared(kernel, table, cell))
+        self.bank.assign(_shared(kernel, table, row))
 
     @property
     def bank(self):
@@ -190,13 +190,13 @@ class Tied(ComputedKernels):
         }
 
 
-def _shared(kernel, table, cell):
+def _shared(kernel, table, row):
     """Return for every row of the bank its first place in the kernel."""
     _, first = np.unique(table.reshape(-1), return_index=True)
-    if cell:
+    if row:
         # Positions are (1, 1, inputs, outputs), rows (height, width).
         kernel = ops.transpose(kernel, (2, 3, 0, 1))
-    return ops.take(ops.reshape(kernel, (-1, *cell)), first, axis=0)
+    return ops.take(ops.reshape(kernel, (-1, *row)), first, axis=0)
 
 
 @keras.saving.register_keras_serializable("cb")

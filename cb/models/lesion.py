@@ -13,7 +13,7 @@ PART = re.compile(r"block_(\d+)(_.*)?")
 
 
 def block_names(model: keras.Model) -> list[str]:
-    """List the names of the layers that give the blocks' outputs."""
+    """List the names of the layers that return the blocks' outputs."""
     names: list[str] = []
     while f"block_{len(names) + 1}" in {layer.name for layer in model.layers}:
         names.append(f"block_{len(names) + 1}")
@@ -40,8 +40,8 @@ def additions(model: keras.Model) -> dict[int, str]:
 def droppable(model: keras.Model) -> list[int]:
     """List the numbers, from 1, of the blocks that can be left out.
 
-    These are residual blocks, and others with weights whose output has the
-    shape of their input.
+    These are residual blocks, and other blocks with weights whose input and
+    output have the same shape.
 
     Args:
         model: Functional Keras model.
@@ -72,11 +72,11 @@ def drop_blocks(model: keras.Model, numbers: Sequence[int]) -> keras.Model:
     Args:
         model: Functional Keras model with layers named `block_1`,
             `block_1_...` and so on, as `fnn`, `bundle_vgg`, `bundle_resnet`
-            and most residual models of the zoo have them.
+            and most residual models of the zoo have.
         numbers: Integers, the blocks to leave out, from 1.
 
     Returns:
-        A Keras model with copies of the other weights.
+        A Keras model without an optimizer.
 
     Raises:
         InputError: If there is no such block, or it changes the shape.

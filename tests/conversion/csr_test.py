@@ -69,7 +69,7 @@ def test_outputs_keys_and_masks_stay():
     for old, new in zip(
         masked_kernels(model), masked_kernels(sparse), strict=True
     ):
-        assert (old.key, old.name, old.tile) == (new.key, new.name, new.tile)
+        assert (old.key, old.name, old.block) == (new.key, new.name, new.block)
         mask = read(old.mask)
         np.testing.assert_array_equal(read(new.mask), mask)
         np.testing.assert_array_equal(

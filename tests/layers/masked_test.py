@@ -24,11 +24,11 @@ def test_a_separable_layer_has_two_masked_weights():
     assert kernels[1].mask is layer.pointwise_mask
 
 
-def test_a_kernel_knows_the_cells_of_its_mask():
+def test_a_kernel_knows_the_blocks_of_its_mask():
     layer = layers.MaskedSeparableConv2D(4, 3, granularity="slice")
     model = keras.Sequential([keras.Input((8, 8, 2)), layer])
-    tiles = [kernel.tile for kernel in masked_kernels(model)]
-    assert tiles == [(3, 3, 1, 1), (1, 1, 1, 1)]
+    blocks = [kernel.block for kernel in masked_kernels(model)]
+    assert blocks == [(3, 3, 1, 1), (1, 1, 1, 1)]
 
 
 def test_layers_inside_layers_are_named_after_both():

@@ -49,7 +49,7 @@ def test_blocks_of_a_dense_kernel():
 def test_a_filter_is_what_makes_one_output_channel(layer, shape, expected):
     layer.granularity = "filter"
     layer.build(shape)
-    assert layer.tile("kernel") == expected
+    assert layer.block("kernel") == expected
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class SparseKernels:
         self._model = model
         self._algorithm = algorithm
         # Parsing a spec takes longer than a step of a small layer.
-        self._blocks = {kernel.key: kernel.tile for kernel in self.kernels}
+        self._blocks = {kernel.key: kernel.block for kernel in self.kernels}
         self._slots = slots(model.optimizer, weights)
         self._momentum = None
         if algorithm.needs_momentum:

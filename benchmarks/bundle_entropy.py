@@ -4,8 +4,8 @@
 
 The direct loop compares every example with the first of every bundle, as
 the published code does: one eager comparison of the whole matrix for each
-bundle. All examples are distinct, which is what healthy layers look like
-and where that loop is slowest. Both are timed in turn, the short one nine times
+bundle. All examples are distinct, as in healthy layers, where that loop is
+slowest. Both are timed in turn, the short one nine times
 for each run of the long one; medians.
 """
 

@@ -1,4 +1,4 @@
-"""How fast images are augmented, and how long training waits for them.
+"""Speed of image augmentation, and the time that training waits for it.
 
 The first table counts images in a second on one core, batches of 100 of the
 size of CIFAR-10. The second trains WRN-28-2 on such images and reads from

@@ -68,7 +68,7 @@ def contestants():
     dense = compiled(keras, build(keras))
     dataset = batches(dense.input_shape[1:], size)
     sparse = compiled(keras, cb.sparsify(build(keras), 0.9))
-    # Events go on for all turns, as in the middle of a long training.
+    # Events continue in all turns, as in the middle of a long training.
     mover = cb.callbacks.Reallocation(
         ALGORITHM.value, dataset=dataset, total_steps=10**6
     )

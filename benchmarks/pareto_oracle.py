@@ -1,4 +1,4 @@
-"""How much of ZDT1 and DTLZ2 the oracles cover in 200 trials, ten seeds.
+"""Hypervolume of oracles on ZDT1 and DTLZ2 after 200 trials, ten seeds.
 
 python -m benchmarks.pareto_oracle > benchmarks/pareto_oracle.md
 """

@@ -1,4 +1,4 @@
-"""What every algorithm costs: per step, per event, and as models grow.
+"""Cost of every algorithm: per step, per event, and by size of the model.
 
 python -m benchmarks.reallocation_cost
 python -m benchmarks.reallocation_cost --networks=mlp_784_300_100 \

@@ -227,7 +227,7 @@ which whatever happens between two steps is measured against.
 def main(arguments):
     """Do what is missing, then write both files."""
     del arguments
-    # One thread, so that runs may go on beside other work.
+    # One thread, so that runs may continue beside other work.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     output = pathlib.Path(OUTPUT.value)

@@ -1,4 +1,4 @@
-"""Time how soon workers stop when one fails, and count what they send.
+"""Time until workers stop when one fails, and the bytes that they send.
 
     python -m benchmarks.several_machines
 

@@ -32,8 +32,8 @@ FEATURES = flags.DEFINE_list("features", ["28", "8"], "HIGGS, Electricity.")
 SPARSITIES = flags.DEFINE_list(
     "sparsities", ["0.98", "0.99"], "Of all kernels but the last."
 )
-MAX_DENSITY = flags.DEFINE_float("max_density", 0.05, "As of `cb.to_csr`.")
-MIN_SIZE = flags.DEFINE_integer("min_size", 250_000, "As of `cb.to_csr`.")
+MAX_DENSITY = flags.DEFINE_float("max_density", 0.05, "As in `cb.to_csr`.")
+MIN_SIZE = flags.DEFINE_integer("min_size", 250_000, "As in `cb.to_csr`.")
 BATCH = flags.DEFINE_integer("batch", 128, "Examples in a batch.")
 ALGORITHM = flags.DEFINE_string("algorithm", "static", "Reallocation.")
 STEPS = flags.DEFINE_integer("steps", 20, "Steps in a turn.")
@@ -64,7 +64,7 @@ def contestant(model, dataset):
         keras.optimizers.SGD(0.01, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    # Events go on for all turns, as in the middle of a long training.
+    # Events continue in all turns, as in the middle of a long training.
     mover = cb.callbacks.Reallocation(
         ALGORITHM.value, dataset=dataset, total_steps=10**6
     )

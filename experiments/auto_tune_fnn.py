@@ -5,8 +5,8 @@
 For each of three seeds: depth and test accuracy before and after, and the
 same depth of the start trained to its end. Adam at 1e-3, batches of 64,
 three epochs, the bundles of 512 training examples after each, the published
-rule `truncate`. Three minutes on one core; the same command goes on after the
-last attempt that is complete. docs/bundles.md has the numbers.
+rule `truncate`. Three minutes on one core; the same command resumes after the
+last complete attempt. docs/bundles.md has the numbers.
 
 Source: Peer et al., 2021 (https://arxiv.org/abs/2011.02956).
 """

@@ -1,4 +1,4 @@
-"""The published experiments: what a flagfile and the catalogue say of each."""
+"""The published experiments, with the text of flagfiles and catalogue."""
 
 import dataclasses
 import importlib

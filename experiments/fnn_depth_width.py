@@ -1,11 +1,11 @@
-"""Where fully connected networks stop learning MNIST, and their conflicts.
+"""Depths at which fully connected networks stop learning MNIST.
 
     python -m experiments.fnn_depth_width DATA_DIR [RUN_DIR]
 
 Trains 36 networks of depth and width 10 to 100 for two epochs, each a run
 folder of its own, and measures the bundles of 512 training examples at the
-last block. The same command goes on where it stopped; networks that are done
-are only read. Half an hour on one core.
+last block. The same command resumes where it stopped; finished networks are
+only read. Half an hour on one core.
 
 Source: Peer et al., 2021 (https://arxiv.org/abs/2011.02956), figure 1, where a
 line separates 176 networks that learn from those with conflicts.
@@ -70,7 +70,7 @@ def results(run):
 
 
 def train_and_measure(chosen):
-    """Train a network, or go on with it, and measure its bundles."""
+    """Train a network, or resume it, and measure its bundles."""
     import keras
 
     from cb.evaluation.conflicts import evaluate_conflicts

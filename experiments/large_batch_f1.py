@@ -1,4 +1,4 @@
-r"""Train F1 on MNIST with small and large batches, as the poster has it.
+r"""Train F1 on MNIST with small and large batches, as in the poster.
 
     python -m experiments.large_batch_f1 --data_dir=DIR [--help]
     python -m experiments.large_batch_f1 --dataset=digits --epochs=20 \
@@ -12,7 +12,7 @@ ghosts constant, scales of normalization drawn, digits mirrored. No example
 is held out, nothing is selected, and the last epoch is scored. The whole of
 it is hours; the second line shows the same in minutes.
 
-Runs that are done are passed over, one that was killed goes on. Table,
+Finished runs are skipped, and a killed one is resumed. Table,
 figures and the numbers behind them are written beside the runs.
 
 Hoffer et al., 2017, https://arxiv.org/abs/1705.08741; expected numbers, in

@@ -1,1 +1,1 @@
-"""What those who change the project run, beside the tests."""
+"""Tools for developers of the project, besides the tests."""

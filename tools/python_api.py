@@ -1,6 +1,6 @@
-"""Uses the project from Python, as the README shows, on made images.
+"""Uses the Python interface of the project on generated images.
 
-python FILE TARGET: writes what each function gave, into a folder.
+python FILE TARGET: writes the result of each function into a folder.
 """
 
 import json
@@ -39,7 +39,7 @@ def main(target):
     keep(target / "stripped", cb.strip(model), images)
     cb.export.save(model, str(target / "exported"), form="sparse")
     predict = cb.export.load(str(target / "exported"), batch_sizes=SIZES)
-    # Which kernels are fastest, and so the last bits, is found by the clock.
+    # The kernels, and so the last bits, are chosen by measured time.
     right = np.allclose(predict(images), model(images), atol=1e-5)
     numbers = {
         "bundles": monitor.integral(),
@@ -82,7 +82,7 @@ def perceptron():
 
 
 def fit(file, model, data, *others):
-    """Train for two epochs, with callbacks, and keep what they say."""
+    """Train for two epochs, with callbacks, and record their results."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     mover = cb.callbacks.Reallocation("rigl(every=2, end=1.0)", dataset=data)

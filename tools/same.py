@@ -1,7 +1,7 @@
-"""Show that a change of the code has not changed what it does.
+"""Shows that a change of the code has not changed its behaviour.
 
-Runs the commands of `tools/same_commands.py` in two trees and compares what
-they leave, bit for bit. What is compared how: `tools/same_comparison.py`.
+Runs the commands of `tools/same_commands.py` in two trees and compares the
+files that they write bit for bit, as in `tools/same_comparison.py`.
 """
 
 import argparse
@@ -30,11 +30,11 @@ DIFFERENT, INTERRUPTED = 1, 130
 
 
 class BadInput(Exception):
-    """What the user gave is wrong."""
+    """An argument is wrong; the message is the whole story."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Reports wrong arguments in one line."""
 
     def error(self, message):
         """Stop, as for all bad input."""
@@ -60,13 +60,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare and print one line a command.
+    """Compare the trees and print one line for each command.
 
     Args:
         arguments: List of strings, the command line.
 
     Returns:
-        Integer, the exit code: 0 if all is the same, 1 if not.
+        Integer, the exit code: 0 if everything is the same, else 1.
 
     Raises:
         BadInput: If a revision, a folder or a name is unknown.
@@ -116,7 +116,7 @@ def git(*words: str) -> subprocess.CompletedProcess:
 
 
 def chosen(only: str) -> list[Command]:
-    """Return the commands that are asked for, and what they come after."""
+    """Return the requested commands and those that they depend on."""
     names = [name.strip() for name in only.split(",") if name.strip()]
     for name in names:
         if name not in BY_NAME:
@@ -132,7 +132,7 @@ def chosen(only: str) -> list[Command]:
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Make a folder and keep other comparisons off it; wait for them."""
+    """Create a folder and lock it against other comparisons."""
     folder.mkdir(exist_ok=True)
     with open(folder / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -141,7 +141,7 @@ def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def worktree(commit: str, path: pathlib.Path) -> Iterator[None]:
-    """Check out a commit; it is gone again afterwards."""
+    """Check out a commit in a temporary worktree."""
     git("worktree", "remove", "--force", str(path))
     made = git("worktree", "add", "--force", "--detach", str(path), commit)
     if made.returncode:
@@ -155,7 +155,7 @@ def worktree(commit: str, path: pathlib.Path) -> Iterator[None]:
 def record_base(
     recorder: Recorder, commit: str, commands: Sequence[Command]
 ) -> list[Recording]:
-    """Return the recordings of BASE; what is not kept is recorded now."""
+    """Return the recordings of BASE, recording those that are missing."""
     kept = [recorder.kept(command) for command in commands]
     found = [one for one in kept if one is not None]
     if len(found) == len(kept):
@@ -167,12 +167,12 @@ def record_base(
 def record(
     recorder: Recorder, commands: Sequence[Command], keep: bool = False
 ) -> list[Recording]:
-    """Run commands in a tree, and then the models that they exported.
+    """Run commands in a tree, then the models that they exported.
 
     Args:
         recorder: `Recorder`.
         commands: List of `Command`.
-        keep: Boolean, whether those recorded before need not run again.
+        keep: Boolean, whether to reuse earlier recordings.
 
     Returns:
         List of `Recording`.
@@ -190,7 +190,7 @@ def record(
 
 
 def report(verdicts: dict[str, Verdict]) -> int:
-    """Print one line a command, then texts; return the exit code."""
+    """Print one line for each command, then notes; return the exit code."""
     width = max(len(name) for name in verdicts)
     for name, verdict in verdicts.items():
         print(f"{name:<{width}}  {verdict.text}")

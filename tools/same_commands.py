@@ -13,9 +13,9 @@ class Step:
         words: Tuple of strings: a script of the project or of `tools/`, or
             `-m` and a module, and its arguments. `{tree}` in them is the
             folder of the project.
-        folder: String, where it works, inside the folder of its command.
-        kill_after: Integer, after how many checkpoints in the run folder it
-            is killed in the midst; 0 for never.
+        folder: String, its working folder inside the folder of its command.
+        kill_after: Integer, the number of checkpoints in the run folder after
+            which it is killed; 0 for never.
     """
 
     words: tuple[str, ...]
@@ -25,15 +25,15 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Some processes that work in one folder, and what they leave there.
+    """Processes that run one after the other in one folder.
 
     Attributes:
         name: String.
         steps: Tuple of `Step`.
-        after: String, the command whose folder, copied, it begins with.
-        made_by_base: Integer, how many of the first steps only BASE takes;
-            HEAD goes on in a copy of what they left.
-        files: Dict of relative path to a text that is there from the start.
+        after: String, the command whose folder it starts from a copy of.
+        made_by_base: Integer, the number of first steps that only BASE runs;
+            HEAD continues in a copy of their folder.
+        files: Dict of relative path to the text of a file created first.
         left_out: Tuple of patterns of files that are not compared.
         equal: Tuple of two folders that must also be equal to one another,
             or empty.
@@ -49,7 +49,7 @@ class Command:
 
 
 def train(*flags: str, folder: str = ".", kill_after: int = 0) -> Step:
-    """Return a training of the run `run`, of two epochs unless told else."""
+    """Return a training of the run `run`, by default of two epochs."""
     words = ("--epochs=2", "--batch_size=100", *flags, f"--run_dir={RUN}")
     return Step(("train.py", *words), folder, kill_after)
 
@@ -60,7 +60,7 @@ def evaluate(*flags: str, folder: str = ".") -> Step:
 
 
 def table_of_features() -> str:
-    """Return a CSV file of three classes that anyone makes the same."""
+    """Return a deterministic CSV file of three classes."""
     rows = ["width,height,kind"]
     for number in range(240):
         kind = number % 3
@@ -95,7 +95,7 @@ REGIME = (
     " 3: {optimizer: adam, learning_rate: 0.005}}"
 )
 
-# Every algorithm, and beside it what else changes a training.
+# Every algorithm, combined with other options of a training.
 ALGORITHMS = {
     "static": (
         "--sparsity=hidden*=0.9,logits=0.5",
@@ -291,7 +291,7 @@ COMMANDS = (
                 )
             ),
         ),
-        # A set, written in any order; and a page that tells the seconds.
+        # A set that is written in any order, and a page with durations.
         left_out=("sweep/oracle/oracle.json", "sweep/report/index.html"),
     ),
     Command(
@@ -307,7 +307,7 @@ COMMANDS = (
                 )
             ),
         ),
-        # It names the ports, which are whichever were free.
+        # It contains the ports, which are chosen by the system.
         left_out=("run/config.json",),
     ),
     Command("python_api", (Step(("tools/python_api.py", "made")),)),
@@ -319,7 +319,7 @@ COMMANDS = (
             train(*RESUMED, folder="killed", kill_after=5),
             train(*RESUMED, folder="killed"),
         ),
-        # Which checkpoint is the last but one depends on when it was killed.
+        # The second last checkpoint depends on the moment of the kill.
         left_out=("killed/run/checkpoints/previous.npz",),
         equal=("whole", "killed"),
     ),
@@ -340,7 +340,7 @@ COMMANDS = (
             Step(("tools/saved_objects.py", "load", "objects", "loaded")),
         ),
         made_by_base=1,
-        # Each side loads the very files that BASE has written.
+        # Both sides load the files that BASE has written.
         left_out=("objects/*",),
     ),
 )
@@ -349,6 +349,6 @@ BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def chain(command: Command) -> list[Command]:
-    """Return a command and those that it comes after, the first first."""
+    """Return a command after those that it depends on."""
     before = BY_NAME.get(command.after)
     return [*(chain(before) if before else []), command]

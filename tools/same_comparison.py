@@ -1,7 +1,7 @@
-"""What differs between two folders that the same commands have filled.
+"""Comparison of two folders that the same commands have filled.
 
-Files are read as they lie on disk, by NumPy and the standard library alone,
-so that no change of the project changes how it is compared.
+Files are read by NumPy and the standard library alone, so that no change of
+the project changes the comparison.
 """
 
 import csv
@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Times, and sizes of files that hold names and a fingerprint of the process.
+# Times, and sizes of files that contain names and a process fingerprint.
 LEFT_OUT_KEYS = {"export_bytes", "seconds", "step_seconds"}
-# Files of TensorBoard and logs tell the time; a SavedModel names its parts
-# by numbers of the process, and is compared by its outputs, recorded aside.
+# TensorBoard files and logs contain times. A SavedModel names its parts by
+# counters of the process and is compared by its recorded outputs.
 LEFT_OUT = ("*.log", "tensorboard/*", "*/tensorboard/*")
 SAVED_MODEL = "saved_model.pb"
 OUTPUTS = ".outputs.npz"
-# Laid out for people; what they say is in the other files too.
+# Pages for people; their content is in the other files too.
 TEXTS = (".html", ".md", ".txt")
 # In a checkpoint, JSON as bytes.
 META = "meta"
@@ -32,12 +32,12 @@ LONGEST = 160
 
 
 class Found(NamedTuple):
-    """What differs.
+    """Differences between two folders or files.
 
     Attributes:
         differences: List of strings, of results.
-        notes: List of strings, of texts and of what only one side has and
-            the other could not have had.
+        notes: List of strings, differences that do not count: printed texts,
+            and entries that only one side can have.
     """
 
     differences: list[str]
@@ -47,7 +47,7 @@ class Found(NamedTuple):
 def compare(
     base: pathlib.Path, head: pathlib.Path, left_out: Sequence[str] = ()
 ) -> Found:
-    """Compare the files of two folders, each by its kind.
+    """Compare the files of two folders, each by its format.
 
     Args:
         base: Folder.
@@ -78,7 +78,7 @@ def files(folder: pathlib.Path, left_out: Sequence[str] = ()) -> Iterator[str]:
     for file in folder.rglob("*"):
         name = file.relative_to(folder).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))
-        # A program beside the graph is written in JSON and is compared.
+        # The program beside the graph is JSON and is compared.
         inside = exports.intersection(file.parents) and file.suffix != ".json"
         if not file.is_file() or hidden or inside:
             continue
@@ -111,7 +111,7 @@ def compare_files(base: pathlib.Path, head: pathlib.Path) -> Found:
 
 
 def compare_json(base: Any, head: Any) -> Found:
-    """Compare what two JSON files hold.
+    """Compare the contents of two JSON files.
 
     Args:
         base: Parsed value.
@@ -133,10 +133,10 @@ def compare_json(base: Any, head: Any) -> Found:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """List the values that have no parts, as text, with their path."""
+    """List the leaves of a value as text, with their paths."""
     if isinstance(value, dict):
         parts: Iterable[tuple[Any, Any]] = value.items()
-        # Another kind of value in this place is no mere lack of keys.
+        # Another type of value here is a difference, not a missing key.
         yield path, "{}"
     elif isinstance(value, list):
         parts = enumerate(value)
@@ -174,7 +174,7 @@ def _compare_arrays(
 
 
 def compare_array(base: np.ndarray, head: np.ndarray) -> str:
-    """Say how two arrays differ, in type, shape or bits; empty if not."""
+    """Describe how two arrays differ in type, shape or bits, if they do."""
     old, new = (f"{x.dtype}{list(x.shape)}" for x in (base, head))
     if old != new:
         return f"{old} and {new}"

@@ -2,8 +2,8 @@
 
 python FILE FOLDER...
 
-Writes `NAME.outputs.npz` beside each SavedModel `NAME` that has none yet, by
-plain TensorFlow: nothing of the project is imported.
+Writes `NAME.outputs.npz` beside each SavedModel `NAME` that has none yet, with
+plain TensorFlow: the project is not imported.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ EXAMPLES = 8
 
 
 def main(folders):
-    """Run what lies below the folders.
+    """Run all SavedModels below the folders.
 
     Args:
         folders: List of strings.
@@ -30,7 +30,7 @@ def main(folders):
 
 
 def outputs(path):
-    """Return what a SavedModel makes of the same batch every time.
+    """Return the outputs of a SavedModel for a fixed batch.
 
     Args:
         path: Folder.
@@ -54,7 +54,7 @@ def outputs(path):
 
 
 def batch(spec, random):
-    """Draw an input; sides that are free have the number of examples."""
+    """Draw an input; unknown dimensions get the number of examples."""
     shape = [EXAMPLES if side is None else side for side in spec.shape]
     values = random.normal(size=shape)
     return tf.constant(values.astype(spec.dtype.as_numpy_dtype))

@@ -1,4 +1,4 @@
-"""Runs commands in a tree and keeps what they leave."""
+"""Runs commands in a tree and records their results."""
 
 import contextlib
 import dataclasses
@@ -32,12 +32,12 @@ RECORD = "record.json"
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """How a step ended.
+    """The end of a step.
 
     Attributes:
         code: Integer, the exit code; negative for a signal.
-        output: String, what it printed.
-        errors: String, the last line of its errors.
+        output: String, its standard output.
+        errors: String, the last line of its standard error.
         missing: Boolean, whether the tree has no such script or module.
     """
 
@@ -49,12 +49,12 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """What a command left.
+    """The result of a command.
 
     Attributes:
         folder: Path.
-        ended: Tuple of `Ended`, one for each step that was taken.
-        right: Boolean, whether all steps were, and ended as they should.
+        ended: Tuple of `Ended`, one for each step that ran.
+        right: Boolean, whether all steps ran and ended as expected.
     """
 
     folder: pathlib.Path
@@ -76,8 +76,8 @@ class Recorder:
     Args:
         tree: Path, the root of the project.
         folder: Path, below which every command has its own folder.
-        base: Path, the folder of the recordings of BASE, from which what
-            only BASE makes is taken; the same as `folder` for BASE itself.
+        base: Path, the folder of the recordings of BASE, the source of files
+            that only BASE makes; the same as `folder` for BASE itself.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Recorder:
         return Recording(folder, tuple(ended), right)
 
     def kept(self, command: Command) -> Recording | None:
-        """Return the recording of a command if it is there and of today."""
+        """Return the recording of a command if it is there and still valid."""
         return read(self._record(command), digest(command))
 
     def record_outputs(self, commands: Sequence[Command]) -> None:
@@ -145,7 +145,7 @@ class Recorder:
         return self.folder / f"{name}.{RECORD}"
 
     def _before(self, command: Command) -> Recording | None:
-        """Return the recording that a command goes on from, if it does."""
+        """Return the recording that a command continues, if any."""
         if command.after:
             return read(self._record_of(command.after))
         if command.made_by_base and not self._makes:
@@ -157,7 +157,7 @@ class Recorder:
     def _prepare(self, command: Command) -> None:
         folder = self.folder / command.name
         if command.after:
-            # The export may be another after the command.
+            # The command may change the export.
             ignored = shutil.ignore_patterns(f"*{OUTPUTS}")
             shutil.copytree(self.folder / command.after, folder, ignore=ignored)
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ class Recorder:
             (folder / name).write_text(text, encoding="utf-8")
 
     def _run(self, command: Command) -> Iterator[Ended]:
-        """Take the steps up to the first that does not end as it should."""
+        """Run the steps up to the first that ends unexpectedly."""
         folder = self.folder / command.name
         made = self.base / f"{command.name}.made"
         first = 0
@@ -192,7 +192,7 @@ def read(file: pathlib.Path, of: str | None = None) -> Recording | None:
         of: The digest that it must have, if any.
 
     Returns:
-        `Recording`, or `None` if there is none or it is of something else.
+        `Recording`, or `None` if there is none or its digest differs.
     """
     if not file.is_file():
         return None
@@ -205,12 +205,12 @@ def read(file: pathlib.Path, of: str | None = None) -> Recording | None:
 
 
 def expected(step: Step) -> int:
-    """Return the exit code that a step should have."""
+    """Return the expected exit code of a step."""
     return -signal.SIGKILL if step.kill_after else 0
 
 
 def run(step: Step, tree: pathlib.Path, folder: pathlib.Path) -> Ended:
-    """Run one process, and kill it in the midst if the step says so.
+    """Run one process, and kill it if the step asks for it.
 
     Args:
         step: `Step`.
@@ -252,13 +252,13 @@ def run(step: Step, tree: pathlib.Path, folder: pathlib.Path) -> Ended:
         _end(process)
     last = (errors.strip().splitlines() or [""])[-1]
     last = last.replace(str(tree), "{tree}")
-    # Python's own words; a module that imports another in vain quotes it.
+    # Python's own message; a failed import inside a module quotes the name.
     missing = words[0] == "-m" and f": No module named {words[1]}" in last
     return Ended(process.returncode, output, last, missing)
 
 
 def environment(tree: pathlib.Path) -> Mapping[str, str]:
-    """Return the environment in which the modules are those of a tree."""
+    """Return the environment that imports the modules of a tree."""
     return {
         **os.environ,
         "PYTHONPATH": str(tree),
@@ -273,7 +273,7 @@ def _end(process) -> None:
 
 
 def _wait_for_checkpoints(process, run_dir: pathlib.Path, number: int) -> None:
-    """Return when so many were seen to be written, or the process ended."""
+    """Wait until enough checkpoints are written or the process has ended."""
     seen: set[int] = set()
     while process.poll() is None and len(seen) < number:
         time.sleep(LOOK_SECONDS)
@@ -283,16 +283,16 @@ def _wait_for_checkpoints(process, run_dir: pathlib.Path, number: int) -> None:
             try:
                 seen.add(file.stat().st_mtime_ns)
             except FileNotFoundError:
-                continue  # It has just been given another name.
+                continue  # It has just been renamed.
 
 
 def digest(command: Command) -> str:
-    """Return what a kept recording must agree in: command, environment."""
+    """Return the digest of a command and its environment."""
     packages = sorted(
         f"{one.name}={one.version}"
         for one in importlib.metadata.distributions()
     )
-    # How it is compared may change without running it again.
+    # The comparison may change without running it again.
     run = [(c.steps, c.files, c.made_by_base) for c in chain(command)]
     scripts = [
         (TOOLS / word.removeprefix("tools/")).read_text(encoding="utf-8")

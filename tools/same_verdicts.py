@@ -1,4 +1,4 @@
-"""What became of a command in two trees, in one line."""
+"""Verdicts on a command run in two trees, in one line each."""
 
 import re
 from typing import NamedTuple
@@ -8,15 +8,15 @@ from tools.same_comparison import compare
 from tools.same_comparison import first_line
 from tools.same_recording import Recording
 
-# What no two runs print alike: times, and sizes of files that depend on them.
+# Parts that vary between runs: times, and sizes of files that depend on them.
 TIMES = re.compile(
     r"[\d.,]+(e[-+]?\d+)?(?= ?(ms|s|MB)\b)|(?<=SavedModel )[\d,]+"
 )
-# Lines that come after so many seconds without another, or say what is fastest.
+# Lines printed after some seconds of silence, or about the fastest form.
 PROGRESS = re.compile(
     r"\s+evaluating, |epoch \d+/\d+ +step |No gain: |Fastest: "
 )
-# Texts that time models are numbers throughout.
+# Texts of latency measurements are numbers throughout.
 TIMED = {
     "auto_tune",
     "export_compact",
@@ -28,12 +28,13 @@ NUMBERS = re.compile(r"[\d.,]*\d")
 
 
 class Verdict(NamedTuple):
-    """What became of a command.
+    """The verdict on a command.
 
     Attributes:
-        text: String: `same`, or what differs, or where it did not exist.
-        failed: Boolean, whether it counts against the change.
-        notes: List of strings, of what differs and does not count.
+        text: String: `same`, the first difference, or the tree that lacks the
+            command.
+        failed: Boolean, whether the difference counts.
+        notes: List of strings, differences that do not count.
     """
 
     text: str
@@ -42,7 +43,7 @@ class Verdict(NamedTuple):
 
 
 def judge(command: Command, base: Recording, head: Recording) -> Verdict:
-    """Compare what a command left in two trees.
+    """Compare the results of a command in two trees.
 
     Args:
         command: `Command`.
@@ -78,11 +79,11 @@ def judge(command: Command, base: Recording, head: Recording) -> Verdict:
 
 
 def texts(command: Command, base: Recording, head: Recording) -> list[str]:
-    """Return in what the printed texts differ, times aside."""
+    """Return the differences of the printed texts, except for times."""
     notes = []
     for number, step in enumerate(command.steps):
         if step.kill_after and not command.made_by_base:
-            # What is printed from here on depends on when it was killed.
+            # Later text depends on the moment of the kill.
             break
         old, new = (
             untimed(one.ended[number].output, command.name in TIMED)
@@ -95,7 +96,7 @@ def texts(command: Command, base: Recording, head: Recording) -> list[str]:
 
 
 def untimed(text: str, timed: bool) -> str:
-    """Return a text without what no two runs print alike."""
+    """Return a text without the parts that vary between runs."""
     lines = [line for line in text.split("\n") if not PROGRESS.match(line)]
     text = (NUMBERS if timed else TIMES).sub("", "\n".join(lines))
     return "\n".join(" ".join(line.split()) for line in text.split("\n"))

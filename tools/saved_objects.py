@@ -1,14 +1,15 @@
-"""Saves what the project registers with Keras, and loads it again.
+"""Saves and loads the objects that the project registers with Keras.
 
 python FILE save FOLDER: writes a `.keras` file for every object that the
-importable project registers with Keras under `cb>`, each in a small model.
+importable project registers under `cb>`, each in a small model.
 
 python FILE load FOLDER TARGET: loads them in another process and writes the
 configuration, variables and outputs of each model, before and after two more
-steps of training, and what each object of no model is made from.
+steps of training, and the
+configuration of each object that is in no model.
 
-Nothing is imported from the project by name but `cb`, so that it runs where
-the modules lie elsewhere.
+Only `cb` is imported by name, so that it runs with other layouts of the
+modules.
 """
 
 import importlib
@@ -63,7 +64,7 @@ LAYERS = {
     "TiedDense": ({"units": 5, "sparsity": 0.5}, (4,)),
 }
 ATTENTION = {"MaskedGroupQueryAttention", "MaskedMultiHeadAttention"}
-# Class name: arguments; schedules are around one of Keras's.
+# Class name: arguments; schedules wrap one of Keras's.
 SCHEDULES = {
     "Later": {"start": 3},
     "PerUpdate": {"batches": 2},
@@ -134,7 +135,7 @@ def model_of(name, found):
     """Build a compiled model with an object in it.
 
     Raises:
-        SystemExit: If nothing is known of the object here.
+        SystemExit: If this file does not know the object.
     """
     layer, optimizer, shape = keras.layers.Dense(3), "adam", (4,)
     if name in SCHEDULES:
@@ -192,7 +193,7 @@ def data(model):
 
 
 def load(folder, target):
-    """Load every model and write what it is and what it does."""
+    """Load every model and write its configuration and outputs."""
     target.mkdir(exist_ok=True)
     for file in sorted(folder.glob("*.keras")):
         keras.utils.set_random_seed(0)
@@ -225,7 +226,7 @@ def state(model, when):
 
 
 def without_modules(config):
-    """Leave out where classes of the project lie, which may change."""
+    """Leave out the modules of the project's classes, which may change."""
     if isinstance(config, dict):
         return {
             key: without_modules(value)
@@ -238,7 +239,7 @@ def without_modules(config):
 
 
 def write(file, config):
-    """Write a configuration; what JSON has no name for, as its text."""
+    """Write a configuration; values that JSON cannot hold become text."""
     file.write_text(json.dumps(config, indent=1, sort_keys=True, default=str))
 
 

@@ -25,7 +25,7 @@ class Row(NamedTuple):
         dataset: Spec.
         epochs: Integer, of the small batch.
         accuracies: Tuple in the order of `COLUMNS`.
-        status: As of `Experiment`.
+        status: As in `Experiment`.
     """
 
     model: str

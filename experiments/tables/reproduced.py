@@ -1,10 +1,10 @@
-"""What published experiments gave here: one line for each that was run."""
+"""Results of published experiments that were run here, one line each."""
 
 from typing import NamedTuple
 
 
 class Result(NamedTuple):
-    """What `make experiment NAME=...` printed.
+    """The result printed by `make experiment NAME=...`.
 
     Attributes:
         accuracy: Float, test accuracy in percent.

@@ -1,4 +1,4 @@
-"""When auto-tune may go on."""
+"""Conditions under which auto-tune continues."""
 
 import dataclasses
 import json

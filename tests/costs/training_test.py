@@ -1,4 +1,4 @@
-"""What trainings cost, against the formulas of the papers."""
+"""Costs of trainings, against the formulas of the papers."""
 
 import pytest
 

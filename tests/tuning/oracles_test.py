@@ -104,7 +104,7 @@ def test_points_that_break_a_constraint_are_behind_and_avoided(tmp_path):
     )
 
     def function(values):
-        # As of a run that was not trained for its cost.
+        # As for a run that was not trained because of its cost.
         error = 1 / values["size"] if values["size"] <= 4.0 else np.inf
         return {"error": error, "cost": values["size"]}
 

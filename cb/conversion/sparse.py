@@ -17,6 +17,7 @@ from cb.conversion.targets import random_mask
 from cb.conversion.targets import random_pattern
 from cb.conversion.targets import target_counts
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.layers import regularizers
 from cb.layers.copying import paired_layers
 from cb.layers.masked import mask_in_place
@@ -203,9 +204,7 @@ def _reachable(model) -> list[keras.layers.Layer]:
 
 def _check_dense(model: keras.Model) -> None:
     if not isinstance(model, keras.Model):
-        raise InputError(
-            f"Argument `model` must be a Keras model. Received: model={model!r}"
-        )
+        raise argument_error("model", "a Keras model", model)
     if not model.built:
         raise InputError(
             f"Model {model.name!r} must be built before it is sparsified. "

@@ -55,7 +55,12 @@ class NeuralODE(keras.layers.Layer):
         InputError: If `tensorflow-probability` is not installed.
     """
 
-    def __init__(self, derivative, tolerance=1e-3, **kwargs):
+    def __init__(
+        self,
+        derivative: list[keras.layers.Layer],
+        tolerance: float = 1e-3,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.derivative = [
             keras.saving.deserialize_keras_object(layer)

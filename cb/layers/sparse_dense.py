@@ -91,7 +91,7 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
     straight_through = False
     opened: tf.Tensor | None = None
 
-    def __init__(self, units, connections, seed=0, **kwargs):
+    def __init__(self, units: int, connections: int, seed: int = 0, **kwargs):
         super().__init__(units, **kwargs)
         require_numba()
         self.connections = connections

@@ -1,6 +1,7 @@
 """Layers whose kernel shares a few values, as in HashedNets."""
 
 import math
+from typing import Literal
 
 import keras
 import numpy as np
@@ -10,8 +11,11 @@ from keras import ops
 from cb import seeds
 from cb.errors import InputError
 from cb.layers.computed_kernels import ComputedKernels
+from cb.registry import check
 from cb.sparsity.granularity import block_shape
 from cb.sparsity.granularity import grid_shape
+
+Granularity = Literal["weight", "slice"]
 
 
 def balanced_table(shape, rows: int, seed: int) -> np.ndarray:
@@ -92,18 +96,14 @@ class Tied(ComputedKernels):
     def __init__(
         self,
         *args,
-        sparsity=0.5,
-        granularity="weight",
-        rescale_gradient=False,
-        seed=0,
+        sparsity: float = 0.5,
+        granularity: Granularity = "weight",
+        rescale_gradient: bool = False,
+        seed: int = 0,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        if granularity not in ("weight", "slice"):
-            raise InputError(
-                "Argument `granularity` of a tied layer must be 'weight' or "
-                f"'slice'. Received: granularity={granularity!r}"
-            )
+        check("granularity", granularity, Granularity, "a tied layer")
         self.sparsity = sparsity
         self.granularity = granularity
         self.rescale_gradient = rescale_gradient

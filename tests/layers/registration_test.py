@@ -7,16 +7,19 @@ import tensorflow as tf
 
 import cb
 from cb.layers.masked import masked_kernels
+from tests.commands import ROOT
 
 
-@cb.layers.register_masked(
-    keras.layers.Conv1DTranspose, family="conv", package="test"
-)
-class MaskedConv1DTranspose(cb.layers.Masked, keras.layers.Conv1DTranspose):
-    """`keras.layers.Conv1DTranspose` whose kernel is masked."""
+def worked_example():
+    """Return the masked class that CONTRIBUTING.md shows."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Adding a masked layer kind\n")[2]
+    module = {"__name__": "worked_example"}
+    exec(section.partition("```python\n")[2].partition("```")[0], module)
+    return module["MaskedConv1DTranspose"]
 
-    spatial_axes = {"kernel": 1}
-    filter_axes = (-2,)
+
+MaskedConv1DTranspose = worked_example()
 
 
 @keras.saving.register_keras_serializable("test")

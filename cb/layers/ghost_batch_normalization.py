@@ -32,12 +32,12 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     first (1 under `torch_chunk`), the running statistics are updated by:
 
     - `"per_ghost"`: `r = (1 - eta * c_i) * r + eta * c_i * s_i` for each `i`
-      in turn, in closed form; what the published code does.
+      in turn, in closed form, as in the published code.
     - `"per_step"`: `r = (1 - eta) * r + eta * mean(s)`, the mean weighted by
       `c`. Large batches then remember as long as small ones do.
     - `"paper"`: the printed formula, `r = (1 - eta)**size * r +
       sum((1 - eta)**i * eta * s_i)`, for means and standard deviations. Its
-      weights do not sum to 1; it is there for comparison.
+      weights do not sum to 1; for comparison only.
 
     `cb.callbacks.ReestimateStatistics` replaces them by averages over the
     training set. Under `tf.distribute` the ghosts are cut from the batch of
@@ -45,7 +45,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
 
     Args:
         virtual_batch_size: Integer, examples in a ghost.
-        remainder: What becomes of examples that do not fill a ghost.
+        remainder: Treatment of examples that do not fill a ghost.
             `"fixed"`: they are a smaller ghost. `"torch_chunk"`: the number
             of ghosts is kept and their size shrinks or grows, as published.
             `"drop"`: they are left out of all statistics and normalized by
@@ -56,7 +56,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         batch_size: Integer, the batch from which `"torch_chunk"` takes the
             number of ghosts. Defaults to the batch at hand; the published
             code takes that of a full batch for the last one too.
-        **kwargs: As in `keras.layers.BatchNormalization`, but for `renorm`
+        **kwargs: As in `keras.layers.BatchNormalization`, without `renorm`
             and `synchronized`.
 
     Call arguments:

@@ -1,4 +1,4 @@
-"""Cutting batches into ghosts, and the running statistics of ghosts."""
+"""Division of batches into ghosts, and the running statistics of ghosts."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ RunningStatistics = Literal["per_ghost", "per_step", "paper"]
 
 
 def ghost_layout(length, virtual_batch_size, remainder, batch_size=None):
-    """Say how a batch is cut into ghosts.
+    """Divide a batch into ghosts.
 
     Args:
         length: Integer or scalar tensor, examples in the batch.
@@ -21,7 +21,7 @@ def ghost_layout(length, virtual_batch_size, remainder, batch_size=None):
 
     Returns:
         Tuple of the examples in a full ghost, the number of full ghosts, and
-        the examples that are left for a smaller one.
+        the examples left for a smaller one.
     """
     rows = virtual_batch_size
     if remainder == "torch_chunk":
@@ -40,10 +40,10 @@ def fold_statistics(running, ghosts, shares, rows, momentum, mode):
     Args:
         running: Tensor `(channels,)`.
         ghosts: Tensor `(ghosts, channels)`, in the order of the batch.
-        shares: Tensor `(ghosts, 1)` or `(ghosts, channels)` in [0, 1], how
-            much of an update each ghost counts.
+        shares: Tensor `(ghosts, 1)` or `(ghosts, channels)` in [0, 1], the
+            weight of each ghost in an update.
         rows: Integer or scalar tensor, examples in a full ghost.
-        momentum: Float, what is kept of `running` by a whole update.
+        momentum: Float, weight of `running` after a whole update.
         mode: `RunningStatistics`.
 
     Returns:

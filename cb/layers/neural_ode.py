@@ -1,4 +1,4 @@
-"""A layer whose output is the solution of a differential equation."""
+"""A layer that solves a differential equation."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from cb.errors import InputError
 
 
 def _solver(tolerance: float):
-    """Make the adaptive solver; its library is an extra of the package."""
+    """Make the adaptive solver, from an optional dependency."""
     try:
         with warnings.catch_warnings():
             # It asks for versions in a way that Python has deprecated.

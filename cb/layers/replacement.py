@@ -13,10 +13,10 @@ REPLACED = (keras.layers.BatchNormalization, GhostBatchNormalization)
 def replace_batch_normalization(
     model: keras.Model, virtual_batch_size: int = 128, **options
 ) -> keras.Model:
-    """Make a copy of a model whose batch normalization is over ghosts.
+    """Make a copy of a model with batch normalization over ghosts.
 
-    Every layer keeps its name, its variables and what else it was made with;
-    masks of sparse layers are kept too. Outputs in inference are the same.
+    Names, variables, masks and other options of layers stay, and so do
+    outputs in inference.
 
     Args:
         model: Keras model, Sequential or functional, built.

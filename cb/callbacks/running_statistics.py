@@ -68,7 +68,9 @@ class ReestimateStatistics(keras.callbacks.Callback):
             for layer in self._layers
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
-        self._function = tf.function(self._statistics, reduce_retracing=True)
+        self._function = tf.function(
+            self._statistics, reduce_retracing=True, autograph=False
+        )
         # The step that the present statistics belong to.
         self._estimated_at = int(read(self.model.optimizer.iterations))
 

@@ -152,7 +152,7 @@ class WeightDistance(keras.callbacks.Callback):
                 f"Received: {[value.shape for value in self._initial]}"
             )
         self._origin = [tf.constant(value) for value in self._initial]
-        self._measure = tf.function(self._squares)
+        self._measure = tf.function(self._squares, autograph=False)
         self._tracker = StepTracker(
             _LogSteps(self.points_per_decade),
             lambda: int(read(self.model.optimizer.iterations)),

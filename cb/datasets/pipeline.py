@@ -115,7 +115,7 @@ class TrainingBatches:
 
         return self._read(positions, self.chain, draw)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _probe_batch(self, number):
         return self._batch(number, order="probe")
 
@@ -234,7 +234,8 @@ def _shared_size(count: int, batch_size: int, replicas: int) -> int:
 def _mapped(dataset, function, workers: int | None) -> tf.data.Dataset:
     """Map in parallel, in order, with a number of threads if one is given."""
     dataset = dataset.map(
-        function,
+        # Conversion takes time, and transforms are refused that would need it.
+        tf.autograph.experimental.do_not_convert(function),
         num_parallel_calls=workers or tf.data.AUTOTUNE,
         deterministic=True,
     )

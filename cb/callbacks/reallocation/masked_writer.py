@@ -39,7 +39,7 @@ class MaskedWriter(KernelWriter):
         self._drifts = algorithm.zero_inactive and not (
             self._resets or algorithm.straight_through
         )
-        self._write_weights = tf.function(self._assign_weights)
+        self._write_weights = tf.function(self._assign_weights, autograph=False)
         self._write_places = tf.function(
             self._scatter,
             input_signature=[
@@ -48,6 +48,7 @@ class MaskedWriter(KernelWriter):
                 tf.TensorSpec((None,), tf.bool),
                 tf.TensorSpec((None,), tf.float32),
             ],
+            autograph=False,
         )
 
     def write_all(self, masks, fresh):

@@ -68,7 +68,9 @@ class ProbeGradients:
         self._weights = [kernel.trained for kernel in kernels]
         self._batches = batches
         self._opened = self._layers if whole else []
-        self._function = tf.function(self._gradients, reduce_retracing=True)
+        self._function = tf.function(
+            self._gradients, reduce_retracing=True, autograph=False
+        )
 
     def __call__(self, index: int) -> list[np.ndarray]:
         """Return the gradients on batch `index`, one array a kernel.

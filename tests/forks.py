@@ -13,18 +13,19 @@ import sys
 from tests.commands import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "cb.training.train",
-        "cb.evaluation.checkpoints",
-        "flags.command",
-        "sklearn.datasets",
-    ]
+PRELOADED = (
+    "cb.training.train",
+    "cb.evaluation.scores",
+    "flags.command",
+    "sklearn.datasets",
 )
+CONTEXT.set_forkserver_preload([*PRELOADED])
 
 
 def redirect(folder, output, errors, seconds):
     """Let this process work in a folder and print into two descriptors."""
+    # The server says nothing of modules that it cannot import.
+    assert {*PRELOADED} <= {*sys.modules}
     # A process that hangs ends by itself, whatever becomes of the test.
     signal.alarm(seconds)
     os.chdir(folder)

@@ -1,7 +1,9 @@
 """Trainings in real processes that are watched, killed or work together."""
 
 import contextlib
+import functools
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,7 +17,7 @@ PATIENCE_SECONDS = 600
 
 
 class Worker:
-    """A process that runs `train.py` with some flags.
+    """A process that runs `train.py` with some flags, or another target.
 
     Attributes:
         process: The process.
@@ -25,7 +27,8 @@ class Worker:
     def __init__(self, flags, folder, target=None):
         reader, writer = forks.CONTEXT.Pipe(duplex=False)
         self.process = forks.CONTEXT.Process(
-            target=target or _train, args=(flags, str(folder), writer)
+            target=target or command("train.py"),
+            args=(flags, str(folder), writer),
         )
         self.process.start()
         writer.close()
@@ -117,12 +120,17 @@ def train_two(folder, flags):
     return folder / "worker_0" / "run"
 
 
-def pass_steps(worker, number):
-    """Wait until a training has printed so many steps."""
+def wait_for(worker, text, number=1):
+    """Wait until a process has printed so many lines with a text."""
     while number:
         line = worker.output.readline()
-        assert line, "the training has ended"
-        number -= " step " in line
+        assert line, "the process has ended"
+        number -= text in line
+
+
+def pass_steps(worker, number):
+    """Wait until a training has printed so many steps."""
+    wait_for(worker, " step ", number)
 
 
 def arrays(run, name="last"):
@@ -164,6 +172,37 @@ def redirect(folder, writer):
     writer.close()
 
 
-def _train(flags, folder, writer):
+def command(script, environment=()):
+    """Return a target that runs a command, with variables if any."""
+    return functools.partial(_run, script, dict(environment))
+
+
+def killed_before(file, number):
+    """Return a training that is killed when it would replace a file.
+
+    Args:
+        file: String, the name of the file.
+        number: Integer, which of the replacements does not take place.
+    """
+    return functools.partial(_train_until, file, number)
+
+
+def _train_until(file, number, flags, folder, writer):
     redirect(folder, writer)
+    replace, left = os.replace, number
+
+    def counted(source, target):
+        nonlocal left
+        left -= os.path.basename(target) == file
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+
+    os.replace = counted
     forks.run_script("train.py", flags)
+
+
+def _run(script, environment, flags, folder, writer):
+    redirect(folder, writer)
+    os.environ.update(environment)
+    forks.run_script(script, flags)

@@ -12,7 +12,8 @@ from cb.errors import InputError
 from cb.evaluation.opened_run import attempt_folder
 from cb.training import assembly
 from tests.commands import run
-from tests.commands import start
+from tests.workers import alone
+from tests.workers import pass_steps
 
 # Untrained, blocks 1 to 3 are nearly free of conflicts and 4 to 8 are not.
 FLAGS = [
@@ -122,16 +123,11 @@ def test_a_killed_auto_tune_ends_as_one_that_was_not(tmp_path, when):
     killed.mkdir()
     code, _, errors = run("train.py", *flags, folder=whole)
     assert code == 0, errors
-    process = start("train.py", *flags, folder=killed)
-    printed = 0
-    for line in process.stdout:
-        printed += " step " in line
+    with alone(flags, killed) as process:
         # Within the second epoch, behind the check.
-        if printed > 35:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+        pass_steps(process, 36)
+        process.kill()
+        assert process.finish()[0] == -signal.SIGKILL
     code, output, errors = run("train.py", *flags, folder=killed)
     assert code == 0, errors
     assert "Resuming after" in output

@@ -1,12 +1,12 @@
 """A run that is killed ends with the bits of one that is not."""
 
-import random
 import signal
 
 import pytest
 
 from tests.workers import alone
 from tests.workers import assert_same_files
+from tests.workers import killed_before
 from tests.workers import pass_steps
 
 FLAGS = [
@@ -27,16 +27,43 @@ REGIME = (
 )
 
 
+def kill_at(moment, flags, folder):
+    """Train until a moment."""
+    if isinstance(moment, int):
+        with alone(flags, folder) as worker:
+            pass_steps(worker, moment)
+            worker.kill()
+            code, printed = worker.finish()
+    else:
+        with alone(flags, folder, killed_before(*moment)) as worker:
+            code, printed = worker.finish()
+    assert code == -signal.SIGKILL, printed
+
+
+# Of 120 steps ten make an epoch, and every third is saved. A moment is a number
+# of printed steps, or a file of the run that is about to be replaced and how
+# often; both are counted anew by every process. When `last` is to be replaced
+# there is none, since it has become `previous`.
 @pytest.mark.parametrize(
-    "kills, extra",
+    "moments, extra",
     [
-        (10, ["--strategy=none"]),
-        (10, ["--strategy=mirrored(devices=2)", REGIME]),
-        (3, ["--gradient_accumulation=2", "--batch_size=64", "--mixup=0.4"]),
+        (
+            [2, (".next.npz", 1), 9, ("last.npz", 5), 43, ("best.npz", 2)],
+            ["--strategy=none"],
+        ),
+        (
+            # One at least in each phase of the regime.
+            [8, ("last.npz", 13), 21, ("best.npz", 1)],
+            ["--strategy=mirrored(devices=2)", REGIME],
+        ),
+        (
+            [4, 10, ("last.npz", 3)],
+            ["--gradient_accumulation=2", "--batch_size=64", "--mixup=0.4"],
+        ),
     ],
     ids=["one", "mirrored", "accumulated"],
 )
-def test_a_killed_run_ends_with_the_same_bits(tmp_path, kills, extra):
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, moments, extra):
     flags = [*FLAGS, *extra, "--run_dir=run"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -45,12 +72,8 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, kills, extra):
         code, printed = worker.finish()
     assert code == 0, printed
 
-    choose = random.Random(extra[0])
-    for _ in range(kills):
-        with alone(flags, killed) as worker:
-            pass_steps(worker, choose.randrange(2, 11))
-            worker.kill()
-            assert worker.finish()[0] == -signal.SIGKILL
+    for moment in moments:
+        kill_at(moment, flags, killed)
     with alone(flags, killed) as worker:
         code, printed = worker.finish()
     assert code == 0, printed

@@ -1,15 +1,15 @@
-import os
+import contextlib
 import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from cb.tuning.results import Results
 from tests import commands
-
-pytestmark = pytest.mark.slow
+from tests.workers import alone
+from tests.workers import command
+from tests.workers import finish
+from tests.workers import wait_for
 
 # Searched for in seconds: the costs of three sizes, or trainings of one epoch.
 SHORT = ("--epochs=1", "--batch_size=500", "--seed=3")
@@ -31,14 +31,11 @@ def test_a_sweep_killed_in_a_trial_ends_as_one_that_was_not(tmp_path):
     assert "trial 3/3" in output
     assert (tmp_path / "whole/report/index.html").is_file()
 
-    process = commands.start(
-        "tune.py", *flags, "--directory=killed", folder=tmp_path
-    )
-    for line in process.stdout:
-        if line.startswith("trial 1/3"):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    killed = [*flags, "--directory=killed"]
+    with alone(killed, tmp_path, command("tune.py")) as process:
+        wait_for(process, "trial 1/3")
+        process.kill()
+        assert process.finish()[0] == -signal.SIGKILL
     code, _, errors = commands.run(
         "tune.py", *flags, "--directory=killed", folder=tmp_path
     )
@@ -52,28 +49,21 @@ def test_two_workers_share_the_trials_of_a_chief(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = []
-    for name in ("chief", "worker_0", "worker_1"):
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(commands.ROOT),
-            "KERASTUNER_TUNER_ID": name,
-            "KERASTUNER_ORACLE_IP": "127.0.0.1",
-            "KERASTUNER_ORACLE_PORT": str(port),
-        }
-        arguments = [CHEAP, "--max_trials=8", "--directory=shared", *SHORT]
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, commands.ROOT / "tune.py", *arguments],
-                cwd=tmp_path,
-                env=environment,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+    flags = [CHEAP, "--max_trials=8", "--directory=shared", *SHORT]
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for name in ("chief", "worker_0", "worker_1"):
+            environment = {
+                "KERASTUNER_TUNER_ID": name,
+                "KERASTUNER_ORACLE_IP": "127.0.0.1",
+                "KERASTUNER_ORACLE_PORT": str(port),
+            }
+            target = command("tune.py", environment)
+            processes.append(
+                stack.enter_context(alone(flags, tmp_path, target))
             )
-        )
-    outputs = [process.communicate(timeout=280)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+        codes, outputs = finish(processes)
+    assert codes == (0, 0, 0), outputs
     found = rows(tmp_path / "shared")
     assert sorted(row["trial"] for row in found) == list("01234567")
     assert "Report:" in outputs[0]

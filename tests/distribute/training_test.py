@@ -1,7 +1,6 @@
 """Two machines end where one does, however often they fail on the way."""
 
 import json
-import random
 import shutil
 import signal
 from csv import DictReader
@@ -15,9 +14,11 @@ from tests.workers import arrays
 from tests.workers import assert_same_files
 from tests.workers import cluster
 from tests.workers import finish
+from tests.workers import killed_before
 from tests.workers import launch
 from tests.workers import pass_steps
 from tests.workers import train_two
+from tests.workers import wait_for
 
 MIRRORED = "--strategy=mirrored(devices=2)"
 # 200 steps.
@@ -38,7 +39,6 @@ AUTO_TUNED = [
     "--epochs=2",
     "--run_dir=run",
 ]
-KILLS = 10
 
 
 def train(folder, *flags):
@@ -172,21 +172,43 @@ def test_told_to_stop_two_workers_go_on_to_the_same_bits(
     assert_same_files(train_two(tmp_path, convolutional), undisturbed)
 
 
-def test_ten_kills_at_random_moments_change_nothing(
+def kill_both(flags, folder, text):
+    """Kill two workers when one has printed a text, or at once."""
+    with cluster(2, flags, folder) as workers:
+        if text:
+            wait_for(workers[0], text)
+
+
+def kill_one(flags, folder, victim, number):
+    """Kill a worker after so many steps; the other ends by itself."""
+    with cluster(2, flags, folder) as workers:
+        pass_steps(workers[0], number)
+        workers[victim].kill()
+        end_of_survivor(workers[1 - victim])
+
+
+def kill_in_a_save(flags, folder, number):
+    """Kill the chief, which alone saves, between two files of a save."""
+    target = killed_before("last.npz", number)
+    with cluster(2, flags, folder, target) as workers:
+        end_of_survivor(workers[1])
+        assert workers[0].finish()[0] == -signal.SIGKILL
+
+
+def end_of_survivor(worker):
+    code, printed = worker.finish()
+    assert code == 69, printed
+    assert "another worker has exited" in printed
+
+
+def test_kills_of_either_worker_change_nothing(
     tmp_path, convolutional, undisturbed
 ):
-    choose = random.Random(0)
-    for number in range(KILLS):
-        with cluster(2, convolutional, tmp_path) as workers:
-            victim, survivor = choose.sample(workers, 2)
-            if number % 3 == 0:
-                # Somewhere on the way to the first step, both.
-                victim.process.join(choose.uniform(0.0, 3.0))
-                continue
-            pass_steps(workers[0], choose.randrange(1, 8))
-            victim.process.join(choose.uniform(0.0, 0.1))
-            victim.kill()
-            code, printed = survivor.finish()
-        assert code == 69, printed
-        assert "another worker has exited" in printed
+    kill_both(convolutional, tmp_path, "")
+    kill_both(convolutional, tmp_path, "Run folder")
+    kill_one(convolutional, tmp_path, 0, 2)
+    kill_one(convolutional, tmp_path, 1, 7)
+    kill_in_a_save(convolutional, tmp_path, 3)
+    kill_one(convolutional, tmp_path, 0, 13)
+    kill_one(convolutional, tmp_path, 1, 10)
     assert_same_files(train_two(tmp_path, convolutional), undisturbed)

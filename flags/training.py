@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from cb.config import ANNOTATIONS
+from cb.config import HELP
 from cb.config import METADATA
 from cb.config import Config
 from cb.config import check_values
@@ -22,11 +23,11 @@ from flags.typed import define
 WORKERS = ("worker_hosts", "worker_index")
 
 
-for _name, _metadata in METADATA.items():
+for _name in METADATA:
     define(
         _name,
         getattr(Config, _name),
-        _metadata.text,
+        HELP.get(_name, ""),
         ANNOTATIONS[_name],
         functools.partial(checked, _name),
     )

@@ -1,6 +1,7 @@
 """Configuration of a run: its fields, and the layers they come from."""
 
 from cb.config.configuration import ANNOTATIONS
+from cb.config.configuration import HELP
 from cb.config.configuration import IDENTITY
 from cb.config.configuration import METADATA
 from cb.config.configuration import SPECS
@@ -16,6 +17,7 @@ from cb.config.layers import read_file
 __all__ = [
     "ANNOTATIONS",
     "FORMAT",
+    "HELP",
     "IDENTITY",
     "METADATA",
     "SPECS",

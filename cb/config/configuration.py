@@ -15,9 +15,17 @@ from cb.config.values import converted
 from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.registry import unknown
+from cb.registry.inheritance import list_described
+from cb.registry.inheritance import list_inherited
 
 METADATA: dict[str, Metadata] = {
     field.name: field.metadata["flag"] for field in dataclasses.fields(Fields)
+}
+# By field; names in braces, such as `{cb.models}`, stand for the parts that the
+# package registers.
+HELP = {
+    name: " ".join(entry.partition(": ")[2].split())
+    for name, entry in list_described(Fields).items()
 }
 ANNOTATIONS = typing.get_type_hints(Fields, include_extras=True)
 IDENTITY = tuple(name for name in METADATA if METADATA[name].identity)
@@ -28,8 +36,8 @@ SPECS = tuple(name for name in METADATA if METADATA[name].spec)
 class Config(Fields):
     """Everything that a training run depends on.
 
-    Its fields are those of `cb.config.fields.Fields`. Text is converted to
-    the type of its field, a comma-separated list for example.
+    Text is converted to the type of its field, a comma-separated list for
+    example.
 
     Raises:
         InputError: If a name is unknown, or a value has the wrong type or is
@@ -99,6 +107,9 @@ class Config(Fields):
             for key in mine
             if mine[key] != others[key]
         ]
+
+
+list_inherited(Config)
 
 
 def checked(name: str, value: Any) -> Any:

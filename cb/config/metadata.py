@@ -21,10 +21,10 @@ GROUPS = (DATA, MODEL, SPARSITY, TRAINING, LARGE_BATCHES, DEVICES, RUN)
 class Metadata(NamedTuple):
     """Describes a field, and the flag that is made of it.
 
+    The help of the flag is the field's entry in the docstring of its class.
+
     Attributes:
         group: One of `GROUPS`.
-        text: What the flag means; names in braces, such as `{cb.models}`,
-            stand for the parts that the package registers.
         common: Whether `--help` shows the text, not only the name.
         identity: Whether two runs that differ in the field are two runs.
             Where a run lives and how it is watched makes no difference.
@@ -39,7 +39,6 @@ class Metadata(NamedTuple):
     """
 
     group: str
-    text: str
     common: bool = False
     identity: bool = True
     parts: str | None = None
@@ -58,33 +57,31 @@ class Metadata(NamedTuple):
         return str(found(value))
 
 
-def flag(default: Any, group: str, text: str, **details: Any) -> Any:
+def flag(default: Any, group: str, **details: Any) -> Any:
     """Declare a field of the configuration, which is a flag of its name.
 
     Args:
         default: The value without the flag.
         group: As in `Metadata`.
-        text: As in `Metadata`.
         **details: The other attributes of `Metadata`.
 
     Example:
 
     >>> @dataclasses.dataclass
     ... class Fields:
-    ...     patience: int = flag(3, TRAINING, "Epochs without progress.")
+    ...     patience: int = flag(3, TRAINING)
     """
-    metadata = Metadata(group, text, **details)
+    metadata = Metadata(group, **details)
     return dataclasses.field(default=default, metadata={"flag": metadata})
 
 
-def part(default: str, group: str, text: str, parts: str, **details: Any):
+def part(default: str, group: str, parts: str, **details: Any):
     """Declare a field that holds the spec of a part.
 
     Args:
         default: As in `flag`.
         group: As in `Metadata`.
-        text: As in `Metadata`.
         parts: As in `Metadata`.
         **details: As in `flag`.
     """
-    return flag(default, group, text, parts=parts, spec=True, **details)
+    return flag(default, group, parts=parts, spec=True, **details)

@@ -32,8 +32,15 @@ def list_inherited(part: Any) -> None:
         part.__doc__ = _completed(part, list(parameters))
 
 
-def _completed(part: type, names: list[str]) -> str:
-    text = inspect.cleandoc(part.__doc__ or "")
+def list_described(part: type) -> dict[str, str]:
+    """Return the entries of the section `Args` of a class and of its bases.
+
+    Args:
+        part: Class; what it says about a parameter replaces what a base says.
+
+    Returns:
+        Dict of the name of a parameter to its entry.
+    """
     entries = {}
     for kind in reversed(part.__mro__):
         # Not those of the wrong section, such as `Attributes`.
@@ -41,6 +48,12 @@ def _completed(part: type, names: list[str]) -> str:
         section = _SECTION.search(described)
         for entry in _ENTRY.finditer(section[0] if section else ""):
             entries[entry[1]] = entry[0]
+    return entries
+
+
+def _completed(part: type, names: list[str]) -> str:
+    text = inspect.cleandoc(part.__doc__ or "")
+    entries = list_described(part)
     found = [entries[name] for name in names if name in entries]
     if not found:
         return text

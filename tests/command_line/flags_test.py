@@ -11,6 +11,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from cb.config import HELP
 from cb.config import METADATA
 from cb.config import SPECS
 from cb.config import Config
@@ -23,6 +24,14 @@ from tests.commands import ROOT
 def test_every_field_of_the_configuration_is_a_flag_with_its_default():
     for name in Config.__dataclass_fields__:
         assert flags.FLAGS[name].default == getattr(Config, name), name
+
+
+def test_every_field_of_the_configuration_has_its_help():
+    assert list(HELP) == list(METADATA)
+    for name, text in HELP.items():
+        assert flags.FLAGS[name].help.startswith(text), name
+        assert text.endswith("."), name
+        assert f"\n    {name}: {text[:9]}" in Config.__doc__, name
 
 
 def test_every_flag_is_a_field_or_names_a_configuration():
@@ -49,14 +58,17 @@ def test_every_part_of_the_configuration_is_completed_by_something():
             assert metadata.complete(default).startswith(default.split("(")[0])
 
 
+DESCRIBED = """
+    Args:
+        shininess: Shine of the weights, one of
+            {cb.sparsity.granularity}.
+        finish: The finish.
+"""
 ADDED = """
-    shininess: Annotated[float, Interval("[0, 3)")] | None = flag(
-        None, DEVICES, "Shine of the weights, one of {cb.sparsity.granularity}."
-    )
+    shininess: Annotated[float, Interval("[0, 3)")] | None = flag(None, DEVICES)
     finish: str = part(
         "weight",
         MODEL,
-        "The finish.",
         "cb.sparsity.granularity:REGISTRY.complete",
         light=True,
         identity=False,
@@ -88,9 +100,12 @@ def with_a_field(tmp_path_factory):
         )
     shutil.copy(ROOT / "train.py", folder)
     file = folder / "cb/config/fields.py"
+    text = file.read_text()
+    assert text.count("\n    Args:\n") == 1
     file.write_text(
-        "from typing import Annotated\n"
-        "from cb.registry import Interval\n" + file.read_text() + ADDED
+        "from typing import Annotated\nfrom cb.registry import Interval\n"
+        + text.replace("\n    Args:\n", DESCRIBED)
+        + ADDED
     )
     return folder
 

@@ -43,13 +43,16 @@ class Preempted(RunError):
     code = PREEMPTED
 
 
-def argument_error(name: str, expected: str, value: object) -> InputError:
+def argument_error(
+    name: str, expected: str, value: object, /, **others: object
+) -> InputError:
     """Return the error for an argument whose value is not as expected.
 
     Args:
         name: String, the argument.
         expected: String, to follow "must be".
         value: The value received.
+        **others: Other arguments on which it depends, with their values.
 
     Returns:
         `InputError`, to be raised.
@@ -58,8 +61,9 @@ def argument_error(name: str, expected: str, value: object) -> InputError:
 
     >>> raise argument_error("sparsity", "in [0, 1)", 1.2)
     """
+    received = [f"{key}={it!r}" for key, it in {name: value, **others}.items()]
     return InputError(
-        f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+        f"Argument `{name}` must be {expected}. Received: {', '.join(received)}"
     )
 
 

@@ -12,6 +12,7 @@ from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import OpenFraction
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -20,9 +21,7 @@ TRAIN, TEST = "train", ("val", "validation", "test")
 
 @REGISTRY.register("folder")
 def folder(
-    path: str,
-    test_fraction: OpenFraction = 0.2,
-    channels: Literal[1, 3] = 3,
+    path: str, test_fraction: OpenFraction = 0.2, channels: Literal[1, 3] = 3
 ) -> DatasetSplits:
     """Load images of any size, which stay on disk.
 
@@ -36,9 +35,7 @@ def folder(
     """
     root = pathlib.Path(path)
     if not root.is_dir():
-        raise InputError(
-            f"Argument `path` must be a folder. Received: path={str(path)!r}"
-        )
+        raise argument_error("path", "a folder", str(path))
     held = [root / name for name in TEST if (root / name).is_dir()]
     if (root / TRAIN).is_dir() and held:
         names = _class_names(root / TRAIN)

@@ -11,6 +11,7 @@ from pyarrow import csv
 
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
+from cb.errors import argument_error
 
 
 class Table(NamedTuple):
@@ -38,9 +39,7 @@ def read_csv(path: str) -> Table:
         InputError: If the file is not there, or rows differ in length.
     """
     if not os.path.isfile(path):
-        raise InputError(
-            f"Argument `path` must be a file. Received: path={path!r}"
-        )
+        raise argument_error("path", "a file", path)
     options = csv.ConvertOptions(strings_can_be_null=False)
     try:
         content = csv.read_csv(path, convert_options=options)

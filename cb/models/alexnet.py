@@ -66,15 +66,11 @@ def alexnet(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     ):
         x = _convolution(x, filters, size, number, padding="same")
         x = _pool(x, number) if pooled else x
-        x = blocks.norm(
-            blocks.relu(x, f"relu_{number}"), f"norm_{number}", scale
-        )
+        x = blocks.relu(x, f"relu_{number}")
+        x = blocks.norm(x, f"norm_{number}", scale)
     x = keras.layers.Flatten(name="flatten")(x)
     for number in (6, 7):
-        x = blocks.linear(x, 4096, f"hidden_{number}", use_bias=False)
-        x = blocks.relu(
-            blocks.norm(x, f"norm_{number}", scale), f"relu_{number}"
-        )
+        x = blocks.hidden(x, 4096, number, scale)
         x = keras.layers.Dropout(0.5, name=f"dropout_{number}")(x)
     x = blocks.linear(x, num_classes, "logits")
     return blocks.finish(inputs, x, "alexnet")

@@ -119,6 +119,29 @@ def relu(x, name):
     return keras.layers.ReLU(name=name)(x)
 
 
+def numbered(x, block, counts, widths):
+    """Apply stages of blocks named `block_1` and so on.
+
+    The first block of every stage but the first has stride 2.
+
+    Args:
+        x: Tensor.
+        block: Function `(x, width, stride, name)` that returns a tensor.
+        counts: Sequence of integers, blocks in each stage.
+        widths: Sequence of integers, the width of each stage.
+
+    Returns:
+        Tensor.
+    """
+    number = 0
+    for stage, (count, width) in enumerate(zip(counts, widths, strict=True)):
+        for position in range(count):
+            number += 1
+            stride = 2 if stage and not position else 1
+            x = block(x, width, stride, f"block_{number}")
+    return x
+
+
 def padded_max_pool(x, size, stride, name):
     """Max-pool the output of a ReLU, padded with `size // 2` on every side.
 
@@ -147,6 +170,23 @@ def linear(x, units, name, use_bias=True):
         bias_initializer=torch_bias(x.shape[-1]),
         name=name,
     )(x)
+
+
+def hidden(x, units, number, scale, use_bias=False):
+    """Apply a dense layer, batch normalization and a ReLU.
+
+    Args:
+        x: Tensor.
+        units: Integer.
+        number: Integer, the suffix of the names of the layers.
+        scale: Keras initializer of the scale of the normalization.
+        use_bias: Boolean, whether the dense layer has a bias.
+
+    Returns:
+        Tensor.
+    """
+    x = linear(x, units, f"hidden_{number}", use_bias)
+    return relu(norm(x, f"norm_{number}", scale), f"relu_{number}")
 
 
 def finish(inputs, logits, name, always_dense=()):

@@ -85,13 +85,9 @@ def bundle_resnet(
         A Keras model; the outputs of the blocks are named `block_1` and so
         on.
     """
+    block = _residual_block
     model = _network(
-        input_shape,
-        num_classes,
-        depth,
-        blocks,
-        _residual_block,
-        "bundle_resnet",
+        input_shape, num_classes, depth, blocks, block, "bundle_resnet"
     )
     return drop_blocks(model, lesion) if lesion else model
 
@@ -108,14 +104,7 @@ def _network(input_shape, num_classes, depth, counts, block, name):
     x = blocks.relu(_norm(x, "stem_norm"), "stem_relu")
     if input_shape[1] > 50:
         x = keras.layers.MaxPooling2D(3, 2, "same", name="stem_pool")(x)
-    number = 0
-    for kind, (count, channels) in enumerate(
-        zip(counts, CHANNELS, strict=True)
-    ):
-        for position in range(count):
-            number += 1
-            stride = 2 if kind and not position else 1
-            x = block(x, channels, stride, f"block_{number}")
+    x = blocks.numbered(x, block, counts, CHANNELS)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dense(num_classes, name="logits")(x)
     return blocks.finish(inputs, x, name)
@@ -137,11 +126,15 @@ def _norm(x, name):
     return keras.layers.BatchNormalization(name=name)(x)
 
 
-def _vgg_block(x, channels, stride, name):
+def _convolutions(x, channels, stride, name):
     x = _convolution(x, channels, 3, stride, f"{name}_conv_1")
     x = blocks.relu(_norm(x, f"{name}_norm_1"), f"{name}_relu_1")
     x = _convolution(x, channels, 3, 1, f"{name}_conv_2")
-    return blocks.relu(_norm(x, f"{name}_norm_2"), name)
+    return _norm(x, f"{name}_norm_2")
+
+
+def _vgg_block(x, channels, stride, name):
+    return blocks.relu(_convolutions(x, channels, stride, name), name)
 
 
 def _residual_block(x, channels, stride, name):
@@ -149,9 +142,6 @@ def _residual_block(x, channels, stride, name):
     if stride > 1:
         shortcut = _convolution(x, channels, 1, stride, f"{name}_shortcut")
         shortcut = _norm(shortcut, f"{name}_shortcut_norm")
-    x = _convolution(x, channels, 3, stride, f"{name}_conv_1")
-    x = blocks.relu(_norm(x, f"{name}_norm_1"), f"{name}_relu_1")
-    x = _convolution(x, channels, 3, 1, f"{name}_conv_2")
-    x = _norm(x, f"{name}_norm_2")
+    x = _convolutions(x, channels, stride, name)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return blocks.relu(x, name)

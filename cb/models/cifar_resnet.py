@@ -5,12 +5,12 @@ from typing import Annotated
 import keras
 
 from cb.datasets.preparation import BIG_BATCH
-from cb.errors import InputError
+from cb.errors import argument_error
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
 from cb.models.blocks import Shape
-from cb.models.resnet import BasicBlock
+from cb.models.resnet import residual_block
 from cb.registry import Count
 from cb.registry import Interval
 
@@ -49,10 +49,7 @@ def resnet44(
         A Keras model; 661,338 parameters on CIFAR-10.
     """
     if (depth - 2) % 6:
-        raise InputError(
-            "Argument `depth` must be 6n + 2, such as 20, 44 or 110. "
-            f"Received: depth={depth}"
-        )
+        raise argument_error("depth", "6n + 2, such as 20, 44 or 110", depth)
     return _network(
         input_shape, num_classes, (depth - 2) // 6, (16, 32, 64), "resnet44"
     )
@@ -91,14 +88,9 @@ def wresnet16_4(input_shape: Shape, num_classes: Count):
 
 def _network(input_shape, num_classes, count, widths, name):
     inputs = blocks.image_input(input_shape, name, smallest=4)
-    block = BasicBlock(blocks.fan_out_normal)
-    x = block.convolution(inputs, widths[0], 3, 1, "stem")
+    x = blocks.convolution(inputs, widths[0], 3, name="stem")
     x = blocks.relu(blocks.norm(x, "stem_norm"), "stem_relu")
-    number = 0
-    for stage, channels in enumerate(widths):
-        for position in range(count):
-            number += 1
-            stride = 2 if stage and not position else 1
-            x = block(x, channels, stride, f"block_{number}")
+    block = residual_block(blocks.fan_out_normal)
+    x = blocks.numbered(x, block, [count] * len(widths), widths)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return blocks.finish(inputs, blocks.linear(x, num_classes, "logits"), name)

@@ -46,9 +46,7 @@ def f1(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
     for number in range(1, 6):
-        x = blocks.linear(x, 512, f"hidden_{number}")
-        x = blocks.norm(x, f"norm_{number}", scale)
-        x = blocks.relu(x, f"relu_{number}")
+        x = blocks.hidden(x, 512, number, scale, use_bias=True)
     return blocks.finish(inputs, blocks.linear(x, num_classes, "logits"), "f1")
 
 
@@ -110,19 +108,13 @@ def _shallow(input_shape, num_classes, gamma, name):
     inputs = x = blocks.image_input(input_shape, name, smallest=7)
     for number in (1, 2):
         x = blocks.convolution(
-            x,
-            64,
-            5,
-            name=f"conv_{number}",
-            initializer=blocks.torch_uniform(),
+            x, 64, 5, name=f"conv_{number}", initializer=blocks.torch_uniform()
         )
         x = keras.layers.MaxPooling2D(3, 2, name=f"pool_{number}")(x)
         x = blocks.norm(x, f"norm_{number}", scale)
         x = blocks.relu(x, f"relu_{number}")
     x = keras.layers.Flatten(name="flatten")(x)
     for number, units in ((3, 384), (4, 192)):
-        x = blocks.linear(x, units, f"hidden_{number}", use_bias=False)
-        x = blocks.norm(x, f"norm_{number}", scale)
-        x = blocks.relu(x, f"relu_{number}")
+        x = blocks.hidden(x, units, number, scale)
         x = keras.layers.Dropout(0.5, name=f"dropout_{number}")(x)
     return blocks.finish(inputs, blocks.linear(x, num_classes, "logits"), name)

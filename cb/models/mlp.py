@@ -119,13 +119,7 @@ def mnist_mlp(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
     for number, width in enumerate((300, 100), start=1):
-        x = _bias_free(x, width, f"hidden_{number}")
-        x = blocks.norm(x, f"norm_{number}", scale)
-        x = blocks.relu(x, f"relu_{number}")
-    x = _bias_free(x, num_classes, "logits")
+        x = blocks.hidden(x, width, number, scale)
+    x = blocks.linear(x, num_classes, "logits", use_bias=False)
     x = blocks.norm(x, "norm_3", scale)
     return blocks.finish(inputs, x, "mnist_mlp")
-
-
-def _bias_free(x, units, name):
-    return blocks.linear(x, units, name, use_bias=False)

@@ -143,22 +143,19 @@ def resnet(
         A Keras model.
     """
     ignore_first = _check_config(config).group(1) == "ignorefirst"
-    stages, bottleneck = STAGES[depth]
-    base = round(64 * width)
+    counts, bottleneck = STAGES[depth]
+    widths = [round(64 * width) * 2**stage for stage in range(len(counts))]
     wirings = variant == "v1.5"
     initializer = blocks.fan_in_normal if wirings else blocks.fan_out_normal
-    block = _Bottleneck(initializer) if bottleneck else BasicBlock(initializer)
 
     inputs = blocks.image_input(input_shape, f"resnet{depth}", smallest=32)
-    x = block.convolution(inputs, base, 7, 2, "stem")
+    x = blocks.convolution(
+        inputs, widths[0], 7, 2, name="stem", initializer=initializer()
+    )
     x = blocks.relu(blocks.norm(x, "stem_norm"), "stem_relu")
     x = blocks.padded_max_pool(x, 3, 2, "stem_pool")
-    number = 0
-    for stage, count in enumerate(stages):
-        for position in range(count):
-            number += 1
-            stride = 2 if stage and not position else 1
-            x = block(x, base * 2**stage, stride, f"block_{number}")
+    block = residual_block(initializer, bottleneck)
+    x = blocks.numbered(x, block, counts, widths)
     always_dense = VARIANTS[variant]
     if wirings and not ignore_first:
         always_dense = ()
@@ -187,85 +184,60 @@ def _head(x, num_classes, initializer):
     return keras.layers.Flatten(name="flatten")(x)
 
 
-class _Block:
-    """A residual block; `stages` of it make a network."""
+def residual_block(initializer, bottleneck=False):
+    """Return a function that adds a residual block, for `blocks.numbered`.
 
-    expansion = 1
+    Args:
+        initializer: Function that returns the initializer of a kernel.
+        bottleneck: Boolean, whether the block is a 1x1, a 3x3 and a 1x1
+            convolution, the last four times as wide, instead of two 3x3.
+    """
 
-    def __init__(self, initializer):
-        self.initializer = initializer
-
-    def convolution(self, x, filters, size, stride, name):
+    def convolve(x, filters, size, stride, name):
         return blocks.convolution(
-            x,
-            filters,
-            size,
-            stride,
-            name=name,
-            initializer=self.initializer(),
+            x, filters, size, stride, name=name, initializer=initializer()
         )
 
-    def branch(self, x, channels, stride, name):
-        raise NotImplementedError
-
-    def __call__(self, x, channels, stride, name):
-        outputs = channels * self.expansion
+    def block(x, width, stride, name):
+        steps = [(width, 3, stride), (width, 3, 1)]
+        if bottleneck:
+            steps = [(width, 1, 1), (width, 3, stride), (4 * width, 1, 1)]
+        outputs = steps[-1][0]
         shortcut = x
         if stride > 1 or x.shape[-1] != outputs:
-            shortcut = self.convolution(
-                x, outputs, 1, stride, f"{name}_shortcut"
-            )
+            shortcut = convolve(x, outputs, 1, stride, f"{name}_shortcut")
             shortcut = blocks.norm(shortcut, f"{name}_shortcut_norm")
-        x = self.branch(x, channels, stride, name)
+        for number, step in enumerate(steps, start=1):
+            x = convolve(x, *step, f"{name}_conv_{number}")
+            x = blocks.norm(x, f"{name}_norm_{number}")
+            if number < len(steps):
+                x = blocks.relu(x, f"{name}_relu_{number}")
         x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
         return blocks.relu(x, name)
 
-    def step(self, x, filters, size, stride, name, number, last=False):
-        """Convolve, normalize and, but for the last step, rectify."""
-        x = self.convolution(x, filters, size, stride, f"{name}_conv_{number}")
-        x = blocks.norm(x, f"{name}_norm_{number}")
-        return x if last else blocks.relu(x, f"{name}_relu_{number}")
+    return block
 
 
-class BasicBlock(_Block):
-    """Two 3x3 convolutions."""
+def _of_depth(depth):
+    """Return a builder of `resnet` of one depth."""
 
-    def branch(self, x, channels, stride, name):
-        x = self.step(x, channels, 3, stride, name, 1)
-        return self.step(x, channels, 3, 1, name, 2, last=True)
+    def builder(
+        input_shape: Shape,
+        num_classes: Count,
+        variant: Variant = "v1.5",
+        config: str = "ignorefirst",
+    ):
+        return resnet(input_shape, num_classes, depth, variant, config=config)
 
-
-class _Bottleneck(_Block):
-    expansion = 4
-
-    def branch(self, x, channels, stride, name):
-        x = self.step(x, channels, 1, 1, name, 1)
-        x = self.step(x, channels, 3, stride, name, 2)
-        return self.step(x, 4 * channels, 1, 1, name, 3, last=True)
-
-
-@REGISTRY.register("resnet18")
-@recipes.trained_by(_recipe)
-def resnet18(
-    input_shape: Shape,
-    num_classes: Count,
-    variant: Variant = "v1.5",
-    config: str = "ignorefirst",
-):
-    """Build `resnet` of depth 18."""
-    return resnet(input_shape, num_classes, 18, variant, config=config)
+    builder.__name__ = builder.__qualname__ = f"resnet{depth}"
+    builder.__doc__ = f"Build `resnet` of depth {depth}."
+    return recipes.trained_by(_recipe)(builder)
 
 
-@REGISTRY.register("resnet34")
-@recipes.trained_by(_recipe)
-def resnet34(
-    input_shape: Shape,
-    num_classes: Count,
-    variant: Variant = "v1.5",
-    config: str = "ignorefirst",
-):
-    """Build `resnet` of depth 34."""
-    return resnet(input_shape, num_classes, 34, variant, config=config)
+resnet18 = REGISTRY.register("resnet18")(_of_depth(18))
+resnet34 = REGISTRY.register("resnet34")(_of_depth(34))
+resnet101 = REGISTRY.register("resnet101")(_of_depth(101))
+resnet152 = REGISTRY.register("resnet152")(_of_depth(152))
 
 
 @REGISTRY.register("resnet50")
@@ -282,27 +254,3 @@ def resnet50(
     return resnet(
         input_shape, num_classes, 50, variant, width, config, sparse_downsample
     )
-
-
-@REGISTRY.register("resnet101")
-@recipes.trained_by(_recipe)
-def resnet101(
-    input_shape: Shape,
-    num_classes: Count,
-    variant: Variant = "v1.5",
-    config: str = "ignorefirst",
-):
-    """Build `resnet` of depth 101."""
-    return resnet(input_shape, num_classes, 101, variant, config=config)
-
-
-@REGISTRY.register("resnet152")
-@recipes.trained_by(_recipe)
-def resnet152(
-    input_shape: Shape,
-    num_classes: Count,
-    variant: Variant = "v1.5",
-    config: str = "ignorefirst",
-):
-    """Build `resnet` of depth 152."""
-    return resnet(input_shape, num_classes, 152, variant, config=config)

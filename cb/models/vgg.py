@@ -33,9 +33,7 @@ CHANNELS = (64, 128, 256, 512, 512)
     )
 )
 def vgg(
-    input_shape: Shape,
-    num_classes: Count,
-    depth: Literal[11, 13, 16, 19] = 16,
+    input_shape: Shape, num_classes: Count, depth: Literal[11, 13, 16, 19] = 16
 ):
     """Build 3x3 convolutions with normalization, and one dense layer.
 
@@ -63,11 +61,7 @@ def vgg(
         for _ in range(count):
             number += 1
             x = blocks.convolution(
-                x,
-                channels,
-                3,
-                name=f"block_{number}_conv",
-                use_bias=True,
+                x, channels, 3, name=f"block_{number}_conv", use_bias=True
             )
             x = blocks.norm(x, f"block_{number}_norm")
             x = blocks.relu(x, f"block_{number}")

@@ -5,7 +5,7 @@ from typing import Annotated
 import keras
 
 from cb.datasets.preparation import DYNAMIC_SPARSE
-from cb.errors import InputError
+from cb.errors import argument_error
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
@@ -56,24 +56,15 @@ def wide_resnet(
         A Keras model; 1,467,610 parameters on CIFAR-10.
     """
     if (depth - 4) % 6:
-        raise InputError(
-            "Argument `depth` must be 6n + 4, such as 16, 28 or 40. "
-            f"Received: depth={depth}"
-        )
+        raise argument_error("depth", "6n + 4, such as 16, 28 or 40", depth)
     inputs = blocks.image_input(input_shape, "wide_resnet", smallest=4)
     x = blocks.convolution(inputs, 16, 3, 1, name="stem")
-    number = 0
-    for group, channels in enumerate((16, 32, 64)):
-        for block in range((depth - 4) // 6):
-            stride = 2 if group and not block else 1
-            number += 1
-            x = _block(x, round(channels * width), stride, f"block_{number}")
+    widths = [round(channels * width) for channels in (16, 32, 64)]
+    x = blocks.numbered(x, _block, [(depth - 4) // 6] * 3, widths)
     x = blocks.relu(blocks.norm(x, "norm"), "relu")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dense(
-        num_classes,
-        kernel_initializer=blocks.torch_uniform(),
-        name="logits",
+        num_classes, kernel_initializer=blocks.torch_uniform(), name="logits"
     )(x)
     return blocks.finish(
         inputs, x, "wide_resnet", ("stem", "*_shortcut", "logits")

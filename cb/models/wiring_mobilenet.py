@@ -48,26 +48,23 @@ class Group(NamedTuple):
         ]
 
 
-GROUPS = (
-    Group(32, 64, 1, 1),
-    Group(64, 128, 2, 2),
-    Group(128, 256, 2, 2),
-    Group(256, 512, 2, 6),
-    Group(512, 1024, 2, 2),
-)
+GROUPS = {
+    "group_1": Group(32, 64, 1, 1),
+    "group_2": Group(64, 128, 2, 2),
+    "group_3": Group(128, 256, 2, 2),
+    "group_4": Group(256, 512, 2, 6),
+    "group_5": Group(512, 1024, 2, 2),
+}
 
 
 def edge_counts(prune_rate):
     """Return how many edges each group has, exact in total."""
-    budgets = {
-        f"group_{number}": group.budget(prune_rate)
-        for number, group in enumerate(GROUPS, start=1)
+    budgets = {key: group.budget(prune_rate) for key, group in GROUPS.items()}
+    room = {
+        key: sum(map(math.prod, group.kernels()))
+        for key, group in GROUPS.items()
     }
     total = round(sum(budgets.values()))
-    room = {
-        f"group_{number}": sum(map(math.prod, group.kernels()))
-        for number, group in enumerate(GROUPS, start=1)
-    }
     return distributions.largest_remainder(budgets, total, room)
 
 
@@ -81,19 +78,17 @@ def edge_sparsity(prune_rate):
         Dict of layer name to float, for `cb.sparsify`.
     """
     found = {}
-    groups = zip(edge_counts(prune_rate).items(), GROUPS, strict=True)
-    for (name, edges), group in groups:
+    for group, edges in edge_counts(prune_rate).items():
         sizes = {
-            f"{name}_edges_{place}": math.prod(shape)
-            for place, shape in enumerate(group.kernels())
+            f"{group}_edges_{place}": math.prod(shape)
+            for place, shape in enumerate(GROUPS[group].kernels())
         }
         share = edges / sum(sizes.values())
         counts = distributions.largest_remainder(
             {name: share * size for name, size in sizes.items()}, edges, sizes
         )
-        found.update(
-            {name: 1.0 - counts[name] / size for name, size in sizes.items()}
-        )
+        for name, size in sizes.items():
+            found[name] = 1.0 - counts[name] / size
     return found
 
 
@@ -149,8 +144,8 @@ def wiring_mobilenet(
         name="stem",
         initializer=blocks.torch_uniform(),
     )
-    for number, group in enumerate(GROUPS, start=1):
-        x = _group(x, group, f"group_{number}")
+    for name, group in GROUPS.items():
+        x = _group(x, group, name)
     x = blocks.relu(blocks.norm(x, "norm"), "relu")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = blocks.linear(x, num_classes, "logits", use_bias=not small_head)

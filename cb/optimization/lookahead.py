@@ -100,8 +100,7 @@ class Lookahead(OptimizerWrapper):
         self.optimizer.apply(grads, trainable_variables)
         after = ops.convert_to_tensor(self.iterations)
         due = ops.logical_and(
-            ops.greater(after, before),
-            ops.equal(after % self.sync_period, 0),
+            ops.greater(after, before), ops.equal(after % self.sync_period, 0)
         )
         self._update_all(self._synchronize, due)
         self._iterations.assign_add(1)

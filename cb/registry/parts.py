@@ -152,13 +152,13 @@ def registered_names(package: str) -> dict[str, str]:
         return {}
     origin = pathlib.Path(found.origin)
     if not found.submodule_search_locations:
-        return {name: package for name in _decorated(origin)}
+        return {name: package for name in _registered(origin)}
     return {
         name: f"{package}.{path.stem}"
         for path in sorted(origin.parent.glob("*.py"))
         # A module with a registry of its own fills that one.
         if path != origin and not _has_registry(path)
-        for name in _decorated(path)
+        for name in _registered(path)
     }
 
 
@@ -174,14 +174,12 @@ def _parsed(path: pathlib.Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _decorated(path: pathlib.Path) -> list[str]:
+def _registered(path: pathlib.Path) -> list[str]:
     return [
-        str(decorator.args[0].value)
-        for node in _parsed(path).body
-        if isinstance(node, ast.ClassDef | ast.FunctionDef)
-        for decorator in node.decorator_list
-        if isinstance(decorator, ast.Call)
-        and getattr(decorator.func, "attr", "") == "register"
-        and decorator.args
-        and isinstance(decorator.args[0], ast.Constant)
+        str(call.args[0].value)
+        for call in ast.walk(_parsed(path))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", "") == "register"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
     ]

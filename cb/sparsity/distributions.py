@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import Interval
 from cb.registry import Registry
 
@@ -13,11 +14,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 # Beyond, powers of the sizes of layers leave the range of floats.
 Exponent = Annotated[float, Interval("[-10, 10]")]
 
-REGISTRY = Registry(
-    "distribution",
-    __name__,
-    given=("shapes", "density"),
-)
+REGISTRY = Registry("distribution", __name__, given=("shapes", "density"))
 
 
 @REGISTRY.register("uniform")
@@ -135,10 +132,7 @@ def connection_counts(
         InputError: If the sparsity is out of range or would empty a layer.
     """
     if not 0.0 <= sparsity < 1.0:
-        raise InputError(
-            "Argument `sparsity` must be in [0, 1). "
-            f"Received: sparsity={sparsity}"
-        )
+        raise argument_error("sparsity", "in [0, 1)", sparsity)
     sizes = {key: math.prod(shape) for key, shape in shapes.items()}
     total = sum(sizes.values())
     # Rounding to 9 digits undoes the binary error of 1 - sparsity.

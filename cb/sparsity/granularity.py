@@ -77,10 +77,7 @@ def _n_by_m(
 
 
 def block_shape(
-    granularity: str,
-    shape: Shape,
-    spatial: int = 0,
-    filters: Shape = (-1,),
+    granularity: str, shape: Shape, spatial: int = 0, filters: Shape = (-1,)
 ) -> Shape:
     """Return the size of a block along every axis of a kernel.
 
@@ -108,10 +105,7 @@ def block_shape(
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
     return REGISTRY.build(
-        granularity,
-        shape=tuple(shape),
-        spatial=spatial,
-        filters=tuple(filters),
+        granularity, shape=tuple(shape), spatial=spatial, filters=tuple(filters)
     )
 
 

@@ -192,7 +192,9 @@ def test_edges_of_the_wiring_mobilenet():
     edges = wiring_mobilenet.edge_counts(0.775)
     assert sum(edges.values()) == 158_941
     rates = []
-    for group, name in zip(wiring_mobilenet.GROUPS, edges, strict=True):
+    for group, name in zip(
+        wiring_mobilenet.GROUPS.values(), edges, strict=True
+    ):
         rows = group.outputs * group.blocks
         columns = group.inputs + group.outputs * (group.blocks - 1)
         rates.append(1 - group.budget(0.775) / (rows * columns))

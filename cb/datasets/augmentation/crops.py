@@ -10,6 +10,7 @@ from cb.datasets.augmentation.base import Fixed
 from cb.datasets.augmentation.base import Transform
 from cb.datasets.augmentation.base import unit_scaled
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import Count
 from cb.registry import Interval
 from cb.registry import Positive
@@ -157,9 +158,8 @@ class ZoomCrop(Transform):
     def __post_init__(self):
         super().__post_init__()
         if self.zoom < self.size:
-            raise InputError(
-                f"Argument `zoom` must be at least `size`. "
-                f"Received: zoom={self.zoom}, size={self.size}"
+            raise argument_error(
+                "zoom", "at least `size`", self.zoom, size=self.size
             )
 
     def __call__(self, features, random):

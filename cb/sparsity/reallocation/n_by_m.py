@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import Count
 from cb.registry import NotNegative
 from cb.sparsity import masks
@@ -47,10 +48,7 @@ class NByM(Reselected):
     def __post_init__(self):
         super().__post_init__()
         if self.n > self.m:
-            raise InputError(
-                "Argument `n` must be at most `m`. "
-                f"Received: n={self.n}, m={self.m}"
-            )
+            raise argument_error("n", "at most `m`", self.n, m=self.m)
 
     def init(self, layers):
         for key, layer in layers.items():

@@ -152,8 +152,11 @@ def test_too_many_restarts_end_with_one_line_again_and_again(tmp_path):
     [
         (["--model=mlp"], "needs a model with `blocks`"),
         (["--initialize_from=other"], "from the beginning"),
-        ([auto_tune(rule="some")], "Unknown shrink rule"),
-        ([auto_tune(controls=("any",))], "Unknown control"),
+        (
+            [auto_tune(rule="some")],
+            "`rule` of auto-tune `auto_tune` must be one of",
+        ),
+        ([auto_tune(controls=("any",))], "each one of 'full', 'random'"),
         ([auto_tune(num_samples=5000)], "at most 1294"),
         (["--auto_tune=auto"], "auto_tune"),
     ],

@@ -3,7 +3,6 @@
 from cb.datasets import REGISTRY
 from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
-from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import Order
 from cb.datasets.splits import train_test
 
@@ -44,13 +43,16 @@ def electricity(
 
     - [Harries, 1999](https://www.openml.org/d/151)
     """
+    from cb.datasets import tables
     from cb.datasets.electricity_builder import CLASSES  # It imports TFDS.
+    from cb.datasets.electricity_builder import LABEL
 
     ordered = order == "time"
-    if path is None:
-        whole = _downloaded(data_dir, columns)
-    else:
-        whole = _read(path, columns)
+    table = _downloaded(data_dir) if path is None else tables.read_csv(path)
+    columns = columns or tuple(c for c in COLUMNS if c in table.columns)
+    if path is not None:
+        print(f"Reading {', '.join(columns)} from {path}", flush=True)
+    whole, _ = tables.examples(table, LABEL, columns)
     return DatasetSplits(
         "electricity",
         *train_test(whole, TEST_FRACTION, "electricity", ordered),
@@ -61,21 +63,9 @@ def electricity(
     )
 
 
-def _read(path: str, columns) -> Examples:
-    from cb.datasets import tables
-    from cb.datasets.electricity_builder import LABEL
-
-    table = tables.read_csv(path)
-    columns = columns or [name for name in COLUMNS if name in table.columns]
-    print(f"Reading {', '.join(columns)} from {path}", flush=True)
-    found, _ = tables.examples(table, LABEL, columns)
-    return found
-
-
-def _downloaded(data_dir: str | None, columns) -> Examples:
+def _downloaded(data_dir: str | None):
     from cb.datasets import tables
     from cb.datasets import tfds_loading
-    from cb.datasets.electricity_builder import LABEL
     from cb.datasets.electricity_builder import Electricity
 
     builder = tfds_loading.prepared(Electricity, data_dir)
@@ -83,9 +73,7 @@ def _downloaded(data_dir: str | None, columns) -> Examples:
     whole = builder.as_dataset(
         split="train", batch_size=-1, shuffle_files=False
     )
-    table = tables.Table(
+    return tables.Table(
         str(builder.data_path),
         {name: column.numpy() for name, column in whole.items()},
     )
-    found, _ = tables.examples(table, LABEL, columns or COLUMNS)
-    return found

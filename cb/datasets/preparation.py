@@ -1,7 +1,7 @@
 """Preparation of the examples of each data set by its sources.
 
-`published` follows their code, `corrected` what they must have meant. Both
-are chains of augmentations.
+`published` follows their code, `corrected` what they intended. Both are
+chains of augmentations.
 """
 
 from collections.abc import Mapping
@@ -157,7 +157,7 @@ def complete(text: str) -> str:
         String.
 
     Raises:
-        InputError: If it is neither.
+        InputError: If the text is neither, or an argument in it is wrong.
     """
     text, _ = without_mixup(text)
     return str(_named(text) or augmentation.complete(text))
@@ -212,8 +212,7 @@ def _named(text: str) -> Spec | None:
     if spec.kwargs or len(spec.args) > takes:
         raise InputError(
             "Argument `augmentation` must name a recipe as in "
-            "'published(\"bundles\")'. Received: augmentation="
-            f"{text!r}"
+            f"'published(\"bundles\")'. Received: augmentation={text!r}"
         )
     return spec
 
@@ -239,8 +238,6 @@ def _of(source: DatasetSplits, kind: str, name: str | None) -> str:
         recipe = recipes[name]
     else:
         raise unknown(f"source of a recipe for {source.name}", name, recipes)
-    return recipe.published if kind == PUBLISHED else _corrected(recipe)
-
-
-def _corrected(recipe: Preparation) -> str:
-    return recipe.published if recipe.corrected is None else recipe.corrected
+    if kind == CORRECTED and recipe.corrected is not None:
+        return recipe.corrected
+    return recipe.published

@@ -55,12 +55,12 @@ def hold_out(
     else:
         held = _fraction(examples.labels, fraction, seed, ordered)
         asked = f"validation_fraction={fraction}"
-    if not held.any() or held.all():
-        raise InputError(
-            f"Argument `{asked.partition('=')[0]}` must leave examples on both "
-            f"sides of {len(examples)}. Received: {asked}"
-        )
-    return _parted(examples, held)
+    return _parted(
+        examples,
+        held,
+        f"Argument `{asked.partition('=')[0]}` must leave examples on both "
+        f"sides of {len(examples)}. Received: {asked}",
+    )
 
 
 def train_test(
@@ -81,12 +81,12 @@ def train_test(
         InputError: If nothing is left on a side.
     """
     held = _fraction(examples.labels, fraction, ("test", name), ordered)
-    if not held.any() or held.all():
-        raise InputError(
-            f"Data set {name!r} has too few examples, {len(examples)}, for a "
-            f"test part of {fraction}."
-        )
-    return _parted(examples, held)
+    return _parted(
+        examples,
+        held,
+        f"Data set {name!r} has too few examples, {len(examples)}, for a test "
+        f"part of {fraction}.",
+    )
 
 
 def parse_fold(text: str) -> tuple[int, int]:
@@ -99,7 +99,7 @@ def parse_fold(text: str) -> tuple[int, int]:
         Tuple of the number of the fold, from 1, and how many there are.
 
     Raises:
-        InputError: If it is anything else.
+        InputError: If the text is malformed.
     """
     number, _, folds = str(text).partition("/")
     if number.isdecimal() and folds.isdecimal():
@@ -113,7 +113,7 @@ def parse_fold(text: str) -> tuple[int, int]:
 
 def _fraction(labels, fraction, seed, ordered):
     if ordered:
-        return _last(len(labels), round(fraction * len(labels)))
+        return _last(labels, round(fraction * len(labels)))
     classes, counts = np.unique(labels, return_counts=True)
     parts = [round(fraction * int(count)) for count in counts]
     key = seed if isinstance(seed, tuple) else (seed, "validation")
@@ -123,7 +123,7 @@ def _fraction(labels, fraction, seed, ordered):
 def _numbered(labels, number, seed, ordered):
     """Hold out exactly `number`, of every class as near as can be."""
     if ordered or number > len(labels):
-        return _last(len(labels), number)
+        return _last(labels, number)
     classes, counts = np.unique(labels, return_counts=True)
     shares = number * counts / len(labels)
     parts = np.floor(shares).astype(int)
@@ -144,10 +144,9 @@ def _drawn(labels, classes, parts, key):
 
 def _fold(labels, number, folds, ordered):
     if ordered:
-        size = len(labels)
-        held = np.zeros(size, bool)
-        held[size * (number - 1) // folds : size * number // folds] = True
-        return held
+        places = np.arange(len(labels))
+        first, end = (len(labels) * n // folds for n in (number - 1, number))
+        return (first <= places) & (places < end)
     dealt = np.empty(len(labels), int)
     first = 0
     for label in np.unique(labels):
@@ -159,14 +158,14 @@ def _fold(labels, number, folds, ordered):
     return dealt == number - 1
 
 
-def _parted(examples, held):
+def _parted(examples, held, refusal):
+    if not held.any() or held.all():
+        raise InputError(refusal)
     return (
         examples.take(np.flatnonzero(~held)),
         examples.take(np.flatnonzero(held)),
     )
 
 
-def _last(size, number):
-    held = np.zeros(size, bool)
-    held[size - min(number, size) :] = True
-    return held
+def _last(labels, number):
+    return np.arange(len(labels)) >= len(labels) - number

@@ -1,5 +1,6 @@
 """Reading and preparing data sets of TensorFlow Datasets."""
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -54,13 +55,13 @@ def load(
         A `DatasetSplits` of uint8 images or float32 features.
 
     Raises:
-        InputError: If the data are neither prepared nor can be downloaded, or
-            are none of the kind.
+        InputError: If the data are not prepared and cannot be downloaded, or
+            have no label, or neither images nor numbers.
     """
     builder = prepared(name, data_dir)
     if test is None:
-        known = [split for split in TEST_SPLITS if split in builder.info.splits]
-        test = known[0] if known else None
+        splits = builder.info.splits
+        test = next((name for name in TEST_SPLITS if name in splits), None)
     label = label or _label(builder)
     print(f"Reading {name} from {builder.data_path}", flush=True)
     parts = [_read(builder, split, label) for split in (train, test) if split]
@@ -90,7 +91,7 @@ def prepared(name: str | type, data_dir: str | None):
         A `tfds.core.DatasetBuilder`.
 
     Raises:
-        InputError: If the data are neither prepared nor can be downloaded.
+        InputError: If the data are not prepared and cannot be downloaded.
     """
     tfds.disable_progress_bar()
     # It warns of every folder without a data set before making one.
@@ -136,16 +137,15 @@ def _varies(builder) -> bool:
 
 def _label(builder) -> str:
     features = builder.info.features
-    for name, feature in features.items():
-        if isinstance(feature, tfds.features.ClassLabel):
-            return name
-    for name in LABELS:
-        if name in features:
-            return name
-    raise InputError(
-        f"Data set {builder.name!r} has no label among {list(features)}. Name "
-        f"it as in \"tfds('{builder.name}', label='...')\"."
-    )
+    label = tfds.features.ClassLabel
+    found = [name for name in features if isinstance(features[name], label)]
+    found += [name for name in LABELS if name in features]
+    if not found:
+        raise InputError(
+            f"Data set {builder.name!r} has no label among {list(features)}. "
+            f"Name it as in \"tfds('{builder.name}', label='...')\"."
+        )
+    return found[0]
 
 
 def _num_classes(builder, label, parts) -> int:
@@ -267,12 +267,9 @@ def _kept_labels(builder, split, source, label) -> np.ndarray:
         )
     ]
     labels = _integers(np.array(found), label)
-    try:
-        with replacing(file, shared=True) as opened:
-            np.save(opened, labels)
-    except OSError:
-        # A folder that others prepared; next time they are read again.
-        pass
+    # In a folder that others prepared they are read again next time.
+    with contextlib.suppress(OSError), replacing(file, shared=True) as opened:
+        np.save(opened, labels)
     return labels
 
 

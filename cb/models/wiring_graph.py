@@ -18,8 +18,8 @@ BLOCKS = (32, 192, 192, 192, 192)
 OUTPUTS = 100
 EDGES = 32_000
 STEPS = 5
-# What the source calls the 41,458 parameters leaves out the affine part of
-# the instance normalizations.
+# The 41,458 parameters of the source exclude the affine part of the instance
+# normalizations.
 KEPT_DENSE = ("downsample_*", "node_filters*", "logits")
 
 
@@ -125,10 +125,10 @@ def _downsample(x):
 
 @keras.saving.register_keras_serializable(package="cb")
 class NodeFilters(keras.layers.DepthwiseConv2D):
-    """A filter a node; of a class of its own, since it is never sparse.
+    """One filter for each node; a class of its own, since it is never sparse.
 
-    A name among those kept dense would not do inside another layer, of which
-    all is made sparse or nothing.
+    Patterns of names to keep dense do not reach layers inside of another
+    layer, which is made sparse as a whole or not at all.
     """
 
 
@@ -156,9 +156,7 @@ def _discrete(x):
 
 
 def _continuous(x):
-    filters = NodeFilters.from_config(
-        _node_filters("node_filters").get_config()
-    )
+    filters = _node_filters("node_filters", NodeFilters)
     solution = NeuralODE(_block(filters), name="solution")(_all_nodes(x))
     return solution[..., -OUTPUTS:]
 
@@ -197,8 +195,8 @@ def _filter_uniform():
     return keras.initializers.RandomUniform(-1.0 / 3.0, 1.0 / 3.0)
 
 
-def _node_filters(name):
-    return keras.layers.DepthwiseConv2D(
+def _node_filters(name, layer=keras.layers.DepthwiseConv2D):
+    return layer(
         3,
         padding="same",
         use_bias=False,

@@ -113,11 +113,8 @@ def step(
         raise InputError(
             f"Argument `at` must hold ascending times. Received: at={at!r}"
         )
-    # Keras applies a value up to and including its boundary.
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [boundary - 1 for boundary in boundaries],
-        [learning_rate * factor**n for n in range(len(boundaries) + 1)],
-    )
+    rates = [learning_rate * factor**n for n in range(len(boundaries) + 1)]
+    return constants(boundaries, rates)
 
 
 @REGISTRY.register("piecewise")
@@ -144,12 +141,10 @@ def piecewise(
             f"Received: factors={factors!r}"
         )
     boundaries = [
-        training_length.steps(f"{epoch}ep", "factors") for epoch in epochs
+        training_length.steps(f"{epoch}ep", "factors") for epoch in epochs[1:]
     ]
-    # Keras applies a value up to and including its boundary.
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [boundary - 1 for boundary in boundaries[1:]],
-        [learning_rate * factors[epoch] for epoch in epochs],
+    return constants(
+        boundaries, [learning_rate * factors[epoch] for epoch in epochs]
     )
 
 
@@ -161,7 +156,7 @@ def exponential(
     every: Time = "1ep",
     staircase: bool = False,
 ):
-    """Multiply the learning rate by `rate` every so often.
+    """Multiply the learning rate by `rate` at regular intervals.
 
     Args:
         learning_rate: Float, the first.
@@ -178,6 +173,19 @@ def exponential(
         max(training_length.steps(every, "every"), 1),
         rate,
         staircase=staircase,
+    )
+
+
+def constants(boundaries: list[int], values: list[float]):
+    """Return a Keras schedule of constant values.
+
+    Args:
+        boundaries: Steps from which the second and later values hold.
+        values: List of floats, one more than boundaries.
+    """
+    # Keras applies a value up to and including its boundary.
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [boundary - 1 for boundary in boundaries], values
     )
 
 

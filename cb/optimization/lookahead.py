@@ -55,12 +55,15 @@ class Lookahead(OptimizerWrapper):
     ):
         check_arguments(Lookahead, sync_period=sync_period, slow_step=slow_step)
         super().__init__(name)
-        given = {
-            "learning_rate": learning_rate,
-            "global_clipnorm": global_clipnorm,
-            "gradient_accumulation_steps": gradient_accumulation_steps,
-        }
-        self.optimizer = _inner(optimizer, given)
+        if isinstance(optimizer, str):
+            given = {
+                "learning_rate": learning_rate,
+                "global_clipnorm": global_clipnorm,
+                "gradient_accumulation_steps": gradient_accumulation_steps,
+            }
+            given = {k: v for k, v in given.items() if v is not None}
+            optimizer = optimizers.build(optimizer, **given)
+        self.optimizer = as_optimizer(optimizer)
         self.sync_period = sync_period
         self.slow_step = slow_step
 
@@ -144,10 +147,3 @@ def _begin(weight, slow, due):
 
 def _assign(target, source):
     target.assign(source)
-
-
-def _inner(optimizer, given):
-    if not isinstance(optimizer, str):
-        return as_optimizer(optimizer)
-    given = {key: value for key, value in given.items() if value is not None}
-    return optimizers.build(optimizer, **given)

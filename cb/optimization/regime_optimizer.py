@@ -7,6 +7,7 @@ import keras
 
 from cb.errors import InputError
 from cb.optimization import optimizers
+from cb.optimization.learning_rates import constants
 from cb.optimization.regimes import Regime
 from cb.optimization.schedules import DelayedSchedule
 from cb.optimization.schedules import PerUpdateSchedule
@@ -91,9 +92,8 @@ def schedule(regime: Regime, key: str, updates_per_epoch: int):
     found = regime.values(key, 0.0)
     if len(found) == 1:
         return float(found[0][1])
-    # Keras applies a value up to and including its boundary.
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [epoch * updates_per_epoch - 1 for epoch, _ in found[1:]],
+    return constants(
+        [epoch * updates_per_epoch for epoch, _ in found[1:]],
         [float(value) for _, value in found],
     )
 

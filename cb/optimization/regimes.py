@@ -140,23 +140,15 @@ class Regime:
             epochs are counted from it.
         """
         starts = [epoch for epoch, _ in self.values("optimizer")]
-        ends = [*starts[1:], math.inf]
-        return [
-            (
-                start,
-                Regime(
-                    (
-                        (0, self.at(start)),
-                        *[
-                            (epoch - start, changes)
-                            for epoch, changes in self.phases
-                            if start < epoch < end
-                        ],
-                    )
-                ),
-            )
-            for start, end in zip(starts, ends, strict=True)
-        ]
+        segments = []
+        for start, end in zip(starts, [*starts[1:], math.inf], strict=True):
+            later = [
+                (epoch - start, changes)
+                for epoch, changes in self.phases
+                if start < epoch < end
+            ]
+            segments.append((start, Regime(((0, self.at(start)), *later))))
+        return segments
 
 
 def from_yaml(text: str) -> Regime:

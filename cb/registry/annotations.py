@@ -4,6 +4,7 @@ import collections.abc
 import difflib
 import math
 import numbers
+import operator
 import re
 import types
 import typing
@@ -50,15 +51,14 @@ class Interval:
         if found is None:
             raise ValueError(f"Malformed interval: {text!r}")
         self.text = text
-        self._opening, low, high, self._closing = found.groups()
-        self._low, self._high = float(low), float(high)
+        self._low, self._high = float(found[2]), float(found[3])
+        low = operator.le if found[1] == "[" else operator.lt
+        high = operator.le if found[4] == "]" else operator.lt
+        self._compare = low, high
 
     def __contains__(self, value: float) -> bool:
-        above = value > self._low or value == self._low and self._opening == "["
-        below = (
-            value < self._high or value == self._high and self._closing == "]"
-        )
-        return above and below
+        low, high = self._compare
+        return low(self._low, value) and high(value, self._high)
 
     def __repr__(self) -> str:
         return f"Interval({self.text!r})"
@@ -66,7 +66,7 @@ class Interval:
     def __str__(self) -> str:
         if self._high != math.inf:
             return f"in {self.text}"
-        if self._opening == "[":
+        if self.text[0] == "[":
             return f"of at least {self._low:g}"
         return f"of more than {self._low:g}"
 

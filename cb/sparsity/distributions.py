@@ -1,7 +1,6 @@
 """Distributions of the connections of a sparse model over its layers."""
 
 import math
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -53,7 +52,8 @@ def erdos_renyi(
 
     - [Mocanu et al., 2018](https://arxiv.org/abs/1707.04780)
     """
-    return _scaled(shapes, density, lambda shape: shape[-2:], power)
+    sides = {key: shape[-2:] for key, shape in shapes.items()}
+    return _scaled(shapes, density, sides, power)
 
 
 @REGISTRY.register("erk")
@@ -74,20 +74,17 @@ def erk(
 
     - [Evci et al., 2020](https://arxiv.org/abs/1911.11134)
     """
-    return _scaled(shapes, density, lambda shape: shape, power)
+    return _scaled(shapes, density, shapes, power)
 
 
 def _scaled(
-    shapes: Shapes,
-    density: float,
-    dimensions: Callable[[tuple[int, ...]], tuple[int, ...]],
-    power: float,
+    shapes: Shapes, density: float, sides: Shapes, power: float
 ) -> dict[str, float]:
     sizes = {key: math.prod(shape) for key, shape in shapes.items()}
-    scale = {}
-    for key, shape in shapes.items():
-        sides = dimensions(shape)
-        scale[key] = (sum(sides) / math.prod(sides)) ** power
+    scale = {
+        key: (sum(lengths) / math.prod(lengths)) ** power
+        for key, lengths in sides.items()
+    }
     budget = density * sum(sizes.values())
     dense: set[str] = set()
     while True:

@@ -1,6 +1,7 @@
 """Transforms, the base of augmentations."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 from typing import ClassVar
@@ -24,7 +25,7 @@ class Transform:
     needs_images: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_arguments(type(self), **dataclasses.asdict(self))
+        check_arguments(type(self), **vars(self))
 
     def __call__(self, features, random: Random):
         """Return the transformed examples.
@@ -54,16 +55,10 @@ class Transform:
         return self
 
     def __str__(self) -> str:
-        fields = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-        }
-        values = ", ".join(f"{key}={value!r}" for key, value in fields.items())
+        fields = vars(self).items()
+        values = ", ".join(f"{key}={value!r}" for key, value in fields)
         # Registered under the name of its class, in snake case.
-        name = "".join(
-            f"_{letter.lower()}" if letter.isupper() else letter
-            for letter in type(self).__name__
-        )[1:]
+        name = re.sub("(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
         return f"{name}({values})" if values else name
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 from typing import Literal
 
 import numpy as np
@@ -49,6 +50,8 @@ class DynamicSparse(Periodic):
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
 
+    sees_blocks: ClassVar[bool] = True
+
     pruned: Positive = 0.1
     threshold: Positive = 1e-3
     prune: Literal["threshold", "fraction"] = "threshold"
@@ -56,10 +59,6 @@ class DynamicSparse(Periodic):
     regrow: Literal["across", "within"] = "across"
     minimum: Count = 1
     published: bool = False
-
-    @property
-    def sees_blocks(self):
-        return True
 
     def init(self, layers):
         del layers
@@ -127,9 +126,7 @@ class DynamicSparse(Periodic):
     def _controlled(self, scores, active, kept, state) -> np.float64:
         total = sum(masks.count(mask) for mask in active.values())
         number = total - sum(masks.count(mask) for mask in kept.values())
-        wanted = self.pruned
-        if wanted < 1:
-            wanted *= total
+        wanted = self.pruned * (total if self.pruned < 1 else 1)
         threshold = next_threshold(float(state["threshold"]), number, wanted)
         largest = max(
             (scores[key] * mask).max(initial=0.0)

@@ -109,29 +109,22 @@ class MagnitudePruning(Periodic):
 
     def period(self, training_length):
         if callable(self.schedule):
-            schedule = self.schedule
-            end = schedule.end_step
-            return PeriodicSchedule(
-                schedule.frequency,
-                schedule.begin_step,
-                2**62 if end < 0 else end,
-                schedule.begin_step,
-                includes_end=True,
-            )
+            begin, end = self.schedule.begin_step, self.schedule.end_step
+            end = 2**62 if end < 0 else end
+            every = self.schedule.frequency
+            return PeriodicSchedule(every, begin, end, begin, includes_end=True)
         every = training_length.interval(self.every)
         start = training_length.steps(self.start, "start")
         if self.iterations is not None:
             end = start + (self.iterations - 1) * every
             return PeriodicSchedule(every, start, end, start)
         end = training_length.steps(self.end, "end")
-        if (
-            training_length.total_steps is not None
-            and end > training_length.total_steps
-        ):
+        total = training_length.total_steps
+        if total is not None and end > total:
             raise InputError(
                 "Argument `end` must not be after the training, or the final "
-                f"sparsity is never reached. Received: end={self.end!r} for "
-                f"{training_length.total_steps} steps"
+                "sparsity is never reached. Received: "
+                f"end={self.end!r} for {total} steps"
             )
         return PeriodicSchedule(every, start, end, includes_end=True)
 
@@ -146,10 +139,8 @@ class MagnitudePruning(Periodic):
         return math.ceil(total) - self.published
 
     def mean_density(self, density, training_length):
-        period, total = (
-            self.period(training_length),
-            training_length.total_steps,
-        )
+        period = self.period(training_length)
+        total = training_length.total_steps
         current, since, area = 1.0 - self.initial_sparsity, 0, 0.0
         due = period.next(0)
         while due is not None and due < total:

@@ -26,6 +26,7 @@ class Static(Algorithm):
     """
 
     keeps_layer_counts: ClassVar[bool] = True
+    sees_blocks: ClassVar[bool] = True
 
     copy_mask_from: str | None = None
     initial_weights: bool = False
@@ -37,10 +38,6 @@ class Static(Algorithm):
                 "Argument `initial_weights` needs `copy_mask_from`. Received: "
                 "initial_weights=True"
             )
-
-    @property
-    def sees_blocks(self):
-        return True
 
     def period(self, training_length):
         del training_length

@@ -1,4 +1,4 @@
-"""Keeps the start-up chatter of TensorFlow off the terminal."""
+"""Hides TensorFlow's start-up messages unless the command fails."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The frozen configuration of a run, with the identity that it has."""
+"""The frozen configuration of a run and its identity."""
 
 import dataclasses
 import hashlib
@@ -50,7 +50,7 @@ class Config(Fields):
     """
 
     def __new__(cls, **values):
-        """Refuse names that are no fields, with the nearest that is."""
+        """Refuse unknown names and suggest the nearest field."""
         for name in values:
             if name not in METADATA:
                 raise unknown("field of `Config`", name, METADATA)
@@ -120,7 +120,8 @@ def checked(name: str, value: Any) -> Any:
         value: The value, from Python, YAML, JSON or a command line.
 
     Raises:
-        InputError: If it is no such value, or a spec is malformed.
+        InputError: If the field does not allow the value, or a spec is
+            malformed.
     """
     metadata = METADATA[name]
     if metadata.convert is not None:

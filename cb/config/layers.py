@@ -1,4 +1,4 @@
-"""Lays defaults, a file, flags and settings of a run over each other."""
+"""Merges defaults, a file, flags and settings into a configuration."""
 
 import ast
 import pathlib
@@ -19,7 +19,7 @@ from cb.registry import unknown
 
 # The version of `config.json`: raised when older code would misread it.
 FORMAT = 1
-# Sources of values that nobody asked for.
+# Sources of values that the user did not give.
 DERIVED = ("default", "regime")
 
 
@@ -29,7 +29,7 @@ def layered(
     settings: list[str],
     schedule: str | None = None,
 ) -> tuple[Config, dict[str, str]]:
-    """Lay defaults, a file, flags and `--set` over each other.
+    """Merge defaults, a file, flags and `--set`; later ones override.
 
     Args:
         file: Path of a YAML or JSON file, or `None`. Values that a run's
@@ -155,7 +155,7 @@ def _check_format(number: Any, file: str) -> None:
 
 
 def _apply(setting: str, values: dict[str, Any]) -> str:
-    """Apply one `--set` to the values; return what it is of."""
+    """Apply one `--set` to the values; return the path that it sets."""
     path, separator, text = setting.partition("=")
     if not separator:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a field of the configuration says besides its type and default."""
+"""Metadata of configuration fields: group, completion, identity."""
 
 import dataclasses
 import importlib

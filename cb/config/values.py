@@ -15,7 +15,7 @@ BOOLEANS |= {"false": False, "f": False, "0": False}
 
 
 def converted(name: str, value: Any, annotation: Any) -> Any:
-    """Return a value, perhaps given as text, as its annotation has it.
+    """Convert a value, perhaps given as text, to the type of its annotation.
 
     Text becomes a boolean, a number or, at commas, a list, where the
     annotation allows one; an integer becomes a float where only that is

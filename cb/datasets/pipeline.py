@@ -32,8 +32,8 @@ class TrainingBatches:
             targets and perhaps weights of the examples, or `None` to leave
             the labels; `seed` is an integer tensor `(2,)` of its own for
             every batch.
-        workers: Integer, threads that prepare batches; `None` for as many as
-            help. The batches are the same.
+        workers: Integer, threads that prepare batches, which do not depend on
+            it; `None` lets TensorFlow choose.
 
     Raises:
         InputError: If there are fewer examples than a batch holds, or
@@ -94,7 +94,7 @@ class TrainingBatches:
             number: Integer, from 0.
 
         Returns:
-            Tuple of features and labels, as those of `dataset`.
+            Tuple of features and labels, as in `dataset`.
         """
         return self._probe_batch(tf.constant(number, tf.int64))[:2]
 

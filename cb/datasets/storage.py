@@ -24,10 +24,10 @@ class EncodedImages:
     Args:
         read: Function from an int64 array of numbers to a list of bytes, one
             encoded image each.
-        numbers: int64 array, which of the images that `read` knows.
+        numbers: int64 array, the numbers of these images.
         channels: Integer, 1 or 3.
-        names: Sequence of strings, what tells the images that `read` knows
-            from others; `None` where only reading them would.
+        names: Sequence of strings, a name for every image that `read` knows,
+            or `None` if images have no names.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class EncodedImages:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Number of images, and of what shape; `None` where they differ."""
+        """Number and shape of the images; `None` where images differ."""
         return (len(self), None, None, self._channels)
 
     @property
@@ -125,7 +125,7 @@ def reader(features) -> Callable[[Any, Pipeline, Draw | None], Any]:
 
 
 def _read_encoded(images: EncodedImages, positions, chain, draw):
-    """Transform image by image, as they have a size in common only then."""
+    """Transform image by image: sizes are the same only afterwards."""
     shape = chain.output_shape(images.shape[1:])
 
     def one(arguments):

@@ -72,7 +72,7 @@ def examples(
 
     Raises:
         InputError: If a column is missing, a cell is no finite number or
-            the label has values that are no classes.
+            the label has values that are not classes.
     """
     if columns is None:
         columns = [name for name in table.columns if name != label]

@@ -16,7 +16,7 @@ WIDTHS = (16, 32, 64)
 
 
 def hidden_sizes(layers, first, middle, last):
-    """Return widths that go from `first` over `middle` to `last`.
+    """Return widths that lead from `first` through `middle` to `last`.
 
     Args:
         layers: Integer, number of hidden layers.
@@ -25,8 +25,8 @@ def hidden_sizes(layers, first, middle, last):
         last: Integer, width of the last, of two or more.
 
     Returns:
-        List of integers. Between the three, widths change by equal steps,
-        which are rounded to even halves only when they are written down.
+        List of integers. Between the three, widths change by equal steps;
+        each width is rounded, halves to even, without changing the next.
     """
     if layers == 1:
         return [first]

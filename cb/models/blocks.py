@@ -1,7 +1,8 @@
 """Building blocks of the published networks, as functions of tensors.
 
-The frameworks of the sources pad symmetrically. Keras pads the end first where
-a stride leaves an odd number, so strided layers are padded here by hand.
+The sources' frameworks pad symmetrically. Where a stride needs an odd number of
+zeros, Keras puts the additional one at the end; so strided layers have padding
+layers of their own.
 """
 
 from typing import Literal
@@ -36,7 +37,7 @@ def torch_uniform():
 
 
 def torch_bias(inputs):
-    """Return the uniform distribution of the biases of units with `inputs`."""
+    """Return the uniform distribution of biases up to `1 / sqrt(inputs)`."""
     bound = inputs**-0.5
     return keras.initializers.RandomUniform(-bound, bound)
 
@@ -115,7 +116,7 @@ def norm(x, name, gamma="ones", **kwargs):
 
 
 def relu(x, name):
-    """Rectify."""
+    """Apply a ReLU."""
     return keras.layers.ReLU(name=name)(x)
 
 
@@ -145,8 +146,8 @@ def numbered(x, block, counts, widths):
 def padded_max_pool(x, size, stride, name):
     """Max-pool the output of a ReLU, padded with `size // 2` on every side.
 
-    Padding with zeros is padding with minus infinity where nothing is
-    negative.
+    Where nothing is negative, padding with zeros equals padding with minus
+    infinity.
 
     Args:
         x: Tensor of values that are not negative.
@@ -190,7 +191,7 @@ def hidden(x, units, number, scale, use_bias=False):
 
 
 def finish(inputs, logits, name, always_dense=()):
-    """Make the model, its logits in float32 whatever the compute type is.
+    """Build the model; its logits are float32 whatever the compute dtype.
 
     Args:
         inputs: Input tensor.
@@ -222,7 +223,7 @@ def image_input(input_shape, model, smallest=1):
         Tensor.
 
     Raises:
-        InputError: If the examples are no images or too small.
+        InputError: If the examples are not images, or are too small.
     """
     if len(input_shape) != 3 or min(input_shape[:2]) < smallest:
         raise InputError(

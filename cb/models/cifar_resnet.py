@@ -69,8 +69,8 @@ def resnet44(
 def wresnet16_4(input_shape: Shape, num_classes: Count):
     """Build `resnet44` with two blocks a stage and four times the channels.
 
-    It is the published code's wide network: post-activation, the stem wide
-    too. `wide_resnet(depth=16, width=4)` is that of the literature.
+    This is the wide network of the published code: post-activation, with a
+    wide stem. `wide_resnet(depth=16, width=4)` is that of the literature.
 
     Reference:
 

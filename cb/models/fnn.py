@@ -15,10 +15,10 @@ def fnn(
     blocks: Count | tuple[Count] = (50,),
     width: Count = 50,
 ):
-    """Build a row of equal hidden layers.
+    """Build a stack of hidden layers of equal width.
 
-    Such networks stop learning at some depth, earlier the narrower they
-    are: examples of several classes meet in one bundle.
+    Beyond some depth such networks stop learning, at a smaller depth the
+    narrower they are: examples of several classes meet in one bundle.
 
     Reference:
 

@@ -40,7 +40,7 @@ class Group(NamedTuple):
         return (1.0 - prune_rate) ** 2 * pairs
 
     def kernels(self) -> list[tuple[int, int]]:
-        """List shapes `(inputs, outputs)` of what carries forward edges."""
+        """List the shapes `(inputs, outputs)` of kernels of forward edges."""
         first = (self.inputs, self.outputs * self.blocks)
         return [first] + [
             (self.outputs, self.outputs * (self.blocks - place))

@@ -156,7 +156,7 @@ def exponential(
     every: Time = "1ep",
     staircase: bool = False,
 ):
-    """Multiply the learning rate by `rate` at regular intervals.
+    """Multiply the learning rate by `rate` over each interval.
 
     Args:
         learning_rate: Float, the first.

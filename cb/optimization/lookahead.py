@@ -97,8 +97,8 @@ class Lookahead(OptimizerWrapper):
     def apply(self, grads, trainable_variables=None):
         self.ensure_built(trainable_variables)
         before = tf.identity(ops.convert_to_tensor(self.iterations))
-        # Weights may have been loaded since this was built. The count of the
-        # optimizer may begin with later epochs; the one here is of its own.
+        # Weights may have been loaded since this was built. The inner optimizer
+        # may start from a later count, so this one counts for itself.
         self._update_all(_begin, ops.equal(self._iterations, 0))
         self.optimizer.apply(grads, trainable_variables)
         after = ops.convert_to_tensor(self.iterations)

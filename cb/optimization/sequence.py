@@ -14,7 +14,7 @@ class OptimizerSequence(OptimizerWrapper):
     """Trains with one optimizer after the other.
 
     Each begins with fresh slots when its turn comes, and counts its updates
-    from there. Whose turn it is, is decided when an update is traced: call
+    from there. The optimizer in use is fixed when an update is traced: call
     `take_over` where the training begins and at every epoch, and trace anew
     if it returns `True`. `cb.callbacks.regime.FollowRegime` does both.
 
@@ -46,10 +46,10 @@ class OptimizerSequence(OptimizerWrapper):
         ]
 
     def take_over(self) -> bool:
-        """Give the turn to the optimizer that the updates done call for.
+        """Switch to the optimizer that is due after the updates done so far.
 
         Returns:
-            Boolean, whether it is another one than before.
+            Boolean, whether the optimizer has changed.
         """
         before = self._turn
         self._turn = bisect.bisect(self.starts, int(read(self.iterations))) - 1

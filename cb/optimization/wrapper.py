@@ -4,7 +4,7 @@ import keras
 
 
 class OptimizerWrapper(keras.optimizers.Optimizer):
-    """Lets the optimizer `current` answer for this one.
+    """Delegates to the optimizer `current`.
 
     Args:
         name: String.

@@ -81,8 +81,8 @@ def check(name: str, value: Any, annotation: Any, owner: str = "") -> None:
         name: String, the parameter, for the message.
         value: The value.
         annotation: Type, union, `Literal`, sequence, mapping or `Annotated`.
-        owner: String such as `"model `mlp`"`, whose parameter it is, for the
-            message.
+        owner: String such as `"model `mlp`"`, the owner of the parameter, for
+            the message.
 
     Raises:
         InputError: If the value has another type or is out of range.
@@ -100,7 +100,7 @@ def check(name: str, value: Any, annotation: Any, owner: str = "") -> None:
 
 
 def nearest(text: Any, known: Iterable[str]) -> str:
-    """Return a question after the known text that is most like another.
+    """Return a question that suggests the known text nearest to another.
 
     The initials of several words stand for them, as in `"lr"`.
     """
@@ -117,7 +117,7 @@ def nearest(text: Any, known: Iterable[str]) -> str:
 
 
 def _letters(text: Any) -> str:
-    """Return what counts in a name: neither case nor what joins words."""
+    """Return a name without case, hyphens and underscores."""
     return str(text).lower().replace("-", "").replace("_", "")
 
 
@@ -201,7 +201,7 @@ def _allows_items(origin: Any, arguments: tuple, value: Any) -> bool:
 
 
 def _suggestion(value: Any, annotation: Any) -> str:
-    """Ask after the option that is most like the text in a value."""
+    """Return a question that suggests the option nearest to a text."""
     options = list(_options(annotation))
     texts = value if isinstance(value, list | tuple | Mapping) else [value]
     for text in texts:

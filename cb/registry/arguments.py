@@ -113,13 +113,13 @@ def nothing() -> None:
 
 
 def check_arguments(target: Callable, **values: Any) -> None:
-    """Compare arguments with the annotations of the parameters they are for.
+    """Check arguments against the annotations of their parameters.
 
-    For parts that are also made without a spec.
+    For parts that are also built without a spec.
 
     Args:
         target: Class or function.
-        **values: Arguments that it was given, or some of them.
+        **values: The arguments to check.
 
     Raises:
         InputError: If one is not what its annotation allows.
@@ -145,13 +145,14 @@ def accepted(
     Args:
         target: Class or function.
         given: Parameter names to leave out.
-        library: Dict of annotations by name, for parameters that are not
-            ours. Those of them that it does not name must have the type of
-            their default. With `None`, the default says nothing.
+        library: Dict of annotations by name, for parameters of other packages.
+            Parameters that it does not name must have the type of their
+            default. With `None`, only annotations in the code
+            count.
 
     Returns:
-        Dict of `inspect.Parameter`; their annotations are no strings, and
-        empty where there is none or it cannot be resolved.
+        Dict of `inspect.Parameter`. Annotations are resolved; they are empty
+        where there is none or it cannot be resolved.
     """
     found: dict[str, inspect.Parameter] = {}
     left_out = {*given}

@@ -20,7 +20,7 @@ def list_inherited(part: Any) -> None:
     describes.
 
     Args:
-        part: Class, changed in place; of anything else nothing is.
+        part: Class, changed in place; anything else is left alone.
     """
     if not isinstance(part, type):
         return

@@ -9,7 +9,7 @@ class _Lazy(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         module = importlib.import_module(self.__name__)
         found = getattr(module, name)
-        # From now on without this method.
+        # The next access does not call this method.
         setattr(self, name, found)
         return found
 
@@ -18,7 +18,7 @@ def lazy_import(name: str) -> Any:
     """Return a stand-in for a module, which is imported on first use.
 
     `importlib.util.LazyLoader` puts the module into `sys.modules` at once,
-    where other libraries look whether it is there.
+    where other libraries check whether it is there.
 
     Args:
         name: String, the full name of the module.

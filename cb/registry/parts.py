@@ -1,4 +1,4 @@
-"""The registries of parts."""
+"""Registries of parts."""
 
 import ast
 import functools
@@ -121,8 +121,8 @@ class Registry:
         except InputError:
             raise
         except (TypeError, ValueError) as error:
-            # The values come from the user's text, so the refusal of a
-            # library is about the user's input.
+            # The values come from the user's text, so a library that
+            # refuses them refuses the user's input.
             raise InputError(
                 f"{self.kind.capitalize()} `{spec}` was refused: {error}"
             ) from error

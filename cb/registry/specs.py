@@ -7,8 +7,8 @@ from typing import Any
 
 from cb.errors import InputError
 
-# Names that are no identifiers: the path of a Python file that registers a
-# part; and with hyphens, which no part has, so that the nearest is suggested.
+# Names that are not identifiers: paths of Python files that register a part,
+# and names with hyphens, which no part has, so that the nearest is suggested.
 _NAME = re.compile(r"(.+\.py|[A-Za-z]\w*(?:-\w+)+)\s*(\(.*\))?", re.DOTALL)
 
 

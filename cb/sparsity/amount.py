@@ -1,4 +1,4 @@
-"""The sparsity asked of a model: one number, or one for each pattern."""
+"""The sparsity of a model: one number, or one for each pattern."""
 
 from collections.abc import Mapping
 

@@ -141,7 +141,7 @@ def block_means(values: np.ndarray, block: Shape) -> np.ndarray:
 
 
 def block_scores(values: np.ndarray, block: Shape) -> np.ndarray:
-    """Return an algorithm's view of a kernel or of its gradient.
+    """Return the scores of blocks from the values of a kernel or gradient.
 
     Args:
         values: Float array of the kernel's shape.

@@ -1,4 +1,4 @@
-"""The verbs of masks: keep, choose, count. NumPy arrays in, arrays out."""
+"""Operations on masks: keep, choose, count. NumPy arrays in, arrays out."""
 
 import itertools
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def _highest(count, scores, where, eligible):
         np.isnan(scores.max())
         and np.isnan(scores if where is None else scores[where]).any()
     ):
-        # A training that diverged, and no mistake of the caller.
+        # The training has diverged; the caller made no mistake.
         raise RunError(
             "Scores of connections must not be NaN: weights or gradients are "
             "no longer finite. A lower `--learning_rate` may help."
@@ -191,7 +191,7 @@ def keep_top_of_groups(
 
 
 def _top_of_small_groups(groups: np.ndarray, n: int, axis: int) -> np.ndarray:
-    """Choose by comparing all pairs, which is faster than to sort."""
+    """Choose by comparing all pairs, which is faster than sorting."""
     members = [groups.take(index, axis) for index in range(groups.shape[axis])]
     ranks = [np.zeros(members[0].shape, np.int32) for _ in members]
     for first, second in itertools.combinations(range(len(members)), 2):

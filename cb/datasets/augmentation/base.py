@@ -18,8 +18,8 @@ Random = Callable[[str], Any]
 class Transform:
     """A function of the examples of a batch, each by itself.
 
-    A subclass that draws random numbers says in `evaluation` what takes its
-    place where nothing may be random.
+    A subclass that draws random numbers returns from `evaluation` the
+    transforms that replace it where nothing may be random.
     """
 
     needs_images: ClassVar[bool] = True

@@ -140,8 +140,8 @@ class ResizeWithPad(Sized, Fixed):
 class ZoomCrop(Transform):
     """Enlarge images and crop at a random place; evaluation does not enlarge.
 
-    The published code means to pad, but what it calls enlarges. So training
-    sees objects larger than evaluation does.
+    The published code intends to pad, but calls a function that enlarges. So
+    training sees larger objects than evaluation does.
 
     Args:
         zoom: Integer, pixels of the enlarged image.
@@ -176,8 +176,8 @@ class RandomResizedCrop(Sized):
     """Crop a random part of the image and scale it; in evaluation, the centre.
 
     The part has an area between `area` of the image's and an aspect ratio
-    between `ratio`, uniform in its logarithm. Of ten draws the first that
-    lies in the image counts, else a centred crop.
+    between `ratio`, uniform in its logarithm. The first of ten draws that
+    lies in the image is used, else a centred crop.
 
     Args:
         area: Tuple of two floats in (0, 1].

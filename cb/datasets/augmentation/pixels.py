@@ -140,7 +140,7 @@ class Standardize(Fixed):
     needs_images: ClassVar[bool] = False
 
     def __call__(self, features, random):
-        # Before it is measured, only shapes are asked for.
+        # Called before it is fitted only to find shapes.
         return unit_scaled(features)
 
     def fitted(self, features) -> Transform:
@@ -157,8 +157,8 @@ def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of every channel or feature.
 
     Args:
-        features: Array `(examples, ..., channels)`; of uint8, as pixels
-            in [0, 1].
+        features: Array `(examples, ..., channels)`; uint8 pixels are scaled
+            to [0, 1].
 
     Returns:
         Tuple of float64 arrays `(channels,)`; a deviation of 0 becomes 1.

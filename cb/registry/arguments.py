@@ -147,8 +147,7 @@ def accepted(
         given: Parameter names to leave out.
         library: Dict of annotations by name, for parameters of other packages.
             Parameters that it does not name must have the type of their
-            default. With `None`, only annotations in the code
-            count.
+            default. With `None`, only annotations count.
 
     Returns:
         Dict of `inspect.Parameter`. Annotations are resolved; they are empty

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import cb
+import cb.optimization.schedules  # noqa: F401 (registers its classes)
 from cb.callbacks.slots import slots
 from cb.errors import InputError
 from cb.optimization import optimizers

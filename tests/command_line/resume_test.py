@@ -15,15 +15,15 @@ FLAGS = [
     "--augmentation=pad_crop(1)|flip",
     "--reallocation=rigl(every=4, end=1.0)",
     "--batch_size=128",
-    "--epochs=12",
+    "--epochs=8",
     "--save_every=3",
     "--print_every=1",
     "--weight_distance=20",
 ]
 REGIME = (
     "--regime={0: {optimizer: sgd, learning_rate: 0.1, momentum: 0.9},"
-    " 4: {optimizer: sgd, learning_rate: 0.02},"
-    " 7: {optimizer: adam, learning_rate: 0.005}}"
+    " 3: {optimizer: sgd, learning_rate: 0.02},"
+    " 5: {optimizer: adam, learning_rate: 0.005}}"
 )
 
 
@@ -40,7 +40,7 @@ def kill_at(moment, flags, folder):
     assert code == -signal.SIGKILL, printed
 
 
-# Of 120 steps ten make an epoch, and every third is saved. A moment is a number
+# Of 80 steps ten make an epoch, and every third is saved. A moment is a number
 # of printed steps, or a file of the run that is about to be replaced and how
 # often; both are counted anew by every process. When `last` is to be replaced
 # there is none, since it has become `previous`.
@@ -48,12 +48,12 @@ def kill_at(moment, flags, folder):
     "moments, extra",
     [
         (
-            [2, (".next.npz", 1), 9, ("last.npz", 5), 43, ("best.npz", 2)],
+            [2, (".next.npz", 1), ("best.npz", 1), 9, ("last.npz", 5), 30],
             ["--strategy=none"],
         ),
         (
             # One at least in each phase of the regime.
-            [8, ("last.npz", 13), 21, ("best.npz", 1)],
+            [8, ("best.npz", 1), ("last.npz", 9), 21],
             ["--strategy=mirrored(devices=2)", REGIME],
         ),
         (

@@ -1,5 +1,6 @@
 """Schedule files of dynamic sparse reparameterization."""
 
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -117,29 +118,21 @@ def settings(
 
 
 def _entries(key: str, items: Any) -> dict[int, Any]:
-    message = (
-        f"Schedule {key!r} must be a list of one-entry maps from an epoch to "
-        f"a number, epochs ascending. Received: {items!r}"
-    )
-    if not isinstance(items, list):
-        raise InputError(message)
     values: dict[int, float] = {}
-    for item in items:
-        if not isinstance(item, dict) or len(item) != 1:
-            raise InputError(message)
-        ((epoch, value),) = item.items()
-        ascending = isinstance(epoch, int) and epoch > max(values, default=-1)
-        number = _number(value)
-        if not ascending or number is None:
-            raise InputError(message)
-        values[epoch] = number
-    return values
-
-
-def _number(value) -> float | None:
-    # YAML 1.1 reads "1e-5", without a dot, as a string.
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if 0.0 <= number < float("inf") else None
+        for item in items:
+            ((epoch, value),) = item.items()
+            # YAML 1.1 reads "1e-5", without a dot, as a string.
+            number = float(value)
+            ascending = isinstance(epoch, int) and epoch > max(
+                values, default=-1
+            )
+            if not (ascending and 0.0 <= number < math.inf):
+                raise ValueError
+            values[epoch] = number
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        raise InputError(
+            f"Schedule {key!r} must be a list of one-entry maps from an epoch "
+            f"to a number, epochs ascending. Received: {items!r}"
+        ) from None
+    return values

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import keras
 
-from cb.datasets.preparation import BIG_BATCH
 from cb.errors import argument_error
 from cb.models import REGISTRY
 from cb.models import blocks
@@ -17,13 +16,8 @@ from cb.registry import Interval
 
 @REGISTRY.register("resnet44")
 @recipes.trained_by(
-    recipes.Recipe(
-        regime=recipes.sgd(
-            (0, 0.1), (81, 0.01), (122, 0.001), (164, 1e-4), weight_decay=1e-4
-        ),
-        epochs=200,
-        clip_norm=5.0,
-        train_transform=BIG_BATCH,
+    recipes.big_batch(
+        (0, 0.1), (81, 0.01), (122, 0.001), (164, 1e-4), weight_decay=1e-4
     )
 )
 def resnet44(
@@ -57,13 +51,8 @@ def resnet44(
 
 @REGISTRY.register("wresnet16_4")
 @recipes.trained_by(
-    recipes.Recipe(
-        regime=recipes.sgd(
-            (0, 0.1), (60, 0.02), (120, 0.004), (140, 1e-4), weight_decay=1e-4
-        ),
-        epochs=200,
-        clip_norm=5.0,
-        train_transform=BIG_BATCH,
+    recipes.big_batch(
+        (0, 0.1), (60, 0.02), (120, 0.004), (140, 1e-4), weight_decay=1e-4
     )
 )
 def wresnet16_4(input_shape: Shape, num_classes: Count):

@@ -2,7 +2,6 @@
 
 import keras
 
-from cb.datasets.preparation import BIG_BATCH
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
@@ -50,19 +49,14 @@ def f1(input_shape: Shape, num_classes: Count, gamma: Gamma = "ones"):
     return blocks.finish(inputs, blocks.linear(x, num_classes, "logits"), "f1")
 
 
-SHALLOW = recipes.Recipe(
+SHALLOW = recipes.big_batch(
     # The source names no momentum here and raises the rate at epoch 60.
-    regime=recipes.sgd(
-        (0, 0.001),
-        (60, 0.01),
-        (120, 0.001),
-        (180, 1e-4),
-        weight_decay=5e-4,
-        momentum=0.0,
-    ),
-    epochs=200,
-    clip_norm=5.0,
-    train_transform=BIG_BATCH,
+    (0, 0.001),
+    (60, 0.01),
+    (120, 0.001),
+    (180, 1e-4),
+    weight_decay=5e-4,
+    momentum=0.0,
 )
 
 

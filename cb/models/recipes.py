@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from cb.datasets.preparation import BIG_BATCH
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -68,3 +70,22 @@ def sgd(*steps, weight_decay, momentum=0.9, **settings) -> dict:
         **regime[0],
     }
     return regime
+
+
+def big_batch(*steps, **settings) -> Recipe:
+    """Return a recipe for CIFAR of the large-batch literature.
+
+    Args:
+        *steps: As in `sgd`.
+        **settings: Other arguments of `sgd`.
+
+    Reference:
+
+    - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
+    """
+    return Recipe(
+        regime=sgd(*steps, **settings),
+        epochs=200,
+        clip_norm=5.0,
+        train_transform=BIG_BATCH,
+    )

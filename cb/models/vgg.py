@@ -4,7 +4,6 @@ from typing import Literal
 
 import keras
 
-from cb.datasets.preparation import BIG_BATCH
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
@@ -23,13 +22,8 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 @REGISTRY.register("vgg")
 @recipes.trained_by(
-    recipes.Recipe(
-        regime=recipes.sgd(
-            (0, 0.1), (81, 0.01), (122, 0.001), (164, 1e-4), weight_decay=5e-4
-        ),
-        epochs=200,
-        clip_norm=5.0,
-        train_transform=BIG_BATCH,
+    recipes.big_batch(
+        (0, 0.1), (81, 0.01), (122, 0.001), (164, 1e-4), weight_decay=5e-4
     )
 )
 def vgg(

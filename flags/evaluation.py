@@ -70,10 +70,7 @@ flags.DEFINE_string(
     "folder it is, or none.",
 )
 flags.DEFINE_integer(
-    "batch_size",
-    100,
-    "Examples in a batch, for --saved_model.",
-    lower_bound=1,
+    "batch_size", 100, "Examples in a batch, for --saved_model.", lower_bound=1
 )
 
 OF_RUNS = ("run_dir", "checkpoint", "data_dir", "strategy", "attempt")

@@ -60,11 +60,7 @@ def _autosparse(work: Work) -> Counted:
     return Counted(macs, dense, macs, dense)
 
 
-CONVENTIONS = {
-    "standard": _standard,
-    "dnw": _dnw,
-    "autosparse": _autosparse,
-}
+CONVENTIONS = {"standard": _standard, "dnw": _dnw, "autosparse": _autosparse}
 
 
 def count(convention: str, work: Work) -> Counted:

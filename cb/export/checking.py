@@ -76,8 +76,8 @@ def draw(
         random: Numpy generator.
         examples: Integer, the size of the batch if it is not fixed.
         side: Integer, that of other axes that are not fixed.
-        indices: Boolean, whether floats too stand for integers, as those that
-            an embedding is given may.
+        indices: Boolean, whether floats stand for integers too, as in the
+            input of an embedding.
 
     Returns:
         Tensor; of zeros and ones if it holds integers or texts of them.
@@ -105,14 +105,17 @@ def check(model: keras.Model, path: str) -> None:
     signature = saved.signatures[SIGNATURE]
     drawn = inputs_for(signature)
     expected = model(_arranged(model, drawn), training=False)
-    if isinstance(expected, dict):
-        pairs = [(value, name) for name, value in expected.items()]
-    else:
-        flat = enumerate(keras.tree.flatten(expected))
-        pairs = [(value, f"output_{index}") for index, value in flat]
     found = signature(**drawn)
-    for value, name in pairs:
+    for name, value in named_outputs(expected).items():
         check_outputs(model.name, value, found[name], tolerance(model))
+
+
+def named_outputs(outputs: Any) -> dict[str, Any]:
+    """Name the outputs of a model as Keras does in an export."""
+    if isinstance(outputs, dict):
+        return outputs
+    flat = enumerate(keras.tree.flatten(outputs))
+    return {f"output_{index}": value for index, value in flat}
 
 
 def tolerance(model: keras.Model) -> float:

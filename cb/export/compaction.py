@@ -54,16 +54,12 @@ def compact(
     small = _rebuilt(graph, rules, constants, kept)
     if report is not None:
         outputs = keras.tree.flatten(graph.outputs)
-        report(
-            CompactionReport(
-                [
-                    _row(call, rules[call], constants, kept, outputs)
-                    for call in graph.calls
-                ],
-                _parameters(plain),
-                _parameters(small),
-            )
-        )
+        rows = [
+            _row(call, rules[call], constants, kept, outputs)
+            for call in graph.calls
+        ]
+        before, after = plain.count_params(), small.count_params()
+        report(CompactionReport(rows, before, after))
     return small
 
 
@@ -91,9 +87,7 @@ def find_constants(
 
 
 def find_kept(
-    graph: Graph,
-    rules: dict[Call, Rule],
-    constants: dict[Value, np.ndarray],
+    graph: Graph, rules: dict[Call, Rule], constants: dict[Value, np.ndarray]
 ) -> dict[Value, np.ndarray]:
     """Find the channels that must stay.
 
@@ -179,9 +173,7 @@ def _rebuilt(graph, rules, constants, kept) -> keras.Model:
 
 def _row(call, rule, constants, kept, outputs) -> Row:
     (result, *_) = call.results
-    reason = rule.reason
-    if result not in outputs:
-        reason = reason or rule.outputs_stay
+    stays = "" if result in outputs else rule.outputs_stay
     held = kept[result] & ~np.isnan(constants[result])
     return Row(
         call.name,
@@ -189,9 +181,5 @@ def _row(call, rule, constants, kept, outputs) -> Row:
         len(kept[result]),
         int(kept[result].sum()),
         int(held.sum()),
-        reason,
+        rule.reason or stays,
     )
-
-
-def _parameters(model) -> int:
-    return sum(int(np.prod(weight.shape)) for weight in model.weights)

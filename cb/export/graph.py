@@ -1,5 +1,6 @@
 """The calls of a functional model, nested models written out."""
 
+import collections
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -109,10 +110,7 @@ def trace(model: keras.Model) -> Graph:
     root = _functional(model)
     tensors = {id(tensor): _value(tensor) for tensor in root.inputs}
     calls = [*_calls(root, tensors)]
-    numbers: dict[int, int] = {}
-    for call in calls:
-        key = id(call.operation)
-        numbers[key] = numbers.get(key, 0) + 1
+    numbers = collections.Counter(id(call.operation) for call in calls)
     calls = [
         dataclasses.replace(call, shared=numbers[id(call.operation)] > 1)
         for call in calls
@@ -177,12 +175,8 @@ def _calls(model, tensors: dict[int, Value]) -> Iterator[Call]:
                 outputs = [tensors[id(tensor)] for tensor in node.outputs]
                 yield Call(node.operation, args, kwargs, outputs)
                 continue
-            inside = {
-                id(tensor): value
-                for tensor, value in zip(
-                    inner.inputs, _values((args, kwargs)), strict=True
-                )
-            }
+            values = _values((args, kwargs))
+            inside = dict(zip(map(id, inner.inputs), values, strict=True))
             yield from _calls(inner, inside)
             for outer, tensor in zip(node.outputs, inner.outputs, strict=True):
                 tensors[id(outer)] = inside[id(tensor)]
@@ -196,8 +190,8 @@ def _values(structure) -> list[Value]:
     ]
 
 
-# Makes the operation that stands for that of a call, without variables yet,
-# and fills its variables once it is built.
+# `Make` creates the operation that replaces that of a call; `Fill` sets its
+# variables once it is built.
 Make = Callable[[Call], keras.Operation]
 Fill = Callable[[Call, keras.Operation], None]
 

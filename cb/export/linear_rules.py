@@ -54,11 +54,8 @@ class Linear(Rule):
         return [inputs[0] | needed & ~self._foldable(constants[0])], [kept]
 
     def config(self, inputs, outputs):
-        return {
-            "units" if self.call.kind == "Dense" else "filters": int(
-                outputs[0].sum()
-            )
-        }
+        name = "units" if self.call.kind == "Dense" else "filters"
+        return {name: int(outputs[0].sum())}
 
     def weights(self, inputs, outputs, constants):
         changed = self._kernels(inputs[0], outputs[0])
@@ -141,12 +138,11 @@ class Depthwise(Linear):
 
     def __init__(self, call):
         super().__init__(call)
-        multiplier = self.joined.shape[1]
+        inputs, self.multiplier = self.joined.shape
         # As a full matrix in which every input is connected to its own outputs.
-        own = np.repeat(np.eye(len(self.joined), dtype=bool), multiplier, 1)
+        own = np.repeat(np.eye(inputs, dtype=bool), self.multiplier, 1)
         self.joined = own & self.joined.reshape(-1)
         self.sums = own * self.sums.reshape(-1)
-        self.multiplier = multiplier
 
     def keep(self, inputs, outputs, constants):
         kept = outputs[0].reshape(-1, self.multiplier).any(axis=1)

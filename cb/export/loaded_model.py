@@ -1,5 +1,6 @@
 """Loaded exports, which run their sparse layers outside of the graph."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -50,13 +51,12 @@ class LoadedModel:
     ):
         self._saved = saved
         self.signature = saved.signatures[SIGNATURE]
+        _, specs = self.signature.structured_input_signature
         # Shape and type of every input; the specs of the graph are slow to
         # compare.
         self._inputs = {
             name: (tuple(spec.shape), spec.dtype.as_numpy_dtype)
-            for name, spec in self.signature.structured_input_signature[
-                1
-            ].items()
+            for name, spec in specs.items()
         }
         self._description = description
         self._steps = description["steps"]
@@ -111,9 +111,8 @@ class LoadedModel:
         }
 
     def _graph(self, arrays):
-        outputs = self.signature(
-            **{name: tf.constant(array) for name, array in arrays.items()}
-        )
+        tensors = {name: tf.constant(array) for name, array in arrays.items()}
+        outputs = self.signature(**tensors)
         found = {name: value.numpy() for name, value in outputs.items()}
         return found if len(found) > 1 else next(iter(found.values()))
 
@@ -138,13 +137,11 @@ class LoadedModel:
             (x,) = arrays.values()
             return self.execute(x, lambda index, inputs: chosen[index])
 
-        seconds = {
-            function: latency(
-                functools.partial(function, arrays), 2 * _TRIAL
-            ).low
+        steps, graph = (
+            latency(functools.partial(function, arrays), 2 * _TRIAL).low
             for function in (run, self._graph)
-        }
-        if seconds[run] >= seconds[self._graph]:
+        )
+        if steps >= graph:
             return {}
         self._run[size] = run
         self.kernels[size] = {
@@ -162,10 +159,11 @@ class LoadedModel:
                 values[step["result"]] = y
                 continue
             function = getattr(self._saved, f"segment_{index}")
-            tensors = {f"x{n}": values[n] for n in step["sources"]}
-            outputs = function(
-                **{k: tf.convert_to_tensor(v) for k, v in tensors.items()}
-            )
+            sources = step["sources"]
+            tensors = {
+                f"x{n}": tf.convert_to_tensor(values[n]) for n in sources
+            }
+            outputs = function(**tensors)
             values.update(zip(step["results"], outputs, strict=True))
         return np.asarray(values[self._description["result"]])
 
@@ -213,16 +211,11 @@ def _candidates(saved, step) -> dict[str, Callable]:
     layers = []
     for layer in step["layers"]:
         matrix = read_matrix(saved.matrices[layer["matrix"]])
-        layers.append(
-            Layer(*parted(matrix, layer["outputs"]), layer["activation"])
-        )
-    found: dict[str, Callable] = {
-        "tensorflow": EagerChain(layers),
-        "dense": DenseChain(layers),
-    }
-    try:
+        product = parted(matrix, layer["outputs"])
+        layers.append(Layer(*product, layer["activation"]))
+    found: dict[str, Callable] = {"tensorflow": EagerChain(layers)}
+    found["dense"] = DenseChain(layers)
+    # Without Numba the other ways remain.
+    with contextlib.suppress(InputError):
         found["numba"] = CompiledChain(layers)
-    except InputError:
-        # Without the extra the other ways remain.
-        pass
     return found

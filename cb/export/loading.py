@@ -1,7 +1,6 @@
 """Loading of saved models as functions on the fastest kernels."""
 
 import json
-import numbers
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from cb.export.checking import tolerance
 from cb.export.loaded_model import LoadedModel
 from cb.export.program import FILE
 from cb.export.program import VERSION
+from cb.registry import Count
+from cb.registry.annotations import allows
 
 
 def load(
@@ -104,10 +105,7 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
 
 def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
     """Raise `InputError` unless there are sizes, all positive integers."""
-    several = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
-    if not several or not all(
-        isinstance(size, numbers.Integral) and size > 0 for size in batch_sizes
-    ):
-        raise argument_error(
-            "batch_sizes", "a list of positive integers", batch_sizes
-        )
+    good = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
+    if not good or not all(allows(Count, size) for size in batch_sizes):
+        expected = "a list of positive integers"
+        raise argument_error("batch_sizes", expected, batch_sizes)

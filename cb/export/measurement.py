@@ -1,13 +1,14 @@
 """Size and speed of exported models."""
 
 import functools
-import math
+import statistics
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from cb.costs.files import file_bytes
@@ -36,11 +37,10 @@ class Measured(NamedTuple):
 
     def gain(self, other: "Measured") -> float:
         """Return the geometric mean of the speed-ups over another export."""
-        logarithms = [
-            math.log(other.latencies[size].median / found.median)
+        return statistics.geometric_mean(
+            other.latencies[size].median / found.median
             for size, found in self.latencies.items()
-        ]
-        return math.exp(sum(logarithms) / len(logarithms))
+        )
 
 
 def measure(
@@ -52,7 +52,7 @@ def measure(
         form: String, what to call it.
         path: String, its folder.
         batch_sizes: Integers, examples in a call.
-        seconds: Float, how long to time each for.
+        seconds: Float, for how long to time each.
 
     Returns:
         `Measured`.
@@ -63,10 +63,8 @@ def measure(
         for tensor in keras.tree.flatten(signature(**inputs)):
             tensor.numpy()
 
-    def prepared(size):
-        return inputs_for(signature, size)
-
-    return _measured(form, path, prepared, call, batch_sizes, seconds)
+    inputs = {size: inputs_for(signature, size) for size in batch_sizes}
+    return _measured(form, path, inputs, call, seconds)
 
 
 def measure_loaded(
@@ -74,20 +72,19 @@ def measure_loaded(
 ) -> Measured:
     """Measure a SavedModel as `cb.export.load` runs it; see `measure`."""
     function: Any = load(path, batch_sizes)
-
-    def prepared(size):
-        inputs = inputs_for(function.signature, size)
-        return {name: value.numpy() for name, value in inputs.items()}
-
-    return _measured(form, path, prepared, function, batch_sizes, seconds)
-
-
-def _measured(
-    form, path, prepared: Callable, call: Callable, batch_sizes, seconds
-) -> Measured:
-    latencies = {
-        size: latency(functools.partial(call, prepared(size)), seconds)
+    inputs = {
+        size: keras.tree.map_structure(
+            np.asarray, inputs_for(function.signature, size)
+        )
         for size in batch_sizes
+    }
+    return _measured(form, path, inputs, function, seconds)
+
+
+def _measured(form, path, inputs: dict, call: Callable, seconds) -> Measured:
+    latencies = {
+        size: latency(functools.partial(call, drawn), seconds)
+        for size, drawn in inputs.items()
     }
     return Measured(form, file_bytes(path), latencies)
 

@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse
 
 from cb.export.graph import Call
-from cb.export.rules import elementwise
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 # Density from which a list of the nonzeros is as large as the dense matrix.
@@ -31,16 +30,6 @@ class Product(NamedTuple):
     bias: np.ndarray
     activation: Any
 
-    @property
-    def activation_name(self) -> str:
-        """The name of the activation, empty if it has none."""
-        return getattr(self.activation, "__name__", "")
-
-    @property
-    def elementwise(self) -> bool:
-        """Whether the activation is elementwise."""
-        return elementwise(self.activation)
-
 
 def product(call: Call) -> Product | None:
     """Return the sparse product that a call computes, or `None`.
@@ -56,7 +45,8 @@ def product(call: Call) -> Product | None:
     layer = call.operation
     if not (type(layer) is keras.layers.Dense or _pointwise(layer)):
         return None
-    if call.shared or layer.compute_dtype != "float32" or _changed(layer):
+    changed = layer.quantization_mode or layer.lora_enabled
+    if call.shared or changed or layer.compute_dtype != "float32":
         return None
     kernel = np.asarray(layer.kernel)
     kernel = kernel.reshape(-1, kernel.shape[-1])
@@ -76,8 +66,3 @@ def _pointwise(layer) -> bool:
     if layer.data_format != "channels_last" or layer.groups != 1:
         return False
     return {*layer.kernel_size, *layer.strides} == {1}
-
-
-def _changed(layer) -> bool:
-    """Return whether a layer multiplies by something other than its kernel."""
-    return bool(layer.quantization_mode or layer.lora_enabled)

@@ -1,5 +1,6 @@
 """Programs: chains of sparse layers and other layers in the order they run."""
 
+import collections
 import dataclasses
 from typing import Any
 
@@ -73,7 +74,8 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
     masked = any(value.masked for call in graph.calls for value in call.results)
     if not single or not products or masked:
         return []
-    uses = _uses(graph)
+    uses = collections.Counter(keras.tree.flatten(graph.outputs))
+    uses.update(value for call in graph.calls for value in call.sources)
     found: list[Chain | Segment] = []
     open_chains: dict[Value, Chain] = {}
     flattened = _flattened(graph, products, uses)
@@ -89,11 +91,9 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
                 found.append(chain)
             _extend(chain, call, products[call])
         elif chain is None or not _absorb(chain, call):
-            last = found[-1] if found else None
-            if not isinstance(last, Segment):
-                last = Segment([])
-                found.append(last)
-            last.calls.append(call)
+            if not found or isinstance(found[-1], Chain):
+                found.append(Segment([]))
+            found[-1].calls.append(call)
             continue
         open_chains.pop(chain.result, None)
         (chain.result,) = call.results
@@ -101,12 +101,6 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
             open_chains[chain.result] = chain
     _connect(graph, found)
     return found
-
-
-def _uses(graph) -> dict[Value, int]:
-    values = keras.tree.flatten(graph.outputs)
-    values += [value for call in graph.calls for value in call.sources]
-    return {value: values.count(value) for value in values}
 
 
 def _flattened(graph, products, uses) -> dict[Value, Call]:
@@ -131,10 +125,16 @@ def _begin(call, flattened) -> Chain:
 
 
 def _extend(chain, call, item) -> None:
-    name = item.activation_name
-    if name not in ACTIVATIONS or not item.elementwise:
-        chain.ending, name = item.activation, "linear"
-    chain.layers.append((call, name))
+    name = _supported(item.activation)
+    if not name:
+        chain.ending = item.activation
+    chain.layers.append((call, name or "linear"))
+
+
+def _supported(activation) -> str:
+    """Return the name of an activation that kernels have, else nothing."""
+    name = getattr(activation, "__name__", "")
+    return name if name in ACTIVATIONS and elementwise(activation) else ""
 
 
 def _absorb(chain, call) -> bool:
@@ -146,8 +146,7 @@ def _absorb(chain, call) -> bool:
         keras.layers.Activation
     ):
         return False
-    name = getattr(call.operation.activation, "__name__", "")
-    if name in ACTIVATIONS and elementwise(call.operation.activation):
+    if name := _supported(call.operation.activation):
         chain.layers[-1] = (last, name)
     else:
         chain.ending = call.operation.activation
@@ -159,16 +158,19 @@ def _connect(graph, found) -> None:
     for segment in found:
         if isinstance(segment, Segment):
             made = [v for call in segment.calls for v in call.results]
-            needed = [v for call in segment.calls for v in call.sources]
-            segment.sources = [*dict.fromkeys(needed)]
-            segment.sources = [v for v in segment.sources if v not in made]
+            needed = dict.fromkeys(_needed(segment))
+            segment.sources = [v for v in needed if v not in made]
             outside = keras.tree.flatten(graph.outputs)
             for other in found:
-                if isinstance(other, Chain):
-                    outside.append(other.source)
-                elif other is not segment:
-                    outside += [v for c in other.calls for v in c.sources]
+                if other is not segment:
+                    outside += _needed(other)
             segment.results = [v for v in made if v in outside]
+
+
+def _needed(step) -> list[Value]:
+    if isinstance(step, Chain):
+        return [step.source]
+    return [value for call in step.calls for value in call.sources]
 
 
 def describe(

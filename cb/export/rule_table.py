@@ -53,8 +53,6 @@ _RULES: dict[type, type[Rule]] = {
     for name in names.split()
 }
 _RULES[GhostBatchNormalization] = Normalization
-_MERGING = (Merging, Concatenation)
-_SHAPING = (Flattening, Reshaping)
 
 
 def rule(call: Call) -> Rule:
@@ -63,9 +61,10 @@ def rule(call: Call) -> Rule:
     reason = _obstacle(call, found)
     if reason:
         return Rule(call, reason)
-    if found is Concatenation and not _on_last_axis(call):
+    rank = len(call.results[0].shape) if call.results else 0
+    if found is Concatenation and call.operation.axis % rank != rank - 1:
         found = Joining
-    if found is Reshaping and len(call.results[0].shape) == 2:
+    if found is Reshaping and rank == 2:
         found = Flattening
     return found(call)
 
@@ -107,7 +106,10 @@ def _unfit(call: Call, found: type[Rule]) -> str:
         getattr(layer, "activation", keras.activations.linear)
     ):
         return "the activation may mix channels"
-    if call.kind == "Rescaling" and _sizes(layer.scale, layer.offset) != {1}:
+    if call.kind == "Rescaling" and {
+        np.size(layer.scale),
+        np.size(layer.offset),
+    } != {1}:
         return "scales channels differently"
     if found is Slopes and tuple(layer.alpha.shape[:-1]).count(1) != (
         len(layer.alpha.shape) - 1
@@ -119,16 +121,6 @@ def _unfit(call: Call, found: type[Rule]) -> str:
         return "moves the channels"
     if found is Reshaping and len(result.shape) > 2:
         return "" if result.channels == channels else "mixes channels"
-    if found in _SHAPING and None in source.shape[1:]:
+    if found in (Flattening, Reshaping) and None in source.shape[1:]:
         return "the size of the images is not fixed"
     return ""
-
-
-def _sizes(*values) -> set[int]:
-    """Return the number of elements of each value."""
-    return {np.size(v) for v in values}
-
-
-def _on_last_axis(call: Call) -> bool:
-    rank = len(call.results[0].shape)
-    return call.operation.axis % rank == rank - 1

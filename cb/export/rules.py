@@ -52,7 +52,6 @@ class Rule:
 
     def constants(self, inputs: Constants) -> Constants:
         """Return the constants of the outputs, given those of the inputs."""
-        del inputs
         return [np.full(v.channels, np.nan) for v in self.call.results]
 
     def keep(
@@ -68,20 +67,17 @@ class Rule:
         Returns:
             Tuple of two lists like `inputs` and `outputs`.
         """
-        del constants
         everything = [np.ones_like(kept) for kept in [*inputs, *outputs]]
         return everything[: len(inputs)], everything[len(inputs) :]
 
     def config(self, inputs: Kept, outputs: Kept) -> dict[str, Any]:
         """Return the changes to the configuration of the layer."""
-        del inputs, outputs
         return {}
 
     def weights(
         self, inputs: Kept, outputs: Kept, constants: Constants
     ) -> dict[str, np.ndarray]:
         """Return the weights that change, by attribute of the layer."""
-        del inputs, outputs, constants
         return {}
 
 

@@ -1,5 +1,6 @@
 """SavedModels that plain TensorFlow loads."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -98,15 +99,11 @@ def save(
 
 def _check_replaceable(path: str) -> None:
     """Refuse to replace a folder that is not an export."""
-    if not os.path.lexists(path):
-        return
-    entries = set(os.listdir(path)) if os.path.isdir(path) else set()
+    is_folder = os.path.isdir(path)
+    entries = set(os.listdir(path)) if is_folder else set()
     others = sorted(entries - _ENTRIES)
-    if (
-        os.path.isdir(path)
-        and not others
-        and (not entries or "saved_model.pb" in entries)
-    ):
+    saved = not entries or "saved_model.pb" in entries
+    if not os.path.lexists(path) or is_folder and saved and not others:
         return
     raise InputError(
         "Argument `path` must be new, an empty folder or that of an "
@@ -161,19 +158,14 @@ def _write(model, path, form, batch_sizes) -> None:
     elif form == "compact":
         _write_plain(compact(model), path)
     else:
-        _write_plain(_stripped(model), path)
+        plain = model
+        # If a layer cannot be copied, the graph multiplies by the masks.
+        with contextlib.suppress(InputError):
+            plain = strip(model)
+        _write_plain(plain, path)
     checking.check(model, path)
     if form == "sparse":
         check_steps(model, path)
-
-
-def _stripped(model):
-    """Return a model without masks, unless a layer cannot be copied."""
-    try:
-        return strip(model)
-    except InputError:
-        # The graph then multiplies by masks.
-        return model
 
 
 def _write_plain(model, path) -> None:
@@ -229,18 +221,16 @@ def _write_sparse(model, path, batch_sizes) -> None:
     sparse = SparseGraph(graph, products, dense_calls(products, batch_sizes))
     values = keras.tree.flatten(graph.inputs)
     names = [checking.argument_name(layer.name) for layer in graph.layers]
-    serve = sparse.function(
-        graph.calls, dict(zip(names, values, strict=True)), _named(graph)
-    )
+    sources = dict(zip(names, values, strict=True))
+    results = checking.named_outputs(graph.outputs)
+    serve = sparse.function(graph.calls, sources, results)
     found = program.steps(graph, products)
     description = program.describe(graph, found, products)
     for index, step in enumerate(found):
         if isinstance(step, program.Segment):
             numbers = description["steps"][index]["sources"]
-            sources = {
-                f"x{number}": value
-                for number, value in zip(numbers, step.sources, strict=True)
-            }
+            names = [f"x{number}" for number in numbers]
+            sources = dict(zip(names, step.sources, strict=True))
             function = sparse.function(step.calls, sources, step.results)
             setattr(sparse.module, f"segment_{index}", function)
         elif step.ending is not None:
@@ -255,11 +245,3 @@ def _write_sparse(model, path, batch_sizes) -> None:
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "w") as stream:
             json.dump(description, stream, indent=1)
-
-
-def _named(graph):
-    """Name the outputs of a graph as Keras does in an export."""
-    if isinstance(graph.outputs, dict):
-        return graph.outputs
-    outputs = keras.tree.flatten(graph.outputs)
-    return {f"output_{index}": value for index, value in enumerate(outputs)}

@@ -47,29 +47,23 @@ class SparseGraph:
         dense: Sequence[Call] = (),
     ):
         self.module = tf.Module()
-        matrices = [
-            StoredMatrix(extended(item, keeper=call not in dense))
-            for call, item in products.items()
-        ]
         self._products: dict[Call, tuple[Product, Any]] = {}
-        for (call, item), stored in zip(
-            products.items(), matrices, strict=True
-        ):
-            rows, columns = stored.shape
-            kind = (
-                DenseMatrix(stored, (columns, rows))
-                if call in dense
-                else CsrMatrix(stored)
+        for call, item in products.items():
+            stored = StoredMatrix(extended(item, keeper=call not in dense))
+            self._products[call] = (
+                item,
+                (
+                    DenseMatrix(stored, stored.shape[::-1])
+                    if call in dense
+                    else CsrMatrix(stored)
+                ),
             )
-            self._products[call] = (item, kind)
         self._kernels = self._pack(graph, products)
+        matrices = [matrix for _, matrix in self._products.values()]
         kernels = [*self._kernels.values()]
-        self.module.matrices = matrices
-        self.module.packed = [item.stored for item in kernels]
-        self.module.unpacked = [
-            *(kind for _, kind in self._products.values()),
-            *kernels,
-        ]
+        self.module.matrices = [matrix.stored for matrix in matrices]
+        self.module.packed = [kernel.stored for kernel in kernels]
+        self.module.unpacked = [*matrices, *kernels]
         self.module.variables_used = []
 
     def _pack(self, graph, products) -> dict[int, DenseMatrix]:

@@ -172,16 +172,7 @@ class _Code:
 
 @intrinsic(prefer_literal=True)
 def _weighted_sum(
-    typing,
-    target,
-    row,
-    source,
-    indices,
-    values,
-    start,
-    end,
-    first,
-    width,
+    typing, target, row, source, indices, values, start, end, first, width
 ):
     """Set row `row` of `target` to a sum of weighted rows of `source`.
 

@@ -55,8 +55,7 @@ def configured(plan: SweepPlan, values: dict[str, Any]) -> Config:
     chosen = plan.space.settings(values)
     if plan.folds:
         chosen["fold"] = plan.folds[0]
-    config, _ = plan.base.config(plan.space.fixed, chosen)
-    return config
+    return plan.config(chosen)[0]
 
 
 def _check_instances(plan: SweepPlan) -> None:
@@ -87,8 +86,7 @@ def _check_machines(plan: SweepPlan, config: Config) -> None:
 
 
 def _check_objectives(plan: SweepPlan, config: Config) -> None:
-    names = [objective.name for objective in plan.objectives]
-    names += plan.bounds
+    names = plan.decisive
     held_out = plan.folds or config.validation_fraction > 0.0
     if not held_out and any(name.startswith(VALIDATION) for name in names):
         raise InputError(

@@ -1,6 +1,7 @@
-"""Experiment types of the paper: their points, folds and scores."""
+"""Experiment types of the paper: their points, folds and objectives."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -23,24 +24,8 @@ from cb.tuning.results import aggregate
 from cb.tuning.space import Space
 
 FOLDS = tuple(f"{number}/5" for number in range(1, 6))
-REPRODUCED = (
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.75,
-    0.8,
-    0.85,
-    0.9,
-    0.925,
-    0.95,
-    0.975,
-    0.99,
-)
 EVALUATED = (0.2, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)
+REPRODUCED = sorted({*EVALUATED, 0.1, 0.3, 0.4, 0.6, 0.75, 0.925, 0.975})
 MOST_EVALUATED = 20
 LAYERS_EVALUATED = 2
 ALGORITHM, SPARSITY = "algorithm", "sparsity"
@@ -106,13 +91,14 @@ def points(
         ]
     found = merged(space, earlier)
     means = np.array([[p.means[name] for name in MEASURED] for p in found])
-    layers = pareto.layers(means)
+    ranked = list(zip(found, pareto.layers(means), strict=True))
     if experiment == "optimization_evaluation":
         return [
-            {**found[place].values, "config_id": found[place].config_id}
-            for place in np.flatnonzero(layers < LAYERS_EVALUATED)
+            {**point.values, "config_id": point.config_id}
+            for point, layer in ranked
+            if layer < LAYERS_EVALUATED
         ]
-    front = [found[place] for place in np.flatnonzero(layers == 0)]
+    front = [point for point, layer in ranked if layer == 0]
     front.sort(key=lambda point: point.means["Error"])
     return [
         {**variant, "config_id": point.config_id}
@@ -140,8 +126,7 @@ def merged(space: Space, folders: Sequence[str]) -> list[AveragedConfiguration]:
     for folder in folders:
         file = pathlib.Path(folder) / "results.csv"
         results = Results(file, texts=space.texts)
-        missing = needed - set(results.columns)
-        if missing:
+        if missing := needed - set(results.columns):
             raise InputError(
                 "Argument `from` must name folders of sweeps of space "
                 f"{space.name!r}. Received: {folder!r}, without "
@@ -168,22 +153,16 @@ def _variants(
     space: Space, values: Mapping[str, Any], sparsities: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Return a configuration dense and with each algorithm and sparsity."""
-    choices = {
-        parameter.name: parameter.values for parameter in space.parameters
-    }
-    if not {DENSE, *SPARSE} <= set(choices.get(ALGORITHM, ())) or (
-        SPARSITY not in choices
-    ):
+    choices = {one.name: one.values for one in space.parameters}
+    algorithms = {*choices.get(ALGORITHM, ())}
+    if not {DENSE, *SPARSE} <= algorithms or SPARSITY not in choices:
         raise InputError(
             f"The experiment needs a space with `{SPARSITY}` and a choice "
             f"`{ALGORITHM}` of {[DENSE, *SPARSE]}, such as 'mnist'. "
             f"Received: space={space.name!r} with {space.names}"
         )
-    return [
-        space.completed({**values, ALGORITHM: DENSE}),
-        *[
-            space.completed({**values, ALGORITHM: name, SPARSITY: sparsity})
-            for name in SPARSE
-            for sparsity in sparsities
-        ],
+    varied = [{ALGORITHM: DENSE}] + [
+        {ALGORITHM: name, SPARSITY: sparsity}
+        for name, sparsity in itertools.product(SPARSE, sparsities)
     ]
+    return [space.completed({**values, **changed}) for changed in varied]

@@ -37,14 +37,12 @@ def draw_all(sweeps: Sequence[Sweep], folder: pathlib.Path) -> Iterator[Drawn]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for one, other in itertools.combinations(sweeps[0].columns, 2):
-        yield draw_front(
-            sweeps, one, other, folder / f"front_{one}_{other}.png"
-        )
+        file = folder / f"front_{one}_{other}.png"
+        yield draw_front(sweeps, one, other, file)
     yield draw_hypervolume(sweeps, folder / "hypervolume.png")
     for sweep in sweeps:
-        many = len(sweep.points) >= LEAST_POINTS and len(sweep.parameters) > 1
         name = f"_{sweep.label}" if len(sweeps) > 1 else ""
-        if many:
+        if len(sweep.points) >= LEAST_POINTS and len(sweep.parameters) > 1:
             yield draw_importance(sweep, folder / f"importance{name}.png")
         methods = method_of(sweep) and SPARSITY in sweep.parameters
         if methods and _scored(sweep):
@@ -81,10 +79,8 @@ def draw_front(
                 label=f"{sweep.label}: {len(chosen)} on the front",
                 **look,
             )
-        _scale(axes, "x", [p.means[other] for s in sweeps for p in s.points])
-        _scale(axes, "y", [p.means[one] for s in sweeps for p in s.points])
-        axes.set_xlabel(TEXT.get(other, other))
-        axes.set_ylabel(TEXT.get(one, one))
+        axes.set(xlabel=TEXT.get(other, other), ylabel=TEXT.get(one, one))
+        axes.set(xscale=_scale(sweeps, other), yscale=_scale(sweeps, one))
         axes.legend()
     return f"{TEXT.get(one, one)} against {TEXT.get(other, other)}", file
 
@@ -101,18 +97,13 @@ def draw_hypervolume(sweeps: Sequence[Sweep], file: pathlib.Path) -> Drawn:
     """
     curves, reference = covered(sweeps)
     with style.drawing(file) as axes:
-        for sweep, curve, look in zip(
-            sweeps, curves, style.lines(), strict=False
-        ):
-            axes.plot(
-                np.arange(1, len(curve) + 1),
-                curve,
-                drawstyle="steps-post",
-                label=f"{sweep.label}: {curve[-1]:.4f}",
-                **look,
-            )
-        axes.set_xlabel("complete trials")
-        axes.set_ylabel("hypervolume, share of the box")
+        lines = zip(sweeps, curves, style.lines(), strict=False)
+        for sweep, curve, look in lines:
+            trials = np.arange(1, len(curve) + 1)
+            look |= {"label": f"{sweep.label}: {curve[-1]:.4f}"}
+            axes.plot(trials, curve, drawstyle="steps-post", **look)
+        axes.set(xlabel="complete trials")
+        axes.set(ylabel="hypervolume, share of the box")
         axes.legend(loc="lower right")
     point = ", ".join(
         f"{TEXT.get(name, name)} {abs(value):.4g}"
@@ -165,18 +156,17 @@ def draw_importance(sweep: Sweep, file: pathlib.Path) -> Drawn:
     height = 0.8 / len(shares)
     size = (style.SIZE[0], 1.2 + 0.32 * len(names))
     with style.drawing(file, size=size) as axes:
-        for number, (share, look) in enumerate(
-            zip(shares, style.lines(), strict=False)
-        ):
+        bars = zip(sweep.columns, shares, style.lines(), strict=False)
+        for number, (column, share, look) in enumerate(bars):
             axes.barh(
                 np.arange(len(names)) - number * height,
                 [share[name] for name in names],
                 height,
                 color=look["color"],
-                label=TEXT.get(sweep.columns[number], sweep.columns[number]),
+                label=TEXT.get(column, column),
             )
-        axes.set_yticks(np.arange(len(names)) + height * (1 - len(shares)) / 2)
-        axes.set_yticklabels(names)
+        middle = height * (1 - len(shares)) / 2
+        axes.set_yticks(np.arange(len(names)) + middle, names)
         axes.set_xlabel("importance, share of the total")
         axes.legend(loc="lower right")
     return f"{sweep.label}: importance of hyperparameters", file
@@ -204,8 +194,7 @@ def draw_sparsity(sweep: Sweep, file: pathlib.Path) -> Drawn:
             axes.errorbar(
                 x, mean, spread, capsize=2, marker="o", label=method, **look
             )
-        axes.set_xlabel("sparsity")
-        axes.set_ylabel("accuracy, %")
+        axes.set(xlabel="sparsity", ylabel="accuracy, %")
         axes.legend()
     return f"{sweep.label}: accuracy by method, mean and deviation", file
 
@@ -235,7 +224,8 @@ def _by_sparsity(sweep: Sweep, method: str):
     return x, [g.mean() for g in groups], [g.std() for g in groups]
 
 
-def _scale(axes, axis: str, values: Sequence[float]) -> None:
-    """Make an axis logarithmic if its values span a factor of a hundred."""
-    if min(values) > 0 and max(values) > 100 * min(values):
-        axes.set_xscale("log") if axis == "x" else axes.set_yscale("log")
+def _scale(sweeps: Sequence[Sweep], column: str) -> str:
+    """Return a logarithmic scale for values that span a factor of a hundred."""
+    values = [point.means[column] for one in sweeps for point in one.points]
+    wide = min(values) > 0 and max(values) > 100 * min(values)
+    return "log" if wide else "linear"

@@ -20,6 +20,7 @@ METRICS = (
     *[prefix + name for prefix in ("", VALIDATION, TEST) for name in _SCORES],
     "seconds",
 )
+_KNOWN = (*METRICS, *CHEAP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +61,8 @@ def parse_objectives(texts: Iterable[str]) -> tuple[Objective, ...]:
     objectives = []
     for text in texts:
         name, _, direction = text.strip().partition(":")
-        if name not in (*METRICS, *CHEAP):
-            raise unknown("objective", name, (*METRICS, *CHEAP))
+        if name not in _KNOWN:
+            raise unknown("objective", name, _KNOWN)
         direction = direction or (MAX if name.endswith("accuracy") else MIN)
         if direction not in (MIN, MAX):
             raise unknown(f"direction of `{name}`", direction, (MIN, MAX))
@@ -89,21 +90,19 @@ def parse_constraints(texts: Iterable[str]) -> dict[str, float]:
     """
     bounds = {}
     for text in texts:
-        name, separator, number = text.partition("<=")
+        name, _, number = map(str.strip, text.partition("<="))
         try:
-            bounds[name.strip()] = float(number)
+            bounds[name] = float(number)
         except ValueError:
-            separator = ""
-        if not separator or bounds[name.strip()] <= 0.0:
+            bounds[name] = 0.0
+        if not bounds[name] > 0.0:
             raise InputError(
                 "Argument `constraints` must have the form "
                 "`metric<=number`, the number positive. "
                 f"Received: {text!r}"
             )
-        if name.strip() not in (*METRICS, *CHEAP):
-            raise unknown(
-                "metric in `constraints`", name.strip(), (*METRICS, *CHEAP)
-            )
+        if name not in _KNOWN:
+            raise unknown("metric in `constraints`", name, _KNOWN)
     return bounds
 
 

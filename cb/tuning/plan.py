@@ -13,6 +13,7 @@ from cb.tuning.objectives import INFERENCE
 from cb.tuning.objectives import TRAINING
 from cb.tuning.objectives import Objective
 from cb.tuning.results import MEASURED
+from cb.tuning.results import Row
 from cb.tuning.space import Space
 
 
@@ -33,9 +34,7 @@ class FixedConfiguration:
     schedule: str | None = None
 
     def config(
-        self,
-        fixed: Mapping[str, Any],
-        chosen: Mapping[str, Any],
+        self, fixed: Mapping[str, Any], chosen: Mapping[str, Any]
     ) -> tuple[Config, dict[str, str]]:
         """Combine fixed values of a space, given flags and choices.
 
@@ -53,15 +52,12 @@ class FixedConfiguration:
         """
         texts = [f"{name}={value!r}" for name, value in chosen.items()]
         # A choice of a whole part must not undo a value set inside of it.
-        ordered = sorted([*self.settings, *texts], key=_is_inside)
-        return layered(
-            self.file, {**fixed, **self.given}, ordered, self.schedule
+        ordered = sorted(
+            [*self.settings, *texts],
+            key=lambda setting: "." in setting.partition("=")[0],
         )
-
-
-def _is_inside(setting: str) -> bool:
-    """Tell whether a setting names a hyperparameter in a spec."""
-    return "." in setting.partition("=")[0]
+        flags = {**fixed, **self.given}
+        return layered(self.file, flags, ordered, self.schedule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,26 +88,38 @@ class SweepPlan:
     points: tuple[Mapping[str, Any], ...] = ()
 
     @property
+    def decisive(self) -> list[str]:
+        """The metrics of the objectives and bounds."""
+        return [*(one.name for one in self.objectives), *self.bounds]
+
+    @property
     def columns(self) -> dict[str, str]:
         """The column of each recorded metric."""
-        columns = dict(
-            zip(
-                (f"{self.split}error", INFERENCE, TRAINING),
-                MEASURED,
-                strict=True,
-            )
-        )
-        for objective in self.objectives:
-            columns.setdefault(objective.name, objective.name)
-        for name in self.bounds:
+        published = (f"{self.split}error", INFERENCE, TRAINING)
+        columns = dict(zip(published, MEASURED, strict=True))
+        for name in self.decisive:
             columns.setdefault(name, name)
         return columns
 
     @property
     def trained(self) -> bool:
         """Whether any objective or bound needs a training."""
-        names = [objective.name for objective in self.objectives]
-        return not set(names) | set(self.bounds) <= set(CHEAP)
+        return not {*self.decisive} <= {*CHEAP}
+
+    def config(
+        self, chosen: Mapping[str, Any]
+    ) -> tuple[Config, dict[str, str]]:
+        """Return the configuration of a choice, as in `FixedConfiguration`."""
+        return self.base.config(self.space.fixed, chosen)
+
+    def means(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Average each metric over the rows that have it."""
+        found = {}
+        for name, column in self.columns.items():
+            known = [row[column] for row in rows if column in row]
+            if known:
+                found[name] = sum(known) / len(known)
+        return found
 
     def instances(self) -> list[tuple[str, int]]:
         """List the folds and seeds that a configuration runs on."""

@@ -40,7 +40,7 @@ class Progress:
         self._before = _trials(results.read())
 
     def note(self, rows: Sequence[Row]) -> None:
-        """Print a line and write a session for TensorBoard.
+        """Print a line and log a session for TensorBoard.
 
         Args:
             rows: Sequence of the rows of a trial.
@@ -51,18 +51,23 @@ class Progress:
         ended = max(done - self._before, 1)
         each = (time.monotonic() - self._started) / ended
         left = max(self._trials - done, 0) * each
-        last = rows[-1]
+        last, means = rows[-1], self._plan.means(rows)
         parts = [f"trial {done}/{self._trials}"]
         if last["status"] != COMPLETE:
             parts.append(f"{last['status']} ({last['note']})")
-        for objective in self._plan.objectives:
-            column = self._plan.columns[objective.name]
-            known = [row[column] for row in rows if column in row]
-            if known:
-                parts.append(f"{objective.name} {np.mean(known):.4g}")
+        parts += [
+            f"{objective.name} {means[objective.name]:.4g}"
+            for objective in self._plan.objectives
+            if objective.name in means
+        ]
         parts += [*self._best(everything), f"{_duration(left)} left"]
         print("  ".join(parts), flush=True)
-        self._write_session(rows)
+        # The choice and its result, for the HParams tab.
+        trial = str(last["trial"])
+        log = TensorBoard(self._folder / "tensorboard")
+        log.hyperparameters(self._plan.space.chosen(last), trial, part=trial)
+        log.scalars(0, means, part=trial)
+        log.close()
 
     def _best(self, rows: Sequence[Row]) -> list[str]:
         columns = [self._plan.columns[o.name] for o in self._plan.objectives]
@@ -76,21 +81,6 @@ class Progress:
         best = (values * signs).min(axis=0) * signs
         text = " ".join(f"{value:.4g}" for value in best)
         return [f"| best {text}, front of {front}"]
-
-    def _write_session(self, rows: Sequence[Row]) -> None:
-        """Write the choices of a trial and its results for the HParams tab."""
-        names = self._plan.space.names
-        chosen = {name: rows[-1][name] for name in names if name in rows[-1]}
-        trial = str(rows[-1]["trial"])
-        means = {}
-        for name, column in self._plan.columns.items():
-            known = [row[column] for row in rows if column in row]
-            if known:
-                means[name] = np.mean(known)
-        log = TensorBoard(self._folder / "tensorboard")
-        log.hyperparameters(chosen, trial, part=trial)
-        log.scalars(0, means, part=trial)
-        log.close()
 
 
 def _trials(rows: Sequence[Row]) -> int:

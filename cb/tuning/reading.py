@@ -20,6 +20,7 @@ from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import aggregate
 from cb.tuning.space import Parameter
+from cb.tuning.space import Space
 
 # Entries of `sweep.json` that a report shows.
 NEEDED = (
@@ -68,15 +69,9 @@ class Sweep:
 
     def minimized(self) -> np.ndarray:
         """Return an array `(points, objectives)` where smaller is better."""
-        return np.array(
-            [
-                [
-                    objective.minimized(point.means[objective.name])
-                    for objective in self.objectives
-                ]
-                for point in self.points
-            ]
-        ).reshape(len(self.points), len(self.objectives))
+        means = [[p.means[name] for name in self.columns] for p in self.points]
+        signs = [objective.minimized(1.0) for objective in self.objectives]
+        return np.array(means).reshape(-1, len(signs)) * signs
 
     def layers(self) -> np.ndarray:
         """Return the Pareto layer of each point, 0 for the front."""
@@ -109,14 +104,12 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
             Objective(columns[one["name"]], one["direction"])
             for one in about["objectives"]
         )
-        parameters = [Parameter(**one) for one in about["space"]]
-        measured = [*dict.fromkeys([*columns.values()])]
-    names = tuple(parameter.name for parameter in parameters)
+        parameters = tuple(Parameter(**one) for one in about["space"])
+        measured = [*dict.fromkeys(columns.values())]
+        space = Space(folder.resolve().name, {}, parameters)
+    names = tuple(space.names)
     with _reading(table):
-        texts = [
-            parameter.name for parameter in parameters if parameter.is_text
-        ]
-        results = Results(table, texts=texts)
+        results = Results(table, texts=space.texts)
         missing = {*measured, *names, *IDENTITY, *ABOUT} - {*results.columns}
         if missing:
             raise ValueError(f"it lacks {sorted(missing)}")
@@ -125,8 +118,7 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
         points = aggregate(rows, measured, [*names, "trial"])
     wanted = {objective.name for objective in objectives}
     points = [point for point in points if wanted <= set(point.means)]
-    label = folder.resolve().name
-    return Sweep(label, objectives, names, rows, points, about)
+    return Sweep(space.name, objectives, names, rows, points, about)
 
 
 def read_about(folder: pathlib.Path) -> dict[str, Any]:

@@ -102,19 +102,9 @@ def _add_table(page: Page, sweep: Sweep) -> None:
         point.runs[0]["trial"]: int(layer)
         for point, layer in zip(sweep.points, sweep.layers(), strict=True)
     }
-    measured = [*dict.fromkeys(sweep.about["columns"].values())]
+    measured = sweep.about["columns"].values()
     about = [name for name in ABOUT if name != "trial"]
     header = ["trial", "layer", *measured, *sweep.parameters, *IDENTITY, *about]
     header = [*dict.fromkeys(header)]
-    page.table(
-        header,
-        [
-            [
-                row.get(name, layers.get(row["trial"]))
-                if name == "layer"
-                else row.get(name)
-                for name in header
-            ]
-            for row in sweep.rows
-        ],
-    )
+    rows = [{"layer": layers.get(row["trial"]), **row} for row in sweep.rows]
+    page.table(header, [[row.get(name) for name in header] for row in rows])

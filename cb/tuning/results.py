@@ -78,16 +78,18 @@ class Results:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open(self.file, "a+b") as opened:
             fcntl.flock(opened, fcntl.LOCK_EX)
-            known = self._mended(opened)
+            opened.seek(0)
+            content = opened.read().decode("utf-8")
+            known = _whole_lines(content)
+            if len(known) < len(content):
+                opened.truncate(len(known.encode("utf-8")))
             text = io.StringIO()
             writer = csv.DictWriter(
                 text, self.columns, restval="", lineterminator="\n"
             )
             if not known:
                 writer.writeheader()
-            there = {
-                identity(row) for row in csv.DictReader(io.StringIO(known))
-            }
+            there = {*map(identity, csv.DictReader(io.StringIO(known)))}
             for row in rows:
                 if identity(row) not in there:
                     writer.writerow({k: _text(v) for k, v in row.items()})
@@ -109,15 +111,6 @@ class Results:
             }
             for row in csv.DictReader(io.StringIO(text))
         ]
-
-    def _mended(self, opened) -> str:
-        """Return the content, truncated to whole lines."""
-        opened.seek(0)
-        content = opened.read().decode("utf-8")
-        whole = _whole_lines(content)
-        if len(whole) < len(content):
-            opened.truncate(len(whole.encode("utf-8")))
-        return whole
 
 
 def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -181,18 +174,10 @@ def aggregate(
         InputError: If configurations have run on different folds, since a
             lucky fold would win.
     """
-    groups: dict[tuple, list[Row]] = {}
-    for row in rows:
-        key = tuple((name, row.get(name)) for name in parameters)
-        groups.setdefault(key, []).append(row)
-    complete = {
-        key: group
-        for key, group in groups.items()
-        if all(row["status"] == COMPLETE for row in group)
-    }
-    _check_folds(list(complete.values()))
+    complete = complete_groups(rows, parameters)
+    _check_folds(complete)
     points = []
-    for key, group in complete.items():
+    for group in complete:
         columns = {
             name: [float(row[name]) for row in group]
             for name in measured
@@ -201,13 +186,41 @@ def aggregate(
         points.append(
             AveragedConfiguration(
                 group[0]["config_id"],
-                {name: value for name, value in key if value is not None},
+                {
+                    name: group[0][name]
+                    for name in parameters
+                    if name in group[0]
+                },
                 {name: float(np.mean(v)) for name, v in columns.items()},
                 {name: float(np.std(v)) for name, v in columns.items()},
                 tuple(group),
             )
         )
     return points
+
+
+def complete_groups(
+    rows: Iterable[Row], columns: Sequence[str]
+) -> list[list[Row]]:
+    """Group rows that are equal in some columns; leave out incomplete groups.
+
+    Args:
+        rows: Iterable of rows.
+        columns: Sequence of the columns.
+
+    Returns:
+        List of the groups all of whose runs are complete, in order of their
+        first runs.
+    """
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        key = tuple(row.get(name) for name in columns)
+        groups.setdefault(key, []).append(row)
+    return [
+        group
+        for group in groups.values()
+        if all(row["status"] == COMPLETE for row in group)
+    ]
 
 
 def _check_folds(groups: list[list[Row]]) -> None:

@@ -13,6 +13,7 @@ from cb.tuning.command_line import command_line
 from cb.tuning.plan import SweepPlan
 from cb.tuning.results import Results
 from cb.tuning.results import Row
+from cb.tuning.results import complete_groups
 from cb.tuning.run_request import COMPLETE
 from cb.tuning.run_request import FAILED
 from cb.tuning.run_request import OUTRACED
@@ -75,11 +76,7 @@ class Runner:
 
         Objectives of an infeasible point that are not known are the worst.
         """
-        found = {}
-        for name, column in self._plan.columns.items():
-            known = [row[column] for row in rows if column in row]
-            if known:
-                found[name] = sum(known) / len(known)
+        found = self._plan.means(rows)
         for objective in self._plan.objectives:
             found.setdefault(objective.name, objective.worst)
         return found
@@ -99,25 +96,27 @@ class Runner:
         if "tuner/epochs" in values:
             chosen["epochs"] = values["tuner/epochs"]
         name = f"fold_{fold.replace('/', '_of_')}" if fold else "run"
-        folder = self._folder / trial_id / f"{name}_seed_{seed}"
+        folder = self._folder / trial_id
         try:
-            config, sources = self._plan.base.config(
-                self._plan.space.fixed, chosen
-            )
+            config, sources = self._plan.config(chosen)
         except InputError as error:
             return RunResult(FAILED, {}, str(error))
-        config = dataclasses.replace(config, run_dir=str(folder))
-        outcome = self._worker.run(
-            RunRequest(config, sources, self._plan.bounds, self._plan.trained),
-            self._folder / trial_id / "output.log",
+        run_dir = str(folder / f"{name}_seed_{seed}")
+        config = dataclasses.replace(config, run_dir=run_dir)
+        request = RunRequest(
+            config, sources, self._plan.bounds, self._plan.trained
         )
+        outcome = self._worker.run(request, folder / "output.log")
         outcome = self._checked(outcome)
         return dataclasses.replace(outcome, config=outcome.config or config)
 
     def _checked(self, outcome: RunResult) -> RunResult:
         """Mark a run as failed if it lacks an objective."""
-        names = [objective.name for objective in self._plan.objectives]
-        missing = [name for name in names if name not in outcome.measured]
+        missing = [
+            one.name
+            for one in self._plan.objectives
+            if one.name not in outcome.measured
+        ]
         if outcome.status != COMPLETE or not missing:
             return outcome
         return dataclasses.replace(
@@ -127,15 +126,11 @@ class Runner:
         )
 
     def _row(self, point, outcome: RunResult, fold: str, seed: int) -> Row:
-        config = outcome.config
-        row: Row = {
-            column: outcome.measured[name]
-            for name, column in self._plan.columns.items()
-            if name in outcome.measured
-        }
-        names = self._plan.space.names
-        row |= {name: point[name] for name in names if name in point}
-        return row | {
+        config, measured = outcome.config, outcome.measured
+        columns = self._plan.columns.items()
+        return {
+            **{column: measured[n] for n, column in columns if n in measured},
+            **self._plan.space.chosen(point),
             "seed": seed,
             "fold": fold,
             "dataset": config.dataset if config else "",
@@ -158,13 +153,9 @@ class Runner:
 
     def _others(self) -> list[dict[str, list[float]]]:
         """Return the scores of the trials that have run on all instances."""
-        trials: dict[str, list[Row]] = {}
-        for row in self._results.read():
-            trials.setdefault(row["trial"], []).append(row)
         whole = len(self._plan.instances())
         return [
             self._scores(rows)
-            for rows in trials.values()
+            for rows in complete_groups(self._results.read(), ["trial"])
             if len(rows) == whole
-            and all(row["status"] == COMPLETE for row in rows)
         ]

@@ -1,8 +1,6 @@
 """Optuna's samplers on the search spaces of keras-tuner."""
 
-import contextlib
 import math
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -40,13 +38,18 @@ class Sampling:
         self._sampler = sampler
         self._startup = startup
         self._population = population
-        with _quiet():
+        verbosity = optuna.logging.get_verbosity()
+        # Creating a study is logged.
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
             self._study = optuna.create_study(
                 directions=[
                     "maximize" if larger else "minimize" for larger in maximized
                 ],
                 sampler=self._seeded(0),
             )
+        finally:
+            optuna.logging.set_verbosity(verbosity)
 
     def ask(self, space: Sequence, seed: int):
         """Choose a point.
@@ -129,32 +132,30 @@ class Sampling:
         )
 
     def _seeded(self, seed: int) -> optuna.samplers.BaseSampler:
+        seed %= 2**32
         if self._sampler == "nsga2":
             return optuna.samplers.NSGAIISampler(
-                population_size=self._population, seed=seed % 2**32
+                population_size=self._population, seed=seed
             )
         return optuna.samplers.TPESampler(
-            n_startup_trials=self._startup, seed=seed % 2**32
+            n_startup_trials=self._startup, seed=seed
         )
 
 
-def _is_scale(one) -> bool:
-    """Tell whether Optuna can represent the range of a hyperparameter."""
-    if isinstance(one, kinds.Int):
-        return one.sampling == "linear" or (
-            one.sampling == "log" and one.step is None
-        )
-    if isinstance(one, kinds.Float):
-        return one.sampling in ("linear", "log") and one.step is None
-    return False
+def _is_native(one) -> bool:
+    """Tell whether Optuna can represent the values of a hyperparameter."""
+    if not isinstance(one, kinds.Int | kinds.Float):
+        return True
+    steps = isinstance(one, kinds.Int) and one.sampling == "linear"
+    return steps or one.step is None and one.sampling in ("linear", "log")
 
 
 def _distribution(one) -> distributions.BaseDistribution:
-    if isinstance(one, kinds.Choice | kinds.Boolean | kinds.Fixed):
-        return distributions.CategoricalDistribution(_choices(one))
-    if not _is_scale(one):
+    if not _is_native(one):
         # Any other range is sampled through its cumulative probability.
         return distributions.FloatDistribution(0.0, math.nextafter(1.0, 0.0))
+    if not isinstance(one, kinds.Int | kinds.Float):
+        return distributions.CategoricalDistribution(list(one.values))
     log = one.sampling == "log"
     if isinstance(one, kinds.Int):
         return distributions.IntDistribution(
@@ -163,10 +164,6 @@ def _distribution(one) -> distributions.BaseDistribution:
     return distributions.FloatDistribution(
         one.min_value, one.max_value, log=log
     )
-
-
-def _choices(one) -> list:
-    return [one.value] if isinstance(one, kinds.Fixed) else list(one.values)
 
 
 def _suggested(handle: optuna.Trial, one) -> Any:
@@ -180,21 +177,10 @@ def _suggested(handle: optuna.Trial, one) -> Any:
     value = handle.suggest_float(
         one.name, range_.low, range_.high, log=range_.log
     )
-    return value if _is_scale(one) else one.prob_to_value(value)
+    return value if _is_native(one) else one.prob_to_value(value)
 
 
 def _written(one, values: Mapping[str, Any]) -> Any:
     """Return the value in Optuna's representation."""
     value = values[one.name]
-    as_it_is = isinstance(one, kinds.Choice | kinds.Boolean | kinds.Fixed)
-    return value if as_it_is or _is_scale(one) else one.value_to_prob(value)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    return value if _is_native(one) else one.value_to_prob(value)

@@ -1,5 +1,6 @@
 """Search spaces: hyperparameters with their ranges and conditions."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -45,11 +46,6 @@ class Parameter:
             return {self.name}
         return {name for effect in self.effects.values() for name in effect}
 
-    @property
-    def is_text(self) -> bool:
-        """Whether its values are text."""
-        return any(isinstance(value, str) for value in self.values)
-
     def settings(self, value: Any) -> dict[str, Any]:
         """Return the settings of a value, by flag or name in a spec."""
         if self.effects is not None:
@@ -62,17 +58,12 @@ class Parameter:
             return self.values
         return (self.low, self.high)
 
-    def add_to(self, hyperparameters: keras_tuner.HyperParameters) -> None:
+    def add_to(self, declared: keras_tuner.HyperParameters) -> None:
         """Declare the parameter with its range and default."""
         if self.kind == "choice":
-            hyperparameters.Choice(
-                self.name, list(self.values), default=self.default
-            )
+            declared.Choice(self.name, [*self.values], default=self.default)
             return
-        declare = {
-            "float": hyperparameters.Float,
-            "int": hyperparameters.Int,
-        }[self.kind]
+        declare = declared.Int if self.kind == "int" else declared.Float
         declare(
             self.name,
             self.low,
@@ -106,18 +97,31 @@ class Space:
     @property
     def texts(self) -> list[str]:
         """The names of the parameters whose values are text."""
-        return [one.name for one in self.parameters if one.is_text]
+        return [
+            parameter.name
+            for parameter in self.parameters
+            if any(isinstance(value, str) for value in parameter.values)
+        ]
 
     @property
     def written(self) -> set[str]:
         """The names that its parameters set."""
         return {name for one in self.parameters for name in one.written}
 
+    def chosen(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of active parameters among others, in order."""
+        return {name: values[name] for name in self.names if name in values}
+
     def hyperparameters(self) -> keras_tuner.HyperParameters:
         """Return the space as `keras_tuner.HyperParameters`."""
         declared = keras_tuner.HyperParameters()
         for parameter in self.parameters:
-            _declare(declared, parameter, list(parameter.when.items()))
+            with contextlib.ExitStack() as conditions:
+                for name, allowed in parameter.when.items():
+                    conditions.enter_context(
+                        declared.conditional_scope(name, [*allowed])
+                    )
+                parameter.add_to(declared)
         return declared
 
     def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,8 +138,7 @@ class Space:
         for parameter in self.parameters:
             if parameter.name in values:
                 settings |= parameter.settings(values[parameter.name])
-        whole = {k: v for k, v in settings.items() if "." not in k}
-        return whole | {k: v for k, v in settings.items() if "." in k}
+        return dict(sorted(settings.items(), key=lambda item: "." in item[0]))
 
     def defaults(self) -> dict[str, Any]:
         """Return the defaults of all parameters active with them."""
@@ -144,11 +147,12 @@ class Space:
     def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return values completed by defaults of active parameters."""
         complete: dict[str, Any] = {}
-        for parameter in self.parameters:
-            if is_active(parameter, complete):
-                complete[parameter.name] = values.get(
-                    parameter.name, parameter.default
-                )
+        for one in self.parameters:
+            if all(
+                name in complete and complete[name] in allowed
+                for name, allowed in one.when.items()
+            ):
+                complete[one.name] = values.get(one.name, one.default)
         return complete
 
     def fixing(self, given: Mapping[str, Any]) -> "Space":
@@ -177,36 +181,16 @@ class Space:
                     "sets it."
                 )
             reachable = {one.name for one in left}
+            when = parameter.when.items()
             if all(
                 given[name] in allowed if name in given else name in reachable
-                for name, allowed in parameter.when.items()
+                for name, allowed in when
             ):
-                when = {
-                    name: allowed
-                    for name, allowed in parameter.when.items()
-                    if name not in given
-                }
-                left.append(dataclasses.replace(parameter, when=when))
+                open_ = {name: to for name, to in when if name not in given}
+                left.append(dataclasses.replace(parameter, when=open_))
         if not left:
             raise InputError(
                 f"Space {self.name!r} is empty: every parameter was given as "
                 f"a flag. Received: {sorted(given)}"
             )
         return dataclasses.replace(self, parameters=tuple(left))
-
-
-def is_active(parameter: Parameter, values: Mapping[str, Any]) -> bool:
-    """Tell whether the conditions of a parameter hold."""
-    return all(
-        name in values and values[name] in allowed
-        for name, allowed in parameter.when.items()
-    )
-
-
-def _declare(declared, parameter, conditions) -> None:
-    if not conditions:
-        parameter.add_to(declared)
-        return
-    (name, allowed), *others = conditions
-    with declared.conditional_scope(name, list(allowed)):
-        _declare(declared, parameter, others)

@@ -1,5 +1,6 @@
 """Sweeps: from settings to results, resumed where they stopped."""
 
+import ast
 import contextlib
 import dataclasses
 import fcntl
@@ -28,7 +29,6 @@ from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import Results
 from cb.tuning.runner import Runner
-from cb.tuning.space import Space
 from cb.tuning.space_file import read_space
 from cb.tuning.tuner import SweepTuner
 from cb.tuning.tuner import build_oracle
@@ -98,10 +98,10 @@ def sweep(
     trials = len(plan.points) or (
         settings.max_trials or plan.space.budget or TRIALS
     )
-    config, _ = plan.base.config(plan.space.fixed, {})
+    config, _ = plan.config({})
     oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
     checks.check(plan)
-    _claim(folder, _identity(settings, plan, spec, trials))
+    _claim(folder, _identity(plan, spec, trials))
     # `seconds` can be an objective as well.
     columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
     results = Results(
@@ -111,21 +111,22 @@ def sweep(
     worker = Worker(settings.limits)
     runner = Runner(plan, worker, results, folder / "runs")
     try:
-        tuner = SweepTuner(oracle, runner, progress.note, str(folder))
-        tuner.search()
+        SweepTuner(oracle, runner, progress.note, str(folder)).search()
     finally:
         worker.stop()
-    if _is_worker():
+    name = os.environ.get("KERASTUNER_TUNER_ID", "chief")
+    if "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name:
+        # The chief of this worker writes the report.
         return None
-    page = report.write([folder], folder / "report")
+    return _write_report([folder], folder / "report")
+
+
+def _write_report(
+    folders: list[pathlib.Path], to: pathlib.Path
+) -> pathlib.Path | None:
+    page = report.write(folders, to)
     print(f"Report: {page}" if page else "No trial is complete.", flush=True)
     return page
-
-
-def _is_worker() -> bool:
-    """Tell whether this process is a worker of a keras-tuner chief."""
-    name = os.environ.get("KERASTUNER_TUNER_ID", "chief")
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name
 
 
 def compare(folders: Sequence[str], directory: str) -> None:
@@ -138,9 +139,7 @@ def compare(folders: Sequence[str], directory: str) -> None:
     Raises:
         InputError: If a folder holds no sweep, or they cannot be compared.
     """
-    paths = [pathlib.Path(folder) for folder in folders]
-    page = report.write(paths, pathlib.Path(directory))
-    print(f"Report: {page}" if page else "No trial is complete.")
+    _write_report([*map(pathlib.Path, folders)], pathlib.Path(directory))
 
 
 def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
@@ -166,14 +165,20 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
             f"Received: from={list(settings.earlier)}"
         )
     space = read_space(settings.space)
-    paths = [text.partition("=")[0] for text in base.settings]
-    searched = set(base.given) | {*paths}
+    literals = dict(map(_literal, base.settings))
+    given = {*base.given, *literals}
     points: list[dict[str, Any]] = []
     if experiment.oracle is None:
         points = experiments.points(
             settings.experiment, space, settings.earlier
         )
-        _check_free(settings.experiment, space, searched)
+        # The points would overwrite these flags.
+        if written := given & space.written:
+            raise InputError(
+                f"Flag `{min(written)}` cannot be given, for the points of "
+                f"experiment `{settings.experiment}` set it. "
+                f"Received: space={space.name!r}"
+            )
         if settings.max_trials is not None:
             raise InputError(
                 "Argument `max_trials` cannot be given, for experiment "
@@ -185,8 +190,8 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
         )
     else:
         config, _ = base.config(space.fixed, {})
-        values = {**config.as_dict(), **_literals(base.settings)}
-        space = space.fixing({name: values[name] for name in searched})
+        values = {**literals, **config.as_dict()}
+        space = space.fixing({name: values[name] for name in given})
     config, _ = base.config(space.fixed, {})
     return SweepPlan(
         experiment=settings.experiment,
@@ -203,28 +208,15 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
     )
 
 
-def _check_free(experiment: str, space: Space, given: set[str]) -> None:
-    """Refuse flags that the points of an experiment would overwrite."""
-    written = given & space.written
-    if written:
-        raise InputError(
-            f"Flag `{min(written)}` cannot be given, for the points of "
-            f"experiment `{experiment}` set it. Received: space={space.name!r}"
-        )
+def _literal(setting: str) -> tuple[str, Any]:
+    """Return the name and the value of `--set`, text if it is no literal."""
+    name, _, text = setting.partition("=")
+    with contextlib.suppress(ValueError, SyntaxError):
+        return name, ast.literal_eval(text)
+    return name, text
 
 
-def _literals(settings: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for text in settings:
-        name, _, value = text.partition("=")
-        found[name] = parse_spec(f"value({value!r})").args[0]
-    return found
-
-
-def _identity(
-    settings: SweepSettings, plan: SweepPlan, oracle: str, trials: int
-) -> dict[str, Any]:
-    config, _ = plan.base.config(plan.space.fixed, {})
+def _identity(plan: SweepPlan, oracle: str, trials: int) -> dict[str, Any]:
     identity = {
         "experiment": plan.experiment,
         "oracle": oracle,
@@ -235,7 +227,7 @@ def _identity(
         "seeds": list(plan.seeds),
         "points": list(plan.points),
         "columns": plan.columns,
-        **config.identity(),
+        **plan.config({})[0].identity(),
     }
     if parse_spec(oracle).name == "latin_hypercube":
         # Its design has as many points as the budget.
@@ -258,15 +250,14 @@ def _claim(folder: pathlib.Path, identity: dict[str, Any]) -> None:
                 opened.write((json.dumps(identity, indent=2) + "\n").encode())
         before = read_about(folder)
     differences = [
-        f"{name}: {identity.get(name)!r} is not {before.get(name)!r}"
+        f"{name}: {identity.get(name)!r} is not {before.get(name)!r}"[:200]
         for name in {**before, **identity}
         if identity.get(name) != before.get(name)
     ]
     if differences:
         raise InputError(
-            "Argument `directory` holds another sweep. "
-            f"Received: directory={str(folder)!r}, where "
-            + "; ".join(difference[:200] for difference in differences)
+            "Argument `directory` holds another sweep. Received: "
+            f"directory={str(folder)!r}, where {'; '.join(differences)}"
         )
 
 

@@ -48,14 +48,12 @@ def perform(request: RunRequest) -> RunResult:
     config, notes = capped(request.config, completed, data.training_length())
     measured = cheap(assembly.resolve(config, request.sources)[0], data)
     broken = objectives.exceeded(request.bounds, measured)
-    status = INFEASIBLE if broken else COMPLETE
     if request.trained and not broken:
         summary = train(config, dict(request.sources))
         measured |= measure(RunDirectory(summary["run_dir"]), summary)
         broken = objectives.exceeded(request.bounds, measured)
-        status = INFEASIBLE if broken else COMPLETE
     return RunResult(
-        status,
+        INFEASIBLE if broken else COMPLETE,
         measured,
         "; ".join([*notes, *broken]),
         config,

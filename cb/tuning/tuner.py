@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
@@ -59,9 +58,8 @@ class SweepTuner(BaseTuner):
             Dict of objective to its mean over the runs of the trial.
         """
         self._failure = ""
-        rows = self._runner.run(
-            trial.trial_id, dict(trial.hyperparameters.values)
-        )
+        values = dict(trial.hyperparameters.values)
+        rows = self._runner.run(trial.trial_id, values)
         self._report(rows)
         if rows[-1]["status"] == FAILED:
             self._failure = rows[-1]["note"]
@@ -121,19 +119,19 @@ def build_oracle(
     if plan.points:
         space = keras_tuner.HyperParameters()
         space.Choice(POINT, list(range(len(plan.points))))
-    given: dict[str, Any] = {
-        "objective": objectives if len(objectives) > 1 else objectives[0],
-        "max_trials": max_trials,
-        "hyperparameters": space,
+    oracle = oracles.build(
+        spec,
+        objective=objectives if len(objectives) > 1 else objectives[0],
+        max_trials=max_trials,
+        hyperparameters=space,
         # keras-tuner treats 0 as no seed.
-        "seed": fold_in(seed, "oracle") % 2**31 + 1,
-        "allow_new_entries": False,
-        "tune_new_entries": False,
-        "max_retries_per_trial": 0,
-        "max_consecutive_failed_trials": None,
-        "max_epochs": epochs,
-        "constraints": dict(plan.bounds),
-    }
-    oracle = oracles.build(spec, **given)
+        seed=fold_in(seed, "oracle") % 2**31 + 1,
+        allow_new_entries=False,
+        tune_new_entries=False,
+        max_retries_per_trial=0,
+        max_consecutive_failed_trials=None,
+        max_epochs=epochs,
+        constraints=dict(plan.bounds),
+    )
     oracle.verbose = 0
     return oracle

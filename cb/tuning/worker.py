@@ -128,9 +128,8 @@ def _work(pipe) -> None:
     threading.Thread(
         target=_end_with, args=(parent.sentinel,), daemon=True
     ).start()
-    from cb.tuning import (
-        trial,
-    )  # Imports TensorFlow, which the watcher does not need.
+    # Imports TensorFlow, which the thread above does not need.
+    from cb.tuning import trial
 
     pipe.send(trial.__name__)
     while True:

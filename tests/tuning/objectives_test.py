@@ -40,6 +40,7 @@ def test_constraints_are_bounds_that_can_be_exceeded():
     [
         ("inference_flops=3", "the form"),
         ("inference_flops<=-3", "the number positive"),
+        ("inference_flops<=nan", "the number positive"),
         ("flops<=3", "Unknown metric"),
     ],
 )

@@ -4,6 +4,8 @@ import yaml
 from cb.errors import InputError
 from cb.tuning import space_file
 from cb.tuning.plan import FixedConfiguration
+from cb.tuning.sweep import SweepSettings
+from cb.tuning.sweep import build_plan
 
 
 def write(tmp_path, search, **others):
@@ -90,6 +92,16 @@ def test_what_depends_on_a_parameter_that_is_gone_goes_too(tmp_path):
     space = space_file.read_space(write(tmp_path, search))
     assert space.fixing({"epochs": 1}).names == ["learning_rate"]
     assert len(space.fixing({"epochs": 2}).names) == 3
+
+
+@pytest.mark.parametrize(("layers", "found"), [(1, False), (2, True)])
+def test_a_setting_meets_conditions_as_a_number(tmp_path, layers, found):
+    settings = SweepSettings(
+        directory="sweep", space=write(tmp_path, CONDITIONAL)
+    )
+    base = FixedConfiguration(settings=[f"model.layers={layers}"])
+    plan = build_plan(settings, base)
+    assert ("model.last" in plan.space.names) == found
 
 
 def test_what_is_set_inside_a_part_survives_the_choice_of_the_part():

@@ -269,7 +269,10 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
         ({"given": {"validation_fraction": 0.0}}, "need `--folds`"),
         ({"given": {"model": "autosparse_mpl"}}, "mean 'autosparse_mlp'"),
         ({"given": {"strategy": "multi_worker"}}, "sweep is on one machine"),
-        ({"given": {"worker_hosts": "a:1,b:1"}}, "`worker_hosts` is of no"),
+        (
+            {"given": {"worker_hosts": "a:1,b:1"}},
+            "`worker_hosts` cannot be used",
+        ),
         ({"given": {"worker_index": 0}}, "`worker_index` cannot be used"),
     ],
 )

@@ -1,6 +1,9 @@
 """Oracles of keras-tuner by name, one file each."""
 
+import inspect
 from typing import Annotated
+
+import keras_tuner
 
 from cb.registry import Count
 from cb.registry import Interval
@@ -10,14 +13,7 @@ from cb.registry import Registry
 
 # Arguments that the caller of `build` gives, not the text of a spec.
 GIVEN = (
-    "objective",
-    "max_trials",
-    "hyperparameters",
-    "seed",
-    "allow_new_entries",
-    "tune_new_entries",
-    "max_retries_per_trial",
-    "max_consecutive_failed_trials",
+    *inspect.signature(keras_tuner.Oracle).parameters,
     "max_epochs",
     "constraints",
 )

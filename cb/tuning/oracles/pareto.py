@@ -1,4 +1,4 @@
-"""A search for the whole front of several objectives."""
+"""Search for the Pareto front of several objectives."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -29,7 +29,7 @@ class ParetoOracle(keras_tuner.Oracle):
 
     Args:
         objective: List of names or of `keras_tuner.Objective`, or only one.
-        max_trials: Integer, at most so many points are tried.
+        max_trials: Integer, the largest number of points to try.
         sampler: `"tpe"`, a tree-structured Parzen estimator that learns from
             every trial, or `"nsga2"`, a genetic algorithm that needs several
             times `population` trials.
@@ -74,7 +74,7 @@ class ParetoOracle(keras_tuner.Oracle):
         self._sampling: Sampling | None = None
 
     def populate_space(self, trial_id):
-        """Ask the sampler for a point that was not tried before.
+        """Ask the sampler for a point that has not been tried.
 
         Args:
             trial_id: String.
@@ -112,7 +112,7 @@ class ParetoOracle(keras_tuner.Oracle):
         if handle is None:
             self._add(sampling, trial)
         else:
-            sampling.tell(handle, self._values(trial), self._excess(trial))
+            sampling.tell(handle, *self._result(trial))
 
     def score_trial(self, trial):
         """Score a trial by the layer it lies in among those completed.
@@ -139,8 +139,8 @@ class ParetoOracle(keras_tuner.Oracle):
             return []
         numbers = self._layers(trials)
         distances = np.zeros(len(trials))
-        points = np.array([self._minimized(trial) for trial in trials])
-        # What was not allowed may lack a value.
+        points = self._minimized(trials)
+        # Infeasible points may lack a value.
         known = np.isfinite(points).all(axis=1)
         for number in np.unique(numbers):
             chosen = (numbers == number) & known
@@ -173,30 +173,29 @@ class ParetoOracle(keras_tuner.Oracle):
     def _objectives(self) -> list:
         return getattr(self.objective, "objectives", [self.objective])
 
-    def _values(self, trial) -> list[float] | None:
-        if trial.status != TrialStatus.COMPLETED:
-            return None
+    def _maximized(self) -> list[bool]:
+        return [one.direction == "max" for one in self._objectives()]
+
+    def _result(self, trial) -> tuple[list[float] | None, dict[str, float]]:
+        """Return the objectives, `None` after a failure, and violations."""
+        completed = trial.status == TrialStatus.COMPLETED
+        return self._values(trial) if completed else None, self._excess(trial)
+
+    def _values(self, trial) -> list[float]:
         return [
             float(trial.metrics.get_best_value(objective.name))
             for objective in self._objectives()
         ]
 
-    def _minimized(self, trial) -> list[float]:
-        return [
-            -value if objective.direction == "max" else value
-            for objective in self._objectives()
-            for value in [trial.metrics.get_best_value(objective.name)]
-        ]
+    def _minimized(self, trials) -> np.ndarray:
+        values = np.array([self._values(trial) for trial in trials])
+        return np.where(self._maximized(), -values, values)
 
     def _layers(self, trials) -> np.ndarray:
         """Number the layers; trials that break a constraint are behind."""
-        points = np.array([self._minimized(trial) for trial in trials])
-        excess = np.array(
-            [
-                sum(max(part, 0.0) for part in self._excess(trial).values())
-                for trial in trials
-            ]
-        )
+        points = self._minimized(trials)
+        parts = [self._excess(trial).values() for trial in trials]
+        excess = np.array([sum(max(p, 0.0) for p in of) for of in parts])
         numbers = np.zeros(len(trials), int)
         good = excess == 0.0
         numbers[good] = pareto.layers(points[good])
@@ -206,7 +205,7 @@ class ParetoOracle(keras_tuner.Oracle):
         return numbers
 
     def _excess(self, trial) -> dict[str, float]:
-        """Return how far each bound is exceeded, as a part of it."""
+        """Return by how much each bound is exceeded, relative to it."""
         return {
             name: float(trial.metrics.get_best_value(name)) / bound - 1.0
             for name, bound in self.constraints.items()
@@ -214,11 +213,11 @@ class ParetoOracle(keras_tuner.Oracle):
         }
 
     def _current(self) -> Sampling:
-        """Return the sampler, which knows all trials of this search."""
+        """Return the sampler after telling it all trials of this search."""
         if self._sampling is None:
             self._sampling = Sampling(
                 self.sampler,
-                [one.direction == "max" for one in self._objectives()],
+                self._maximized(),
                 self.startup,
                 self.population,
             )
@@ -230,7 +229,6 @@ class ParetoOracle(keras_tuner.Oracle):
         sampling.add(
             self.hyperparameters.space,
             trial.hyperparameters.values,
-            self._values(trial),
-            self._excess(trial),
+            *self._result(trial),
             self._notes.get(trial.trial_id, {}),
         )

@@ -1,5 +1,6 @@
 """Costs of a model: parameters, arithmetic of inference, storage."""
 
+import collections
 import dataclasses
 import fnmatch
 import math
@@ -12,6 +13,7 @@ import keras
 from cb.conversion.csr import to_masked
 from cb.costs import conventions
 from cb.costs import weights
+from cb.costs.conventions import Counted
 from cb.costs.conventions import Work
 from cb.costs.report import describe
 from cb.costs.trace import Step
@@ -104,10 +106,7 @@ class Costs:
             "convention": self.convention,
             "parameters": self.parameters,
             **self.weights._asdict(),
-            "macs": self.macs,
-            "dense_macs": self.dense_macs,
-            "flops": self.flops,
-            "dense_flops": self.dense_flops,
+            **{name: getattr(self, name) for name in Counted._fields},
             "unknown": {k: list(v) for k, v in self.unknown.items()},
         }
 
@@ -181,7 +180,9 @@ class Counter:
     ) -> Costs:
         """Count with the current masks and weights, as in `cb.costs.costs`."""
         conventions.check(convention)
-        self._follow()
+        if self._model is not self._source:
+            # Masks and weights of CSR kernels may have changed.
+            copy_model_state(self._source, self._model)
         counts = weights.active_counts(self._model)
         layers = named_layers(self._model)
         given = _given(densities or {}, [name for name, _ in layers])
@@ -192,18 +193,17 @@ class Counter:
             )
             for name, layer in layers
         ]
-        return Costs(convention, tuple(filter(_costs_something, rows)))
-
-    def _follow(self) -> None:
-        """Copy the current weights and masks of CSR kernels."""
-        if self._model is not self._source:
-            copy_model_state(self._source, self._model)
+        costly = [
+            row
+            for row in rows
+            if row.weights.dense_bytes or row.flops or row.macs or row.unknown
+        ]
+        return Costs(convention, tuple(costly))
 
     def _layer(
         self, name, layer, counts, own, density, convention
     ) -> LayerCosts:
-        steps = self._steps.get(id(layer), [])
-        calls = self._calls.get(id(layer), [])
+        steps, calls = self._steps[id(layer)], self._calls[id(layer)]
         work = _work(layer, steps, calls, self._batch, counts, density)
         unknown = {step.kind for step in steps if step.arithmetic is None}
         return LayerCosts(
@@ -217,14 +217,10 @@ class Counter:
 
 def _by_layer(found: Iterable) -> dict[int, list]:
     """Group steps or calls by the `id` of their layer."""
-    groups: dict[int, list] = {}
+    groups: dict[int, list] = collections.defaultdict(list)
     for item in found:
-        groups.setdefault(id(item.layer), []).append(item)
+        groups[id(item.layer)].append(item)
     return groups
-
-
-def _costs_something(row: LayerCosts) -> bool:
-    return bool(row.weights.dense_bytes or row.flops or row.macs or row.unknown)
 
 
 def _given(densities, names) -> dict[str, float]:

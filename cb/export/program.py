@@ -91,9 +91,11 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
                 found.append(chain)
             _extend(chain, call, products[call])
         elif chain is None or not _absorb(chain, call):
-            if not found or isinstance(found[-1], Chain):
-                found.append(Segment([]))
-            found[-1].calls.append(call)
+            last = found[-1] if found else None
+            if not isinstance(last, Segment):
+                last = Segment([])
+                found.append(last)
+            last.calls.append(call)
             continue
         open_chains.pop(chain.result, None)
         (chain.result,) = call.results

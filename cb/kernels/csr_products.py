@@ -84,24 +84,14 @@ def _forward(x, values, indices, starts):
 def _backward(dy, turned, values, indices, starts):
     tiles, inputs, tile = turned.shape
     dx = aligned((len(dy), inputs))
-    indices = indices.view(np.uint32)
+    matrix = values, indices.view(np.uint32), starts
     edges = shares(tiles)
     parts = [aligned(indices.shape) for _ in edges[1:]]
 
     def work(number):
         place = edges[number], edges[number + 1]
-        scratch = aligned((inputs, tile))
-        compiled.backward(
-            *place,
-            dy,
-            dx,
-            parts[number],
-            turned,
-            scratch,
-            values,
-            indices,
-            starts,
-        )
+        memory = turned, aligned((inputs, tile))
+        compiled.backward(*place, dy, dx, parts[number], *memory, *matrix)
 
     share(work, len(parts))
     for other in parts[1:]:

@@ -128,20 +128,20 @@ class Recorder:
             function(_part(x, start, start + size), *step)
             for start in range(0, len(labels), size)
         ]
-        measurements = []
-        for activation, hashes in zip(
-            self._recorded, tf.concat(pieces, axis=1), strict=True
-        ):
-            _, count, entropy = bundle_entropy_of_keys(
-                hashes,
-                labels,
-                tf.constant(classes, tf.int64),
-                tf.constant(epsilon, tf.float64),
+        constants = (
+            tf.constant(classes, tf.int64),
+            tf.constant(epsilon, tf.float64),
+        )
+        found = [
+            bundle_entropy_of_keys(hashes, labels, *constants)
+            for hashes in tf.concat(pieces, axis=1)
+        ]
+        return [
+            Measurement(activation.name, int(count), float(entropy))
+            for activation, (_, count, entropy) in zip(
+                self._recorded, found, strict=True
             )
-            measurements.append(
-                Measurement(activation.name, int(count), float(entropy))
-            )
-        return measurements
+        ]
 
     def _trace(self, x):
         if self._function is None:

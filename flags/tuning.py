@@ -87,34 +87,22 @@ define(
 )
 
 
-ARGUMENTS = (
-    "constraints",
-    "directory",
-    "experiment",
-    "folds",
-    "max_trials",
-    "objectives",
-    "oracle",
-    "seeds",
-    "space",
-)
+# Flags that are no fields of `cb.tuning.sweep.SweepSettings` by their name.
+OTHERS = ("compare", "from", "trial_gigabytes", "trial_seconds")
 
 
 def settings() -> dict[str, Any]:
-    """Return what was given of `cb.tuning.sweep.SweepSettings`."""
-    values = flags.FLAGS
-    found = {name: values[name].value for name in ARGUMENTS}
-    found["earlier"] = values["from"].value
+    """Return the fields of `cb.tuning.sweep.SweepSettings` that were given."""
+    own = flags.FLAGS.get_flags_for_module(__name__)
+    found = {flag.name: flag.value for flag in own if flag.name not in OTHERS}
+    found["earlier"] = flags.FLAGS["from"].value
     return {name: value for name, value in found.items() if value is not None}
 
 
 def limits() -> dict[str, float | None]:
     """Return the arguments of `cb.tuning.worker.Limits`."""
-    values = flags.FLAGS
-    return {
-        "seconds": values.trial_seconds,
-        "gigabytes": values.trial_gigabytes,
-    }
+    found = flags.FLAGS
+    return {"seconds": found.trial_seconds, "gigabytes": found.trial_gigabytes}
 
 
 def compared() -> list[str]:

@@ -117,10 +117,9 @@ def _undilated(outputs: tf.Tensor) -> tf.Tensor:
 
 def _depthwise_convolution(operation) -> Arithmetic:
     images, kernel = operation.inputs[:2]
-    window = math.prod(kernel.shape[:2])
-    return Arithmetic(
-        window * size(_undilated(operation.outputs[0])), 0, (images, kernel)
-    )
+    outputs = size(_undilated(operation.outputs[0]))
+    macs = math.prod(kernel.shape[:2]) * outputs
+    return Arithmetic(macs, 0, (images, kernel))
 
 
 def _transposed_convolution(operation) -> Arithmetic:

@@ -97,13 +97,12 @@ def trace(model: keras.Model, input_shape: Any = None) -> Trace:
     )
     number = len(keras.tree.flatten(inputs))
     masks = {id(kernel.mask) for kernel in masked_kernels(model)}
+    values = zip(function.inputs[number:], variables, strict=False)
     reader = _Reader(
         {_key(tensor) for tensor in function.inputs[:number]},
         {
             _key(tensor): variable
-            for tensor, variable in zip(
-                function.inputs[number:], variables, strict=False
-            )
+            for tensor, variable in values
             if id(variable) not in masks and variable.dtype in _WEIGHT_TYPES
         },
     )
@@ -127,16 +126,16 @@ def input_specs(model: keras.Model, input_shape: Any = None) -> Any:
     Raises:
         InputError: If a size is not known, or does not fit the model.
     """
+
+    def spec(tensor):
+        size, *others = tensor.shape
+        return tf.TensorSpec((size or 1, *others), tensor.dtype)
+
     given = _known_inputs(model)
     if input_shape is not None:
         specs = _specs_of_shape(given, input_shape)
     else:
-        specs = keras.tree.map_structure(
-            lambda tensor: tf.TensorSpec(
-                (tensor.shape[0] or 1, *tensor.shape[1:]), tensor.dtype
-            ),
-            given,
-        )
+        specs = keras.tree.map_structure(spec, given)
     flat = keras.tree.flatten(specs)
     if not flat or any(None in spec.shape for spec in flat):
         shapes = [tuple(spec.shape)[1:] for spec in flat]
@@ -194,13 +193,12 @@ def _owners(model, calls, number) -> list[keras.layers.Layer]:
     owners: list[keras.layers.Layer] = [model] * number
     # Longest calls first, so that inner calls overwrite outer ones. Everything
     # within a recurrent layer belongs to that layer.
-    for call in sorted(reversed(calls), key=_reach):
+    for call in sorted(
+        reversed(calls),
+        key=lambda call: (is_recurrent(call.layer), call.first - call.last),
+    ):
         owners[call.first : call.last] = [call.layer] * (call.last - call.first)
     return owners
-
-
-def _reach(call: RecordedCall):
-    return is_recurrent(call.layer), call.first - call.last
 
 
 def is_recurrent(layer: keras.layers.Layer) -> bool:
@@ -211,9 +209,8 @@ def is_recurrent(layer: keras.layers.Layer) -> bool:
 def _recurrent_steps(calls: list[RecordedCall]) -> Iterator[Step]:
     for call in calls:
         if is_recurrent(call.layer):
-            for cell, found, kernel in cell_arithmetic(
-                call.layer, call.inputs[0]
-            ):
+            cells = cell_arithmetic(call.layer, call.inputs[0])
+            for cell, found, kernel in cells:
                 kind = type(cell).__name__
                 yield Step(cell, kind, found, kernel is not None, kernel)
 

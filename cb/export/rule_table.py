@@ -61,7 +61,7 @@ def rule(call: Call) -> Rule:
     reason = _obstacle(call, found)
     if reason:
         return Rule(call, reason)
-    rank = len(call.results[0].shape) if call.results else 0
+    rank = len(call.results[0].shape)
     if found is Concatenation and call.operation.axis % rank != rank - 1:
         found = Joining
     if found is Reshaping and rank == 2:
@@ -85,9 +85,8 @@ def _obstacle(call: Call, found: type[Rule]) -> str:
         return "channels come first"
     if getattr(layer, "groups", 1) != 1:
         return "groups of channels"
-    if getattr(layer, "quantization_mode", None) or getattr(
-        layer, "lora_enabled", False
-    ):
+    lora = getattr(layer, "lora_enabled", False)
+    if lora or getattr(layer, "quantization_mode", None):
         return "quantized or with LoRA"
     if not all(v.channels for v in [*call.sources, *call.results]):
         return "the number of channels is not fixed"
@@ -97,19 +96,15 @@ def _obstacle(call: Call, found: type[Rule]) -> str:
 def _unfit(call: Call, found: type[Rule]) -> str:
     """Return why the rule does not cover the arguments of a layer."""
     layer, (source, *_), (result,) = call.operation, call.sources, call.results
-    channels = source.channels
-    if found is Normalization and layer.axis % len(source.shape) != (
-        len(source.shape) - 1
-    ):
+    channels, last = source.channels, len(source.shape) - 1
+    if found is Normalization and layer.axis not in (-1, last):
         return "normalizes another axis"
     if found is Function and not elementwise(
         getattr(layer, "activation", keras.activations.linear)
     ):
         return "the activation may mix channels"
-    if call.kind == "Rescaling" and {
-        np.size(layer.scale),
-        np.size(layer.offset),
-    } != {1}:
+    scaled = call.kind == "Rescaling"
+    if scaled and not np.size(layer.scale) == np.size(layer.offset) == 1:
         return "scales channels differently"
     if found is Slopes and tuple(layer.alpha.shape[:-1]).count(1) != (
         len(layer.alpha.shape) - 1

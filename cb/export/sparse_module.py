@@ -110,9 +110,8 @@ class SparseGraph:
             name: tf.TensorSpec(value.shape, value.dtype, name)
             for name, value in sources.items()
         }
-        concrete = tf.function(run, autograph=False).get_concrete_function(
-            **specs
-        )
+        function = tf.function(run, autograph=False)
+        concrete = function.get_concrete_function(**specs)
         self.module.variables_used.extend(concrete.variables)
         return concrete
 

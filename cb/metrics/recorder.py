@@ -144,20 +144,15 @@ class Recorder:
         ]
 
     def _trace(self, x):
+        def spec(array):
+            return tf.TensorSpec([None, *array.shape[1:]], array.dtype)
+
         if self._function is None:
-            specs = keras.tree.map_structure(
-                lambda array: tf.TensorSpec(
-                    [None, *array.shape[1:]], array.dtype
-                ),
-                x,
-            )
+            specs = keras.tree.map_structure(spec, x)
+            step = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32)
             # Converting to graph code would wrap the errors raised in it.
             function = tf.function(self._keys, autograph=False)
-            self._function = function.get_concrete_function(
-                specs,
-                tf.TensorSpec([], tf.float32),
-                tf.TensorSpec([], tf.int32),
-            )
+            self._function = function.get_concrete_function(specs, *step)
         return self._function
 
     def _keys(self, x, learning_rate, batch_size):

@@ -39,9 +39,8 @@ def check(plan: SweepPlan) -> None:
             values = _reaching(plan, parameter, value)
             try:
                 changed = assembly.completed(configured(plan, values))
-                if any(
-                    name.startswith(MODEL) for name in parameter.settings(value)
-                ):
+                names = parameter.settings(value)
+                if any(name.startswith(MODEL) for name in names):
                     assembly.build_model(changed, source)
             except InputError as error:
                 raise InputError(

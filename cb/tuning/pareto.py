@@ -59,7 +59,6 @@ def hypervolumes(points: np.ndarray, reference: Sequence[float]) -> np.ndarray:
     Returns:
         Float array `(points,)`, never falling.
     """
-    points = _checked(points)
     return np.array(
         [hypervolume(points[: n + 1], reference) for n in range(len(points))]
     )

@@ -22,6 +22,7 @@ from cb.tuning.run_request import RunResult
 from cb.tuning.worker import Worker
 
 
+@dataclasses.dataclass
 class Runner:
     """Runs trials and records their results.
 
@@ -32,17 +33,10 @@ class Runner:
         folder: Path for the run folders.
     """
 
-    def __init__(
-        self,
-        plan: SweepPlan,
-        worker: Worker,
-        results: Results,
-        folder: pathlib.Path,
-    ):
-        self._plan = plan
-        self._worker = worker
-        self._results = results
-        self._folder = folder
+    plan: SweepPlan
+    worker: Worker
+    results: Results
+    folder: pathlib.Path
 
     def run(self, trial_id: str, values: Mapping[str, Any]) -> list[Row]:
         """Run a configuration on its folds and seeds until it loses a race.
@@ -56,7 +50,7 @@ class Runner:
         """
         point, config_id = self._point(trial_id, values)
         rows: list[Row] = []
-        instances = self._plan.instances()
+        instances = self.plan.instances()
         for number, (fold, seed) in enumerate(instances, start=1):
             outcome = self._outcome(trial_id, values, point, fold, seed)
             row = self._row(point, outcome, fold, seed)
@@ -68,7 +62,7 @@ class Runner:
                 if racing.loses(self._scores(rows), self._others()):
                     row["status"] = OUTRACED
                     break
-        self._results.append(rows)
+        self.results.append(rows)
         return rows
 
     def objectives(self, rows: Sequence[Row]) -> dict[str, float]:
@@ -76,37 +70,37 @@ class Runner:
 
         Objectives of an infeasible point that are not known are the worst.
         """
-        found = self._plan.means(rows)
-        for objective in self._plan.objectives:
+        found = self.plan.means(rows)
+        for objective in self.plan.objectives:
             found.setdefault(objective.name, objective.worst)
         return found
 
     def _point(self, trial_id: str, values: Mapping[str, Any]):
-        if self._plan.points:
-            point = dict(self._plan.points[values["point"]])
+        if self.plan.points:
+            point = dict(self.plan.points[values["point"]])
             return point, str(point.pop("config_id"))
-        seed = self._plan.base.given.get("seed", Config.seed)
+        seed = self.plan.base.given.get("seed", Config.seed)
         return dict(values), f"{seed}-{trial_id}"
 
     def _outcome(self, trial_id, values, point, fold, seed) -> RunResult:
-        chosen = self._plan.space.settings(point)
+        chosen = self.plan.space.settings(point)
         chosen["seed"] = seed
         if fold:
             chosen["fold"] = fold
         if "tuner/epochs" in values:
             chosen["epochs"] = values["tuner/epochs"]
         name = f"fold_{fold.replace('/', '_of_')}" if fold else "run"
-        folder = self._folder / trial_id
+        folder = self.folder / trial_id
         try:
-            config, sources = self._plan.config(chosen)
+            config, sources = self.plan.config(chosen)
         except InputError as error:
             return RunResult(FAILED, {}, str(error))
         run_dir = str(folder / f"{name}_seed_{seed}")
         config = dataclasses.replace(config, run_dir=run_dir)
         request = RunRequest(
-            config, sources, self._plan.bounds, self._plan.trained
+            config, sources, self.plan.bounds, self.plan.trained
         )
-        outcome = self._worker.run(request, folder / "output.log")
+        outcome = self.worker.run(request, folder / "output.log")
         outcome = self._checked(outcome)
         return dataclasses.replace(outcome, config=outcome.config or config)
 
@@ -114,7 +108,7 @@ class Runner:
         """Mark a run as failed if it lacks an objective."""
         missing = [
             one.name
-            for one in self._plan.objectives
+            for one in self.plan.objectives
             if one.name not in outcome.measured
         ]
         if outcome.status != COMPLETE or not missing:
@@ -127,14 +121,14 @@ class Runner:
 
     def _row(self, point, outcome: RunResult, fold: str, seed: int) -> Row:
         config, measured = outcome.config, outcome.measured
-        columns = self._plan.columns.items()
+        columns = self.plan.columns.items()
         return {
             **{column: measured[n] for n, column in columns if n in measured},
-            **self._plan.space.chosen(point),
+            **self.plan.space.chosen(point),
             "seed": seed,
             "fold": fold,
             "dataset": config.dataset if config else "",
-            "experiment": self._plan.experiment,
+            "experiment": self.plan.experiment,
             "status": outcome.status,
             "seconds": round(outcome.seconds, 3),
             "note": outcome.note,
@@ -142,20 +136,20 @@ class Runner:
         }
 
     def _scores(self, rows: Sequence[Row]) -> dict[str, list[float]]:
-        columns = self._plan.columns
+        columns = self.plan.columns
         return {
             f"{row.get('fold', '')} {row['seed']}": [
                 objective.minimized(row[columns[objective.name]])
-                for objective in self._plan.objectives
+                for objective in self.plan.objectives
             ]
             for row in rows
         }
 
     def _others(self) -> list[dict[str, list[float]]]:
         """Return the scores of the trials that have run on all instances."""
-        whole = len(self._plan.instances())
+        whole = len(self.plan.instances())
         return [
             self._scores(rows)
-            for rows in complete_groups(self._results.read(), ["trial"])
+            for rows in complete_groups(self.results.read(), ["trial"])
             if len(rows) == whole
         ]

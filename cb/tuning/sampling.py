@@ -1,18 +1,16 @@
 """Optuna's samplers on the search spaces of keras-tuner."""
 
 import math
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-from typing import Literal
 
 import keras_tuner
 import optuna
 from keras_tuner.engine import hyperparameters as kinds
 from optuna import distributions
 from optuna.trial import TrialState
-
-Sampler = Literal["tpe", "nsga2"]
 
 
 class Sampling:
@@ -22,22 +20,12 @@ class Sampling:
     the question.
 
     Args:
-        sampler: `"tpe"` or `"nsga2"`.
+        make_sampler: Callable from `seed` to an Optuna sampler.
         maximized: Sequence of booleans, whether to maximize each objective.
-        startup: Integer, how many points of `"tpe"` are random.
-        population: Integer, the size of a generation of `"nsga2"`.
     """
 
-    def __init__(
-        self,
-        sampler: Sampler,
-        maximized: Sequence[bool],
-        startup: int,
-        population: int,
-    ):
-        self._sampler = sampler
-        self._startup = startup
-        self._population = population
+    def __init__(self, make_sampler: Callable, maximized: Sequence[bool]):
+        self._make_sampler = make_sampler
         verbosity = optuna.logging.get_verbosity()
         # Creating a study is logged.
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -46,7 +34,7 @@ class Sampling:
                 directions=[
                     "maximize" if larger else "minimize" for larger in maximized
                 ],
-                sampler=self._seeded(0),
+                sampler=make_sampler(seed=0),
             )
         finally:
             optuna.logging.set_verbosity(verbosity)
@@ -62,7 +50,7 @@ class Sampling:
         Returns:
             Tuple of a handle for `tell` and a dict of name to value.
         """
-        self._study.sampler = self._seeded(seed)
+        self._study.sampler = self._make_sampler(seed=seed % 2**32)
         handle = self._study.ask()
         point = keras_tuner.HyperParameters()
         for one in space:
@@ -129,16 +117,6 @@ class Sampling:
                 system_attrs=note.get("attributes", {}),
                 constraints=dict(violations),
             )
-        )
-
-    def _seeded(self, seed: int) -> optuna.samplers.BaseSampler:
-        seed %= 2**32
-        if self._sampler == "nsga2":
-            return optuna.samplers.NSGAIISampler(
-                population_size=self._population, seed=seed
-            )
-        return optuna.samplers.TPESampler(
-            n_startup_trials=self._startup, seed=seed
         )
 
 

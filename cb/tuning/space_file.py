@@ -206,18 +206,15 @@ def _range(path: str, entry: Mapping, where: str) -> Parameter:
 def _with_conditions(
     parameters: dict[str, Parameter], search: Mapping, space: str
 ) -> list[Parameter]:
-    return [
-        dataclasses.replace(
-            parameter,
-            when={
-                other: _allowed(parameters, path, other, values, space)
-                for other, values in _mapping(
-                    search[path].get("when"), f"Condition of `{path}`"
-                ).items()
-            },
-        )
-        for path, parameter in parameters.items()
-    ]
+    found = []
+    for path, one in parameters.items():
+        when = _mapping(search[path].get("when"), f"Condition of `{path}`")
+        allowed = {
+            other: _allowed(parameters, path, other, values, space)
+            for other, values in when.items()
+        }
+        found.append(dataclasses.replace(one, when=allowed))
+    return found
 
 
 def _allowed(parameters, path: str, other: str, values: Any, space: str):

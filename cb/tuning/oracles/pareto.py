@@ -1,12 +1,16 @@
 """Search for the Pareto front of several objectives."""
 
+import functools
 from collections.abc import Mapping
 from typing import Annotated
 from typing import Any
+from typing import Literal
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import TrialStatus
+from optuna.samplers import NSGAIISampler
+from optuna.samplers import TPESampler
 
 from cb.registry import Count
 from cb.registry import Interval
@@ -14,7 +18,6 @@ from cb.registry import check_arguments
 from cb.seeds import fold_in
 from cb.tuning import pareto
 from cb.tuning.oracles import REGISTRY
-from cb.tuning.sampling import Sampler
 from cb.tuning.sampling import Sampling
 
 
@@ -51,7 +54,7 @@ class ParetoOracle(keras_tuner.Oracle):
 
     def __init__(
         self,
-        sampler: Sampler = "tpe",
+        sampler: Literal["tpe", "nsga2"] = "tpe",
         startup: Count = 10,
         population: Annotated[int, Interval("[2, inf)")] = 20,
         constraints: Mapping[str, float] | None = None,
@@ -215,12 +218,13 @@ class ParetoOracle(keras_tuner.Oracle):
     def _current(self) -> Sampling:
         """Return the sampler after telling it all trials of this search."""
         if self._sampling is None:
-            self._sampling = Sampling(
-                self.sampler,
-                self._maximized(),
-                self.startup,
-                self.population,
-            )
+            make: Any = TPESampler
+            arguments = {"n_startup_trials": self.startup}
+            if self.sampler == "nsga2":
+                make = NSGAIISampler
+                arguments = {"population_size": self.population}
+            make = functools.partial(make, **arguments)
+            self._sampling = Sampling(make, self._maximized())
             for trial_id in self.end_order:
                 self._add(self._sampling, self.trials[trial_id])
         return self._sampling

@@ -118,28 +118,26 @@ def sweep(
     if "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name:
         # The chief of this worker writes the report.
         return None
-    return _write_report([folder], folder / "report")
+    return compare([settings.directory], str(folder / "report"))
 
 
-def _write_report(
-    folders: list[pathlib.Path], to: pathlib.Path
-) -> pathlib.Path | None:
-    page = report.write(folders, to)
-    print(f"Report: {page}" if page else "No trial is complete.", flush=True)
-    return page
-
-
-def compare(folders: Sequence[str], directory: str) -> None:
-    """Write a report of several sweeps side by side.
+def compare(folders: Sequence[str], directory: str) -> pathlib.Path | None:
+    """Write a report of sweeps, side by side, and print where it is.
 
     Args:
         folders: Sequence of the folders of sweeps.
         directory: String, the folder of the report.
 
+    Returns:
+        Path of the report; `None` if there is nothing to report.
+
     Raises:
         InputError: If a folder holds no sweep, or they cannot be compared.
     """
-    _write_report([*map(pathlib.Path, folders)], pathlib.Path(directory))
+    paths = [pathlib.Path(folder) for folder in folders]
+    page = report.write(paths, pathlib.Path(directory))
+    print(f"Report: {page}" if page else "No trial is complete.", flush=True)
+    return page
 
 
 def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:

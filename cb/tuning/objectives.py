@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import unknown
 
 MIN, MAX = "min", "max"
@@ -69,9 +70,8 @@ def parse_objectives(texts: Iterable[str]) -> tuple[Objective, ...]:
         objectives.append(Objective(name, direction))
     names = [objective.name for objective in objectives]
     if not names or len(set(names)) < len(names):
-        raise InputError(
-            "Argument `objectives` must be one or more different metrics. "
-            f"Received: {names}"
+        raise argument_error(
+            "objectives", "one or more different metrics", names
         )
     return tuple(objectives)
 

@@ -106,18 +106,12 @@ class Runner:
 
     def _checked(self, outcome: RunResult) -> RunResult:
         """Mark a run as failed if it lacks an objective."""
-        missing = [
-            one.name
-            for one in self.plan.objectives
-            if one.name not in outcome.measured
-        ]
+        needed = [objective.name for objective in self.plan.objectives]
+        missing = [name for name in needed if name not in outcome.measured]
         if outcome.status != COMPLETE or not missing:
             return outcome
-        return dataclasses.replace(
-            outcome,
-            status=FAILED,
-            note=f"a run of this data set has no {', '.join(missing)}",
-        )
+        note = f"a run of this data set has no {', '.join(missing)}"
+        return dataclasses.replace(outcome, status=FAILED, note=note)
 
     def _row(self, point, outcome: RunResult, fold: str, seed: int) -> Row:
         config, measured = outcome.config, outcome.measured

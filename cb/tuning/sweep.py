@@ -95,9 +95,8 @@ def sweep(
     folder = pathlib.Path(settings.directory)
     experiment = EXPERIMENTS[settings.experiment]
     spec = settings.oracle or experiment.oracle or "grid"
-    trials = len(plan.points) or (
-        settings.max_trials or plan.space.budget or TRIALS
-    )
+    budget = settings.max_trials or plan.space.budget or TRIALS
+    trials = len(plan.points) or budget
     config, _ = plan.config({})
     oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
     checks.check(plan)

@@ -71,10 +71,10 @@ class Worker:
             return self._pipe.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            code = self._process.exitcode
-            return self._given_up(
-                f"its process ended with exit code {code}", started
+            reason = (
+                f"its process ended with exit code {self._process.exitcode}"
             )
+            return self._given_up(reason, started)
 
     def stop(self) -> None:
         """End the process."""

@@ -10,10 +10,9 @@ from cb.bundles.entropy import keys
 from cb.bundles.inputs import check_labels
 from cb.bundles.inputs import check_step
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.metrics.weight_magnitude import magnitude_of_layers
 from cb.metrics.weight_magnitude import magnitude_of_model
-from cb.registry import Count
-from cb.registry import check
 
 __all__ = ["BundleEntropy", "bundle_entropy"]
 
@@ -72,7 +71,10 @@ class BundleEntropy(keras.metrics.Metric):
     ):
         super().__init__(name=name, dtype=dtype)
         check_step(learning_rate, batch_size)
-        check("num_samples", num_samples, Count)
+        if not isinstance(num_samples, int) or num_samples < 1:
+            raise argument_error(
+                "num_samples", "a positive integer", num_samples
+            )
         self.num_classes = num_classes
         self.num_samples = num_samples
         self.learning_rate = learning_rate

@@ -1,5 +1,7 @@
 """Checks of a sweep before its first run."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from cb.config import Config
@@ -32,21 +34,32 @@ def check(plan: SweepPlan) -> None:
     config = configured(plan, plan.space.defaults())
     _check_machines(plan, config)
     _check_objectives(plan, config)
-    completed = assembly.completed(config)
-    source = build_data(completed, 1).source
-    for parameter in plan.space.parameters:
-        for value in parameter.extremes():
-            values = _reaching(plan, parameter, value)
-            try:
-                changed = assembly.completed(configured(plan, values))
-                names = parameter.settings(value)
-                if any(name.startswith(MODEL) for name in names):
-                    assembly.build_model(changed, source)
-            except InputError as error:
-                raise InputError(
-                    f"Parameter `{parameter.name}` of space "
-                    f"{plan.space.name!r} cannot be {value!r}: {error}"
-                ) from error
+    # An error of the flags alone must not be blamed on a parameter.
+    assembly.completed(configured(plan, {}))
+    limits = [
+        (p, value) for p in plan.space.parameters for value in p.extremes()
+    ]
+    for parameter, value in limits:
+        with _blaming(plan, parameter, value):
+            assembly.completed(_reaching(plan, parameter, value))
+    source = build_data(assembly.completed(config), 1).source
+    for parameter, value in limits:
+        if any(name.startswith(MODEL) for name in parameter.settings(value)):
+            changed = assembly.completed(_reaching(plan, parameter, value))
+            with _blaming(plan, parameter, value):
+                assembly.build_model(changed, source)
+
+
+@contextlib.contextmanager
+def _blaming(plan: SweepPlan, parameter, value) -> Iterator[None]:
+    """Add the parameter and its value to an error."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"Parameter `{parameter.name}` of space {plan.space.name!r} "
+            f"cannot be {value!r}: {error}"
+        ) from error
 
 
 def configured(plan: SweepPlan, values: dict[str, Any]) -> Config:
@@ -100,8 +113,8 @@ def _check_objectives(plan: SweepPlan, config: Config) -> None:
         )
 
 
-def _reaching(plan: SweepPlan, parameter, value) -> dict[str, Any]:
-    """Return values that make a parameter active with the given value."""
+def _reaching(plan: SweepPlan, parameter, value) -> Config:
+    """Return a configuration in which a parameter is active with a value."""
     wanted = {parameter.name: value}
     by_name = {one.name: one for one in plan.space.parameters}
     waiting = [parameter]
@@ -109,4 +122,4 @@ def _reaching(plan: SweepPlan, parameter, value) -> dict[str, Any]:
         for name, allowed in waiting.pop().when.items():
             wanted.setdefault(name, allowed[0])
             waiting.append(by_name[name])
-    return plan.space.completed(wanted)
+    return configured(plan, plan.space.completed(wanted))

@@ -9,6 +9,8 @@ import pytest
 
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 OF_RUNS = {"run_dir", "checkpoint", "data_dir", "strategy", "attempt"}
 BUNDLES = {"all_conflict_layers", "conflicting_samples_size"}
 # Written from the documentation: flags that go with the one that chooses.

@@ -49,6 +49,7 @@ def test_every_flag_is_a_field_or_names_a_configuration():
     }
 
 
+@pytest.mark.slow
 def test_every_part_of_the_configuration_is_completed_by_something():
     for name, metadata in METADATA.items():
         assert metadata.group in GROUPS
@@ -123,6 +124,7 @@ def python(folder, *arguments):
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 def test_a_field_that_is_added_is_a_flag(with_a_field):
     code, text = python(with_a_field, "train.py", "--help")
     assert code == 0
@@ -146,6 +148,7 @@ def test_a_field_that_is_added_is_a_flag(with_a_field):
         assert "Did you mean 'weight'" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", ["--shininess=2", "--set=shininess=2", "--config=run.yaml"]
 )

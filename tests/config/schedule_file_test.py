@@ -61,6 +61,7 @@ def test_an_algorithm_is_told_what_it_knows(spec, expected):
     assert set(told) == set(expected) | set(parse_spec(spec).kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "highest"), [(None, 0.1), (0.5, 0.5)])
 def test_the_learning_rates_become_a_schedule(given, highest):
     parsed = schedule_file.parse(WIDE)

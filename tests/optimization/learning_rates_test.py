@@ -18,6 +18,7 @@ def at(spec, step):
     return float(schedule(step)) if callable(schedule) else schedule
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec, expected",
     [

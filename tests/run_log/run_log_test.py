@@ -17,6 +17,8 @@ from cb.run_log import Sink
 from cb.run_log import open_log
 from cb.runs.directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 
 class Recorded(Sink):
     """Remembers the scalars, under the name that a user chooses it by."""

@@ -20,6 +20,8 @@ from tools.same_recording import Recording
 from tools.same_recording import read
 from tools.same_verdicts import judge
 
+pytestmark = pytest.mark.slow
+
 NOTHING = Found([], [])
 
 

@@ -67,6 +67,19 @@ def argument_error(
     )
 
 
+def one_line(error: Exception, length: int | None = 200) -> str:
+    """Return the message of a library's error for a line of ours.
+
+    Args:
+        error: Exception.
+        length: Integer, the largest number of characters, or `None`.
+
+    Returns:
+        String without line breaks.
+    """
+    return " ".join(str(error).split())[:length]
+
+
 def refused_in_graph(error: Exception) -> str | None:
     """Return the message of an assertion about the input in a graph.
 

@@ -13,6 +13,7 @@ from cb.config.configuration import SPECS
 from cb.config.configuration import Config
 from cb.config.configuration import check_values
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.registry import check
 from cb.registry import parse_spec
 from cb.registry import unknown
@@ -125,7 +126,7 @@ def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
         # Every JSON file is a YAML file.
         content = yaml.safe_load(_read_text("config", file))
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, None)
         raise InputError(
             f"Argument `config` cannot be read: {reason}"
         ) from error

@@ -52,7 +52,8 @@ def latency(call: Callable[[], Any], seconds: float = 1.0) -> Latency:
     Args:
         call: Function without arguments that returns when its result is
             there.
-        seconds: Float, how long to go on; a quarter of it before, unseen.
+        seconds: Float, how long to time it, after a quarter as long to warm
+            up.
 
     Returns:
         `Latency` of at least ten calls.
@@ -84,7 +85,7 @@ def model_latency(
             every call: pass `cb.strip(model)` to time the deployed model.
         batch_size: Integer, examples in a call.
         input_shape: Structure of tuples, as in `cb.costs.costs`.
-        seconds: Float, as of `latency`.
+        seconds: Float, as in `latency`.
 
     Returns:
         `Latency` of a batch.

@@ -59,7 +59,7 @@ def organisers_score(costs: Costs, bits: int = 32) -> float:
 
     Args:
         costs: `Costs` by the convention `"standard"`.
-        bits: Integer, as of `published_score`.
+        bits: Integer, as in `published_score`.
 
     Returns:
         Float.

@@ -12,6 +12,7 @@ from pyarrow import csv
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.errors import one_line
 
 
 class Table(NamedTuple):
@@ -44,7 +45,7 @@ def read_csv(path: str) -> Table:
     try:
         content = csv.read_csv(path, convert_options=options)
     except (pyarrow.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(f"File {path!r} is no CSV table: {reason}") from error
     names = content.column_names
     repeated = [name for name in names if names.count(name) > 1]

@@ -16,6 +16,7 @@ from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.files import replacing
 
 RETRIES = 3
@@ -116,7 +117,7 @@ def _builder(name, data_dir, **options):
     try:
         return tfds.builder(name, data_dir=data_dir, **options)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             f"TensorFlow Datasets has no data set {name!r}: {reason}"
         ) from error
@@ -297,7 +298,7 @@ def _prepare(builder, data_dir: str | None) -> None:
         if not type(builder).__module__.startswith("tensorflow_datasets"):
             command = f"python train.py --dataset={name}"
         where = f" --data_dir={data_dir}" if data_dir else ""
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             f"Data set {name!r} is not prepared in "
             f"{str(builder.data_path)!r} and cannot be downloaded here "

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from cb.errors import InputError
+from cb.errors import one_line
 
 SLURM_PORT = 8888
 PORTS = 2**16
@@ -98,7 +99,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster:
         )
         hosts = resolver.cluster_spec().job_tasks("worker")
     except (KeyError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, None)
         raise InputError(
             "Slurm's variables must describe a job step, as `srun` starts "
             f"it. Received: {reason}"

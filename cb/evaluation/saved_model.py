@@ -11,6 +11,7 @@ from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.pipeline import evaluation_batches
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.errors import one_line
 from cb.evaluation.scores import print_scores
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_chain
@@ -52,7 +53,7 @@ def evaluate_saved_model(
         try:
             logits.append(function(features))
         except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise InputError(
                 f"Argument `saved_model` does not fit data set "
                 f"{source.name!r} with examples of shape "

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export.compaction import compact
@@ -62,7 +63,7 @@ def _converted(model) -> bytes:
         try:
             return converter.convert()
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise InputError(
                 f"The LiteRT converter cannot take {model.name!r}: {reason}"
             ) from error

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.errors import one_line
 from cb.export.checking import SIGNATURE
 from cb.export.checking import check_outputs
 from cb.export.checking import inputs_for
@@ -92,7 +93,7 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
             with open(file) as stream:
                 description = json.load(stream)
     except (OSError, ValueError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             "Argument `path` must be the folder of a SavedModel that can be "
             f"read. Received: path={path!r} ({reason})"

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import copy_kernel
 from cb.layers.computed_kernels import kernel_names
@@ -245,7 +246,7 @@ def _cloning(operation: keras.Operation) -> Iterator[None]:
     except InputError:
         raise
     except (NotImplementedError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             f"Layer {operation.name!r} cannot be cloned. Expected a layer "
             "that can be made again from its `get_config()`, which those "

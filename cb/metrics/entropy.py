@@ -91,8 +91,8 @@ class BundleEntropy(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
             raise InputError(
-                "Metric `BundleEntropy` knows no weights of examples. "
-                "Received: sample_weight"
+                "Metric `BundleEntropy` does not support `sample_weight`. "
+                f"Received: sample_weight={sample_weight!r}"
             )
         replica = self._replica()
         seen = tf.cast(self._seen[replica], tf.int32)

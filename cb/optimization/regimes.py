@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.registry import NotNegative
 from cb.registry import check
 from cb.registry import unknown
@@ -168,7 +169,7 @@ def from_yaml(text: str) -> Regime:
     try:
         phases = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        place = " ".join(str(error).split())
+        place = one_line(error, None)
         raise InputError(f"The regime is not YAML: {place}") from error
     return from_dict(phases)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.tuning import pareto
 from cb.tuning.objectives import Objective
 from cb.tuning.results import ABOUT
@@ -146,7 +147,7 @@ def _reading(file: pathlib.Path) -> Iterator[None]:
     except InputError:
         raise
     except _MALFORMED as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             f"A sweep's `{file.name}` must be as the sweep wrote it. "
             f"Received: {str(file)!r} ({type(error).__name__}: {reason})"

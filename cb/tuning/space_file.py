@@ -12,6 +12,7 @@ from cb.config import IDENTITY
 from cb.config import METADATA
 from cb.config import SPECS
 from cb.errors import InputError
+from cb.errors import one_line
 from cb.registry import Count
 from cb.registry import check
 from cb.registry import unknown
@@ -70,7 +71,7 @@ def _read(name: str, extended_by: tuple[pathlib.Path, ...] = ()) -> dict:
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, None)
         raise InputError(f"Space {name!r} cannot be read: {reason}") from error
     content = _mapping(content, f"Space {name!r}")
     _check_names(content, f"key in space {name!r}", KEYS)

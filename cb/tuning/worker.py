@@ -13,6 +13,7 @@ from multiprocessing import connection
 from typing import Any
 from typing import NamedTuple
 
+from cb.errors import one_line
 from cb.tuning.run_request import FAILED
 from cb.tuning.run_request import RunRequest
 from cb.tuning.run_request import RunResult
@@ -165,5 +166,5 @@ def attempt(request: RunRequest) -> RunResult:
         return perform(request)
     except Exception as error:  # A trial may fail in any way.
         traceback.print_exc()
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error, None) or type(error).__name__
         return RunResult(FAILED, {}, reason[:300])

@@ -45,10 +45,7 @@ class RunLogger(keras.callbacks.Callback):
         self._numbers = epoch_numbers(input_shape)
 
     def log_event(
-        self,
-        step: int,
-        changes: Sequence[Change],
-        metrics: Mapping[str, float],
+        self, step: int, changes: Sequence[Change], metrics: Mapping[str, float]
     ) -> None:
         """Log what a reallocation event changed, layer by layer.
 

@@ -107,10 +107,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
 
     def _statistics(self, x):
         """Return the statistics of one batch, one tensor per variable."""
-        with (
-            contextlib.ExitStack() as stack,
-            keras.StatelessScope() as scope,
-        ):
+        with contextlib.ExitStack() as stack, keras.StatelessScope() as scope:
             for layer in self._layers:
                 stack.enter_context(_without_memory(layer))
             self.model(x, training=True)

@@ -61,10 +61,7 @@ def evaluate_conflicts(
         results.append(result)
         checks.append(
             recorder.measure(
-                x,
-                labels,
-                num_classes=classes,
-                **training_step(run.config),
+                x, labels, num_classes=classes, **training_step(run.config)
             )
         )
     scores = average_last(run, results)

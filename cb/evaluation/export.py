@@ -20,9 +20,7 @@ from cb.text import table
 
 
 def export_run(
-    run: OpenedRun,
-    form: str = "auto",
-    batch_sizes: Sequence[int] = (1, 128),
+    run: OpenedRun, form: str = "auto", batch_sizes: Sequence[int] = (1, 128)
 ) -> list[Measured]:
     """Write a checkpoint of a run as a SavedModel and measure its gain.
 

@@ -24,9 +24,7 @@ NO_LESION = Draw("none", 0, 0, ())
 
 
 def evaluate_lesion(
-    run: OpenedRun,
-    study: str = "lesion",
-    num_samples: int = NUM_SAMPLES,
+    run: OpenedRun, study: str = "lesion", num_samples: int = NUM_SAMPLES
 ) -> list[tuple[Draw, float]]:
     """Score a checkpoint of a run without some of its blocks.
 

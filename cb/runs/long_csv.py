@@ -11,15 +11,7 @@ from cb.files import replacing
 METRICS_HEADER = ("step", "epoch", "name", "value")
 EVALUATION_HEADER = ("checkpoint", "split", "name", "value")
 CONFLICTS_HEADER = ("checkpoint", "layer", "name", "value")
-LESION_HEADER = (
-    "step",
-    "among",
-    "blocks",
-    "draw",
-    "dropped",
-    "name",
-    "value",
-)
+LESION_HEADER = ("step", "among", "blocks", "draw", "dropped", "name", "value")
 
 
 class LongCsv:

@@ -144,10 +144,7 @@ class TrainingRun:
             epoch, batch = self.restore(callbacks)
             if self.config.show_input and directory.writes:
                 sheet = write_input_sheet(
-                    self.data,
-                    directory,
-                    callbacks.logger.log,
-                    self.config.seed,
+                    self.data, directory, callbacks.logger.log, self.config.seed
                 )
                 print(f"Input: {sheet}")
             # A gate restored from a checkpoint may have closed already.

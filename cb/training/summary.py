@@ -67,10 +67,7 @@ def summarize(
 
 
 def print_start(
-    config: Config,
-    data: Data,
-    model: keras.Model,
-    run: RunDirectory,
+    config: Config, data: Data, model: keras.Model, run: RunDirectory
 ) -> None:
     """Print data, augmentation, folder and checkpoints of a run."""
     source = data.source

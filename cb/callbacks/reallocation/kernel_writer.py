@@ -25,9 +25,7 @@ class KernelWriter(abc.ABC):
     kind: ClassVar[type]
 
     def __init__(
-        self,
-        kernels: Sequence[MaskedKernel],
-        slots: Sequence[Sequence[Slot]],
+        self, kernels: Sequence[MaskedKernel], slots: Sequence[Sequence[Slot]]
     ):
         self.kernels = kernels
         self._slots = slots

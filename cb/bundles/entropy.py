@@ -78,10 +78,8 @@ def bundle_entropy(
     check_step(learning_rate, batch_size)
     return _bundle_entropy(
         activations,
+        _step(learning_rate, batch_size, amplitude),
         labels,
-        tf.cast(learning_rate, tf.float32),
-        reciprocal(batch_size),
-        tf.cast(amplitude, tf.float32),
         tf.cast(num_classes, tf.int64),
         tf.cast(epsilon, tf.float64),
     )
@@ -118,22 +116,31 @@ def keys(activations, learning_rate, batch_size, amplitude) -> tf.Tensor:
         Int64 tensor `(examples, 3)`: two independent hashes, 128 bits
         together, and whether the example is finite.
     """
-    return _keys(
-        flatten(activations),
+    step = _step(learning_rate, batch_size, amplitude)
+    return _keys(flatten(activations), step)
+
+
+def _step(learning_rate, batch_size, amplitude) -> tuple[tf.Tensor, ...]:
+    """Return the arguments of `buckets` after the activations."""
+    return (
         tf.cast(learning_rate, tf.float32),
         reciprocal(batch_size),
         tf.cast(amplitude, tf.float32),
     )
 
 
-@tf.function(
-    input_signature=[
-        tf.TensorSpec([None, 3], tf.int64),
-        tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([], tf.int64),
-        tf.TensorSpec([], tf.float64),
-    ]
-)
+# Arguments of the compiled functions: activations and step; labels, number
+# of classes and epsilon.
+_ROWS = tf.TensorSpec([None, None], tf.float32)
+_STEP = (tf.TensorSpec([], tf.float32),) * 3
+_CLASSES = [
+    tf.TensorSpec([None], tf.int64),
+    tf.TensorSpec([], tf.int64),
+    tf.TensorSpec([], tf.float64),
+]
+
+
+@tf.function(input_signature=[tf.TensorSpec([None, 3], tf.int64), *_CLASSES])
 def bundle_entropy_of_keys(keys, labels, num_classes, epsilon):
     """Compute `bundle_entropy` from the hashes alone.
 
@@ -191,29 +198,8 @@ def _canonical(weights):
     )
 
 
-_ROWS = [tf.TensorSpec([None, None], tf.float32)]
-_STEP = [tf.TensorSpec([], tf.float32)] * 3
-
-
-@tf.function(
-    input_signature=[
-        *_ROWS,
-        tf.TensorSpec([None], tf.int64),
-        *_STEP,
-        tf.TensorSpec([], tf.int64),
-        tf.TensorSpec([], tf.float64),
-    ]
-)
-def _bundle_entropy(
-    activations,
-    labels,
-    learning_rate,
-    inverse_batch_size,
-    amplitude,
-    num_classes,
-    epsilon,
-):
-    step = (learning_rate, inverse_batch_size, amplitude)
+@tf.function(input_signature=[_ROWS, _STEP, *_CLASSES])
+def _bundle_entropy(activations, step, labels, num_classes, epsilon):
     hashes = _hashes(activations, step, salts=(None,))
 
     def same(first, second):
@@ -235,8 +221,8 @@ def _bundle_entropy(
     )
 
 
-@tf.function(input_signature=[*_ROWS, *_STEP])
-def _keys(activations, *step):
+@tf.function(input_signature=[_ROWS, _STEP])
+def _keys(activations, step):
     return _hashes(activations, step, salts=(None, SALT))
 
 

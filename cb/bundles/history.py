@@ -68,13 +68,9 @@ def heat_map(entropies, maximum: float, cell: int = CELL) -> np.ndarray:
     finite = np.isfinite(values)
     scale = np.where(finite, values, 0.0) / max(maximum, 1e-12)
     places = np.clip(scale, 0.0, 1.0) * (len(COLOURS) - 1)
-    image = np.stack(
-        [
-            np.interp(places, np.arange(len(COLOURS)), COLOURS[:, channel])
-            for channel in range(3)
-        ],
-        axis=-1,
-    )
+    levels = np.arange(len(COLOURS))
+    channels = [np.interp(places, levels, channel) for channel in COLOURS.T]
+    image = np.stack(channels, axis=-1)
     image[~finite] = NOT_FINITE
     image = image.round().astype(np.uint8)
     return image.repeat(cell, axis=0).repeat(cell, axis=1)

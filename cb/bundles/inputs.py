@@ -39,9 +39,8 @@ def check_labels(labels, examples: int | None, num_classes) -> tf.Tensor:
     message = "Argument `labels` must be in [0, num_classes)."
     fits = tf.logical_and(labels >= 0, labels < classes)
     if tf.is_symbolic_tensor(fits):
-        with tf.control_dependencies(
-            [tf.Assert(tf.reduce_all(fits), [message])]
-        ):
+        assertion = tf.Assert(tf.reduce_all(fits), [message])
+        with tf.control_dependencies([assertion]):
             return tf.identity(labels)
     if not np.all(fits):
         wrong = labels.numpy()[~fits.numpy()][0]
@@ -53,10 +52,8 @@ def check_labels(labels, examples: int | None, num_classes) -> tf.Tensor:
 
 def check_step(learning_rate, batch_size) -> None:
     """Raise `InputError` if a number is known and not positive."""
-    for name, value in (
-        ("learning_rate", learning_rate),
-        ("batch_size", batch_size),
-    ):
+    step = {"learning_rate": learning_rate, "batch_size": batch_size}
+    for name, value in step.items():
         if not tf.is_symbolic_tensor(value) and not float(value) > 0.0:
             raise argument_error(name, "positive", float(value))
 

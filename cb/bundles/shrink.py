@@ -1,6 +1,5 @@
 """Rules for the blocks to remove when the last one has conflicts. Pure."""
 
-import itertools
 from collections.abc import Sequence
 
 from cb.errors import InputError
@@ -55,11 +54,7 @@ def surviving(
             f"Argument `entropies` must be finite. Received: {list(entropies)}"
         )
     types = _types(blocks)
-    conflicts = [
-        position
-        for position, entropy in enumerate(entropies)
-        if entropy > tolerance
-    ]
+    conflicts = [p for p in range(len(types)) if entropies[p] > tolerance]
     removed = RULES[rule](types, conflicts) if conflicts else set()
     return [p for p in range(len(types)) if p not in removed]
 
@@ -98,11 +93,7 @@ def random_blocks(
 
 
 def _types(blocks: Sequence[int]) -> list[int]:
-    return list(
-        itertools.chain.from_iterable(
-            [kind] * number for kind, number in enumerate(blocks)
-        )
-    )
+    return [kind for kind, number in enumerate(blocks) for _ in range(number)]
 
 
 def _truncate(types, conflicts):

@@ -65,12 +65,10 @@ def draw_lesion(
             counts = sorted(scores)
             # Side by side, so that no error bar hides another.
             shift = APART * (place - (len(drawn) - 1) / 2)
-            means = [100 * np.mean(scores[count]) for count in counts]
-            spread = [100 * np.std(scores[count]) for count in counts]
             axes.errorbar(
                 [count + shift for count in counts],
-                means,
-                spread,
+                [100 * np.mean(scores[count]) for count in counts],
+                [100 * np.std(scores[count]) for count in counts],
                 marker="o",
                 capsize=3,
                 label=group.replace("_", "-"),

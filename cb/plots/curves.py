@@ -1,10 +1,10 @@
 """Draws loss, accuracy, error and other curves of runs."""
 
-import dataclasses
 import pathlib
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -20,11 +20,10 @@ DISTANCE = "weight_distance"
 FEW_POINTS = 12
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Curve:
+class Curve(NamedTuple):
     """A figure of numbers that were logged at the ends of epochs.
 
-    Args:
+    Attributes:
         title: String, title of the figure, and in lower case of its file.
         label: String, label of the vertical axis.
         name: String, name of the number in `metrics.csv`; validation adds
@@ -41,26 +40,12 @@ class Curve:
 
 
 CURVES = (
-    Curve(title="Loss", label="loss", name="loss", scale="log"),
+    Curve("Loss", "loss", "loss", "log"),
     Curve(
-        title="Error",
-        label="error, percent",
-        name="accuracy",
-        scale="log",
-        shown=lambda accuracy: 100 * (1 - accuracy),
+        "Error", "error, percent", "accuracy", "log", lambda a: 100 * (1 - a)
     ),
-    Curve(
-        title="Accuracy",
-        label="accuracy, percent",
-        name="accuracy",
-        shown=lambda accuracy: 100 * accuracy,
-    ),
-    Curve(
-        title="Learning rate",
-        label="learning rate",
-        name="learning_rate",
-        scale="log",
-    ),
+    Curve("Accuracy", "accuracy, percent", "accuracy", shown=lambda a: 100 * a),
+    Curve("Learning rate", "learning rate", "learning_rate", "log"),
 )
 
 
@@ -115,8 +100,8 @@ def draw_curve(
         axes.set_xlabel("epochs" if by == "epoch" else "updates")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(curve.label)
-        title = f"{curve.title} (faint: training)" if held_out else curve.title
-        axes.set_title(title)
+        note = " (faint: training)" if held_out else ""
+        axes.set_title(curve.title + note)
         style.legend(axes, len(runs))
 
 

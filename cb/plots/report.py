@@ -2,25 +2,13 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from cb.plots import curves
 from cb.plots.page import Page
 from cb.plots.reading import Run
-
-HEADER = (
-    "run",
-    "epochs",
-    "updates",
-    "loss",
-    "validation accuracy, %",
-    "best, %",
-    "test accuracy, %",
-    "distance",
-    "distance: slope",
-    "distance: R²",
-)
 
 
 def write(runs: Sequence[Run], folder: pathlib.Path, by: str) -> pathlib.Path:
@@ -36,11 +24,11 @@ def write(runs: Sequence[Run], folder: pathlib.Path, by: str) -> pathlib.Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     page = Page(" · ".join(run.label for run in runs))
-    page.table(HEADER, [_row(run) for run in runs])
+    rows = [_row(run) for run in runs]
+    page.table([*rows[0]], [[*row.values()] for row in rows])
     for title, file in curves.draw_all(runs, folder, by):
         page.figure(file, title)
-    differences = _differences(runs)
-    if differences:
+    if differences := _differences(runs):
         page.heading("Differences between the runs")
         page.table(["flag", *[run.label for run in runs]], differences)
     file = folder / "index.html"
@@ -48,7 +36,8 @@ def write(runs: Sequence[Run], folder: pathlib.Path, by: str) -> pathlib.Path:
     return file
 
 
-def _row(run: Run) -> list:
+def _row(run: Run) -> dict[str, Any]:
+    """Return a run's row in the table, column by column."""
     validation = run.series.get("validation/accuracy")
     fit = None
     if curves.DISTANCE in run.series:
@@ -57,18 +46,19 @@ def _row(run: Run) -> list:
     last = {name: series.last for name, series in run.series.items()}
     steps = [int(series.steps[-1]) for series in run.series.values()]
     epochs = [int(series.epochs[-1]) for series in run.series.values()]
-    return [
-        run.label,
-        max(epochs, default=0),
-        max(steps, default=0),
-        last.get("loss"),
-        validation and 100 * validation.last,
-        validation and 100 * float(validation.values.max()),
-        100 * run.scores["accuracy"] if "accuracy" in run.scores else None,
-        last.get(curves.DISTANCE),
-        fit and fit.slope,
-        fit and fit.r_squared,
-    ]
+    tested = run.scores.get("accuracy")
+    return {
+        "run": run.label,
+        "epochs": max(epochs, default=0),
+        "updates": max(steps, default=0),
+        "loss": last.get("loss"),
+        "validation accuracy, %": validation and 100 * validation.last,
+        "best, %": validation and 100 * float(validation.values.max()),
+        "test accuracy, %": None if tested is None else 100 * tested,
+        "distance": last.get(curves.DISTANCE),
+        "distance: slope": fit and fit.slope,
+        "distance: R²": fit and fit.r_squared,
+    }
 
 
 def _differences(runs: Sequence[Run]) -> list[list]:

@@ -9,16 +9,7 @@ import numpy as np
 from cb.plots.curves import DISTANCE
 from cb.plots.reading import Run
 
-COLUMNS = (
-    "epoch",
-    "train_loss",
-    "val_loss",
-    "train_error1",
-    "val_error1",
-    "train_error5",
-    "val_error5",
-    "step_dist_n0",
-)
+PARTS = {"train": "", "val": "validation/"}
 NAMES = {"error1": "accuracy", "error5": "top_5_accuracy"}
 
 
@@ -37,9 +28,10 @@ def write(run: Run, file: TextIO) -> None:
 
     - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
     """
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    rows = [*_rows(run)]
+    writer = csv.DictWriter(file, rows[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_rows(run))
+    writer.writerows(rows)
 
 
 def _rows(run: Run):
@@ -47,12 +39,14 @@ def _rows(run: Run):
     first = next((n for n in run.series if n.startswith(f"{DISTANCE}/")), None)
     for step, epoch in zip(ends.steps, ends.epochs, strict=True):
         row: dict[str, Any] = {"epoch": epoch}
-        for part, prefix in (("train", ""), ("val", "validation/")):
+        for part, prefix in PARTS.items():
             row[f"{part}_loss"] = _at(run, f"{prefix}loss", step)
-            for column, name in NAMES.items():
+        for column, name in NAMES.items():
+            for part, prefix in PARTS.items():
                 accuracy = _at(run, prefix + name, step)
-                if accuracy is not None:
-                    row[f"{part}_{column}"] = 100 - 100 * accuracy
+                error = None if accuracy is None else 100 - 100 * accuracy
+                row[f"{part}_{column}"] = error
+        row["step_dist_n0"] = None
         if first is not None:
             steps, _, distances = run.series[first]
             row["step_dist_n0"] = float(

@@ -57,25 +57,21 @@ class _PlainNumbers(LogFormatter):
 
 @contextlib.contextmanager
 def drawing(
-    file: pathlib.Path,
-    rows: int = 1,
-    columns: int = 1,
-    size: tuple[float, float] = SIZE,
+    file: pathlib.Path, size: tuple[float, float] = SIZE
 ) -> Iterator[Any]:
     """Yield axes to draw on, and write the figure at the end of the block.
 
     Args:
         file: Path of a PNG file.
-        rows: Integer, rows of axes.
-        columns: Integer, columns of axes.
+
         size: Tuple of the width and height of the figure in inches.
 
     Yields:
-        One `matplotlib.axes.Axes`, or an array of several.
+        `matplotlib.axes.Axes`.
     """
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=size, layout="constrained")
-        yield figure.subplots(rows, columns)
+        yield figure.subplots()
         figure.savefig(file)
 
 

@@ -150,10 +150,8 @@ def assert_equal(
         InputError: On all workers, if one has another value than the chief.
     """
     index, _ = rank_and_size(strategy)
-    everyone = [
-        json.loads(data)
-        for data in all_gather(strategy, json.dumps(facts).encode("utf-8"))
-    ]
+    gathered = all_gather(strategy, json.dumps(facts).encode("utf-8"))
+    everyone = [json.loads(data) for data in gathered]
     for number, others in enumerate(everyone):
         differences = [
             f"{name}: {value!r} is not {others.get(name)!r}"

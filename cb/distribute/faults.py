@@ -53,8 +53,8 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
         if workers == 1 or own:
             raise
         lines = error.message.splitlines()
-        lines = [line for line in lines if not PLACES.match(line)]
-        reason = " ".join(" ".join(lines).split())[:REASON_LENGTH]
+        text = " ".join(line for line in lines if not PLACES.match(line))
+        reason = " ".join(text.split())[:REASON_LENGTH]
         raise WorkerLost(
             f"Worker {index} stops: another worker has exited or cannot be "
             "reached. The reason is in the output of that worker. Run the "

@@ -5,6 +5,7 @@ import tensorflow as tf
 from cb.distribute.join import Workers
 from cb.distribute.join import join
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import Count
 from cb.registry import Registry
 
@@ -48,18 +49,17 @@ def mirrored(devices: Count | None = None):
             "for N logical CPU devices. Received: mirrored"
         )
     number = len(gpus) if devices is None else devices
-    if gpus:
-        if number > len(gpus):
-            raise InputError(
-                f"Argument `devices` must be at most {len(gpus)}, the number "
-                f"of visible GPUs. Received: devices={number}"
-            )
-        return tf.distribute.MirroredStrategy(
-            [f"GPU:{index}" for index in range(number)]
+    if not gpus:
+        _split_cpu(number)
+    elif number > len(gpus):
+        raise argument_error(
+            "devices",
+            f"at most {len(gpus)}, the number of visible GPUs",
+            number,
         )
-    _split_cpu(number)
+    kind = "GPU" if gpus else "CPU"
     return tf.distribute.MirroredStrategy(
-        [f"CPU:{index}" for index in range(number)]
+        [f"{kind}:{index}" for index in range(number)]
     )
 
 

@@ -32,54 +32,39 @@ def read_replicas(
         return []
     held = [[copy.numpy() for copy in _copies(v)] for v in variables]
     strategy = _strategy(variables)
-    digests = [_digest(values) for values in held]
-    everyone = collectives.all_gather(strategy, b"".join(digests))
-    size = len(digests[0])
-    differing = [
-        number
-        for number in range(len(held))
-        if len({d[number * size : (number + 1) * size] for d in everyone}) > 1
-    ]
+    digests = b"".join(_digest(values) for values in held)
+    everyone = collectives.all_gather(strategy, digests)
+    table = np.array([np.frombuffer(d, np.uint8) for d in everyone])
+    table = table.reshape(len(everyone), len(held), -1)
+    differing = np.flatnonzero((table != table[0]).any(axis=(0, 2)))
     # Few variables differ, so little is sent.
     parts = collectives.all_gather(
-        strategy,
-        b"".join(v.tobytes() for number in differing for v in held[number]),
+        strategy, b"".join(_joined(held[number]) for number in differing)
     )
-    for number, values in _regrouped(differing, held, parts):
-        held[number] = values
-    return [_merged(values) for values in held]
-
-
-def _regrouped(differing, held, parts):
-    """Split the bytes of all workers into arrays, one list per variable."""
     start = 0
     for number in differing:
-        size, dtype = held[number][0].nbytes, held[number][0].dtype
-        stop = start + size * len(held[number])
-        yield (
-            number,
-            [
-                np.frombuffer(part[first : first + size], dtype).reshape(
-                    held[number][0].shape
-                )
-                for part in parts
-                for first in range(start, stop, size)
-            ],
-        )
+        own = np.stack(held[number])
+        stop = start + own.nbytes
+        held[number] = [
+            np.asarray(value)
+            for part in parts
+            for value in np.frombuffer(part[start:stop], own.dtype).reshape(
+                own.shape
+            )
+        ]
         start = stop
+    return [
+        values if len({value.tobytes() for value in values}) > 1 else values[:1]
+        for values in held
+    ]
 
 
 def _digest(values: Sequence[np.ndarray]) -> bytes:
-    hashed = hashlib.blake2b(digest_size=16)
-    for value in values:
-        hashed.update(value.tobytes())
-    return hashed.digest()
+    return hashlib.blake2b(_joined(values), digest_size=16).digest()
 
 
-def _merged(values: list[np.ndarray]) -> list[np.ndarray]:
-    if all(_same(values[0], value) for value in values[1:]):
-        return values[:1]
-    return values
+def _joined(values: Sequence[np.ndarray]) -> bytes:
+    return b"".join(value.tobytes() for value in values)
 
 
 def write_replicas(
@@ -130,9 +115,8 @@ def average_replicas(variables: Sequence[keras.Variable]) -> None:
     Args:
         variables: Keras variables, the same on all workers.
     """
-    for variable, values in zip(
-        variables, read_replicas(variables), strict=True
-    ):
+    replicas = read_replicas(variables)
+    for variable, values in zip(variables, replicas, strict=True):
         if len(values) > 1 and np.issubdtype(values[0].dtype, np.floating):
             mean = np.mean(values, axis=0, dtype=np.float64)
             write_replicas(variable, [mean.astype(values[0].dtype)])
@@ -150,7 +134,3 @@ def _copies(variable: keras.Variable) -> list[tf.Variable]:
     if isinstance(value, tf.distribute.DistributedValues):
         return list(value.values)
     return [value]
-
-
-def _same(first: np.ndarray, second: np.ndarray) -> bool:
-    return first.tobytes() == second.tobytes()

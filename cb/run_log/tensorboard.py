@@ -29,19 +29,14 @@ class TensorBoard(Sink):
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def scalars(self, step, values, part=TRAIN):
-        with self._writer(part).as_default(step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
+        self._write(tf.summary.scalar, step, values, part)
 
     def histograms(self, step, values, part=TRAIN):
-        with self._writer(part).as_default(step):
-            for name, value in values.items():
-                tf.summary.histogram(name, value)
+        self._write(tf.summary.histogram, step, values, part)
 
     def images(self, step, values, part=TRAIN):
-        with self._writer(part).as_default(step):
-            for name, value in values.items():
-                tf.summary.image(name, value[None])
+        batches = {name: value[None] for name, value in values.items()}
+        self._write(tf.summary.image, step, batches, part)
 
     def hyperparameters(self, values, trial="run", part=".", metrics=()):
         shown = {
@@ -51,30 +46,30 @@ class TensorBoard(Sink):
         with self._writer(part).as_default():
             hparams.hparams(shown, trial_id=trial)
             if metrics:
-                hparams.hparams_config(
-                    hparams=[hparams.HParam(name) for name in shown],
-                    metrics=[
-                        hparams.Metric(name, group=VALIDATION)
-                        for name in metrics
-                    ],
-                )
+                parameters = [hparams.HParam(name) for name in shown]
+                scores = [hparams.Metric(m, group=VALIDATION) for m in metrics]
+                hparams.hparams_config(parameters, scores)
 
     def resume(self, position):
         """Make TensorBoard ignore events after the checkpoint's step."""
         for folder in self._folder.glob("*/"):
             writer = EventFileWriter(str(folder), filename_suffix=".restart")
             log = SessionLog(status=SessionLog.START)
+            event = Event(step=position["step"] + 1, session_log=log)
             # Twice: the first in a folder does not count as a restart.
-            for _ in range(2):
-                writer.add_event(
-                    Event(step=position["step"] + 1, session_log=log)
-                )
+            writer.add_event(event)
+            writer.add_event(event)
             writer.close()
 
     def close(self):
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+    def _write(self, summary, step, values, part) -> None:
+        with self._writer(part).as_default(step):
+            for name, value in values.items():
+                summary(name, value)
 
     def _writer(self, part: str) -> tf.summary.SummaryWriter:
         if part not in self._writers:

@@ -3,10 +3,10 @@
 import json
 import os
 import pathlib
-import zipfile
 import zlib
 from typing import Any
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from cb.errors import InputError
 from cb.files import replacing
 
 META = "meta"
+# Errors of NumPy, its archives and JSON on a file that is not intact.
+DAMAGED = (EOFError, KeyError, OSError, ValueError, BadZipFile, zlib.error)
 
 
 class Checkpoint(NamedTuple):
@@ -41,8 +43,8 @@ def save(file: pathlib.Path, checkpoint: Checkpoint) -> None:
     """
     text = json.dumps(checkpoint.meta).encode("utf-8")
     meta = np.frombuffer(text, np.uint8)
+    arrays: dict[str, Any] = {META: meta, **checkpoint.arrays}
     with replacing(file) as opened:
-        arrays: dict[str, Any] = {META: meta, **checkpoint.arrays}
         np.savez(opened, **arrays)
 
 
@@ -66,14 +68,7 @@ def load(file: pathlib.Path) -> Checkpoint:
         meta = json.loads(arrays.pop(META).tobytes().decode("utf-8"))
     except FileNotFoundError:
         raise
-    except (
-        EOFError,
-        KeyError,
-        OSError,
-        ValueError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except DAMAGED as error:
         raise CorruptCheckpoint(f"{file}: {error}") from error
     return Checkpoint(arrays, meta)
 
@@ -127,9 +122,8 @@ class CheckpointFolder:
         try:
             return load(self.file(name))
         except CorruptCheckpoint as error:
-            raise InputError(
-                f"A checkpoint must be intact. Received: {error}"
-            ) from error
+            reason = f"A checkpoint must be intact. Received: {error}"
+            raise InputError(reason) from error
 
     def require(self, name: str | int) -> None:
         """Raise `InputError` if there is no checkpoint of this name."""

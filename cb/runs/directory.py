@@ -13,9 +13,11 @@ from cb.config import Config
 from cb.config import read_file
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import argument_error
 from cb.files import replacing
 
 FORMAT = 1
+NOT_WRITABLE = (FileNotFoundError, NotADirectoryError, PermissionError)
 
 
 class RunDirectory:
@@ -52,10 +54,8 @@ class RunDirectory:
             InputError: If it is not the folder of a run.
         """
         if not self.config_file.is_file():
-            raise InputError(
-                f"Argument `run_dir` must be the folder of a run, with a "
-                f"`config.json`. Received: run_dir={str(self.path)!r}"
-            )
+            expected = "the folder of a run, with a `config.json`"
+            raise argument_error("run_dir", expected, str(self.path))
         return Config(**read_file(str(self.config_file)))
 
     def check(self, config: Config) -> bool:
@@ -85,9 +85,8 @@ class RunDirectory:
         before = self.read_config()
         differences = config.differences(before)
         longer = config.epochs > before.epochs
-        if longer and all(line.startswith("epochs:") for line in differences):
-            differences = []
-        if differences:
+        others = [d for d in differences if not d.startswith("epochs:")]
+        if others or (differences and not longer):
             raise InputError(
                 f"Argument `run_dir` holds another configuration. "
                 f"Received: run_dir={str(self.path)!r}, where "
@@ -112,15 +111,13 @@ class RunDirectory:
             earlier = before.get("earlier_epochs", [])
             if before["config"]["epochs"] != config.epochs:
                 earlier = [*earlier, before["config"]["epochs"]]
-        self._write_json(
-            self.config_file,
-            {
-                "format": FORMAT,
-                "config": config.as_dict(),
-                "sources": sources,
-                "earlier_epochs": earlier,
-            },
-        )
+        content = {
+            "format": FORMAT,
+            "config": config.as_dict(),
+            "sources": sources,
+            "earlier_epochs": earlier,
+        }
+        self._write_json(self.config_file, content)
 
     def read_summary(self) -> dict[str, Any] | None:
         """Return the summary of a finished run, else `None`."""
@@ -160,11 +157,7 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / ".lock", "w", encoding="utf-8")
-        except (
-            FileNotFoundError,
-            NotADirectoryError,
-            PermissionError,
-        ) as error:
+        except NOT_WRITABLE as error:
             raise self._not_writable() from error
         with file:
             try:
@@ -193,10 +186,8 @@ class RunDirectory:
             raise self._not_writable()
 
     def _not_writable(self) -> InputError:
-        return InputError(
-            "Argument `run_dir` must be a folder that can be written. "
-            f"Received: run_dir={str(self.path)!r}"
-        )
+        expected = "a folder that can be written"
+        return argument_error("run_dir", expected, str(self.path))
 
     def _write_json(self, file: pathlib.Path, content: dict) -> None:
         if not self.writes:

@@ -19,6 +19,7 @@ from cb.auto_tuning.attempts import Attempt
 from cb.auto_tuning.attempts import check_restart
 from cb.bundles.shrink import random_blocks
 from cb.callbacks.auto_tune import AutoTune
+from cb.callbacks.slots import steps_done
 from cb.costs import costs
 from cb.distribute import collectives
 from cb.distribute.variables import read
@@ -124,7 +125,9 @@ def auto_tune(
     store = _Store(directory, tuple(blocks), strategy)
     example, _ = sample(data, 1, seed)
     shape = keras.tree.map_structure(lambda array: array.shape[1:], example)
-    trainer = _Trainer(builder, train, evaluate, store, shape)
+    run_attempt = functools.partial(
+        _attempt, builder, train, evaluate, store, shape
+    )
     model = store.load(builder) if store.attempts else None
     while store.unfinished():
         blocks, initialize = tuple(blocks), None
@@ -136,16 +139,17 @@ def auto_tune(
         callback = AutoTune(
             data, batch_size, blocks, seed=seed, **store.files(), **kwargs
         )
-        model = trainer.run("tune", blocks, callback, initialize)
+        model = run_attempt("tune", blocks, callback, initialize)
     start, number = store.attempts[0].blocks, sum(store.final().blocks)
     for kind in controls:
+        made = [attempt.kind for attempt in store.attempts]
         # Where nothing was removed, a control would be the same again.
-        if store.has(kind) or number == sum(start):
+        if kind in made or number == sum(start):
             continue
+        chosen = start
         if kind == "random":
-            trainer.run(kind, random_blocks(start, number, seed))
-        else:
-            trainer.run(kind, start)
+            chosen = random_blocks(start, number, seed)
+        run_attempt(kind, chosen)
     return Tuning(model, list(store.attempts))
 
 
@@ -185,55 +189,41 @@ def _copy(old, new):
             target.assign(read(source))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Trainer:
-    """Trains, counts and evaluates the models of attempts.
-
-    Args:
-        builder: As in `auto_tune`, and so `train` and `evaluate`.
-        train: Callable.
-        evaluate: Callable or `None`.
-        store: `_Store` that the attempts are added to.
-        input_shape: Shape of an example, to count costs.
-    """
-
-    builder: Callable
-    train: Callable
-    evaluate: Callable | None
-    store: "_Store"
-    input_shape: Any
-
-    def run(
-        self,
-        kind: str,
-        blocks: tuple[int, ...],
-        callback: AutoTune | None = None,
-        initialize: Callable[[keras.Model], None] | None = None,
-    ) -> keras.Model:
-        """Make one attempt and return its trained model."""
-        model = self.builder(blocks)
-        if initialize is not None:
-            initialize(model)
-        clock = _Clock()
-        callbacks = [clock] if callback is None else [callback, clock]
-        start = time.perf_counter()
-        self.train(model, callbacks, len(self.store.attempts))
-        seconds = time.perf_counter() - start
-        counted = costs(model, input_shape=self.input_shape)
-        results = self.evaluate(model) if self.evaluate else {}
-        attempt = Attempt(
-            kind=kind,
-            blocks=blocks,
-            parameters=counted.parameters,
-            flops=counted.flops,
-            steps=int(read(model.optimizer.iterations)),
-            seconds=seconds,
-            step_seconds=clock.step_seconds(),
-            results={name: float(value) for name, value in results.items()},
-            **_findings(callback),
-        )
-        self.store.add(attempt, model)
-        return model
+def _attempt(
+    builder: Callable,
+    train: Callable,
+    evaluate: Callable | None,
+    store: "_Store",
+    input_shape: Any,
+    kind: str,
+    blocks: tuple[int, ...],
+    callback: AutoTune | None = None,
+    initialize: Callable[[keras.Model], None] | None = None,
+) -> keras.Model:
+    """Make one attempt, add it to the store and return its trained model."""
+    model = builder(blocks)
+    if initialize is not None:
+        initialize(model)
+    clock = _Clock()
+    callbacks = [clock] if callback is None else [callback, clock]
+    start = time.perf_counter()
+    train(model, callbacks, len(store.attempts))
+    seconds = time.perf_counter() - start
+    counted = costs(model, input_shape=input_shape)
+    results = evaluate(model) if evaluate else {}
+    attempt = Attempt(
+        kind=kind,
+        blocks=blocks,
+        parameters=counted.parameters,
+        flops=counted.flops,
+        steps=steps_done(model),
+        seconds=seconds,
+        step_seconds=clock.step_seconds(),
+        results={name: float(value) for name, value in results.items()},
+        **_findings(callback),
+    )
+    store.add(attempt, model)
+    return model
 
 
 def _findings(callback: AutoTune | None) -> dict[str, Any]:
@@ -296,19 +286,14 @@ class _Store:
         attempts = [Attempt.from_dict(value) for value in values]
         if attempts[0].blocks != blocks:
             raise InputError(
-                f"Folder {str(self._folder)!r} holds attempts that began "
-                f"with blocks {attempts[0].blocks}. "
-                f"Received: blocks={blocks}"
+                f"Folder {str(self._folder)!r} holds attempts that began with "
+                f"blocks {attempts[0].blocks}. Received: blocks={blocks}"
             )
         return attempts
 
     def final(self) -> Attempt:
         """Return the last attempt that is not a control."""
         return [a for a in self.attempts if a.kind == "tune"][-1]
-
-    def has(self, kind: str) -> bool:
-        """Return whether there is an attempt of a kind."""
-        return any(attempt.kind == kind for attempt in self.attempts)
 
     def unfinished(self) -> bool:
         """Return whether an architecture is still to be found."""

@@ -23,6 +23,13 @@ from cb.training.data import training_sample
 from cb.training.run import TrainingRun
 from cb.training.train import joined_run
 
+# Numbers of an attempt that are compared with the first one's.
+RATIOS = {
+    "parameters": "parameters",
+    "flops": "FLOPs",
+    "step_seconds": "time of a step",
+}
+
 
 def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
     """Train, remove blocks and train again, or resume.
@@ -68,8 +75,9 @@ def _tune(
         "num_classes": data.source.num_classes,
         "seed": config.seed,
     }
-    of_loop = ("restarts", "warm", "controls")
-    gate = {key: settings[key] for key in settings if key not in of_loop}
+    gate = dict(settings)
+    for of_loop in ("restarts", "warm", "controls"):
+        del gate[of_loop]
     # Mistakes show before anything is written.
     AutoTune(**common, **gate)
     attempts = _Attempts(run)
@@ -143,11 +151,10 @@ def blocks_of(config: Config) -> tuple[int, ...]:
             )
     blocks = kwargs["blocks"]
     if blocks is None:
-        if kwargs["depth"] not in DEPTHS:
-            raise argument_error(
-                "depth", f"one of {list(DEPTHS)}", kwargs["depth"]
-            )
-        return DEPTHS[kwargs["depth"]]
+        depth = kwargs["depth"]
+        if depth not in DEPTHS:
+            raise argument_error("depth", f"one of {list(DEPTHS)}", depth)
+        return DEPTHS[depth]
     return (blocks,) if isinstance(blocks, int) else tuple(blocks)
 
 
@@ -210,24 +217,18 @@ def print_tuning(summary: dict[str, Any]) -> None:
 
 
 def _print_saved(summary: dict[str, Any]) -> None:
-    places = summary["first_attempt"], summary["final_attempt"]
-    if places[0] == places[1]:
+    first, final = summary["first_attempt"], summary["final_attempt"]
+    if first == final:
         print("no block was removed")
         return
-    before, after = (summary["attempts"][place] for place in places)
-    names = {
-        "parameters": "parameters",
-        "flops": "FLOPs",
-        "step_seconds": "time of a step",
-    }
-    ratios = [
+    before, after = (summary["attempts"][place] for place in (first, final))
+    ratios = "  ".join(
         f"{text} {after[name] / before[name]:.3g}"
-        for name, text in names.items()
+        for name, text in RATIOS.items()
         if after[name] and before[name]
-    ]
+    )
     scores = [attempt["results"]["accuracy"] for attempt in (before, after)]
     print(
-        f"attempt {places[1]} of attempt {places[0]}: "
-        + "  ".join(ratios)
-        + f"  test accuracy {scores[0]:.4f} -> {scores[1]:.4f}"
+        f"attempt {final} of attempt {first}: {ratios}  test accuracy "
+        f"{scores[0]:.4f} -> {scores[1]:.4f}"
     )

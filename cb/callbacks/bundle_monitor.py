@@ -14,6 +14,7 @@ from cb.bundles.history import integral
 from cb.bundles.history import long_form
 from cb.bundles.inputs import check_step
 from cb.callbacks.slots import inner
+from cb.callbacks.slots import steps_done
 from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.errors import InputError
@@ -149,13 +150,13 @@ class BundleMonitor(keras.callbacks.Callback):
         layers = state["layers"].tolist()
         self._highest = float(state["highest_learning_rate"])
         self.steps = state["steps"].tolist()
+        counts, entropies = (
+            state["counts"].tolist(),
+            state["entropies"].tolist(),
+        )
         self.measurements = [
             [Measurement(*item) for item in zip(layers, *row, strict=True)]
-            for row in zip(
-                state["counts"].tolist(),
-                state["entropies"].tolist(),
-                strict=True,
-            )
+            for row in zip(counts, entropies, strict=True)
         ]
 
     def on_train_begin(self, logs=None):
@@ -164,9 +165,7 @@ class BundleMonitor(keras.callbacks.Callback):
         )
         # Mistakes show before the first step.
         self._recorder.names(self._x)
-        self._steps = StepTracker(
-            self._period, lambda: int(read(self.model.optimizer.iterations))
-        )
+        self._steps = StepTracker(self._period, lambda: steps_done(self.model))
         self._read_rate()
         if self.log_dir is not None and self._writes():
             self._log = TensorBoard(self.log_dir)
@@ -190,7 +189,6 @@ class BundleMonitor(keras.callbacks.Callback):
 
     def check(self) -> list[Measurement]:
         """Measure now; record, write and return the result."""
-        optimizer = inner(self.model.optimizer)
         learning_rate = self._read_rate()
         if self.learning_rate != "current":
             # A warm-up that has not begun says nothing of the network.
@@ -208,7 +206,7 @@ class BundleMonitor(keras.callbacks.Callback):
                 self.num_classes,
             ),
         )
-        self.steps.append(int(read(optimizer.iterations)))
+        self.steps.append(steps_done(self.model))
         self.measurements.append(measured)
         if self._writes():
             self._write()

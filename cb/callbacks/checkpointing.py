@@ -1,22 +1,25 @@
 """Saves the whole state of a training, and restores it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
+from cb.callbacks.slots import steps_done
 from cb.callbacks.training_state import TrainingState
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import read_all
 from cb.distribute import collectives
 from cb.distribute.variables import average_replicas
-from cb.distribute.variables import read
 from cb.errors import Preempted
 from cb.errors import RunError
 from cb.run_log import RunLog
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
+
+FLOAT_BYTES = 4
 
 
 class AverageStatistics(keras.callbacks.Callback):
@@ -143,7 +146,7 @@ class Checkpointing(keras.callbacks.Callback):
 
     def _save(self, name, epoch: int, batch: int = 0):
         arrays = self._training_state().arrays(inside_epoch=batch > 0)
-        step = int(read(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         if not _finite(arrays):
             collectives.await_delivery(self.model.distribute_strategy)
             raise RunError(
@@ -176,6 +179,4 @@ def _finite(arrays) -> bool:
 def estimate_bytes(model: keras.Model) -> int:
     """Estimate the size in bytes of a checkpoint of a compiled model."""
     variables = [*model.variables, *model.optimizer.variables]
-    return sum(
-        int(np.prod(v.shape)) * np.dtype("float32").itemsize for v in variables
-    )
+    return sum(math.prod(v.shape) for v in variables) * FLOAT_BYTES

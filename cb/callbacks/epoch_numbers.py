@@ -40,14 +40,15 @@ def learning_rate(model: keras.Model) -> dict[str, float]:
 
 def densities(model: keras.Model) -> dict[str, float]:
     """Return the fraction of active weights, by kernel and of all masked."""
-    masks = {
-        kernel.name: read(kernel.mask) != 0 for kernel in masked_kernels(model)
+    kernels = masked_kernels(model)
+    masks = {kernel.name: read(kernel.mask) != 0 for kernel in kernels}
+    found = {
+        f"density/{name}": np.count_nonzero(mask) / mask.size
+        for name, mask in masks.items()
     }
-    active = {name: np.count_nonzero(mask) for name, mask in masks.items()}
-    sizes = {name: mask.size for name, mask in masks.items()}
-    found = {f"density/{name}": active[name] / sizes[name] for name in masks}
     if masks:
-        found["density"] = sum(active.values()) / sum(sizes.values())
+        active = sum(np.count_nonzero(mask) for mask in masks.values())
+        found["density"] = active / sum(mask.size for mask in masks.values())
     return found
 
 
@@ -65,10 +66,8 @@ class CostNumbers:
     def __call__(self, model: keras.Model) -> dict[str, float]:
         if self._count is None:
             self._count = Counter(model, self._input_shape).costs
-            if any(
-                kernel.layer.fixed_connections
-                for kernel in masked_kernels(model)
-            ):
+            kernels = masked_kernels(model)
+            if any(kernel.layer.fixed_connections for kernel in kernels):
                 # No count changes, and the counter holds whole kernels.
                 found = self._count()
                 self._count = lambda: found

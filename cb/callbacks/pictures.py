@@ -8,6 +8,7 @@ import numpy as np
 
 from cb.callbacks.reallocation.callback import Change
 from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.slots import steps_done
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.run_log import RunLog
@@ -33,9 +34,8 @@ class Pictures(keras.callbacks.Callback):
         self._changes: list[Change] = []
         self._probe: ProbeGradients | None = None
 
-    def note(self, step: int, changes: list[Change]) -> None:
+    def note(self, changes: list[Change]) -> None:
         """Keep the changes of the latest event for the next image."""
-        del step
         self._changes = changes
 
     def on_epoch_end(self, epoch, logs=None):
@@ -47,7 +47,7 @@ class Pictures(keras.callbacks.Callback):
                 self.model, kernels, self.batches, whole=False
             )
         gradients = self._probe(epoch)
-        step = int(read(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         shown: dict[str, np.ndarray] = {}
         for kernel, gradient in zip(kernels, gradients, strict=True):
             weights = read(kernel.trained)
@@ -58,13 +58,11 @@ class Pictures(keras.callbacks.Callback):
             shown[f"weights/{kernel.name}"] = weights
             shown[f"gradients/{kernel.name}"] = gradient
         self.log.histograms(step, shown)
-        self.log.images(
-            step,
-            {
-                f"changes/{kernel.name}": change_image(before, after)
-                for kernel, before, after in self._changes
-            },
-        )
+        images = {
+            f"changes/{kernel.name}": change_image(before, after)
+            for kernel, before, after in self._changes
+        }
+        self.log.images(step, images)
         self._changes = []
 
 

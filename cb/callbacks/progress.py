@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import keras
 
+from cb.callbacks.slots import steps_done
 from cb.distribute import collectives
-from cb.distribute.variables import read
 from cb.errors import RunError
 
 PATIENCE_SECONDS = 5.0
@@ -39,14 +39,14 @@ class PlainProgress(keras.callbacks.Callback):
         self.seconds_waited = seconds_waited
 
     def on_train_begin(self, logs=None):
-        self._step = int(read(self.model.optimizer.iterations))
+        self._step = steps_done(self.model)
         self._restart_clock()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(read(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         if step == self._step:
             # Gradients of several batches are accumulated into a step.
             return
@@ -107,7 +107,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            step = int(read(self.model.optimizer.iterations))
+            step = steps_done(self.model)
             # All workers see the same loss.
             collectives.await_delivery(self.model.distribute_strategy)
             raise RunError(

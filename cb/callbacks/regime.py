@@ -2,6 +2,7 @@
 
 import keras
 
+from cb.callbacks.slots import inner
 from cb.optimization.sequence import OptimizerSequence
 
 
@@ -9,13 +10,9 @@ class FollowRegime(keras.callbacks.Callback):
     """Gives each optimizer of an `OptimizerSequence` its turn."""
 
     def on_train_begin(self, logs=None):
-        self._take_over()
+        self.on_epoch_begin(0)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._take_over()
-
-    def _take_over(self):
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        optimizer = inner(self.model.optimizer)
         if isinstance(optimizer, OptimizerSequence) and optimizer.take_over():
             self.model.make_train_function(force=True)

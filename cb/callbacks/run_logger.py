@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from cb.callbacks.epoch_numbers import epoch_numbers
 from cb.callbacks.reallocation.callback import Change
-from cb.distribute.variables import read
+from cb.callbacks.slots import steps_done
 from cb.run_log import TRAIN
 from cb.run_log import VALIDATION
 from cb.run_log import RunLog
@@ -71,7 +71,7 @@ class RunLogger(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        step = int(read(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         parts: dict[str, dict[str, float]] = {TRAIN: {}, VALIDATION: {}}
         for name, value in (logs or {}).items():
             part = VALIDATION if name.startswith("val_") else TRAIN

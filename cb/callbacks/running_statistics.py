@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cb.distribute.variables import read
+from cb.callbacks.slots import steps_done
 from cb.distribute.variables import write_replicas
 from cb.errors import InputError
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
@@ -72,7 +72,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
             self._statistics, reduce_retracing=True, autograph=False
         )
         # The step that the present statistics belong to.
-        self._estimated_at = int(read(self.model.optimizer.iterations))
+        self._estimated_at = steps_done(self.model)
 
     def on_test_begin(self, logs=None):
         self._estimate()
@@ -81,16 +81,14 @@ class ReestimateStatistics(keras.callbacks.Callback):
         self._estimate()
 
     def _estimate(self):
-        step = int(read(self.model.optimizer.iterations))
+        step = steps_done(self.model)
         if step == self._estimated_at:
             return
         self._estimated_at = step
         sums = [np.zeros(v.shape, np.float64) for v in self._variables]
         examples = 0
-        batches = self.dataset
-        if self.steps is not None:
-            batches = batches.take(self.steps)
-        for batch in batches:
+        # All of them by default.
+        for batch in self.dataset.take(self.steps or -1):
             x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
             size = int(keras.tree.flatten(x)[0].shape[0])
             examples += size

@@ -33,6 +33,11 @@ def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
+def steps_done(model: keras.Model) -> int:
+    """Return the number of optimizer steps that a model has trained."""
+    return int(read(model.optimizer.iterations))
+
+
 def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
     """Return the variable that counts batches, accumulated ones too."""
     for attribute in ("inner_optimizer", "optimizer"):
@@ -88,21 +93,15 @@ def slots(
 
 def _slot_lists(optimizer) -> list[tuple[list[keras.Variable], float | None]]:
     """Find the attributes that hold one variable per trainable variable."""
-    shapes = [
-        tuple(variable.shape) for variable in optimizer._trainable_variables
+    shapes = [tuple(v.shape) for v in optimizer._trainable_variables]
+    return [
+        (value, _initial(optimizer, attribute))
+        for attribute, value in vars(optimizer).items()
+        if attribute not in ("_trainable_variables", "_variables")
+        and isinstance(value, list)
+        and all(isinstance(item, keras.Variable) for item in value)
+        and [tuple(item.shape) for item in value] == shapes
     ]
-    lists = []
-    for attribute, value in vars(optimizer).items():
-        if attribute in ("_trainable_variables", "_variables"):
-            continue
-        if not isinstance(value, list) or len(value) != len(shapes):
-            continue
-        if (
-            all(isinstance(item, keras.Variable) for item in value)
-            and [tuple(item.shape) for item in value] == shapes
-        ):
-            lists.append((value, _initial(optimizer, attribute)))
-    return lists
 
 
 def _initial(optimizer, attribute: str) -> float | None:
@@ -142,14 +141,9 @@ def momentum(
             id(part): momentum(part, weights) for part in optimizer.optimizers
         }
         return lambda: readers[id(optimizer.current)]()
-    first = next(
-        (
-            slots
-            for name in ("momentums", "_momentums", "_m")
-            if (slots := getattr(optimizer, name, None))
-        ),
-        None,
-    )
+    names = ("momentums", "_momentums", "_m")
+    found = [getattr(optimizer, name, None) for name in names]
+    first = next(filter(None, found), None)
     if first is None or _averages_weights(optimizer):
         raise InputError(
             f"Optimizer {type(optimizer).__name__} keeps no momentum. Use "

@@ -83,20 +83,18 @@ def write_all(
         InputError: If an array is missing or has another shape.
     """
     arrays = masked_form(arrays, variables)
-    values = {name: _values(name, arrays) for name in variables}
-    for name, variable in variables.items():
-        if not values[name]:
+    values = [_values(name, arrays) for name in variables]
+    for (name, variable), found in zip(variables.items(), values, strict=True):
+        if not found:
             raise InputError(_missing(name))
         shape = tuple(variable.shape)
-        if values[name][0].shape != shape:
+        if found[0].shape != shape:
             raise InputError(
                 f"The checkpoint's {name!r} has another shape. Expected "
-                f"{shape}. Received: {values[name][0].shape}"
+                f"{shape}. Received: {found[0].shape}"
             )
-    for name, variable in variables.items():
-        write_replicas(
-            variable, [_typed(value, variable) for value in values[name]]
-        )
+    for variable, found in zip(variables.values(), values, strict=True):
+        write_replicas(variable, [_typed(value, variable) for value in found])
 
 
 def masked_form(
@@ -116,12 +114,10 @@ def masked_form(
         layer, _, last = name.rpartition("/")
         kernel = variables.get(f"{layer}/kernel")
         if last == "starts" and kernel is not None:
-            place = (arrays[f"{layer}/indices"], arrays[name])
             values = arrays[f"{layer}/values"]
-            for key, entries in (
-                ("kernel", values),
-                ("mask", np.ones_like(values)),
-            ):
+            place = (arrays[f"{layer}/indices"], arrays[name])
+            new = {"kernel": values, "mask": np.ones_like(values)}
+            for key, entries in new.items():
                 matrix = scipy.sparse.csr_array(
                     (entries, *place), tuple(kernel.shape)[::-1]
                 )
@@ -186,13 +182,12 @@ class TrainingState:
         write_all(self._variables(inside_epoch=False), arrays)
         for name, callback in self._callbacks.items():
             prefix = f"callback/{name}/"
-            callback.set_state(
-                {
-                    key.removeprefix(prefix): value
-                    for key, value in arrays.items()
-                    if key.startswith(prefix)
-                }
-            )
+            state = {
+                key.removeprefix(prefix): value
+                for key, value in arrays.items()
+                if key.startswith(prefix)
+            }
+            callback.set_state(state)
 
     def restore_metrics(self, arrays: Arrays) -> None:
         """Restore the running means of an epoch's metrics."""

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.slots import steps_done
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import masked_kernels
@@ -105,42 +106,38 @@ class WeightDistance(keras.callbacks.Callback):
         if self._initial is None:
             return {}
         columns = [self.distances[name] for name in self.names]
-        return {
+        state = {
             "steps": self.steps,
             "learning_rates": self.learning_rates,
             "distances": np.array(columns, np.float64).T,
-            **{
-                f"initial/{index}": value
-                for index, value in enumerate(self._initial)
-            },
         }
+        for index, value in enumerate(self._initial):
+            state[f"initial/{index}"] = value
+        return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from a saved state."""
-        if not state:
-            self._initial = None
-            self._steps, self._learning_rates, self._distances = [], [], []
-            return
         count = sum(key.startswith("initial/") for key in state)
-        self._initial = [state[f"initial/{index}"] for index in range(count)]
-        self._steps = [int(step) for step in state["steps"]]
-        self._learning_rates = [float(r) for r in state["learning_rates"]]
-        self._distances = list(np.asarray(state["distances"]))
+        initial = [state[f"initial/{index}"] for index in range(count)]
+        self._initial = initial or None
+        self._steps = list(map(int, state.get("steps", ())))
+        self._learning_rates = list(map(float, state.get("learning_rates", ())))
+        self._distances = list(state.get("distances", ()))
 
     def on_train_begin(self, logs=None):
         kernels = masked_kernels(self.model)
         whole = {id(kernel.trained): kernel.weight for kernel in kernels}
         layers = [
-            # A weight that changes its place has moved, whatever its value.
-            (
-                layer.name,
-                [whole.get(id(v), v) for v in layer._trainable_variables],
-            )
+            layer
             for layer in ordered_layers(self.model)
             if layer._trainable_variables
         ]
-        self.names = [TOTAL, *_unique([name for name, _ in layers])]
-        self._groups = [variables for _, variables in layers]
+        self.names = [TOTAL, *_unique([layer.name for layer in layers])]
+        # A weight that changes its place has moved, whatever its value.
+        self._groups = [
+            [whole.get(id(v), v) for v in layer._trainable_variables]
+            for layer in layers
+        ]
         weights = [weight for group in self._groups for weight in group]
         if self._initial is None:
             self._initial = [read(weight) for weight in weights]
@@ -154,8 +151,7 @@ class WeightDistance(keras.callbacks.Callback):
         self._origin = [tf.constant(value) for value in self._initial]
         self._measure = tf.function(self._squares, autograph=False)
         self._tracker = StepTracker(
-            _LogSteps(self.points_per_decade),
-            lambda: int(read(self.model.optimizer.iterations)),
+            _LogSteps(self.points_per_decade), lambda: steps_done(self.model)
         )
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -172,24 +168,20 @@ class WeightDistance(keras.callbacks.Callback):
         distances = np.sqrt(np.array([squares.sum(), *squares]))
         step = self._tracker.step
         self._steps.append(step)
-        self._learning_rates.append(self._learning_rate())
+        rate = float(read(self.model.optimizer.learning_rate))
+        self._learning_rates.append(rate)
         self._distances.append(distances)
         if self.on_record is not None:
             pairs = zip(self.names, map(float, distances), strict=True)
             self.on_record(step, dict(pairs))
 
-    def _learning_rate(self) -> float:
-        rate = self.model.optimizer.learning_rate
-        return float(read(keras.ops.convert_to_tensor(rate)))
-
     def _squares(self, origin):
         origin = iter(origin)
-        return tf.stack(
-            [
-                tf.add_n([_square(weight, next(origin)) for weight in group])
-                for group in self._groups
-            ]
-        )
+        squares = [
+            tf.add_n([_square(weight, next(origin)) for weight in group])
+            for group in self._groups
+        ]
+        return tf.stack(squares)
 
 
 class _LogSteps(NamedTuple):

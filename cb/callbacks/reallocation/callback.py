@@ -14,6 +14,7 @@ from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.callbacks.slots import inner
+from cb.callbacks.slots import steps_done
 from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
@@ -101,13 +102,11 @@ class Reallocation(keras.callbacks.Callback):
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.on_event = on_event
-        if isinstance(dataset, tf.data.Dataset):
-            self._batches = Batches(dataset)
-        else:
-            self._batches = dataset
+        is_dataset = isinstance(dataset, tf.data.Dataset)
+        self._batches = Batches(dataset) if is_dataset else dataset
         self._state: dict[str, np.ndarray] | None = None
         self._resolved = False
-        self._compiled: list = [None, None]
+        self._compiled: tuple = ()
         self._source: dict[str, np.ndarray] = {}
         if self.algorithm.copy_mask_from is not None:
             # Of several workers, only the chief needs the file.
@@ -153,9 +152,7 @@ class Reallocation(keras.callbacks.Callback):
         self._length = self._training_length(epoch)
         self._period = self.algorithm.period(self._length)
         self._resolved = True
-        self._steps = StepTracker(
-            self._period, lambda: int(read(self.model.optimizer.iterations))
-        )
+        self._steps = StepTracker(self._period, lambda: steps_done(self.model))
 
     def on_train_batch_begin(self, batch, logs=None):
         # Not at the end of a batch: there Keras waits for the step, to hand
@@ -233,27 +230,20 @@ class Reallocation(keras.callbacks.Callback):
 
     def _prepare(self):
         """Find kernels and make gradient functions, once a compiled model."""
-        compiled = [self.model, self.model.optimizer]
-        if any(
-            a is not b for a, b in zip(self._compiled, compiled, strict=True)
-        ):
-            self._compiled = compiled
-            self._kernels = SparseKernels(self.model, self.algorithm)
+        model, algorithm = self.model, self.algorithm
+        if self._compiled != (model, model.optimizer):
+            self._compiled = (model, model.optimizer)
+            self._kernels = SparseKernels(model, algorithm)
+            kernels = self._kernels.kernels
             self._probe = self._running = self._noise = None
-            if self.algorithm.gradients == "running":
+            if algorithm.gradients == "running":
                 self._running = RunningGradients(
-                    self.model,
-                    self._kernels.kernels,
-                    self.algorithm.skip_update,
+                    model, kernels, algorithm.skip_update
                 )
-            if self.algorithm.noise_on_gradients:
-                self._noise = NoisyGradients(
-                    self.model, self._kernels.kernels, self.seed
-                )
+            if algorithm.noise_on_gradients:
+                self._noise = NoisyGradients(model, kernels, self.seed)
             if self._needs_data():
-                self._probe = ProbeGradients(
-                    self.model, self._kernels.kernels, self._batches
-                )
+                self._probe = ProbeGradients(model, kernels, self._batches)
         self._kernels.read_masks()
 
     def _start(self):
@@ -279,24 +269,16 @@ class Reallocation(keras.callbacks.Callback):
     def _copy_source(self):
         """Copy masks, and initial weights if asked for, from another run."""
         variables = model_variables(self.model)
-        masks = {
-            key: variable
-            for key, variable in variables.items()
-            if key.endswith("mask")
-        }
+        masks = {k: v for k, v in variables.items() if k.endswith("mask")}
         source = masked_form(self._source, variables)
         chosen = {k: source[k] for k in source if k in masks}
         write_all(masks, self._decided(lambda: chosen))
         if self.algorithm.initial_weights:
             path, _, _ = self.algorithm.copy_mask_from.partition(":")
-            weights = {
-                key: variable
-                for key, variable in variables.items()
-                if key not in masks and "seed" not in key
-            }
-            write_all(
-                weights, self._decided(lambda: read_arrays(path, "initial"))
-            )
+            initial = self._decided(lambda: read_arrays(path, "initial"))
+            others = [k for k in variables if k not in masks]
+            weights = {k: variables[k] for k in others if "seed" not in k}
+            write_all(weights, initial)
         self._kernels.read_masks()
 
     def _training_length(self, epoch: int) -> TrainingLength:
@@ -323,15 +305,16 @@ class Reallocation(keras.callbacks.Callback):
     def _set_noise(self, noise: NoisyGradients):
         step, deviation = self._steps.step + 1, 0.0
         if self._steps.next == step:
-            number = self._period.number(step)
-            event = Event(step, number, self._period, self._length)
-            deviation = self.algorithm.gradient_noise(event)
+            deviation = self.algorithm.gradient_noise(self._event(step))
         noise.set_deviation(deviation)
+
+    def _event(self, step: int) -> Event:
+        number = self._period.number(step)
+        return Event(step, number, self._period, self._length)
 
     def _act(self, due: int | None):
         if due is not None:
-            number = self._period.number(due)
-            self._reallocate(Event(due, number, self._period, self._length))
+            self._reallocate(self._event(due))
 
     def _gather(self, number: int) -> dict[str, LayerState]:
         if self._running is not None:
@@ -350,20 +333,15 @@ class Reallocation(keras.callbacks.Callback):
 
     def _reallocate(self, event: Event):
         seed = fold_in(self.seed, "reallocation", event.step)
-        algorithm = self.algorithm
-        layers = algorithm.perturb(
-            self._gather(event.number), self._state, event=event, seed=seed
-        )
+        algorithm, now = self.algorithm, {"event": event, "seed": seed}
+        layers = self._gather(event.number)
+        layers = algorithm.perturb(layers, self._state, **now)
         masks, self._state = self._decided(
-            lambda: algorithm.update(
-                layers, self._state, event=event, seed=seed
-            )
+            lambda: algorithm.update(layers, self._state, **now)
         )
-        self._kernels.write(
-            masks,
-            algorithm.values(layers, masks, self._state, seed=seed),
-            algorithm.backward(self._state),
-        )
+        values = algorithm.values(layers, masks, self._state, seed=seed)
+        backward = algorithm.backward(self._state)
+        self._kernels.write(masks, values, backward)
         if self.on_event is not None:
             changes = [
                 Change(k, layers[k.key].mask, masks[k.key])

@@ -38,11 +38,10 @@ class CsrWriter(KernelWriter):
     def write_changes(self, before, after, values=None):
         """Move connections."""
         del before
-        for number, (kernel, owned, mask) in enumerate(
-            zip(self.kernels, self._slots, after, strict=True)
-        ):
-            given = None if values is None else values[number]
-            move_connections(kernel.layer, owned, mask, given)
+        given = values or [None] * len(after)
+        columns = zip(self.kernels, self._slots, after, given, strict=True)
+        for kernel, owned, mask, value in columns:
+            move_connections(kernel.layer, owned, mask, value)
 
 
 def move_connections(
@@ -100,25 +99,23 @@ def check_algorithm(algorithm: Algorithm) -> None:
 
 
 def _unable(algorithm: Algorithm) -> str:
-    if algorithm.every_step:
-        return "acts after every step"
-    if algorithm.straight_through or not algorithm.zero_inactive:
-        return "trains inactive weights"
-    if algorithm.at_start:
-        return "chooses its own first masks"
-    if not algorithm.keeps_layer_counts:
-        return "changes how many connections a layer has"
-    if algorithm.gradients == "running":
-        return "takes gradients of inactive weights from training steps"
-    if not algorithm.reset_momentum:
-        return "keeps the momentum of inactive weights"
-    if algorithm.noise_on_gradients:
-        return "adds noise to gradients"
-    if type(algorithm).penalties is not Algorithm.penalties:
-        return "adds penalties to the loss"
-    if algorithm.copy_mask_from is not None:
-        return "takes over the masks of another run"
-    return ""
+    of_inactive = algorithm.straight_through or not algorithm.zero_inactive
+    fixed_counts = algorithm.keeps_layer_counts
+    running = algorithm.gradients == "running"
+    penalizes = type(algorithm).penalties is not Algorithm.penalties
+    copies = algorithm.copy_mask_from is not None
+    reasons = {
+        "acts after every step": algorithm.every_step,
+        "trains inactive weights": of_inactive,
+        "chooses its own first masks": algorithm.at_start,
+        "changes how many connections a layer has": not fixed_counts,
+        "takes gradients of inactive weights from training steps": running,
+        "keeps the momentum of inactive weights": not algorithm.reset_momentum,
+        "adds noise to gradients": algorithm.noise_on_gradients,
+        "adds penalties to the loss": penalizes,
+        "takes over the masks of another run": copies,
+    }
+    return next((reason for reason, found in reasons.items() if found), "")
 
 
 def _positions(layer, indices, indptr) -> np.ndarray:

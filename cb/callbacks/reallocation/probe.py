@@ -139,13 +139,9 @@ class ProbeGradients:
     def _gradients(self, batch, scale, vectors):
         strategy = self._model.distribute_strategy
         with straight_through(self._layers), opened(self._opened) as whole:
-            gradients = strategy.run(
-                self._replica, args=(batch, scale, vectors, whole)
-            )
-        return [
-            strategy.reduce("SUM", gradient, axis=None)
-            for gradient in gradients
-        ]
+            arguments = (batch, scale, vectors, whole)
+            gradients = strategy.run(self._replica, arguments)
+        return [strategy.reduce("SUM", g, axis=None) for g in gradients]
 
     def _replica(self, batch, scale, vectors, whole):
         with tf.GradientTape() as outer:
@@ -159,15 +155,11 @@ class ProbeGradients:
                 loss = self._loss(batch)
                 loss *= tf.cast(scale, loss.dtype)
             gradients = self._differentiate(tape, loss, whole)
-            product = tf.add_n(
-                [
-                    tf.reduce_sum(tf.cast(gradient, tf.float32) * vector)
-                    for gradient, vector in zip(
-                        gradients, vectors, strict=False
-                    )
-                ]
-                or [0.0]
-            )
+            products = [
+                tf.reduce_sum(tf.cast(gradient, tf.float32) * vector)
+                for gradient, vector in zip(gradients, vectors, strict=False)
+            ]
+            product = tf.add_n(products or [0.0])
         if vectors:
             gradients = self._differentiate(outer, product, whole)
         return [tf.cast(gradient, tf.float32) / scale for gradient in gradients]

@@ -83,28 +83,21 @@ class SparseKernels:
         curvature: Sequence[np.ndarray] | None = None,
     ) -> dict[str, LayerState]:
         """Return the layers as an algorithm sees them."""
-        nothing = [None] * len(self.kernels)
-        momentums = self._momentum() if self._momentum else nothing
-        columns = zip(
-            self.kernels,
-            gradients or nothing,
-            momentums,
-            curvature or nothing,
-            strict=True,
-        )
+        columns = (gradients, self._momentum and self._momentum(), curvature)
         layers = {}
-        for kernel, *rest in columns:
+        for number, kernel in enumerate(self.kernels):
             block = self._blocks[kernel.key]
             weights = np.asarray(read(kernel.weight), np.float32)
+            others = [
+                None
+                if c is None
+                else granularity.block_scores(c[number], block)
+                for c in columns
+            ]
             layers[kernel.key] = LayerState(
                 granularity.block_scores(weights, block),
                 self._masks[kernel.key],
-                *[
-                    None
-                    if array is None
-                    else granularity.block_scores(array, block)
-                    for array in rest
-                ],
+                *others,
             )
         return layers
 
@@ -159,12 +152,13 @@ class SparseKernels:
     def _whole(
         self, kernels: Sequence[MaskedKernel], masks: Masks
     ) -> list[np.ndarray]:
-        return [self._spread(k, masks[k.key]) for k in kernels]
-
-    def _spread(self, kernel: MaskedKernel, block_mask: np.ndarray):
-        """Return the mask of weights that a mask of blocks stands for."""
-        block = self._blocks[kernel.key]
-        return granularity.spread(block_mask, block, tuple(kernel.mask.shape))
+        """Return the masks of weights that masks of blocks stand for."""
+        return [
+            granularity.spread(
+                masks[k.key], self._blocks[k.key], tuple(k.mask.shape)
+            )
+            for k in kernels
+        ]
 
     def begin(
         self, penalties: Mapping[str, WeightPenalty], backward: bool

@@ -56,22 +56,15 @@ def evaluate_conflicts(
     recorder = Recorder(run.model, "all" if all_layers else "last")
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
+    step = {"num_classes": classes, **training_step(run.config)}
     results, checks = [], []
     for result in evaluate_each(run):
         results.append(result)
-        checks.append(
-            recorder.measure(
-                x, labels, num_classes=classes, **training_step(run.config)
-            )
-        )
+        checks.append(recorder.measure(x, labels, **step))
     scores = average_last(run, results)
-    integrals = dict(
-        zip(
-            [measured.layer for measured in checks[-1]],
-            integral(entropies(checks)).tolist(),
-            strict=True,
-        )
-    )
+    table = entropies(checks)
+    layers = [measured.layer for measured in checks[-1]]
+    integrals = dict(zip(layers, integral(table).tolist(), strict=True))
     names = [result.name for result in results]
     LongCsv(directory.conflicts_file, CONFLICTS_HEADER).append(
         long_form(names, checks, num_samples, run.checkpoint, integrals)
@@ -80,19 +73,12 @@ def evaluate_conflicts(
     part = f"conflicts_{run.checkpoint}"
     shutil.rmtree(directory.tensorboard / part, ignore_errors=True)
     log = TensorBoard(directory.tensorboard)
-    for number, (result, measured) in enumerate(
-        zip(results, checks, strict=True), start=1
-    ):
-        table = entropies(checks[:number])
-        log_bundles(log, result.step, measured, table, classes, part)
+    for number, result in enumerate(results):
+        so_far = table[: number + 1]
+        log_bundles(log, result.step, checks[number], so_far, classes, part)
     log.close()
-    draw_entropies(
-        entropies(checks),
-        names,
-        list(integrals),
-        float(np.log(classes)),
-        directory.conflicts_file.with_suffix(".png"),
-    )
+    figure = directory.conflicts_file.with_suffix(".png")
+    draw_entropies(table, names, layers, float(np.log(classes)), figure)
     print_conflicts(checks, integrals, num_samples)
     if published_columns:
         write_published(directory, scores, checks[-1], integrals)
@@ -124,20 +110,15 @@ def long_form(
     Returns:
         List of `(checkpoint, layer, name, value)`.
     """
-    rows = [
-        (name, measured.layer, key, value)
-        for name, check in zip(names, checks, strict=True)
-        for measured in check
-        for key, value in (
-            ("samples", num_samples),
-            ("bundles", measured.bundles),
-            ("entropy", measured.entropy),
-        )
-    ]
-    return rows + [
-        (checkpoint, layer, "integral", value)
-        for layer, value in integrals.items()
-    ]
+    rows: list[tuple[str, str, str, float]] = []
+    for name, check in zip(names, checks, strict=True):
+        for layer, bundles, entropy in check:
+            rows.append((name, layer, "samples", num_samples))
+            rows.append((name, layer, "bundles", bundles))
+            rows.append((name, layer, "entropy", entropy))
+    for layer, value in integrals.items():
+        rows.append((checkpoint, layer, "integral", value))
+    return rows
 
 
 def write_published(
@@ -155,16 +136,12 @@ def write_published(
         integrals: Dict of layer to mean entropy.
     """
     rows = [(item.bundles, integrals[item.layer]) for item in measured]
-    tables: dict[str, list[tuple]] = {
-        "test.csv": [
-            ("num_bundle", "bundle_entropy", "test_loss", "test_accuracy"),
-            (*rows[-1], scores["loss"], scores["accuracy"]),
-        ],
-        # The published code writes no header here.
-        "conflicting_layers.csv": list(rows),
-    }
+    header = ("num_bundle", "bundle_entropy", "test_loss", "test_accuracy")
+    last = (*rows[-1], scores["loss"], scores["accuracy"])
+    # The published code writes no header for layers.
+    tables = (("test.csv", [header, last]), ("conflicting_layers.csv", rows))
     run.published.mkdir(exist_ok=True)
-    for name, table in tables.items():
+    for name, table in tables:
         path = run.published / name
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(table)

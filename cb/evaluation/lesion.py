@@ -56,7 +56,11 @@ def evaluate_lesion(
     step = run.load(run.checkpoint)["step"]
     entropies = block_entropies(run, num_samples)
     chosen = lesion.draws(settings, entropies, run.config.seed)
-    print_blocks(entropies, settings, num_samples)
+    conflicts = [k for k in entropies if entropies[k] > settings.tolerance]
+    print(
+        f"Conflicting by {num_samples} training examples: {len(conflicts)} of "
+        f"{len(entropies)} blocks that can be dropped: {conflicts}"
+    )
     cache = _ScoreCache(run, step)
     print("| blocks | dropped | draws | accuracy | deviation |")
     print("|---|---|---|---|---|")
@@ -88,25 +92,12 @@ def block_entropies(run: OpenedRun, num_samples: int) -> dict[int, float]:
     """
     x, labels = training_sample(run.config, run.data, num_samples)
     layers = BRANCHES if additions(run.model) else "all"
+    classes = run.data.source.num_classes
     measured = Recorder(run.model, layers).measure(
-        x,
-        labels,
-        num_classes=run.data.source.num_classes,
-        **training_step(run.config),
+        x, labels, num_classes=classes, **training_step(run.config)
     )
     entropies = {item.layer: item.entropy for item in measured}
     return {k: entropies[f"block_{k}"] for k in droppable(run.model)}
-
-
-def print_blocks(
-    entropies: dict[int, float], settings: Lesion, num_samples: int
-) -> None:
-    """Print the blocks that have conflicts."""
-    conflicts = [k for k in entropies if entropies[k] > settings.tolerance]
-    print(
-        f"Conflicting by {num_samples} training examples: {len(conflicts)} of "
-        f"{len(entropies)} blocks that can be dropped: {conflicts}"
-    )
 
 
 def _rows(draws: list[Draw]) -> list[list[Draw]]:
@@ -139,8 +130,7 @@ class _ScoreCache:
             self._scores[dropped] = _accuracy(self._run, draw.dropped)
         place = (self._step, draw.among, draw.blocks, draw.draw, dropped)
         if tuple(map(str, place)) not in self._written:
-            row = (*place, "accuracy", self._scores[dropped])
-            self._file.append([row])
+            self._file.append([(*place, "accuracy", self._scores[dropped])])
         return self._scores[dropped]
 
 

@@ -129,11 +129,8 @@ class OpenedRun:
             flag: String, the flag that needs a single checkpoint.
         """
         if self.has_several:
-            raise argument_error(
-                "checkpoint",
-                f"a single checkpoint with `--{flag}`",
-                self.checkpoint,
-            )
+            expected = f"a single checkpoint with `--{flag}`"
+            raise argument_error("checkpoint", expected, self.checkpoint)
 
 
 def attempt_folder(run_dir: str, attempt: int | None) -> str:

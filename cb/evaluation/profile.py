@@ -57,16 +57,12 @@ def print_profile(found: Costs, profiled: Costs, latency: Latency) -> None:
         profiled: The same by `"dnw"`.
         latency: `Latency` of one example.
     """
-    print()
-    print(found)
-    print()
     print(
+        f"\n{found}\n\n"
         f"MicroNet score: {micronet.published_score(profiled):.6f} as "
-        f"published, {micronet.organisers_score(found):.6f} by the rules"
+        f"published, {micronet.organisers_score(found):.6f} by the rules\n"
+        f"latency at batch 1: {latency}\n\n{profile_block(profiled, latency)}"
     )
-    print(f"latency at batch 1: {latency}")
-    print()
-    print(profile_block(profiled, latency))
 
 
 def profile_block(profiled: Costs, latency: Latency) -> str:

@@ -87,12 +87,11 @@ def _signature(path: str):
             f"Argument `saved_model` must have the signature {SIGNATURE!r}. "
             f"Received one with {sorted(model.signatures)}"
         )
-    signature = model.signatures[SIGNATURE]
-    names = list(signature.structured_input_signature[1])
+    [name, *_] = model.signatures[SIGNATURE].structured_input_signature[1]
 
     def function(features) -> np.ndarray:
         # The model stays alive as long as its function is used.
-        outputs = model.signatures[SIGNATURE](**{names[0]: features})
+        outputs = model.signatures[SIGNATURE](**{name: features})
         return next(iter(outputs.values())).numpy()
 
     return function

@@ -75,8 +75,8 @@ def average_last(
     """
     if not run.has_several:
         return results[-1].scores
-    trained = [result for result in results if result.name != INITIAL]
-    last = [result.scores for result in trained[-AVERAGED:]]
+    trained = [result.scores for result in results if result.name != INITIAL]
+    last = trained[-AVERAGED:]
     means = {
         name: float(np.mean([scores[name] for scores in last]))
         for name in last[0]

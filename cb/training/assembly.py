@@ -18,6 +18,7 @@ from cb.callbacks.reallocation.callback import Reallocation
 from cb.callbacks.reallocation.csr_writer import check_algorithm
 from cb.callbacks.regime import FollowRegime
 from cb.callbacks.run_logger import RunLogger
+from cb.callbacks.weight_distance import TOTAL
 from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
 from cb.conversion import Report
@@ -98,27 +99,22 @@ def build_model(
     keras.utils.set_random_seed(fold_in(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
     sharing = options.weight_sharing(config.weight_sharing)
+    common = {
+        name: getattr(config, name)
+        for name in ("include", "exclude", "granularity", "seed")
+    }
     # The sparse form first: what a model keeps dense is an attribute that
     # copies do not have.
     if sharing.name == "tied":
         model = conversion.tie(
-            model,
-            config.sparsity,
-            include=config.include,
-            exclude=config.exclude,
-            granularity=config.granularity,
-            seed=config.seed,
-            **sharing.kwargs,
+            model, config.sparsity, **common, **sharing.kwargs
         )
     else:
         model = conversion.sparsify(
             model,
             config.sparsity,
             config.distribution,
-            include=config.include,
-            exclude=config.exclude,
-            granularity=config.granularity,
-            seed=config.seed,
+            **common,
             rounding=config.rounding,
             regularization=config.regularization,
             report=report,
@@ -197,12 +193,9 @@ def _check_weight_sharing(config: Config) -> None:
     for field, only in (("reallocation", "static"), ("regularization", "none")):
         value = getattr(config, field)
         if parse_spec(value).name != only:
-            raise argument_error(
-                field,
-                f"{only!r} with weight_sharing={config.weight_sharing!r}, "
-                "which leaves no masks",
-                value,
-            )
+            without = f"weight_sharing={config.weight_sharing!r}"
+            expected = f"{only!r} with {without}, which leaves no masks"
+            raise argument_error(field, expected, value)
 
 
 def _check_kernels(config: Config) -> None:
@@ -212,9 +205,8 @@ def _check_kernels(config: Config) -> None:
     for field in ("auto_tune", "weight_sharing"):
         value = getattr(config, field)
         if parse_spec(value).name != "none":
-            raise argument_error(
-                field, f"'none' with kernels={config.kernels!r}", value
-            )
+            expected = f"'none' with kernels={config.kernels!r}"
+            raise argument_error(field, expected, value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,7 +243,6 @@ def build_callbacks(
 ) -> Callbacks:
     """Build the callbacks; nothing is written before training begins."""
     updates = data.updates_per_epoch
-    steps_per_epoch = data.batches.steps_per_epoch
     log = open_log(run, updates)
     logger = RunLogger(
         log,
@@ -268,7 +259,7 @@ def build_callbacks(
         sampled = step % LOGGED_EVERY == 0 or step % updates == 0
         if sampled or not callback.algorithm.every_step:
             logger.log_event(step, changes, callback.metrics())
-            pictures.note(step, changes)
+            pictures.note(changes)
 
     reallocations = {}
     if _has_masks(config):
@@ -282,7 +273,7 @@ def build_callbacks(
         CheckpointFolder(run.checkpoints, run.writes),
         {**reallocations, **distances},
         log,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=data.batches.steps_per_epoch,
         save_every=save_every * config.gradient_accumulation,
         checkpoint_every=config.checkpoint_every,
     )
@@ -319,12 +310,12 @@ def _build_distances(config: Config, log: RunLog) -> dict[str, WeightDistance]:
         return {}
 
     def on_record(step, distances):
-        total, *layers = distances.items()
         # The learning rate tells which plateau a distance belongs to.
-        pairs = {"learning_rate": distance.learning_rates[-1]}
-        pairs["weight_distance"] = total[1]
-        pairs |= {f"weight_distance/{name}": far for name, far in layers}
-        log.scalars(step, pairs)
+        numbers = {"learning_rate": distance.learning_rates[-1]}
+        numbers["weight_distance"] = distances.pop(TOTAL)
+        for name, value in distances.items():
+            numbers[f"weight_distance/{name}"] = value
+        log.scalars(step, numbers)
 
     distance = WeightDistance(config.weight_distance, on_record)
     return {"weight_distance": distance}

@@ -215,8 +215,8 @@ def _learning_rate(config: Config, training_length: TrainingLength):
             f"{config.warmup_epochs}ep", "warmup_epochs"
         )
         # A scaled learning rate is approached from the unscaled one.
-        larger = peak > config.learning_rate
-        initial = config.learning_rate if larger else 0.0
+        unscaled = config.learning_rate
+        initial = unscaled if peak > unscaled else 0.0
         schedule = Warmup(schedule, steps, initial)
     return schedule
 

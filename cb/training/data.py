@@ -131,13 +131,12 @@ def build_data(config: Config, replicas: int) -> Data:
         config.data_workers,
     )
 
+    evaluated = chain.evaluation()
+
     def evaluation(examples):
+        size, workers = config.batch_size, config.data_workers
         batches = evaluation_batches(
-            examples,
-            config.batch_size,
-            replicas,
-            chain.evaluation(),
-            config.data_workers,
+            examples, size, replicas, evaluated, workers
         )
         return batches.map(score_targets) if score_targets else batches
 
@@ -150,7 +149,7 @@ def build_data(config: Config, replicas: int) -> Data:
         epochs=compilation.epochs(config),
         epoch_factor=compilation.epoch_factor(config),
         examples=train,
-        evaluation=chain.evaluation(),
+        evaluation=evaluated,
     )
 
 
@@ -231,11 +230,9 @@ def training_sample(config: Config, data: Data, num_samples: int):
     """
     examples = data.examples
     if not 1 <= num_samples <= len(examples):
+        most = f"at most {len(examples)}, the number of training examples"
         raise argument_error(
-            "conflicting_samples_size",
-            f"positive and at most {len(examples)}, the number of training "
-            "examples",
-            num_samples,
+            "conflicting_samples_size", f"positive and {most}", num_samples
         )
     everywhere = (np.arange(len(examples)), examples.labels)
     positions, labels = sample(everywhere, num_samples, config.seed)

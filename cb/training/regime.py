@@ -51,20 +51,16 @@ def applied(
         regime = regime.without("learning_rate", start=1)
     if is_explicit("optimizer", sources):
         regime = regime.without(*OF_OPTIMIZER)
-    overrides: dict[str, Any] = {
+    values: dict[str, Any] = {
         **_recipe_values(config),
         "learning_rate": regime.at(0)["learning_rate"],
         "learning_rate_schedule": "constant",
     }
-    overrides = {
-        field: value
-        for field, value in overrides.items()
-        if not is_explicit(field, sources)
-    }
-    return (
-        dataclasses.replace(config, regime=str(regime), **overrides),
-        {**sources, **dict.fromkeys(overrides, "regime")},
-    )
+    for field in [*values]:
+        if is_explicit(field, sources):
+            del values[field]
+    config = dataclasses.replace(config, regime=str(regime), **values)
+    return config, {**sources, **dict.fromkeys(values, "regime")}
 
 
 def _recipe_values(config: Config) -> dict[str, Any]:

@@ -94,9 +94,8 @@ class TrainingRun:
         run = copy.copy(self)
         run.config = dataclasses.replace(self.config, **values)
         if "run_dir" in values:
-            run.directory = RunDirectory(
-                values["run_dir"], self.directory.writes
-            )
+            writes = self.directory.writes
+            run.directory = RunDirectory(values["run_dir"], writes)
         run._started = time.monotonic()
         return run
 
@@ -107,18 +106,16 @@ class TrainingRun:
             InputError: If a part is wrong or two of them do not go together.
         """
 
+        config = self.config
+
         def prepare(model):
-            if self.config.initialize_from:
-                initialize(model, self.config.initialize_from)
-            return assembly.on_kernels(self.config, model, print_kernels)
+            if config.initialize_from:
+                initialize(model, config.initialize_from)
+            return assembly.on_kernels(config, model, print_kernels)
 
         self.reports = []
         self.model = assembly.build_compiled_model(
-            self.config,
-            self.data,
-            self.strategy,
-            report=self.reports.append,
-            prepare=prepare,
+            config, self.data, self.strategy, self.reports.append, prepare
         )
         return self.model
 
@@ -278,11 +275,8 @@ def initialize(model: keras.Model, text: str) -> None:
     dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
     if dense:
         # The masks just drawn stay.
-        variables = {
-            key: variable
-            for key, variable in variables.items()
-            if not key.endswith("/mask")
-        }
+        others = [key for key in variables if not key.endswith("/mask")]
+        variables = {key: variables[key] for key in others}
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
     path, _, name = text.partition(":")

@@ -42,15 +42,14 @@ def summarize(
     layers = []
     for kernel in masked_kernels(model):
         mask = read(kernel.mask) != 0
-        layers.append(
-            {
-                "layer": kernel.name,
-                "shape": list(kernel.weight.shape),
-                "weights": mask.size,
-                "density_asked": asked[kernel.key] / mask.size,
-                "active": int(np.count_nonzero(mask)),
-            }
-        )
+        row = {
+            "layer": kernel.name,
+            "shape": list(kernel.weight.shape),
+            "weights": mask.size,
+            "density_asked": asked[kernel.key] / mask.size,
+            "active": int(np.count_nonzero(mask)),
+        }
+        layers.append(row)
     masked = sum(layer["weights"] for layer in layers)
     trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     active = sum(layer["active"] for layer in layers)
@@ -102,11 +101,8 @@ def print_kernels(choice: dict[str, str]) -> None:
 
 def csr_layers(model: keras.Model) -> list[str]:
     """List the names of the layers that train on CSR kernels."""
-    return [
-        kernel.name
-        for kernel in masked_kernels(model)
-        if kernel.layer.fixed_connections
-    ]
+    kernels = masked_kernels(model)
+    return [k.name for k in kernels if k.layer.fixed_connections]
 
 
 def cost_lines(summary: dict[str, Any]) -> list[str]:
@@ -123,9 +119,10 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
         f"{costs['csr_bytes']:,}, bitmask {costs['bitmask_bytes']:,}, "
         f"SavedModel {costs['export_bytes']:,}",
     ]
-    for name, kinds in costs["unknown"].items():
-        lines.append(f"not counted: {', '.join(kinds)} in {name}")
-    return lines
+    return lines + [
+        f"not counted: {', '.join(kinds)} in {name}"
+        for name, kinds in costs["unknown"].items()
+    ]
 
 
 def shortened(text: str) -> str:
@@ -142,15 +139,10 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["layers"]:
         print(row.format("layer", "shape", "weights", "asked", "kept"))
     for layer in summary["layers"]:
-        print(
-            row.format(
-                layer["layer"],
-                "x".join(str(side) for side in layer["shape"]),
-                f"{layer['weights']:,}",
-                f"{layer['density_asked']:.4f}",
-                f"{layer['active'] / layer['weights']:.4f}",
-            )
-        )
+        shape, weights = "x".join(map(str, layer["shape"])), layer["weights"]
+        asked, kept = layer["density_asked"], layer["active"] / weights
+        cells = (f"{weights:,}", f"{asked:.4f}", f"{kept:.4f}")
+        print(row.format(layer["layer"], shape, *cells))
     parameters = f"parameters {summary['parameters']:,}"
     if summary["layers"]:
         density = summary["active_weights"] / summary["masked_weights"]
@@ -165,9 +157,11 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"{name} {value:.4f}" for name, value in summary["test"].items()
     )
     path = summary["run_dir"]
-    print(f"test  {scores}")
-    print(f"trained {summary['epochs']} epochs, {summary['seconds']} s")
-    print(f"numbers      {path}/metrics.csv")
-    print(f"checkpoints  {path}/checkpoints")
-    print(f"SavedModel   {path}/export")
-    print(f"TensorBoard  tensorboard --logdir {path}/tensorboard")
+    print(
+        f"test  {scores}\n"
+        f"trained {summary['epochs']} epochs, {summary['seconds']} s\n"
+        f"numbers      {path}/metrics.csv\n"
+        f"checkpoints  {path}/checkpoints\n"
+        f"SavedModel   {path}/export\n"
+        f"TensorBoard  tensorboard --logdir {path}/tensorboard"
+    )

@@ -113,7 +113,7 @@ class BundleMonitor(keras.callbacks.Callback):
         check_step(1.0 if named else learning_rate, batch_size)
         self.batch_size = batch_size
         self.layers = layers
-        self.every = every
+
         self.learning_rate = learning_rate
         self.amplitude = amplitude
         self.epsilon = epsilon
@@ -163,7 +163,7 @@ class BundleMonitor(keras.callbacks.Callback):
         self._recorder = Recorder(
             self.model, self.layers, self.amplitude, self.memory
         )
-        # Mistakes show before the first step.
+        # Refuse wrong arguments before the first step.
         self._recorder.names(self._x)
         self._steps = StepTracker(self._period, lambda: steps_done(self.model))
         self._read_rate()
@@ -191,7 +191,7 @@ class BundleMonitor(keras.callbacks.Callback):
         """Measure now; record, write and return the result."""
         learning_rate = self._read_rate()
         if self.learning_rate != "current":
-            # A warm-up that has not begun says nothing of the network.
+            # At a rate of zero, before a warm-up, all layers would conflict.
             check_step(learning_rate, self.batch_size)
         # Between two epochs each worker has statistics of its own, but all
         # must act on the same numbers.
@@ -238,16 +238,11 @@ class BundleMonitor(keras.callbacks.Callback):
         if self.path is not None:
             path = pathlib.Path(self.path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            LongCsv(path, CONFLICTS_HEADER).replace(
-                long_form(self.steps, self._names(), counts, entropies)
-            )
-        log_bundles(
-            self._log,
-            self.steps[-1],
-            self.measurements[-1],
-            entropies,
-            int(self._labels.max()) + 1,
-        )
+            rows = long_form(self.steps, self._names(), counts, entropies)
+            LongCsv(path, CONFLICTS_HEADER).replace(rows)
+        step, measured = self.steps[-1], self.measurements[-1]
+        classes = int(self._labels.max()) + 1
+        log_bundles(self._log, step, measured, entropies, classes)
 
 
 def log_bundles(

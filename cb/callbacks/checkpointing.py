@@ -8,9 +8,11 @@ import keras
 import numpy as np
 
 from cb.callbacks.slots import steps_done
-from cb.callbacks.training_state import TrainingState
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import read_all
+from cb.callbacks.training_state import read_state
+from cb.callbacks.training_state import write_metrics
+from cb.callbacks.training_state import write_state
 from cb.distribute import collectives
 from cb.distribute.variables import average_replicas
 from cb.errors import Preempted
@@ -97,7 +99,7 @@ class Checkpointing(keras.callbacks.Callback):
         Returns:
             Tuple of completed epochs and completed batches of the next one.
         """
-        self._training_state().restore(checkpoint.arrays)
+        write_state(self.model, self.callbacks, checkpoint.arrays)
         self.best = checkpoint.meta["best"]
         epoch, batch = checkpoint.meta["epoch"], checkpoint.meta["batch"]
         self._inside = checkpoint if batch else None
@@ -108,7 +110,7 @@ class Checkpointing(keras.callbacks.Callback):
         self._epoch = epoch
         if self._inside is not None:
             # `fit` has reset the metrics before this call.
-            self._training_state().restore_metrics(self._inside.arrays)
+            write_metrics(self.model, self._inside.arrays)
             self._inside = None
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -141,11 +143,8 @@ class Checkpointing(keras.callbacks.Callback):
         if last or steps % self.save_every < self.steps_per_epoch:
             self._save("last", completed)
 
-    def _training_state(self):
-        return TrainingState(self.model, self.callbacks)
-
     def _save(self, name, epoch: int, batch: int = 0):
-        arrays = self._training_state().arrays(inside_epoch=batch > 0)
+        arrays = read_state(self.model, self.callbacks, batch > 0)
         step = steps_done(self.model)
         if not _finite(arrays):
             collectives.await_delivery(self.model.distribute_strategy)
@@ -153,13 +152,8 @@ class Checkpointing(keras.callbacks.Callback):
                 f"Weights are no longer finite at step {step}. The last "
                 "checkpoint is kept. A lower `--learning_rate` may help."
             )
-        meta = {
-            "step": step,
-            "epoch": epoch,
-            "batch": batch,
-            "best": self.best,
-            **self.log.position(),
-        }
+        meta = {"step": step, "epoch": epoch, "batch": batch, "best": self.best}
+        meta |= self.log.position()
         self.folder.save(name, Checkpoint(arrays, meta))
 
 

@@ -20,7 +20,7 @@ Numbers = Callable[[keras.Model], dict[str, float]]
 def epoch_numbers(
     input_shape: tuple[int | None, ...] | None = None,
 ) -> list[Numbers]:
-    """List what is logged of a model, in the order of the rows.
+    """List the functions whose numbers are logged, in the order of the rows.
 
     Args:
         input_shape: Tuple, shape of one example, to count what the model

@@ -52,12 +52,10 @@ class ReestimateStatistics(keras.callbacks.Callback):
         self.steps = steps
 
     def on_train_begin(self, logs=None):
-        self._layers = [
-            layer
-            for layer in ordered_layers(self.model)
-            if isinstance(layer, keras.layers.BatchNormalization)
-            and layer.trainable
-        ]
+        kind = keras.layers.BatchNormalization
+        layers = ordered_layers(self.model)
+        norms = [layer for layer in layers if isinstance(layer, kind)]
+        self._layers = [layer for layer in norms if layer.trainable]
         if not self._layers:
             raise InputError(
                 "The model must have batch normalization that trains. "

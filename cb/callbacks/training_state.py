@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -149,60 +150,63 @@ def _typed(array: np.ndarray, variable: keras.Variable) -> np.ndarray:
     return array
 
 
-class TrainingState:
-    """Collects and restores all that an exactly resumed training needs.
+def read_state(
+    model: keras.Model, callbacks: Mapping[str, Any], inside_epoch: bool
+) -> Arrays:
+    """Return all that a training needs to resume exactly.
 
     Args:
         model: Compiled Keras model with a built optimizer.
         callbacks: Dict of name to callback with `get_state` and `set_state`.
+        inside_epoch: Boolean, whether to include the running means of the
+            epoch's metrics.
+
+    Returns:
+        Dict of name to array.
     """
+    variables = _trained_variables(model)
+    if inside_epoch:
+        variables |= _metrics(model)
+    arrays = read_all(variables)
+    for name, callback in callbacks.items():
+        for key, value in callback.get_state().items():
+            arrays[f"callback/{name}/{key}"] = value
+    return arrays
 
-    def __init__(self, model: keras.Model, callbacks: Mapping):
-        self._model = model
-        self._callbacks = callbacks
 
-    def arrays(self, inside_epoch: bool) -> Arrays:
-        """Return the whole state.
+def write_state(
+    model: keras.Model, callbacks: Mapping[str, Any], arrays: Arrays
+) -> None:
+    """Restore a state, except for the metrics of an epoch.
 
-        Args:
-            inside_epoch: Boolean, whether to include the running means of the
-                epoch's metrics.
-
-        Returns:
-            Dict of name to array.
-        """
-        arrays = read_all(self._variables(inside_epoch))
-        for name, callback in self._callbacks.items():
-            for key, value in callback.get_state().items():
-                arrays[f"callback/{name}/{key}"] = value
-        return arrays
-
-    def restore(self, arrays: Arrays) -> None:
-        """Restore a state, but for the metrics of an epoch."""
-        write_all(self._variables(inside_epoch=False), arrays)
-        for name, callback in self._callbacks.items():
-            prefix = f"callback/{name}/"
-            state = {
-                key.removeprefix(prefix): value
-                for key, value in arrays.items()
-                if key.startswith(prefix)
-            }
-            callback.set_state(state)
-
-    def restore_metrics(self, arrays: Arrays) -> None:
-        """Restore the running means of an epoch's metrics."""
-        write_all(self._metrics(), arrays)
-
-    def _variables(self, inside_epoch: bool) -> dict[str, keras.Variable]:
-        variables = model_variables(self._model)
-        for number, variable in enumerate(self._model.optimizer.variables):
-            variables[f"optimizer/{number}"] = variable
-        if inside_epoch:
-            variables |= self._metrics()
-        return variables
-
-    def _metrics(self) -> dict[str, keras.Variable]:
-        return {
-            f"metrics/{number}": variable
-            for number, variable in enumerate(self._model.metrics_variables)
+    Args:
+        model: As in `read_state`.
+        callbacks: As in `read_state`.
+        arrays: Dict of name to array, as `read_state` returns it.
+    """
+    write_all(_trained_variables(model), arrays)
+    for name, callback in callbacks.items():
+        prefix = f"callback/{name}/"
+        state = {
+            key.removeprefix(prefix): value
+            for key, value in arrays.items()
+            if key.startswith(prefix)
         }
+        callback.set_state(state)
+
+
+def write_metrics(model: keras.Model, arrays: Arrays) -> None:
+    """Restore the running means of an epoch's metrics."""
+    write_all(_metrics(model), arrays)
+
+
+def _trained_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    variables = model_variables(model)
+    for number, variable in enumerate(model.optimizer.variables):
+        variables[f"optimizer/{number}"] = variable
+    return variables
+
+
+def _metrics(model: keras.Model) -> dict[str, keras.Variable]:
+    variables = enumerate(model.metrics_variables)
+    return {f"metrics/{number}": variable for number, variable in variables}

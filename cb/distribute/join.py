@@ -15,8 +15,8 @@ from cb.distribute.cluster import resolve
 from cb.errors import InputError
 from cb.errors import WorkerLost
 
-# A worker is lost after so long without a heartbeat; the exit of its process
-# is noticed at once.
+# A worker counts as lost after this time without a heartbeat; the exit of its
+# process is noticed at once.
 HEARTBEAT_SECONDS = 10
 PROBE_SECONDS = 2.0
 SECONDS_BETWEEN_PROBES = 0.2
@@ -109,7 +109,7 @@ def _meet(cluster: Cluster, seconds: float) -> None:
 
 
 def _listening(cluster: Cluster) -> socket.socket:
-    """Listen on the port of TensorFlow, which explains no port in use."""
+    """Listen on the port: TensorFlow does not explain that it is in use."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     try:
@@ -127,10 +127,9 @@ def _listening(cluster: Cluster) -> socket.socket:
 
 def _listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
+    place = (host.strip("[]"), int(port))
     try:
-        with socket.create_connection(
-            (host.strip("[]"), int(port)), PROBE_SECONDS
-        ):
+        with socket.create_connection(place, PROBE_SECONDS):
             return True
     except OSError:
         return False

@@ -75,7 +75,7 @@ def multi_worker(workers: Workers | None = None):
 
     Raises:
         InputError: If there is no cluster, or its description is wrong.
-        WorkerLost: If not all workers come.
+        WorkerLost: If a worker does not appear in time.
     """
     return join(workers or Workers())
 

@@ -48,7 +48,7 @@ def evaluate_conflicts(
         Dict of layer to the mean of its entropy over the checkpoints.
 
     Raises:
-        InputError: If the data are not there, there are fewer examples than
+        InputError: If the data are missing, there are fewer examples than
             asked for, or the model has nothing to record.
     """
     directory, classes = run.directory, run.data.source.num_classes
@@ -62,7 +62,7 @@ def evaluate_conflicts(
         results.append(result)
         checks.append(recorder.measure(x, labels, **step))
     scores = average_last(run, results)
-    table = entropies(checks)
+    table = np.array([[m.entropy for m in check] for check in checks])
     layers = [measured.layer for measured in checks[-1]]
     integrals = dict(zip(layers, integral(table).tolist(), strict=True))
     names = [result.name for result in results]
@@ -83,11 +83,6 @@ def evaluate_conflicts(
     if published_columns:
         write_published(directory, scores, checks[-1], integrals)
     return integrals
-
-
-def entropies(checks: list[list[Measurement]]) -> np.ndarray:
-    """Return entropies as a float array `(checks, layers)`."""
-    return np.array([[m.entropy for m in measured] for measured in checks])
 
 
 def long_form(

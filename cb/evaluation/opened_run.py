@@ -26,8 +26,8 @@ AVERAGED = 5
 class OpenedRun:
     """The folder of a run, with its data and its model.
 
-    Data and model take a while to build, and are when first used: whatever
-    is wrong with an argument shows before.
+    Data and model take a while to build, so they are built when first used,
+    after all arguments have been checked.
 
     Args:
         run_dir: String, the run folder.
@@ -94,7 +94,7 @@ class OpenedRun:
         return self.checkpoint in (ALL, LAST_FIVE)
 
     def checkpoints(self) -> list[str]:
-        """List the names of the checkpoints that are meant, oldest first.
+        """List the names of the chosen checkpoints, oldest first.
 
         `best` repeats one of the others and is not among several.
         """

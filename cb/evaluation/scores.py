@@ -64,7 +64,7 @@ def evaluate_each(run: OpenedRun) -> Iterator[CheckpointScores]:
 def average_last(
     run: OpenedRun, results: list[CheckpointScores]
 ) -> dict[str, float]:
-    """Average over the last five trained checkpoints, if several are meant.
+    """Average over the last five trained checkpoints, if several are chosen.
 
     Args:
         run: `OpenedRun`.

@@ -37,9 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Integer, the exit code of the first worker that failed, or 0.
     """
     options = _parser().parse_args(arguments)
-    hosts = ",".join(
-        f"127.0.0.1:{port}" for port in free_ports(options.num_workers)
-    )
+    ports = free_ports(options.num_workers)
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
     workers: list[subprocess.Popen] = []
     with contextlib.ExitStack() as stack:
         signals = _Signals(workers)

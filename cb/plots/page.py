@@ -85,8 +85,7 @@ class Page:
         """
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         lines = "".join(
-            f"<tr>{''.join(_cell(value) for value in row)}</tr>\n"
-            for row in rows
+            f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows
         )
         self._parts.append(
             f'<div class="wide"><table><thead><tr>{heads}</tr></thead>\n'

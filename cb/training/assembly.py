@@ -93,8 +93,7 @@ def build_model(
     Raises:
         InputError: If a part is wrong or two of them do not go together.
     """
-    _check_weight_sharing(config)
-    _check_kernels(config)
+    _check_combinations(config)
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold_in(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
@@ -187,26 +186,24 @@ def _has_masks(config: Config) -> bool:
     return parse_spec(config.weight_sharing).name == "none"
 
 
-def _check_weight_sharing(config: Config) -> None:
-    if _has_masks(config):
-        return
-    for field, only in (("reallocation", "static"), ("regularization", "none")):
-        value = getattr(config, field)
-        if parse_spec(value).name != only:
-            without = f"weight_sharing={config.weight_sharing!r}"
-            expected = f"{only!r} with {without}, which leaves no masks"
-            raise argument_error(field, expected, value)
+def _check_combinations(config: Config) -> None:
+    """Refuse parts that do not suit shared weights or CSR kernels."""
+    if not _has_masks(config):
+        sharing = f"weight_sharing={config.weight_sharing!r}"
+        reason = f"{sharing}, which leaves no masks"
+        _require(config, "reallocation", "static", reason)
+        _require(config, "regularization", "none", reason)
+    if options.kernels(config.kernels).name != "masked":
+        check_algorithm(reallocation.build(config.reallocation))
+        reason = f"kernels={config.kernels!r}"
+        _require(config, "auto_tune", "none", reason)
+        _require(config, "weight_sharing", "none", reason)
 
 
-def _check_kernels(config: Config) -> None:
-    if options.kernels(config.kernels).name == "masked":
-        return
-    check_algorithm(reallocation.build(config.reallocation))
-    for field in ("auto_tune", "weight_sharing"):
-        value = getattr(config, field)
-        if parse_spec(value).name != "none":
-            expected = f"'none' with kernels={config.kernels!r}"
-            raise argument_error(field, expected, value)
+def _require(config: Config, field: str, only: str, reason: str) -> None:
+    value = getattr(config, field)
+    if parse_spec(value).name != only:
+        raise argument_error(field, f"{only!r} with {reason}", value)
 
 
 @dataclasses.dataclass(frozen=True)

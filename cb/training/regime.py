@@ -26,9 +26,9 @@ def applied(
 
     `--learning_rate` scales the learning rates so that the first is the one
     given, `--learning_rate_schedule` replaces their changes, `--optimizer`
-    the optimizer with its momentum and decay. With the regime of the model
-    come epochs, batch size, label smoothing, clipping and sparsity of its
-    recipe, each unless it is given.
+    the optimizer with its momentum and decay. The regime of a model also
+    sets epochs, batch size, label smoothing, clipping and sparsity from the
+    model's recipe, except those that are given.
 
     Args:
         config: `Config`.

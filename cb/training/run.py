@@ -274,7 +274,7 @@ def initialize(model: keras.Model, text: str) -> None:
     variables = model_variables(model)
     dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
     if dense:
-        # The masks just drawn stay.
+        # Keep the masks that were just drawn.
         others = [key for key in variables if not key.endswith("/mask")]
         variables = {key: variables[key] for key in others}
     write_all(variables, arrays)

@@ -108,6 +108,6 @@ def joined_run(
 
 
 def _agreed(config: Config) -> dict[str, Any]:
-    """Return what decides results, and when all workers meet to save."""
+    """Return the fields that workers must agree on, save times included."""
     times = ("checkpoint_every", "save_every")
     return config.identity() | {name: getattr(config, name) for name in times}

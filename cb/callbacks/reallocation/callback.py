@@ -97,7 +97,7 @@ class Reallocation(keras.callbacks.Callback):
         if not isinstance(algorithm, reallocation.Algorithm):
             algorithm = reallocation.build(algorithm)
         self.algorithm = algorithm
-        self.dataset = dataset
+
         self.seed = seed
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch

@@ -70,12 +70,10 @@ class SparseKernels:
 
     def read_masks(self) -> None:
         """Read masks again, after something else has assigned them."""
-        self._masks = {
-            k.key: granularity.first_of_blocks(
-                read(k.mask) != 0, self._blocks[k.key]
-            )
-            for k in self.kernels
-        }
+        self._masks = {}
+        for kernel in self.kernels:
+            mask, block = read(kernel.mask) != 0, self._blocks[kernel.key]
+            self._masks[kernel.key] = granularity.first_of_blocks(mask, block)
 
     def layers(
         self,

@@ -28,9 +28,8 @@ flags.DEFINE_string(
     "checkpoint",
     None,
     "last, best, initial or the number of an epoch; or several: last5, or all "
-    "(initial, numbered and last). Of several the mean score of the last five "
-    "is given too. Default: last, or all where conflicting layers are asked "
-    "for.",
+    "(initial, numbered and last). For several, the mean score of the last "
+    "five is added. Default: last, or all to measure conflicting layers.",
 )
 flags.DEFINE_integer(
     "attempt",
@@ -45,8 +44,8 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "conflicting_samples_size",
     None,
-    "How many training examples to measure bundles with, 64 by default; of "
-    "the last layer without --all_conflict_layers.",
+    "Number of training examples to measure bundles with, 64 by default; "
+    "without --all_conflict_layers, only of the last layer.",
     lower_bound=1,
 )
 flags.DEFINE_bool(
@@ -66,8 +65,8 @@ flags.DEFINE_string("dataset", None, "Data set for --saved_model.")
 flags.DEFINE_string(
     "augmentation",
     None,
-    "What the --saved_model was trained with; default: as the run in whose "
-    "folder it is, or none.",
+    "Augmentation that the --saved_model was trained with; default: that of "
+    "the run in whose folder it is, or none.",
 )
 flags.DEFINE_integer(
     "batch_size", 100, "Examples in a batch, for --saved_model.", lower_bound=1

@@ -1,4 +1,4 @@
-"""Attempts of auto-tune, and whether another may follow."""
+"""Attempts of auto-tune, and the rule for another one."""
 
 import dataclasses
 from typing import Any

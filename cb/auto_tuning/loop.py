@@ -97,9 +97,9 @@ def auto_tune(
 
     Raises:
         InputError: If an argument is wrong, or `directory` holds attempts
-            that began otherwise.
+            that began with other blocks.
         AutoTuneError: If training diverged, nothing would be left or change,
-            or there were too many restarts. Its `attempts` say more.
+            or there were too many restarts. Its `attempts` tell which.
 
     Example:
 
@@ -154,7 +154,7 @@ def auto_tune(
 
 
 def transfer(old: keras.Model, new: keras.Model, kept: Sequence[int]) -> None:
-    """Copy the weights of surviving blocks and of what is around them.
+    """Copy the weights of surviving blocks and of the layers around them.
 
     Args:
         old: Keras model whose layers `block_1`, `block_1_...` and so on make
@@ -165,7 +165,7 @@ def transfer(old: keras.Model, new: keras.Model, kept: Sequence[int]) -> None:
         kept: Positions of the blocks that stay, from 0 on.
 
     Raises:
-        InputError: If no layer is named so.
+        InputError: If no layer has such a name.
     """
     sources = {layer.name: layer for layer in ordered_layers(old)}
     if not any(map(BLOCK_PART.fullmatch, sources)):

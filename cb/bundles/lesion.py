@@ -28,13 +28,13 @@ class Lesion:
 
     Args:
         blocks: Integer or tuple of integers, how many blocks to drop. By
-            default one after the other, up to all there are to choose from.
-        draws: Integer, how many choices of as many blocks to score; all
-            there are if they are fewer.
+            default every number from one to all blocks of the group.
+        draws: Integer, how many choices of each number of blocks to score;
+            all choices if there are fewer.
         among: `"conflicting"`, `"non_conflicting"` or `"any"`, or a tuple of
             them: which blocks to choose from. Conflicting are those whose
             bundle entropy is above the tolerance. All three by default.
-        tolerance: Float in nats, entropy that is no conflict yet.
+        tolerance: Float in nats, the highest entropy without a conflict.
 
     Raises:
         InputError: If a value is out of range.
@@ -105,8 +105,7 @@ def draws(
         seed: Integer.
 
     Returns:
-        List of `Draw`; of no blocks, or more than a group has, there are
-        none.
+        List of `Draw`; none for zero blocks, or for more than a group has.
 
     Raises:
         InputError: If an entropy is not finite.

@@ -21,9 +21,10 @@ class Settings:
         checks: Integer, in how many epochs to measure.
         when: `"before"` or `"after"` the epoch.
         num_samples: Integer, training examples to measure with.
-        tolerance: Float in nats, entropy that is no conflict yet.
+        tolerance: Float in nats, the highest entropy without a conflict.
         restarts: Integer, how many attempts may follow the first.
-        warm: Boolean, start again with the weights of surviving blocks.
+        warm: Boolean, whether to restart with the weights of surviving
+            blocks.
         controls: Any of `"full"` and `"random"`, trained at the end if
             blocks were removed.
 

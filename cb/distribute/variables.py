@@ -45,13 +45,10 @@ def read_replicas(
     for number in differing:
         own = np.stack(held[number])
         stop = start + own.nbytes
-        held[number] = [
-            np.asarray(value)
-            for part in parts
-            for value in np.frombuffer(part[start:stop], own.dtype).reshape(
-                own.shape
-            )
-        ]
+        held[number] = []
+        for part in parts:
+            values = np.frombuffer(part[start:stop], own.dtype)
+            held[number] += map(np.asarray, values.reshape(own.shape))
         start = stop
     return [
         values if len({value.tobytes() for value in values}) > 1 else values[:1]

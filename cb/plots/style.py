@@ -63,7 +63,6 @@ def drawing(
 
     Args:
         file: Path of a PNG file.
-
         size: Tuple of the width and height of the figure in inches.
 
     Yields:

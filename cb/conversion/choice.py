@@ -147,13 +147,10 @@ def kernels(
         if id(layer) not in owners or type(layer) not in MASKED_CLASSES:
             continue
         owner = owners[id(layer)]
-        for kernel in _kernels(layer, f"{position}", name, owner, granularity):
-            if pattern and not granularities.divides(
-                kernel.shape, *pattern[1:]
-            ):
-                unfit[id(layer)] = (
-                    f"{kernel.shape} has no groups of {pattern[1]}"
-                )
+        for kernel in _kernels(layer, position, name, owner, granularity):
+            shape = kernel.shape
+            if pattern and not granularities.divides(shape, *pattern[1:]):
+                unfit[id(layer)] = f"{shape} has no groups of {pattern[1]}"
             else:
                 found.append(kernel)
     return found, unfit
@@ -165,16 +162,10 @@ def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
     names |= class_names(type(layer)) | class_names(type(owner))
     found = []
     for weight in masked_class.masked_weights:
+        key = f"{position}/{weight}"
+        full_name = name if weight == "kernel" else f"{name}/{weight}"
         shape = tuple(getattr(layer, weight).shape)
         block = masked_class.block_of(granularity, weight, shape)
-        full_name = name if weight == "kernel" else f"{name}/{weight}"
-        found.append(
-            Kernel(
-                f"{position}/{weight}",
-                frozenset({*names, full_name}),
-                full_name,
-                shape,
-                block,
-            )
-        )
+        all_names = frozenset({*names, full_name})
+        found.append(Kernel(key, all_names, full_name, shape, block))
     return found

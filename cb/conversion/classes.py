@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
 
 TIED_CLASSES = {kind.dense_class: kind for kind in (TiedDense, TiedConv2D)}
-# Regularizers of other things than kernels.
+# Regularizers that are not for kernels.
 _OTHERS = (
     "activity_regularizer",
     "beta_regularizer",
@@ -57,19 +58,20 @@ def dense_form(kind: Any) -> Replacement | None:
     return Replacement(dense_class, dropped=kind.added_arguments)
 
 
-# From a layer class to its replacement, or `None` to keep it.
-Replace = Callable[[type], Replacement | None]
-
-
 def copy_with(
-    model: keras.Model, replace: Callable[[keras.layers.Layer], Replace]
+    model: keras.Model,
+    replace: Callable[[keras.layers.Layer, type], Replacement | None],
 ) -> keras.Model:
     """Copy a model with other layer classes in some places.
 
+    Layers inside a configuration (the layer in a wrapper, the cell of a
+    recurrent layer) are replaced too.
+
     Args:
         model: Sequential or functional Keras model, built.
-        replace: Function from a layer of the graph to the `Replace` that
-            holds for it and for the layers inside it.
+        replace: Function from a layer of the graph, and its class or that of
+            a layer inside it, to the `Replacement`, or `None` to keep the
+            class.
 
     Returns:
         A Keras model without an optimizer.
@@ -77,41 +79,21 @@ def copy_with(
     Raises:
         InputError: If the model cannot be cloned.
     """
-    return copy_model(
-        model, lambda layer: replaced_layer(layer, replace(layer))
-    )
 
+    def make(layer):
+        config = _replaced(layer.get_config(), partial(replace, layer))
+        found = replace(layer, type(layer))
+        if found is None:
+            return type(layer).from_config(config)
+        return found.new_class.from_config(found.config(config))
 
-def replaced_layer(
-    layer: keras.layers.Layer, replace: Replace
-) -> keras.layers.Layer:
-    """Make a layer from the configuration of another, with classes replaced.
-
-    Layers inside the configuration (the layer in a wrapper, the cell of a
-    recurrent layer) are replaced too.
-
-    Args:
-        layer: Keras layer.
-        replace: Function from a class to its `Replacement` or `None`.
-
-    Returns:
-        A new Keras layer, not built.
-    """
-    config = _replaced(layer.get_config(), replace)
-    found = replace(type(layer))
-    if found is None:
-        return type(layer).from_config(config)
-    return found.new_class.from_config(found.config(config))
+    return copy_model(model, make)
 
 
 def classes_inside(config: Any) -> list[type]:
     """List the classes of the layers inside a configuration."""
     found: list[type] = []
-
-    def note(kind):
-        found.append(kind)
-
-    _replaced(config, note)
+    _replaced(config, found.append)
     return found
 
 

@@ -81,12 +81,11 @@ def to_csr(
             f"Received: {reasons or 'no masked layers'}"
         )
 
-    def replace(layer):
-        arguments = {"connections": counts.get(id(layer))}
-        dropped = MaskedDense.added_arguments
-        replacement = Replacement(SparseDense, arguments, dropped)
-        chosen = id(layer) in counts
-        return lambda kind: replacement if chosen else None
+    def replace(layer, kind):
+        if id(layer) not in counts:
+            return None
+        arguments = {"connections": counts[id(layer)]}
+        return Replacement(SparseDense, arguments, MaskedDense.added_arguments)
 
     if report is not None:
         report(choice)
@@ -108,10 +107,9 @@ def to_masked(model: keras.Model) -> keras.Model:
     dropped = SparseDense.added_arguments
     masked = Replacement(MaskedDense, {"granularity": "weight"}, dropped)
 
-    def replace(kind):
-        return masked if kind is SparseDense else None
-
-    return copy_with(model, lambda layer: replace)
+    return copy_with(
+        model, lambda layer, kind: masked if kind is SparseDense else None
+    )
 
 
 def _unable(kernel, in_graph) -> str:

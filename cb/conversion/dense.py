@@ -22,5 +22,4 @@ def strip(model: keras.Model) -> keras.Model:
     Raises:
         InputError: If the model cannot be cloned.
     """
-
-    return copy_with(model, lambda layer: dense_form)
+    return copy_with(model, lambda layer, kind: dense_form(kind))

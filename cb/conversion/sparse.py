@@ -98,29 +98,22 @@ def sparsify(
     """
     _check_dense(model)
     layers = graph_layers(model) if hasattr(model, "layers") else []
-    plan = _Plan(
-        model,
-        layers,
-        choice.reasons(
-            model, layers, include, exclude, first_dense, last_dense
-        ),
-        granularity,
+    reasons = choice.reasons(
+        model, layers, include, exclude, first_dense, last_dense
     )
+    plan = _Plan(model, layers, reasons, granularity)
     plan.count(sparsity, distribution, rounding)
     regularizer = regularization and regularizers.get(regularization)
     config = regularizer and keras.regularizers.serialize(regularizer)
 
-    def replace(kind):
+    def replace(layer, kind):
         masked = MASKED_CLASSES.get(kind)
-        if masked is None:
+        if masked is None or plan.reasons[id(layer)]:
             return None
         arguments = {"granularity": granularity}
         return Replacement(masked, arguments, regularizer=config)
 
-    sparse = copy_with(
-        model,
-        lambda layer: _nothing if plan.reasons[id(layer)] else replace,
-    )
+    sparse = copy_with(model, replace)
     plan.assign(sparse, paired_layers(model, sparse), seed, rescale_weights)
     if report is not None:
         report(plan.report())
@@ -164,12 +157,8 @@ def sparsify_layers(
     """
     _check_dense(model)
     layers = _reachable(model)
-    plan = _Plan(
-        model,
-        layers,
-        choice.reasons(model, layers, include, exclude),
-        granularity,
-    )
+    reasons = choice.reasons(model, layers, include, exclude)
+    plan = _Plan(model, layers, reasons, granularity)
     plan.count(sparsity, distribution, rounding)
     for layer in layers:
         if not plan.reasons[id(layer)]:
@@ -181,10 +170,6 @@ def sparsify_layers(
     if report is not None:
         report(plan.report())
     return model
-
-
-def _nothing(kind):
-    del kind
 
 
 def _reachable(model) -> list[keras.layers.Layer]:

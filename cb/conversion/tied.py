@@ -63,14 +63,14 @@ def tie(
     }
     for layer in layers:
         share = _share(layer, parsed)
-        if type(layer) in TIED_CLASSES and not reasons[id(layer)]:
-            if share is not None:
-                arguments[id(layer)] = {
-                    "sparsity": share,
-                    "granularity": _granularity(layer, granularity),
-                    "rescale_gradient": rescale_gradient,
-                    "seed": seeds.fold_in(seed, "tied", positions[id(layer)]),
-                }
+        tied = type(layer) in TIED_CLASSES and not reasons[id(layer)]
+        if tied and share is not None:
+            arguments[id(layer)] = {
+                "sparsity": share,
+                "granularity": _granularity(layer, granularity),
+                "rescale_gradient": rescale_gradient,
+                "seed": seeds.fold_in(seed, "tied", positions[id(layer)]),
+            }
     if not arguments:
         raise InputError(
             "No layer of the model can share values. Expected one of "
@@ -79,12 +79,10 @@ def tie(
             f"Received: sparsity={sparsity}"
         )
 
-    def replace(layer):
+    def replace(layer, kind):
         if id(layer) not in arguments:
-            return lambda kind: None
-        return lambda kind: Replacement(
-            TIED_CLASSES[kind], arguments[id(layer)]
-        )
+            return None
+        return Replacement(TIED_CLASSES[kind], arguments[id(layer)])
 
     return copy_with(model, replace)
 

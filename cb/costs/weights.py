@@ -63,7 +63,7 @@ def add(parts: Iterable[Weights]) -> Weights:
 
 
 def active_counts(model: keras.Model) -> dict[int, int]:
-    """Return how many entries of each floating variable count.
+    """Count the active entries of each variable.
 
     Args:
         model: Built Keras model.

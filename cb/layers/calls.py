@@ -8,6 +8,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from cb.layers.attributes import overridden
+
 
 class RecordedCall(NamedTuple):
     """One call of a layer in a traced function.
@@ -43,18 +45,9 @@ def recorded_calls(
         List of `RecordedCall`, filled in the order in which the calls end.
     """
     calls: list[RecordedCall] = []
-    own = [layer.__dict__.get("call") for layer in layers]
-    # Written past Keras, which would track what is assigned.
-    for layer in layers:
-        layer.__dict__["call"] = _recording(layer, calls)
-    try:
+    recording = [(layer, _recording(layer, calls)) for layer in layers]
+    with overridden("call", recording):
         yield calls
-    finally:
-        for layer, call in zip(layers, own, strict=True):
-            if call is None:
-                del layer.__dict__["call"]
-            else:
-                layer.__dict__["call"] = call
 
 
 def _recording(layer, calls: list[RecordedCall]):

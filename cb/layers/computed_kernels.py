@@ -8,8 +8,38 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.layers.attributes import AddedArguments
 
-class ComputedKernels:
+
+class ComputedKernel:
+    """Descriptor: stores a raw variable, reads as the kernel made from it.
+
+    Keras layers disagree on how they hold their kernel: as `_kernel` behind
+    a property, or as a plain attribute. A descriptor that stores every
+    assignment as `_<name>` serves both.
+
+    Args:
+        name: String, the attribute that it stands for.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, layer, owner=None):
+        if layer is None:
+            return self
+        if not layer.built:
+            raise AttributeError(
+                f"You must build the layer before accessing `{self.name}`."
+            )
+        return layer.effective(self.name)
+
+    def __set__(self, layer, value):
+        # `Layer.__setattr__` has tracked the variable already.
+        layer.__dict__[f"_{self.name}"] = value
+
+
+class ComputedKernels(AddedArguments):
     """Mixin: a layer whose kernels are not variables.
 
     Masked layers, layers on CSR kernels and layers with shared values.
@@ -24,7 +54,6 @@ class ComputedKernels:
             never changes.
         dense_class: The Keras class with the same outputs, as
             `cb.layers.register_masked` sets it.
-        added_arguments: Names of the arguments that `dense_class` lacks.
     """
 
     name: str
@@ -33,7 +62,6 @@ class ComputedKernels:
     masked_weights: Sequence[str] = ()
     fixed_connections: ClassVar[bool] = False
     dense_class: ClassVar[type[keras.layers.Layer]]
-    added_arguments: ClassVar[tuple[str, ...]] = ()
 
     def raw(self, name: str) -> Any:
         """Return a kernel under its mask, with a `shape` and a `value`."""
@@ -52,7 +80,7 @@ class ComputedKernels:
         raise NotImplementedError
 
     def kernel_variables(self) -> list[keras.Variable]:
-        """List the variables that hold kernels, and where these are active."""
+        """List the variables that hold kernels and their active positions."""
         raise NotImplementedError
 
     def write_kernel(self, name: str, kernel: Any, mask: Any = None) -> None:
@@ -64,6 +92,22 @@ class ComputedKernels:
             mask: Likewise, 1 where it is active; `None` keeps the mask.
         """
         raise NotImplementedError
+
+    def effective(self, name: str) -> Any:
+        """Return the kernel that inputs are multiplied by."""
+        raise NotImplementedError
+
+    def add_integers(self, name, initial):
+        """Add an int32 variable, not trained, that starts as an array."""
+        return self.add_weight(
+            name=name,
+            shape=initial.shape,
+            initializer=lambda shape, dtype: tf.convert_to_tensor(
+                initial, dtype
+            ),
+            dtype="int32",
+            trainable=False,
+        )
 
     def enable_lora(self, *args, **kwargs):
         """Refuse: a low-rank update would not stay sparse or shared."""
@@ -127,13 +171,14 @@ def copy_kernel(
     if isinstance(target, ComputedKernels):
         target.write_kernel(name, kernel, mask)
         return
-    value = _numpy(kernel)
+    value = numpy_value(kernel)
     if mask is not None:
         # Not a product: that would leave -0.0.
         zero = np.zeros((), value.dtype)
-        value = np.where(_numpy(mask) != 0, value, zero)
+        value = np.where(numpy_value(mask) != 0, value, zero)
     getattr(target, name).assign(value)
 
 
-def _numpy(variable) -> np.ndarray:
+def numpy_value(variable: Any) -> np.ndarray:
+    """Return a variable, a view of one or a tensor as an array."""
     return tf.convert_to_tensor(getattr(variable, "value", variable)).numpy()

@@ -14,6 +14,7 @@ import numpy as np
 
 from cb.errors import InputError
 from cb.errors import one_line
+from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import copy_kernel
 from cb.layers.computed_kernels import kernel_names
@@ -21,7 +22,7 @@ from cb.layers.traversal import is_graph
 from cb.layers.traversal import ordered_layers
 from cb.layers.traversal import own_variables
 
-# These load variables alone, which are copied one by one.
+# Methods that load variables alone, which are copied one by one.
 _LOADERS = {
     kind.load_own_variables
     for kind in (
@@ -83,8 +84,14 @@ def copy_model(
         with _cloning(layer):
             return make(layer)
 
+    # A clone of a compiled model would get an optimizer.
+    uncompiled = [
+        (layer, False)
+        for layer in ordered_layers(model)
+        if isinstance(layer, keras.Model)
+    ]
     try:
-        with _uncompiled(model):
+        with overridden("compiled", uncompiled):
             copy = keras.models.clone_model(
                 model,
                 input_tensors=_inputs(model),
@@ -109,7 +116,7 @@ def copy_model(
 
 
 def copy_model_state(model: keras.Model, copy: keras.Model) -> None:
-    """Give a copy of a model the weights and other state of now.
+    """Copy the current weights and other state of a model to a copy of it.
 
     Args:
         model: Keras model.
@@ -232,15 +239,15 @@ def _unlike(layer, received) -> InputError:
     inside = [inner.name for inner in layer._layers]
     expected = [variable.path for variable in own_variables(layer)]
     return InputError(
-        f"Layer {layer.name!r} cannot be copied: made again from its "
-        "configuration it is another. Expected the variables and layers "
+        f"Layer {layer.name!r} cannot be copied: its configuration makes a "
+        "layer with other variables or layers. Expected "
         f"{expected + inside}. Received: {received}"
     )
 
 
 @contextlib.contextmanager
 def _cloning(operation: keras.Operation) -> Iterator[None]:
-    """Say of a layer in one line that its configuration is not enough."""
+    """Refuse in one line a layer that its configuration cannot restore."""
     try:
         yield
     except InputError:
@@ -267,20 +274,3 @@ def _inputs(model: keras.Model):
         return type(layer).from_config(layer.get_config()).output
 
     return keras.tree.map_structure(twin, model.input)
-
-
-@contextlib.contextmanager
-def _uncompiled(model: keras.Model) -> Iterator[None]:
-    """Hide from the clone that a model is compiled: it gets no optimizer."""
-    compiled = [
-        layer
-        for layer in ordered_layers(model)
-        if isinstance(layer, keras.Model) and layer.compiled
-    ]
-    for layer in compiled:
-        layer.compiled = False
-    try:
-        yield
-    finally:
-        for layer in compiled:
-            layer.compiled = True

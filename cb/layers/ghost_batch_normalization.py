@@ -1,13 +1,15 @@
 """Batch normalization over virtual batches."""
 
 import functools
-import operator
+import math
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from cb.errors import InputError
+from cb.errors import argument_error
+from cb.layers.attributes import AddedArguments
 from cb.layers.ghosts import Remainder
 from cb.layers.ghosts import RunningStatistics
 from cb.layers.ghosts import fold_statistics
@@ -17,7 +19,7 @@ from cb.registry import check_arguments
 
 
 @keras.saving.register_keras_serializable("cb")
-class GhostBatchNormalization(keras.layers.BatchNormalization):
+class GhostBatchNormalization(AddedArguments, keras.layers.BatchNormalization):
     """Batch normalization over virtual batches ("ghosts") of fixed size.
 
     In training the batch is cut, in order, into ghosts, and each is
@@ -79,6 +81,14 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
     """
 
+    added_arguments = (
+        "virtual_batch_size",
+        "remainder",
+        "running_statistics",
+        "unbiased_variance",
+        "batch_size",
+    )
+
     def __init__(
         self,
         virtual_batch_size: Count = 128,
@@ -88,14 +98,6 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         batch_size: Count | None = None,
         **kwargs,
     ):
-        check_arguments(
-            GhostBatchNormalization,
-            virtual_batch_size=virtual_batch_size,
-            remainder=remainder,
-            running_statistics=running_statistics,
-            unbiased_variance=unbiased_variance,
-            batch_size=batch_size,
-        )
         if kwargs.get("synchronized"):
             raise InputError(
                 "Argument `synchronized` must be False: ghosts are smaller "
@@ -115,13 +117,11 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         self.running_statistics = running_statistics
         self.unbiased_variance = unbiased_variance
         self.batch_size = batch_size
+        check_arguments(GhostBatchNormalization, **self.added_config())
 
     def build(self, input_shape):
         if self.axis % len(input_shape) == 0:
-            raise InputError(
-                "Argument `axis` must not be the batch axis. "
-                f"Received: axis={self.axis}"
-            )
+            raise argument_error("axis", "other than the batch axis", self.axis)
         super().build(input_shape)
 
     def call(self, inputs, training=None, mask=None):
@@ -146,16 +146,6 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         shares = self._shares(rows, full, rest, dtype)
         self._update_statistics(*moments, shares, rows)
         return ops.cast(outputs, self.compute_dtype)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "virtual_batch_size": self.virtual_batch_size,
-            "remainder": self.remainder,
-            "running_statistics": self.running_statistics,
-            "unbiased_variance": self.unbiased_variance,
-            "batch_size": self.batch_size,
-        }
 
     def _divisible(self, length):
         size = self.virtual_batch_size
@@ -185,7 +175,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
         )
         shape = ops.shape(examples)
-        count = _product(shape[axis] for axis in self._reduction_axes)
+        count = math.prod(shape[axis] for axis in self._reduction_axes)
         count = ops.reshape(ops.cast(count, examples.dtype), (1, 1))
         return outputs, (mean[None], variance[None], count)
 
@@ -218,9 +208,9 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         if mask is None:
             # Compiled reductions are faster over fewer dimensions.
             inner = [
-                rows * _product(shape[1:channel]),
+                rows * math.prod(shape[1:channel]),
                 shape[channel],
-                _product(shape[channel + 1 :]),
+                math.prod(shape[channel + 1 :]),
             ]
             place = 2
         # A compiled function cannot check that the size divides the batch,
@@ -302,14 +292,18 @@ def _moments(ghosts, mask, axes):
     """Return mean, biased variance and count of each ghost, dims kept."""
     shape = ops.shape(ghosts)
     if mask is None:
-        count = ops.cast(_product(shape[axis] for axis in axes), ghosts.dtype)
-        real = _unchanged
+        count = ops.cast(math.prod(shape[axis] for axis in axes), ghosts.dtype)
     else:
         held = ops.shape(mask)
-        repeats = _product(shape[axis] // held[axis] for axis in axes)
+        repeats = math.prod(shape[axis] // held[axis] for axis in axes)
         count = ops.sum(ops.cast(mask, ghosts.dtype), axes, keepdims=True)
         count = count * ops.cast(repeats, ghosts.dtype)
-        real = functools.partial(ops.where, mask, x2=ops.zeros((), count.dtype))
+
+    def real(values):
+        if mask is None:
+            return values
+        return ops.where(mask, values, ops.zeros((), count.dtype))
+
     # There may be nothing in a ghost.
     divisor = ops.maximum(count, 1)
     mean = ops.sum(real(ghosts), axes, keepdims=True) / divisor
@@ -318,10 +312,6 @@ def _moments(ghosts, mask, axes):
     squares = real(tf.math.squared_difference(ghosts, centre))
     variance = ops.sum(squares, axes, keepdims=True) / divisor
     return mean, variance, count * ops.ones_like(mean)
-
-
-def _unchanged(tensor):
-    return tensor
 
 
 def _replica_mean(values):
@@ -334,7 +324,3 @@ def _replica_mean(values):
 def _is(size, number):
     """Compare sizes; one that is not known when tracing equals nothing."""
     return isinstance(size, int) and size == number
-
-
-def _product(factors):
-    return functools.reduce(operator.mul, factors, 1)

@@ -1,51 +1,25 @@
 """The mixin that masks the weights of a Keras layer."""
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
+from typing import ClassVar
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from cb.layers.attributes import AddedArguments
+from cb.layers.attributes import overridden
+from cb.layers.computed_kernels import ComputedKernel
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.traversal import named_layers
 from cb.layers.traversal import own_variables
 from cb.sparsity.granularity import block_shape
-
-
-class MaskedWeight:
-    """Descriptor: stores the raw variable, reads as the masked weight.
-
-    Keras layers disagree on how they hold their kernel: as `_kernel` behind
-    a property, or as a plain attribute. A descriptor that stores every
-    assignment as `_<name>` serves both.
-
-    Args:
-        name: String, the attribute that it stands for.
-    """
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __get__(self, layer, owner=None):
-        if layer is None:
-            return self
-        if not layer.built:
-            raise AttributeError(
-                f"You must build the layer before accessing `{self.name}`."
-            )
-        if layer.computed is not None:
-            return layer.computed[self.name]
-        return layer.masked(self.name)
-
-    def __set__(self, layer, value):
-        # `Layer.__setattr__` has tracked the variable already.
-        layer.__dict__[f"_{self.name}"] = value
 
 
 def mask_name(weight: str) -> str:
@@ -55,7 +29,17 @@ def mask_name(weight: str) -> str:
     return weight.replace("kernel", "mask")
 
 
-class Masked(ComputedKernels):
+class _Granular(AddedArguments):
+    """Mixin: records the groups of weights that are masked together."""
+
+    added_arguments: ClassVar[tuple[str, ...]] = ("granularity",)
+
+    def __init__(self, *args, granularity: str = "weight", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.granularity = granularity
+
+
+class Masked(_Granular, ComputedKernels):
     """Mixin: multiplies kernels by masks in the forward pass.
 
     A mask is a non-trainable weight of the shape of its kernel, 1 where a
@@ -77,7 +61,6 @@ class Masked(ComputedKernels):
     """
 
     masked_weights: Sequence[str] = ("kernel",)
-    added_arguments = ("granularity",)
     # How many leading axes of a kernel are spatial, and which axes number
     # the output channels.
     spatial_axes: dict[str, int] = {}
@@ -95,11 +78,7 @@ class Masked(ComputedKernels):
         cls.kernel_names = cls.masked_weights
         for name in cls.masked_weights:
             if name not in vars(cls):
-                setattr(cls, name, MaskedWeight(name))
-
-    def __init__(self, *args, granularity: str = "weight", **kwargs):
-        super().__init__(*args, **kwargs)
-        self.granularity = granularity
+                setattr(cls, name, ComputedKernel(name))
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -146,6 +125,11 @@ class Masked(ComputedKernels):
         """The kernel variable, as it is under the mask."""
         return self.raw("kernel")
 
+    def effective(self, name):
+        if self.computed is not None:
+            return self.computed[name]
+        return self.masked(name)
+
     def masked(self, name):
         """Return the product of a weight and its mask."""
         weight = self.raw(name)
@@ -167,10 +151,6 @@ class Masked(ComputedKernels):
         """Return the shape of the blocks of a weight of a given shape."""
         spatial = cls.spatial_axes.get(name, 0)
         return block_shape(granularity, tuple(shape), spatial, cls.filter_axes)
-
-    def get_config(self):
-        config = super().get_config()
-        return {**config, "granularity": self.granularity}
 
     # The versions of the Keras layers save the masked product, which loses
     # inactive weights. Here every variable is an entry, and a mask is packed
@@ -214,7 +194,7 @@ def _unpack(bits, shape):
     return np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
 
 
-class MaskedInside:
+class MaskedInside(_Granular):
     """Mixin: masks layers that the Keras layer makes and builds by itself.
 
     Subclasses put this class first.
@@ -226,11 +206,6 @@ class MaskedInside:
     """
 
     masked_weights: Sequence[str] = ()
-    added_arguments = ("granularity",)
-
-    def __init__(self, *args, granularity: str = "weight", **kwargs):
-        super().__init__(*args, **kwargs)
-        self.granularity = granularity
 
     def add_masks(self):
         """Mask the layers inside the built layer."""
@@ -242,10 +217,6 @@ class MaskedInside:
     def layers_inside(self):
         """List the layers to mask, among others."""
         return self._layers
-
-    def get_config(self):
-        config = super().get_config()
-        return {**config, "granularity": self.granularity}
 
 
 def mask_in_place(layer, masked_class, granularity="weight"):
@@ -259,7 +230,7 @@ def mask_in_place(layer, masked_class, granularity="weight"):
         masked_class: Class that derives from `type(layer)`.
         granularity: String, as in `Masked`.
     """
-    for name in getattr(masked_class, "masked_weights", ()):
+    for name in masked_class.masked_weights:
         if name in layer.__dict__:
             layer.__dict__[f"_{name}"] = layer.__dict__.pop(name)
     # Keras binds `quantize` of the old class to the instance.
@@ -330,17 +301,8 @@ def masked_kernels(model: keras.Model) -> list[MaskedKernel]:
     ]
 
 
-@contextlib.contextmanager
 def straight_through(
-    layers: Sequence[keras.layers.Layer],
-) -> Iterator[None]:
+    layers: Iterable[keras.layers.Layer],
+) -> AbstractContextManager[None]:
     """Let gradients reach inactive weights in functions traced inside."""
-    before = [layer.straight_through for layer in layers]
-    for layer in layers:
-        layer.straight_through = True
-    try:
-        yield
-    finally:
-        # Backwards, since a layer with two kernels is listed twice.
-        for layer, switch in zip(layers[::-1], before[::-1], strict=True):
-            layer.straight_through = switch
+    return overridden("straight_through", [(layer, True) for layer in layers])

@@ -1,9 +1,8 @@
 """Recurrent layers and cells with masked kernels."""
 
-import contextlib
-
 import keras
 
+from cb.layers.attributes import overridden
 from cb.layers.masked import Masked
 from cb.layers.masked import MaskedInside
 from cb.layers.registration import register_masked
@@ -51,25 +50,15 @@ class _MaskedRecurrent(MaskedInside):
         return [self.cell, *getattr(self.cell, "cells", ())]
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        with _computed_once(self.layers_inside()):
+        computed = [
+            (cell, {name: getattr(cell, name) for name in cell.masked_weights})
+            for cell in self.layers_inside()
+            if isinstance(cell, Masked)
+        ]
+        with overridden("computed", computed):
             return super().inner_loop(
                 sequences, initial_state, mask=mask, training=training
             )
-
-
-@contextlib.contextmanager
-def _computed_once(cells):
-    cells = [cell for cell in cells if isinstance(cell, Masked)]
-    for cell in cells:
-        # Written past Keras, which would track the dict.
-        cell.__dict__["computed"] = {
-            name: getattr(cell, name) for name in cell.masked_weights
-        }
-    try:
-        yield
-    finally:
-        for cell in cells:
-            del cell.__dict__["computed"]
 
 
 @register_masked(keras.layers.RNN)

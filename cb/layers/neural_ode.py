@@ -98,9 +98,6 @@ class NeuralODE(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "derivative": [
-                keras.saving.serialize_keras_object(layer)
-                for layer in self.derivative
-            ],
+            "derivative": keras.saving.serialize_keras_object(self.derivative),
             "tolerance": self.tolerance,
         }

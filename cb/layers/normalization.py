@@ -46,7 +46,7 @@ def apply(spec: str | Spec, model: keras.Model, batch: int) -> keras.Model:
         The model, or a copy.
 
     Raises:
-        InputError: If the spec is wrong, or does not go with the model.
+        InputError: If the spec is wrong, or does not fit the model.
     """
     spec = complete(spec)
     return model if spec.name == "batch" else ghost(model, batch, **spec.kwargs)

@@ -13,7 +13,9 @@ from keras import ops
 from cb import seeds
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
+from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernels
+from cb.layers.computed_kernels import numpy_value
 from cb.sparsity import masks
 
 # Sums over single weights are the same without the zeros.
@@ -45,7 +47,7 @@ class DenseView:
 
     @property
     def value(self) -> tf.Tensor:
-        """The kernel or mask of now, computed on each access."""
+        """The current kernel or mask, computed on each access."""
         values = tf.convert_to_tensor(self._layer.values.value)
         if self._is_mask:
             values = tf.ones_like(values)
@@ -60,10 +62,10 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
     weights: these are the variable `values`, so gradients, optimizer slots
     and updates have that size too. Their positions are in `indices` (the
     input of each) and `indptr` (the start of each output); change them with
-    `fill` only, since products do not check them. Products run
-    on the processor, in float32, compiled by Numba; XLA and second derivatives
-    are not supported. Regularizers of the kernel must be `L1`, `L2` or `L1L2`,
-    constraints none.
+    `fill` only, since products do not check them. Products run on the
+    processor, in float32, compiled by Numba; XLA and second derivatives are
+    not supported. The kernel's regularizer must be `L1`, `L2` or `L1L2`; it
+    takes no constraint.
 
     Args:
         units: Integer, outputs.
@@ -131,8 +133,8 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
             initializer=self._initial_values(drawn),
             regularizer=self.kernel_regularizer,
         )
-        self.indices = self._add_integers("indices", matrix.indices)
-        self.indptr = self._add_integers("starts", matrix.indptr)
+        self.indices = self.add_integers("indices", matrix.indices)
+        self.indptr = self.add_integers("starts", matrix.indptr)
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -156,17 +158,6 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
             return ops.take(ops.reshape(ops.transpose(kernel), (-1,)), places)
 
         return initializer
-
-    def _add_integers(self, name, initial):
-        return self.add_weight(
-            name=name,
-            shape=initial.shape,
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
-                initial, dtype
-            ),
-            dtype="int32",
-            trainable=False,
-        )
 
     def call(self, inputs, training=None):
         if self.opened is not None:
@@ -203,32 +194,22 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
         return DenseView(self, is_mask=True)
 
     def raw(self, name):
-        del name
         return DenseView(self, is_mask=False)
 
     def trained(self, name):
-        del name
         return self.values
 
     def mask_of(self, name):
-        del name
         return self.mask
 
     def kernel_variables(self):
         return [self.values, *self.structure]
 
     def write_kernel(self, name, kernel, mask=None):
-        del name
-        if mask is None:
-            mask = self.mask
-        arrays = [
-            ops.convert_to_numpy(getattr(part, "value", part))
-            for part in (kernel, mask)
-        ]
-        self.fill(arrays[0], arrays[1] != 0)
+        mask = self.mask if mask is None else mask
+        self.fill(numpy_value(kernel), numpy_value(mask) != 0)
 
     def block(self, name):
-        del name
         return (1, 1)
 
     def fill(self, kernel, mask):
@@ -266,7 +247,7 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
         return tf.scatter_nd(self.places(), values, self.kernel_shape)
 
     def places(self):
-        """Return where the active weights are, int32 `(connections, 2)`."""
+        """Return the positions of active weights, int32 `(connections, 2)`."""
         indices, indptr = map(tf.convert_to_tensor, self.structure)
         outputs = tf.repeat(tf.range(self.units), indptr[1:] - indptr[:-1])
         return tf.stack([indices, outputs], axis=-1)
@@ -290,13 +271,6 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
                 f"a kernel of shape {self.kernel_shape}. Received: inputs up "
                 f"to {indices.max()}, indptr from {indptr[0]} to {indptr[-1]}"
             )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "connections": self.connections,
-            "seed": self.seed,
-        }
 
 
 def csr(mask: np.ndarray) -> scipy.sparse.csr_array:
@@ -325,11 +299,7 @@ def opened(
         for number, layer in enumerate(layers)
         if isinstance(layer, SparseDense)
     }
-    for number, kernel in kernels.items():
-        # Not by assignment, which Keras tracks.
-        vars(layers[number])["opened"] = kernel
-    try:
+    with overridden(
+        "opened", [(layers[number], kernels[number]) for number in kernels]
+    ):
         yield kernels
-    finally:
-        for number in kernels:
-            del vars(layers[number])["opened"]

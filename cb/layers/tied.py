@@ -10,6 +10,7 @@ from keras import ops
 
 from cb import seeds
 from cb.errors import InputError
+from cb.layers.computed_kernels import ComputedKernel
 from cb.layers.computed_kernels import ComputedKernels
 from cb.registry import check
 from cb.sparsity.granularity import block_shape
@@ -50,22 +51,6 @@ def _scaled_gradient(values, factor):
     return identity(values)
 
 
-class TiedKernel:
-    """Descriptor: stores the variable of a build, reads as the whole kernel."""
-
-    def __get__(self, layer, owner=None):
-        if layer is None:
-            return self
-        if not layer.built:
-            raise AttributeError(
-                "You must build the layer before accessing `kernel`."
-            )
-        return layer.expanded()
-
-    def __set__(self, layer, value):
-        layer.__dict__["_kernel"] = value
-
-
 class Tied(ComputedKernels):
     """Mixin: the kernel is looked up in a bank of fewer values.
 
@@ -89,9 +74,9 @@ class Tied(ComputedKernels):
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
 
-    added_arguments = ("granularity", "rescale_gradient", "seed", "sparsity")
+    added_arguments = ("sparsity", "granularity", "rescale_gradient", "seed")
     spatial = 0
-    kernel = TiedKernel()
+    kernel = ComputedKernel("kernel")
 
     def __init__(
         self,
@@ -125,13 +110,7 @@ class Tied(ComputedKernels):
             )
         self.sharing = positions / rows
         table = balanced_table(grid, rows, self.seed)
-        self.table = super().add_weight(
-            table.shape,
-            lambda shape, dtype=None: ops.convert_to_tensor(table, dtype),
-            name="table",
-            dtype="int32",
-            trainable=False,
-        )
+        self.table = self.add_integers("table", table)
         row = tuple(size for size in block if size > 1)
         return super().add_weight(
             (rows, *row),
@@ -141,19 +120,13 @@ class Tied(ComputedKernels):
             **kwargs,
         )
 
-    def share(self, kernel):
-        """Set the bank from a whole kernel, the first of each that share."""
-        row = tuple(self.bank.shape)[1:]
-        table = ops.convert_to_numpy(self.table)
-        self.bank.assign(_shared(kernel, table, row))
-
     @property
     def bank(self):
         """The variable with the shared values."""
         return self._kernel
 
     def raw(self, name):
-        return self.expanded()
+        return self.effective(name)
 
     def mask_of(self, name):
         return None
@@ -165,9 +138,12 @@ class Tied(ComputedKernels):
         return [self.bank, self.table]
 
     def write_kernel(self, name, kernel, mask=None):
-        self.share(kernel)
+        # Of the weights that share a value, the first counts.
+        row = tuple(self.bank.shape)[1:]
+        table = ops.convert_to_numpy(self.table)
+        self.bank.assign(_shared(kernel, table, row))
 
-    def expanded(self):
+    def effective(self, name):
         """Return the kernel, each position with the value of its row."""
         bank = tf.convert_to_tensor(self.bank)
         factor = 1.0 / self.sharing if self.rescale_gradient else 1.0
@@ -179,15 +155,6 @@ class Tied(ComputedKernels):
 
     save_own_variables = keras.layers.Layer.save_own_variables
     load_own_variables = keras.layers.Layer.load_own_variables
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "sparsity": self.sparsity,
-            "granularity": self.granularity,
-            "rescale_gradient": self.rescale_gradient,
-            "seed": self.seed,
-        }
 
 
 def _shared(kernel, table, row):

@@ -8,9 +8,7 @@ def ordered_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for _, layer in named_layers(model)]
 
 
-def named_layers(
-    model: keras.Model,
-) -> list[tuple[str, keras.layers.Layer]]:
+def named_layers(model: keras.Model) -> list[tuple[str, keras.layers.Layer]]:
     """List all layers of a model with names for people, each once, in order.
 
     Args:

@@ -86,12 +86,13 @@ CASES = {
     ),
     "TiedDense": ({"units": 5, "sparsity": 0.5}, (2, 4), (2, 5)),
 }
-# The base of all; cells are checked inside their recurrent layers.
+# The base of all and functions; cells are checked inside recurrent layers.
 NO_LAYERS = {
     "Masked",
     "MaskedGRUCell",
     "MaskedLSTMCell",
     "MaskedSimpleRNNCell",
+    "register_masked",
     "replace_batch_normalization",
 }
 

@@ -13,6 +13,8 @@ from cb import datasets
 from cb.config import Config
 from cb.config import layered
 from cb.datasets import electricity
+from cb.datasets import electricity_builder
+from cb.datasets import tables
 from cb.datasets import tfds_loading
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
@@ -74,10 +76,14 @@ def tiny(monkeypatch):
         return DatasetSplits(name, two, two, 10, preparations=preparations)
 
     monkeypatch.setattr(tfds_loading, "load", load)
-    features = Examples(
-        np.zeros((20, 7), np.float32), np.arange(20, dtype=np.int32) % 2
+    table = tables.Table(
+        "electricity",
+        {
+            **dict.fromkeys(electricity.COLUMNS, np.zeros(20)),
+            electricity_builder.LABEL: np.arange(20) % 2,
+        },
     )
-    monkeypatch.setattr(electricity, "_downloaded", lambda *_: features)
+    monkeypatch.setattr(electricity, "_downloaded", lambda *_: table)
 
 
 def test_files_and_catalogue_are_what_the_tables_say():

@@ -109,7 +109,8 @@ def objects():
     return {
         name.removeprefix(PREFIX): found
         for name, found in keras.saving.get_custom_objects().items()
-        if name.startswith(PREFIX)
+        # Users may register classes of their own under the same prefix.
+        if name.startswith(PREFIX) and found.__module__.startswith("cb.")
     }
 
 

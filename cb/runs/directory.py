@@ -82,8 +82,7 @@ class RunDirectory:
                 f"run. Received: run_dir={str(self.path)!r}, which holds "
                 "other files"
             )
-        # Defaults that a part did not have then are written out.
-        before = self.read_config().completed()
+        before = self.read_config()
         differences = config.differences(before)
         longer = config.epochs > before.epochs
         others = [d for d in differences if not d.startswith("epochs:")]

@@ -1,9 +1,10 @@
 # Each target sets itself up; only Python 3.11 or newer and make are needed.
 PYTHON ?= python3
 INSTALLED = .venv/installed
-# Most tests wait for one core at a time. Each worker begins with a half of
-# the files, so that what the tests of a file share is mostly made once.
-WORKERS ?= -n 2 --dist worksteal
+# Three workers keep two cores busy, since some tests wait for processes of
+# theirs. Each worker begins with a third of the files, so that what the tests
+# of a file share is mostly made once.
+WORKERS ?= -n 3 --dist worksteal
 
 .PHONY: install train experiment test quick check format same clean
 

@@ -95,6 +95,20 @@ def refused_in_graph(error: Exception) -> str | None:
     return found and found[1]
 
 
+def require_tensorflow(backend: str | None) -> None:
+    """Raise `InputError` unless Keras runs on TensorFlow.
+
+    Args:
+        backend: String, the backend of Keras, or `None` if it is not known.
+    """
+    if backend not in (None, "", "tensorflow"):
+        raise InputError(
+            "`cb` needs Keras on TensorFlow. Expected KERAS_BACKEND="
+            "tensorflow in the environment, or that backend in "
+            f"~/.keras/keras.json. Received: backend={backend!r}"
+        )
+
+
 def guarded(main: Callable[[], None]) -> NoReturn:
     """Call a command and exit; show errors that users cause as one line.
 

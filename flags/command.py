@@ -12,6 +12,7 @@ from absl import flags
 from cb import __version__
 from cb.errors import InputError
 from cb.errors import guarded
+from cb.errors import require_tensorflow
 from cb.registry.annotations import nearest
 from flags.help import help_text
 
@@ -43,6 +44,8 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
         except flags.Error as error:
             raise InputError(_reason(error)) from error
         if text is None:
+            # Keras could not even be imported where a backend is missing.
+            require_tensorflow(os.environ.get("KERAS_BACKEND"))
             main()
         else:
             print(text)

@@ -1,5 +1,8 @@
 """Keras layers: masked weights, ghost batch normalization."""
 
+import keras
+
+from cb.errors import require_tensorflow
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.masked import Masked
 from cb.layers.masked_attention import MaskedGroupQueryAttention
@@ -26,6 +29,8 @@ from cb.layers.replacement import replace_batch_normalization
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
+
+require_tensorflow(keras.config.backend())
 
 __all__ = [
     "GhostBatchNormalization",

@@ -156,8 +156,8 @@ class TrainingRun:
     ) -> assembly.Callbacks:
         """Build the callbacks; nothing is written yet."""
         # An optimizer whose slots are not known is refused here.
-        kernels = masked_kernels(self.model)
-        slots(self.model.optimizer, [kernel.trained for kernel in kernels])
+        weights = [kernel.trained for kernel in masked_kernels(self.model)]
+        slots(self.model.optimizer, [w for w in weights if w.trainable])
         with self.strategy.scope():
             callbacks = assembly.build_callbacks(
                 self.config, self.data, self.directory, self._interactive

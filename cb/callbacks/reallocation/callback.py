@@ -8,13 +8,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.reallocation.current_fit import CurrentFit
+from cb.callbacks.reallocation.current_fit import current_fit
+from cb.callbacks.reallocation.followed import follow
 from cb.callbacks.reallocation.gradients import NoisyGradients
 from cb.callbacks.reallocation.gradients import RunningGradients
-from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.reallocation.probe_batches import check_probe_data
+from cb.callbacks.reallocation.probe_batches import probe_batches
+from cb.callbacks.reallocation.requirements import check_source
+from cb.callbacks.reallocation.requirements import check_training
+from cb.callbacks.reallocation.requirements import needs_probe
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.callbacks.slots import inner
-from cb.callbacks.slots import steps_done
 from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
@@ -56,14 +62,18 @@ class Reallocation(keras.callbacks.Callback):
     `optimizer.iterations`, also under gradient accumulation, loss scaling
     and `steps_per_execution`; one that is due after a step happens before
     the next step or at the end of the epoch. Where an entry of a mask stands
-    for a block of weights, the algorithm sees blocks.
+    for a block of weights, the algorithm sees blocks. Frozen kernels keep mask
+    and weights and count in no budget; unfrozen, they are taken up with the
+    mask that they have.
 
     Args:
         algorithm: Spec such as `"rigl(drop_fraction=0.3, every=100)"`, or an
             algorithm object.
         dataset: Source of probe batches, for algorithms that need gradients:
-            a batched `tf.data.Dataset` in a deterministic order, or a
-            callable from the number of an event to a batch.
+            a `tf.data.Dataset` in a deterministic order, arrays, `(x, y)` or
+            `(x, y, sample_weight)`, a `keras.utils.PyDataset`, or a callable
+            from the number of a batch to a batch. What has no batches is cut
+            into those of `fit`, or 32 examples where `fit` does not tell.
         seed: Integer, the seed of every random choice.
         total_steps: Integer, optimizer steps of the whole training. Defaults
             to those so far plus those of this `fit`.
@@ -71,11 +81,15 @@ class Reallocation(keras.callbacks.Callback):
             that of `fit`.
         on_event: Callable `(step, changes)` with a list of `Change`, called
             after every event.
+        optimizer: Keras optimizer whose steps count and whose kernels move,
+            for a model that trains with optimizers of its own, such as a GAN:
+            one callback for each. Defaults to that of `compile`.
 
     Raises:
-        InputError: If the algorithm's spec is wrong; in `fit`, if it does
-            not support the model or its optimizer, or needs gradients and
-            `dataset` is missing.
+        InputError: If the algorithm's spec is wrong, or `dataset` can be read
+            only once; in `fit`, if the algorithm does not support the model or
+            its optimizer, or needs gradients and `dataset` is missing, or if
+            a trainable sparse kernel belongs to no callback or to two.
 
     Example:
 
@@ -92,18 +106,19 @@ class Reallocation(keras.callbacks.Callback):
         total_steps: int | None = None,
         steps_per_epoch: int | None = None,
         on_event: Callable | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
     ):
         super().__init__()
         if not isinstance(algorithm, reallocation.Algorithm):
             algorithm = reallocation.build(algorithm)
         self.algorithm = algorithm
-
+        check_probe_data(dataset)
+        self.dataset = dataset
         self.seed = seed
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.on_event = on_event
-        is_dataset = isinstance(dataset, tf.data.Dataset)
-        self._batches = Batches(dataset) if is_dataset else dataset
+        self.optimizer = optimizer
         self._state: dict[str, np.ndarray] | None = None
         self._resolved = False
         self._compiled: tuple = ()
@@ -114,7 +129,7 @@ class Reallocation(keras.callbacks.Callback):
                 tf.distribute.get_strategy(),
                 lambda: read_arrays(self.algorithm.copy_mask_from),
             )
-        self._check_source()
+        check_source(self.algorithm, self._source)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the algorithm's state for a checkpoint, name to array."""
@@ -129,10 +144,15 @@ class Reallocation(keras.callbacks.Callback):
         return self.algorithm.metrics(self._state or {})
 
     def on_train_begin(self, logs=None):
-        self._check()
-        self._prepare()
+        self._prepare(current_fit())
+        if self._kernels.kernels:
+            self._begin()
+        self._period, self._resolved = None, False
+
+    def _begin(self):
+        """Bring masks, weights and slots in line, and steps where needed."""
         fresh = self._state is None
-        masks = self._start() if fresh else None
+        masks = self._start() if fresh else self._take_up()
         self._kernels.begin(
             self.algorithm.penalties(self._kernels.layers()),
             bool(self.algorithm.backward(self._state)),
@@ -142,7 +162,6 @@ class Reallocation(keras.callbacks.Callback):
         )
         if self._noise is not None:
             self._noise.begin()
-        self._period, self._resolved = None, False
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
@@ -150,9 +169,14 @@ class Reallocation(keras.callbacks.Callback):
         # The length is known only now: `fit` may begin in a later epoch.
         self._check_epochs()
         self._length = self._training_length(epoch)
-        self._period = self.algorithm.period(self._length)
+        self._period = None
+        if self._kernels.kernels:
+            self._period = self.algorithm.period(self._length)
         self._resolved = True
-        self._steps = StepTracker(self._period, lambda: steps_done(self.model))
+        optimizer = self._followed.optimizer
+        self._steps = StepTracker(
+            self._period, lambda: int(read(optimizer.iterations))
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
         # Not at the end of a batch: there Keras waits for the step, to hand
@@ -162,7 +186,8 @@ class Reallocation(keras.callbacks.Callback):
             self._arm(self._running)
         if self._noise is not None:
             self._set_noise(self._noise)
-        self._steps.begin_batches(self.model.steps_per_execution)
+        batches = self.model.steps_per_execution
+        self._steps.begin_batches(batches * self._followed.updates)
 
     def on_test_begin(self, logs=None):
         # Validation must see the masks that a checkpoint saves.
@@ -178,48 +203,6 @@ class Reallocation(keras.callbacks.Callback):
             self._noise.end()
         self._resolved = False
 
-    def _needs_data(self) -> bool:
-        algorithm = self.algorithm
-        return algorithm.gradients == "probe" and (
-            algorithm.needs_gradients or algorithm.needs_curvature
-        )
-
-    def _check(self):
-        name = type(self.algorithm).__name__
-        if self._needs_data() and self._batches is None:
-            raise InputError(
-                f"Algorithm {name} needs gradients. Pass a `dataset` to take "
-                "probe batches from. Received: dataset=None"
-            )
-        running = self.algorithm.gradients == "running"
-        if self.model.steps_per_execution > 1 and (
-            running or self.algorithm.every_step
-        ):
-            what = "reads single steps" if running else "acts after every step"
-            raise InputError(
-                f"Algorithm {name} {what}. Compile the model with "
-                "`steps_per_execution=1`. Received: "
-                f"steps_per_execution={self.model.steps_per_execution}"
-            )
-        accumulation = inner(self.model.optimizer).gradient_accumulation_steps
-        if accumulation and (running or self.algorithm.noise_on_gradients):
-            raise InputError(
-                f"Algorithm {name}, with these arguments, needs the gradient "
-                "of an update in one batch. Compile the model without "
-                "gradient accumulation. Received: "
-                f"gradient_accumulation_steps={accumulation}"
-            )
-
-    def _check_source(self):
-        sparse = any(key.endswith("/starts") for key in self._source)
-        if sparse and self.algorithm.initial_weights:
-            raise InputError(
-                "Argument `initial_weights` must be False where the run of "
-                "`copy_mask_from` trained CSR kernels: it saved the initial "
-                "weights of its first connections only. "
-                "Received: initial_weights=True"
-            )
-
     def _check_epochs(self):
         epochs, wanted = self.params["epochs"], self.algorithm.total_epochs()
         if self.total_steps is None and wanted not in (None, epochs):
@@ -228,23 +211,51 @@ class Reallocation(keras.callbacks.Callback):
                 f"{wanted} epochs. Received: epochs={epochs}"
             )
 
-    def _prepare(self):
+    def _prepare(self, fit: CurrentFit | None):
         """Find kernels and make gradient functions, once a compiled model."""
         model, algorithm = self.model, self.algorithm
-        if self._compiled != (model, model.optimizer):
-            self._compiled = (model, model.optimizer)
-            self._kernels = SparseKernels(model, algorithm)
-            kernels = self._kernels.kernels
+        self._follow(fit)
+        optimizer, kernels, _ = self._followed
+        has_data = self.dataset is not None
+        check_training(algorithm, model, self._followed, has_data)
+        trained = [id(kernel.trained) for kernel in kernels]
+        if self._compiled != (model, optimizer, trained):
+            self._compiled = (model, optimizer, trained)
+            self._kernels = SparseKernels(model, optimizer, kernels, algorithm)
+            common = (model, optimizer, kernels)
             self._probe = self._running = self._noise = None
-            if algorithm.gradients == "running":
-                self._running = RunningGradients(
-                    model, kernels, algorithm.skip_update
+            if algorithm.gradients == "running" and kernels:
+                skips = algorithm.skip_update
+                self._running = RunningGradients(*common, skips)
+            if algorithm.noise_on_gradients and kernels:
+                self._noise = NoisyGradients(*common, self.seed)
+            if needs_probe(algorithm):
+                batches = probe_batches(self.dataset, fit)
+                self._probe = ProbeGradients(
+                    model, kernels, batches, optimizer=optimizer
                 )
-            if algorithm.noise_on_gradients:
-                self._noise = NoisyGradients(model, kernels, self.seed)
-            if self._needs_data():
-                self._probe = ProbeGradients(model, kernels, self._batches)
         self._kernels.read_masks()
+
+    def _follow(self, fit: CurrentFit | None):
+        """Find what each callback of this `fit` moves, in the first of them."""
+        found = fit.callbacks if fit else ()
+        together = [one for one in found if isinstance(one, Reallocation)]
+        if self not in together:
+            together = [self]
+        if self is together[0]:
+            optimizers = [one.optimizer for one in together]
+            followed = follow(self.model, optimizers, fit)
+            for one, its in zip(together, followed, strict=True):
+                one._followed = its
+
+    def _take_up(self) -> None:
+        """Complete the state with that of layers that did not train before."""
+        state = self.algorithm.init(self._kernels.layers())
+        old = self._state or {}
+        self._state = {
+            **old,
+            **{k: v for k, v in state.items() if k not in old},
+        }
 
     def _start(self):
         """Initialize the state, and the masks if the algorithm chooses them."""
@@ -282,10 +293,11 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.read_masks()
 
     def _training_length(self, epoch: int) -> TrainingLength:
-        optimizer = inner(self.model.optimizer)
+        optimizer = inner(self._followed.optimizer)
         accumulation = optimizer.gradient_accumulation_steps or 1
         steps, total = self.steps_per_epoch, self.total_steps
         if batches := self.params.get("steps"):
+            batches *= self._followed.updates
             left = (self.params["epochs"] - epoch) * batches
             done = int(read(optimizer._iterations))
             total = total or (done + left) // accumulation

@@ -22,15 +22,14 @@ Hook = Callable[[list, list, Callable], None]
 def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
     """Call `hook` instead of the optimizer in steps traced meanwhile.
 
-    Any training step hands its gradients to the optimizer, unscaled if the
-    loss is scaled.
+    Any training step hands its gradients to the optimizer. One that scales the
+    loss hands them, unscaled, to its inner optimizer.
 
     Args:
-        optimizer: Keras optimizer, or one that scales the loss for another.
+        optimizer: Keras optimizer.
         hook: Callable `(gradients, variables, apply)`, with the `apply` of
             the optimizer, called in the context of a replica.
     """
-    optimizer = inner(optimizer)
     apply = optimizer.apply
 
     def replacement(grads, trainable_variables=None):
@@ -58,15 +57,21 @@ class RunningGradients:
 
     Args:
         model: Compiled Keras model.
+        optimizer: Its optimizer that trains the kernels.
         kernels: List of `MaskedKernel`.
         skips: Boolean, whether the optimizer skips the update of that step;
             the step still counts.
     """
 
     def __init__(
-        self, model: keras.Model, kernels: Sequence[MaskedKernel], skips: bool
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        kernels: Sequence[MaskedKernel],
+        skips: bool,
     ):
         self._model = model
+        self._optimizer = optimizer
         self._kernels = kernels
         self._skips = skips
         self._function: Callable | None = None
@@ -102,7 +107,7 @@ class RunningGradients:
         layers = [kernel.layer for kernel in self._kernels]
         with (
             straight_through(layers),
-            hooked(self._model.optimizer, self._take),
+            hooked(inner(self._optimizer), self._take),
         ):
             return self._function(iterator)
 
@@ -116,7 +121,7 @@ class RunningGradients:
             nothing = tf.zeros_like(gradient)
             gradients[place] = tf.where(active, gradient, nothing)
         if self._skips:
-            batch_counter(self._model.optimizer).assign_add(1)
+            batch_counter(self._optimizer).assign_add(1)
         else:
             apply(gradients, variables)
 
@@ -128,14 +133,20 @@ class NoisyGradients:
 
     Args:
         model: Compiled Keras model.
+        optimizer: Its optimizer that trains the kernels.
         kernels: List of `MaskedKernel`.
         seed: Integer; the noise is a function of it and the step.
     """
 
     def __init__(
-        self, model: keras.Model, kernels: Sequence[MaskedKernel], seed: int
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        kernels: Sequence[MaskedKernel],
+        seed: int,
     ):
         self._model = model
+        self._optimizer = optimizer
         self._kernels = kernels
         self._seeds = [
             fold_in(seed, "gradients", kernel.key) % 2**31 for kernel in kernels
@@ -155,7 +166,7 @@ class NoisyGradients:
         function = fresh_step(self._model)
 
         def step(iterator):
-            with hooked(self._model.optimizer, self._add):
+            with hooked(inner(self._optimizer), self._add):
                 return function(iterator)
 
         self._model.train_function = step
@@ -166,7 +177,7 @@ class NoisyGradients:
 
     def _add(self, gradients, variables, apply):
         places = _places(variables)
-        step = tf.cast(batch_counter(self._model.optimizer).value, tf.int32)
+        step = tf.cast(batch_counter(self._optimizer).value, tf.int32)
         replicas = self._model.distribute_strategy.num_replicas_in_sync
         for kernel, seed in zip(self._kernels, self._seeds, strict=True):
             place = places[id(kernel.weight)]

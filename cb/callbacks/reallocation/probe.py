@@ -17,28 +17,6 @@ from cb.layers.sparse_dense import opened
 SMALLEST_LOSS_SCALE = 2.0**-14
 
 
-class Batches:
-    """Returns batches of a data set by number, repeating it without end.
-
-    Args:
-        dataset: Batched `tf.data.Dataset` in a deterministic order.
-    """
-
-    def __init__(self, dataset: tf.data.Dataset):
-        self._dataset = dataset.repeat()
-        self._iterator = iter(self._dataset)
-        self._position = 0
-
-    def __call__(self, index: int):
-        if index < self._position:
-            self._iterator = iter(self._dataset)
-            self._position = 0
-        for _ in range(index - self._position):
-            next(self._iterator)
-        self._position = index + 1
-        return next(self._iterator)
-
-
 class ProbeGradients:
     """Computes dense gradients of the loss for the masked kernels.
 
@@ -54,6 +32,8 @@ class ProbeGradients:
             `(x, y, sample_weight)`.
         whole: Boolean, whether gradients of layers on CSR kernels are those
             of whole kernels, as if they were masked, or of `values` only.
+        optimizer: The optimizer that may scale the loss, by default that of
+            the model.
     """
 
     def __init__(
@@ -62,8 +42,10 @@ class ProbeGradients:
         kernels: Sequence[MaskedKernel],
         batches: Callable,
         whole: bool = True,
+        optimizer: keras.optimizers.Optimizer | None = None,
     ):
         self._model = model
+        self._optimizer = optimizer
         self._layers = [kernel.layer for kernel in kernels]
         self._weights = [kernel.trained for kernel in kernels]
         self._batches = batches
@@ -112,7 +94,8 @@ class ProbeGradients:
 
     def _loss_scale(self) -> float:
         """Return the scale that keeps small float16 gradients above zero."""
-        scale = getattr(self._model.optimizer, "dynamic_scale", None)
+        optimizer = self._optimizer or self._model.optimizer
+        scale = getattr(optimizer, "dynamic_scale", None)
         return 1.0 if scale is None else float(read(scale))
 
     def _distributed(self, batch):

@@ -17,7 +17,6 @@ from cb.callbacks.slots import slots
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
-from cb.layers.masked import masked_kernels
 from cb.schedules import TrainingLength
 from cb.sparsity import granularity
 from cb.sparsity.reallocation.base import Algorithm
@@ -34,35 +33,36 @@ class SparseKernels:
 
     Args:
         model: Compiled Keras model.
+        optimizer: Its optimizer that trains the kernels, built.
+        kernels: List of `MaskedKernel`; the others of the model, frozen or
+            trained by other optimizers, are left alone.
         algorithm: `Algorithm`; its declarations decide what is read and
             written.
 
     Raises:
-        InputError: If the model has no masked layers, or the algorithm does
-            not support its optimizer or granularity.
+        InputError: If the algorithm does not support the optimizer or the
+            granularity.
     """
 
-    def __init__(self, model: keras.Model, algorithm: Algorithm):
-        self.kernels = masked_kernels(model)
-        if not self.kernels:
-            raise InputError(
-                f"Model {model.name!r} has no masked layers. Make it "
-                "sparse with `cb.sparsify` first."
-            )
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        kernels: Sequence[MaskedKernel],
+        algorithm: Algorithm,
+    ):
+        self.kernels = kernels
         weights = [kernel.trained for kernel in self.kernels]
-        if not model.optimizer.built:
-            with model.distribute_strategy.scope():
-                model.optimizer.build(model.trainable_variables)
         self._model = model
         self._algorithm = algorithm
         # Parsing a spec takes longer than a step of a small layer.
         self._blocks = {kernel.key: kernel.block for kernel in self.kernels}
-        self._slots = slots(model.optimizer, weights)
+        self._slots = slots(optimizer, weights) if weights else []
         self._momentum = None
-        if algorithm.needs_momentum:
-            self._momentum = momentum(model.optimizer, weights)
+        if weights and algorithm.needs_momentum:
+            self._momentum = momentum(optimizer, weights)
         self._writers = self._make_writers()
-        self._check_average()
+        self._check_average(optimizer)
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
@@ -195,9 +195,9 @@ class SparseKernels:
             self._model.train_function = None
         self._before = []
 
-    def _check_average(self) -> None:
+    def _check_average(self, optimizer) -> None:
         algorithm = self._algorithm
-        averages = inner(self._model.optimizer).use_ema
+        averages = inner(optimizer).use_ema
         if averages and algorithm.straight_through and algorithm.zero_inactive:
             raise InputError(
                 f"Algorithm {type(algorithm).__name__} cannot train with "

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import cb
 from cb.callbacks.reallocation.csr_writer import move_connections
-from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.reallocation.probe_batches import Batches
 from cb.callbacks.slots import Slot
 from cb.callbacks.slots import slots
 from cb.callbacks.training_state import model_variables

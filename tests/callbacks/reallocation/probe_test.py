@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import cb
-from cb.callbacks.reallocation.probe import Batches
 from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.reallocation.probe_batches import Batches
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.errors import RunError

@@ -1,0 +1,76 @@
+"""Refuses trainings that an algorithm cannot follow."""
+
+from collections.abc import Mapping
+
+import keras
+
+from cb.callbacks.reallocation.followed import Followed
+from cb.callbacks.slots import inner
+from cb.errors import InputError
+from cb.sparsity.reallocation.base import Algorithm
+
+
+def needs_probe(algorithm: Algorithm) -> bool:
+    """Return whether an algorithm reads gradients of probe batches."""
+    return algorithm.gradients == "probe" and (
+        algorithm.needs_gradients or algorithm.needs_curvature
+    )
+
+
+def check_training(
+    algorithm: Algorithm,
+    model: keras.Model,
+    followed: Followed,
+    has_data: bool,
+) -> None:
+    """Refuse a training that an algorithm cannot follow.
+
+    Args:
+        algorithm: `Algorithm`.
+        model: Compiled Keras model.
+        followed: `Followed`.
+        has_data: Boolean, whether there are data for probe batches.
+
+    Raises:
+        InputError: As said.
+    """
+    name = type(algorithm).__name__
+    if needs_probe(algorithm) and not has_data:
+        raise InputError(
+            f"Algorithm {name} needs gradients. Pass a `dataset` to take "
+            "probe batches from. Received: dataset=None"
+        )
+    running = algorithm.gradients == "running"
+    if model.steps_per_execution > 1 and (running or algorithm.every_step):
+        what = "reads single steps" if running else "acts after every step"
+        raise InputError(
+            f"Algorithm {name} {what}. Compile the model with "
+            "`steps_per_execution=1`. Received: "
+            f"steps_per_execution={model.steps_per_execution}"
+        )
+    accumulation = inner(followed.optimizer).gradient_accumulation_steps
+    if accumulation and (running or algorithm.noise_on_gradients):
+        raise InputError(
+            f"Algorithm {name}, with these arguments, needs the gradient "
+            "of an update in one batch. Compile the model without "
+            "gradient accumulation. Received: "
+            f"gradient_accumulation_steps={accumulation}"
+        )
+    if followed.updates > 1 and (running or algorithm.every_step):
+        raise InputError(
+            f"Algorithm {name}, with these arguments, needs an optimizer that "
+            "makes one update a batch. Received: "
+            f"{type(followed.optimizer).__name__} with {followed.updates}"
+        )
+
+
+def check_source(algorithm: Algorithm, source: Mapping) -> None:
+    """Refuse initial weights of a run that has saved only some of them."""
+    sparse = any(key.endswith("/starts") for key in source)
+    if sparse and algorithm.initial_weights:
+        raise InputError(
+            "Argument `initial_weights` must be False where the run of "
+            "`copy_mask_from` trained CSR kernels: it saved the initial "
+            "weights of its first connections only. "
+            "Received: initial_weights=True"
+        )

@@ -76,12 +76,11 @@ def tiny(monkeypatch):
         return DatasetSplits(name, two, two, 10, preparations=preparations)
 
     monkeypatch.setattr(tfds_loading, "load", load)
-    table = tables.Table(
+    table = tables.of_arrays(
         "electricity",
-        {
-            **dict.fromkeys(electricity.COLUMNS, np.zeros(20)),
-            electricity_builder.LABEL: np.arange(20) % 2,
-        },
+        electricity_builder.LABEL,
+        np.arange(20) % 2,
+        dict.fromkeys(electricity.COLUMNS, np.zeros(20)),
     )
     monkeypatch.setattr(electricity, "_downloaded", lambda *_: table)
 

@@ -1,10 +1,13 @@
 """Rising and falling prices of electricity in New South Wales."""
 
+from collections.abc import Sequence
+
 from cb.datasets import REGISTRY
 from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.splits import Order
 from cb.datasets.splits import train_test
+from cb.registry import unknown
 
 # `day` is left out: its number is a name. Some copies lack `date` too.
 COLUMNS = (
@@ -43,16 +46,20 @@ def electricity(
 
     - [Harries, 1999](https://www.openml.org/d/151)
     """
+    from cb.datasets import csv_reading
     from cb.datasets import tables
     from cb.datasets.electricity_builder import CLASSES  # It imports TFDS.
     from cb.datasets.electricity_builder import LABEL
 
     ordered = order == "time"
-    table = _downloaded(data_dir) if path is None else tables.read_csv(path)
-    columns = columns or tuple(c for c in COLUMNS if c in table.columns)
-    if path is not None:
+    if path is None:
+        table = _downloaded(data_dir, columns or COLUMNS)
+    else:
+        known = csv_reading.column_names(path)
+        columns = columns or tuple(c for c in COLUMNS if c in known)
         print(f"Reading {', '.join(columns)} from {path}", flush=True)
-    whole, _ = tables.examples(table, LABEL, columns)
+        table = csv_reading.read_csv(path, LABEL, columns)
+    whole, _ = tables.examples(table)
     return DatasetSplits(
         "electricity",
         *train_test(whole, TEST_FRACTION, "electricity", ordered),
@@ -60,12 +67,15 @@ def electricity(
         class_names=CLASSES,
         preparations=preparation.FEATURES,
         ordered=ordered,
+        label=LABEL,
+        feature_names=tuple(table.names),
     )
 
 
-def _downloaded(data_dir: str | None):
+def _downloaded(data_dir: str | None, columns: Sequence[str]):
     from cb.datasets import tables
     from cb.datasets import tfds_loading
+    from cb.datasets.electricity_builder import LABEL
     from cb.datasets.electricity_builder import Electricity
 
     builder = tfds_loading.prepared(Electricity, data_dir)
@@ -73,7 +83,13 @@ def _downloaded(data_dir: str | None):
     whole = builder.as_dataset(
         split="train", batch_size=-1, shuffle_files=False
     )
-    return tables.Table(
-        str(builder.data_path),
-        {name: column.numpy() for name, column in whole.items()},
+    values = {name: column.numpy() for name, column in whole.items()}
+    for name in columns:
+        if name not in values:
+            raise unknown("column of electricity", name, values)
+    return tables.of_arrays(
+        f"data set {str(builder.data_path)!r}",
+        LABEL,
+        values.pop(LABEL),
+        {name: values[name] for name in columns},
     )

@@ -1,6 +1,8 @@
 """A folder of the user's own, with a folder of images for each class."""
 
+import os
 import pathlib
+from collections import Counter
 from typing import Literal
 
 import numpy as np
@@ -9,14 +11,26 @@ from cb.datasets import REGISTRY
 from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
+from cb.datasets.image_files import upright
 from cb.datasets.splits import train_test
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
 from cb.errors import argument_error
 from cb.registry import OpenFraction
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-TRAIN, TEST = "train", ("val", "validation", "test")
+SUFFIXES = (
+    *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png"),
+    *(".tif", ".tiff", ".webp"),
+)
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+# Usual names of the parts, in lower case and without "_set" and the like.
+PARTS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("dev", "val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+# What systems and programs leave behind, besides names that begin with a dot.
+LEFT_BEHIND = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN"}
 
 
 @REGISTRY.register("folder")
@@ -27,46 +41,92 @@ def folder(
 
     Args:
         path: String, a folder with a folder of images for each class, whose
-            labels follow the sorted names; or with folders `train` and `val`
-            of such, as ImageNet has.
+            labels follow the sorted names; or with folders of such, named
+            `train`, `val` and `test` or as is usual instead. Without `test`,
+            `val` is the test part.
         test_fraction: Float in (0, 1), part of every class for testing where
-            there is no `val`; always the same images.
+            there is neither; always the same images.
         channels: 1 for grey or 3 for colours.
     """
-    root = pathlib.Path(path)
+    root = pathlib.Path(path).expanduser()
     if not root.is_dir():
         raise argument_error("path", "a folder", str(path))
-    held = [root / name for name in TEST if (root / name).is_dir()]
-    if (root / TRAIN).is_dir() and held:
-        names = _class_names(root / TRAIN)
-        train = _examples(root / TRAIN, names, channels)
-        parts = (train, _examples(held[0], names, channels))
-    else:
-        names = _class_names(root)
-        whole = _examples(root, names, channels)
-        parts = train_test(whole, test_fraction, "folder")
+    parts = _parts(root)
+    first = parts.get(TRAIN, root)
+    names = tuple(entry.name for entry in _folders(first))
+    if len(names) < 2:
+        raise InputError(
+            f"Folder {str(first)!r} must hold a folder for each of at least "
+            f"two classes. Received: {[*names]}"
+        )
+    found = {
+        part: _examples(place, names, channels, held=part != TRAIN)
+        for part, place in ({TRAIN: root} | parts).items()
+    }
+    if TEST not in found and VALIDATION in found:
+        place = str(parts[VALIDATION])
+        print(f"{place!r} is the test part, as there is no other", flush=True)
+        found[TEST] = found.pop(VALIDATION)
+    if TEST not in found:
+        found[TRAIN], found[TEST] = train_test(
+            found[TRAIN], test_fraction, "folder"
+        )
     return DatasetSplits(
         root.name,
-        *parts,
+        found[TRAIN],
+        found[TEST],
         num_classes=len(names),
         class_names=names,
         preparations=preparation.LARGE,
+        validation=found.get(VALIDATION),
     )
 
 
-def _class_names(root: pathlib.Path) -> tuple[str, ...]:
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-    if len(names) < 2:
+def _parts(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Return the folders that are parts, by the part; empty without parts."""
+    parts: dict[str, pathlib.Path] = {}
+    others = []
+    for entry in _folders(root):
+        part = _part(entry.name)
+        if part is None:
+            others.append(entry.name)
+        elif part in parts:
+            raise InputError(
+                f"Folder {str(root)!r} must have one {part} part. Received: "
+                f"{parts[part].name!r} and {entry.name!r}"
+            )
+        else:
+            parts[part] = entry
+    if parts and (TRAIN not in parts or (others and len(parts) == 1)):
         raise InputError(
-            f"Folder {str(root)!r} must hold a folder for each of at least two "
-            f"classes. Received: {names}"
+            f"Folder {str(root)!r} must hold classes, or a training part and "
+            "others. Received: "
+            f"{sorted(entry.name for entry in parts.values())}, which name "
+            f"parts, beside {others}"
         )
-    return tuple(names)
+    if parts and others:
+        print(f"Not read in {str(root)!r}: {', '.join(others)}", flush=True)
+    return parts
 
 
-def _examples(root: pathlib.Path, names, channels: int) -> Examples:
-    extra = sorted({entry.name for entry in root.iterdir()} - {*names})
-    unknown = [name for name in extra if (root / name).is_dir()]
+def _part(name: str) -> str | None:
+    words = name.lower().replace("-", "_").replace(" ", "_")
+    for end in ("_set", "set", "_data", "_images"):
+        words = words.removesuffix(end)
+    return PARTS.get(words)
+
+
+def _folders(root: pathlib.Path) -> list[pathlib.Path]:
+    found = [entry for entry in root.iterdir() if entry.is_dir()]
+    return sorted(entry for entry in found if not _left_behind(entry.name))
+
+
+def _left_behind(name: str) -> bool:
+    return name.startswith(".") or name in LEFT_BEHIND
+
+
+def _examples(root: pathlib.Path, names, channels: int, held: bool) -> Examples:
+    unknown = [e.name for e in _folders(root) if e.name not in names]
     if unknown:
         raise InputError(
             f"Folder {str(root)!r} has a class that is not trained on: "
@@ -74,23 +134,54 @@ def _examples(root: pathlib.Path, names, channels: int) -> Examples:
         )
     files: list[pathlib.Path] = []
     labels: list[int] = []
+    ignored: Counter[str] = Counter()
     for label, name in enumerate(names):
-        found = sorted(
-            file
-            for file in (root / name).rglob("*")
-            if file.suffix.lower() in SUFFIXES
-        )
-        if not found:
+        found = sorted(_images(root / name, ignored))
+        if not found and not held:
             raise InputError(
                 f"Folder {str(root / name)!r} must hold images "
                 f"({', '.join(SUFFIXES)}), and has none."
             )
         files += found
         labels += [label] * len(found)
+    if not files:
+        raise InputError(
+            f"Folder {str(root)!r} must hold images in a folder for each "
+            f"class, {list(names)}, and has none."
+        )
+    if ignored:
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in ignored.items())
+        print(f"Not read in {str(root)!r}: {kinds}", flush=True)
 
     def read(numbers):
-        return [files[number].read_bytes() for number in numbers]
+        return [upright(files[number].read_bytes()) for number in numbers]
 
     places = [file.relative_to(root).as_posix() for file in files]
-    images = EncodedImages(read, np.arange(len(files)), channels, places)
+    sizes = [file.stat().st_size for file in files]
+    if 0 in sizes:
+        empty = str(files[sizes.index(0)])
+        raise InputError(f"Image {empty!r} must be whole. Received: 0 bytes")
+    images = EncodedImages(read, np.arange(len(files)), channels, places, sizes)
     return Examples(images, np.array(labels, np.int32))
+
+
+def _images(root: pathlib.Path, ignored: Counter[str]):
+    """Yield the images in a folder and the folders in it."""
+    walked = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        # A link may lead back to where it is.
+        if os.path.realpath(folder) in walked:
+            folders.clear()
+            continue
+        walked.add(os.path.realpath(folder))
+        folders[:] = [name for name in folders if not _left_behind(name)]
+        for name in files:
+            file = pathlib.Path(folder, name)
+            if _left_behind(name):
+                continue
+            if not file.is_file():
+                ignored[f"dangling link such as {str(file)!r}"] += 1
+            elif file.suffix.lower() in SUFFIXES:
+                yield file
+            else:
+                ignored[f"{file.suffix or 'file without an ending'}"] += 1

@@ -28,6 +28,7 @@ class EncodedImages:
         channels: Integer, 1 or 3.
         names: Sequence of strings, a name for every image that `read` knows,
             or `None` if images have no names.
+        sizes: Sequence of integers, their bytes, or `None`.
     """
 
     def __init__(
@@ -36,15 +37,21 @@ class EncodedImages:
         numbers: np.ndarray,
         channels: int = 3,
         names: Sequence[str] | None = None,
+        sizes: Sequence[int] | None = None,
     ):
         self._read = read
         self._numbers = np.asarray(numbers, np.int64)
         self._channels = channels
         self._names = names
+        self._sizes = sizes
 
     def __getitem__(self, positions) -> "EncodedImages":
         return EncodedImages(
-            self._read, self._numbers[positions], self._channels, self._names
+            self._read,
+            self._numbers[positions],
+            self._channels,
+            self._names,
+            self._sizes,
         )
 
     def __len__(self) -> int:
@@ -61,10 +68,13 @@ class EncodedImages:
         return len(self.shape)
 
     def identity(self) -> bytes:
-        """Return bytes that differ for images of other names or places."""
+        """Return bytes that differ for images of other names or sizes."""
         if self._names is None:
             return self._numbers.tobytes()
-        names = [self._names[number] for number in self._numbers]
+        sizes = self._sizes or [0] * len(self._names)
+        names = [
+            f"{self._names[number]}/{sizes[number]}" for number in self._numbers
+        ]
         return "\n".join(names).encode("utf-8", "surrogateescape")
 
     def encoded(self, positions):
@@ -98,8 +108,8 @@ class EncodedImages:
                 name = number if self._names is None else self._names[number]
                 raise InputError(
                     f"Image {str(name)!r} of the data set cannot be decoded. "
-                    "Expected a whole JPEG, PNG, GIF or BMP file. Received: "
-                    f"{len(content)} bytes"
+                    "Expected a whole JPEG, PNG, GIF, BMP, WebP or TIFF file. "
+                    f"Received: {len(content)} bytes"
                 ) from error
 
 

@@ -1,131 +1,200 @@
-"""Tables of numbers with a column of labels."""
+"""Features and labels of tables, as numbers that float32 can tell apart."""
 
-import math
-import os
+import dataclasses
+from collections.abc import Callable
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
-import pyarrow
-from pyarrow import csv
 
+from cb.datasets.classes import Classes
+from cb.datasets.classes import Column
+from cb.datasets.classes import classes_of
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
-from cb.errors import argument_error
-from cb.errors import one_line
+
+Missing = Literal["refuse", "drop"]
+# Columns further from zero than this many times their spread lose bits when
+# they are rounded before they are standardized,
+OFFSET = 4
+# which counts once rounding merges this part of their distinct values.
+MERGED = 0.1
 
 
-class Table(NamedTuple):
+@dataclasses.dataclass
+class Table:
     """Columns of the same length.
 
     Attributes:
-        path: String, the file.
-        columns: Dict of name to array, of numbers or of strings.
+        where: String, the file or data set, for messages.
+        label: `Column` of labels.
+        names: Names of the columns of features.
+        features: float64 array `(rows, features)`, NaN where a cell is empty.
+        place: Function from a row to its name in messages.
     """
 
-    path: str
-    columns: dict[str, np.ndarray]
+    where: str
+    label: Column
+    names: Sequence[str]
+    features: np.ndarray
+    place: Callable[[int], str]
 
 
-def read_csv(path: str) -> Table:
-    """Read a CSV file with a header, compressed or not.
+def examples(
+    table: Table,
+    classes: Classes | None = None,
+    missing: Missing = "refuse",
+    dtype: np.dtype | None = None,
+) -> tuple[Examples, Classes]:
+    """Return features and labels of a table.
 
     Args:
-        path: String.
+        table: `Table`.
+        classes: `Classes`; by default those of the table.
+        missing: `"refuse"` rows with an empty cell, or `"drop"` them.
+        dtype: Type of the features; by default float32, or float64 where
+            float32 would merge values that standardizing keeps apart.
+
+    Returns:
+        Tuple of `Examples` and `Classes`.
+
+    Raises:
+        InputError: If a cell is empty or no finite number, or a label is no
+            class.
+    """
+    table = _complete(table, missing)
+    if classes is None:
+        classes = classes_of(table.label)
+    labels = classes.encode(table.label)
+    _require_finite(table)
+    if dtype is None:
+        offset = [
+            name
+            for place, name in enumerate(table.names)
+            if _merges(table.features[:, place])
+        ]
+        dtype = np.dtype(np.float64 if offset else np.float32)
+        if offset:
+            print(
+                f"Standardized before rounding to float32: {', '.join(offset)}"
+            )
+    return Examples(table.features.astype(dtype), labels), classes
+
+
+def of_arrays(
+    where: str, label: str, labels: np.ndarray, columns: dict[str, np.ndarray]
+) -> Table:
+    """Return arrays in memory as a table.
+
+    Args:
+        where: String, for messages.
+        label: String, the name of the labels.
+        labels: Array `(rows,)` of any type.
+        columns: Dict of name to array `(rows, ...)` of numbers, whose numbers
+            are columns of their own.
 
     Returns:
         A `Table`.
 
     Raises:
-        InputError: If the file is not there, or rows differ in length.
+        InputError: If integers are too large for float64 to tell apart.
     """
-    if not os.path.isfile(path):
-        raise argument_error("path", "a file", path)
-    options = csv.ConvertOptions(strings_can_be_null=False)
-    try:
-        content = csv.read_csv(path, convert_options=options)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        reason = one_line(error)
-        raise InputError(f"File {path!r} is no CSV table: {reason}") from error
-    names = content.column_names
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise InputError(f"Column {repeated[0]!r} is in {path!r} twice.")
-    return Table(
-        path,
-        {name: content[name].to_numpy(zero_copy_only=False) for name in names},
+    names: list[str] = []
+    parts = []
+    for name, column in columns.items():
+        flat = column.reshape(len(column), -1)
+        part = flat.astype(np.float64)
+        names += [name] if column.ndim == 1 else _numbered(name, flat.shape[1])
+        if flat.dtype.kind in "iu" and flat.dtype.itemsize == 8:
+            for number in range(flat.shape[1]):
+                exact = ExactIntegers(where, names[number - flat.shape[1]])
+                for row in np.flatnonzero(abs(part[:, number]) >= EXACT):
+                    exact.add(f"example {row}", int(flat[row, number]))
+        parts.append(part)
+
+    def place(row: int) -> str:
+        return f"example {row}"
+
+    found = Column.of(where, label, labels, place)
+    return Table(where, found, names, np.concatenate(parts, axis=1), place)
+
+
+def _numbered(name: str, width: int) -> list[str]:
+    return [f"{name}[{number}]" for number in range(width)]
+
+
+# Integers from here on are not all float64 numbers.
+EXACT = 2.0**53
+
+
+class ExactIntegers:
+    """Refuses integers of a column that float64 cannot tell apart."""
+
+    def __init__(self, where: str, name: str):
+        self._where, self._name = where, name
+        self._seen: dict[float, int] = {}
+
+    def add(self, row: str, value: int) -> None:
+        """Compare the value of a row, which is named, with those before."""
+        other = self._seen.setdefault(float(value), value)
+        if other != value:
+            raise InputError(
+                f"Features of {self._where} must be numbers that float64 can "
+                f"tell apart. Received: {other} and {value} in {row}, column "
+                f"{self._name!r}. Leave the column out, or count from a nearer "
+                "number"
+            )
+
+
+def _complete(table: Table, missing: Missing) -> Table:
+    """Return the table without rows that have an empty cell, or refuse them."""
+    empty = np.isnan(table.features)
+    wrong = table.label.missing | empty.any(axis=1)
+    if not wrong.any():
+        return table
+    if missing == "refuse":
+        row = int(np.argmax(wrong))
+        name = table.label.name
+        if not table.label.missing[row]:
+            name = table.names[int(empty[row].argmax())]
+        raise InputError(
+            f"Every cell of {table.where} must have a value. Received: nothing "
+            f"in {table.place(row)}, column {name!r}, and "
+            f"{np.count_nonzero(wrong):,} such rows in all. `missing='drop'` "
+            "leaves them out"
+        )
+    kept = np.flatnonzero(~wrong)
+    print(
+        f"Rows left out of {table.where}, with an empty cell: "
+        f"{np.count_nonzero(wrong):,} of {len(wrong):,}"
+    )
+
+    return dataclasses.replace(
+        table,
+        label=table.label.take(kept),
+        features=table.features[kept],
+        place=lambda row: table.place(int(kept[row])),
     )
 
 
-def examples(
-    table: Table, label: str, columns: Sequence[str] | None = None
-) -> tuple[Examples, tuple[str, ...]]:
-    """Return features and labels of a table.
-
-    Args:
-        table: `Table`.
-        label: String, the column of labels. Its distinct values, sorted, are
-            the classes.
-        columns: Names of the columns of features, all others by default.
-
-    Returns:
-        Tuple of `Examples` and the names of the classes.
-
-    Raises:
-        InputError: If a column is missing, a cell is no finite number or
-            the label has values that are not classes.
-    """
-    if columns is None:
-        columns = [name for name in table.columns if name != label]
-    for name in (label, *columns):
-        if name not in table.columns:
-            raise InputError(
-                f"File {table.path!r} has no column {name!r}. Expected one of "
-                f"{list(table.columns)}."
-            )
-    if not columns:
-        raise InputError(f"File {table.path!r} has no column of features.")
-    features = [numbers(table, name) for name in columns]
-    labels, names = _classes(table, label)
-    return Examples(np.stack(features, axis=1), labels), names
+def _require_finite(table: Table) -> None:
+    with np.errstate(over="ignore"):
+        for place, name in enumerate(table.names):
+            wrong = ~np.isfinite(table.features[:, place].astype(np.float32))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise InputError(
+                    f"Features of {table.where} must be finite numbers. "
+                    f"Received: '{table.features[row, place]}' in "
+                    f"{table.place(row)}, column {name!r}"
+                )
 
 
-def numbers(table: Table, name: str) -> np.ndarray:
-    """Return a column as float32, or say which cell is no finite number."""
-    column = table.columns[name]
-    if column.dtype.kind in "biuf":
-        found = column.astype(np.float32)
-    else:
-        found = np.array([_number(cell) for cell in column], np.float32)
-    wrong = ~np.isfinite(found)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f"File {table.path!r} must hold finite numbers. Received: "
-            f"{str(column[row])!r} in row {row + 1}, column {name!r}"
-        )
-    return found
-
-
-def _classes(table: Table, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    column = table.columns[label]
-    if column.dtype.kind == "f":
-        wrong = ~np.isfinite(column) | (column != np.round(column))
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise InputError(
-                f"Label {label!r} of {table.path!r} must be a class. Received: "
-                f"{column[row]} in row {row + 1}"
-            )
-        column = column.astype(np.int64)
-    if column.dtype.kind == "O":
-        column = column.astype(str)
-    values, labels = np.unique(column, return_inverse=True)
-    return labels.astype(np.int32), tuple(str(value) for value in values)
-
-
-def _number(cell) -> float:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return math.nan
+def _merges(column: np.ndarray) -> bool:
+    """Tell whether rounding to float32 merges much that need not merge."""
+    low, high = column.min(), column.max()
+    if max(abs(low), abs(high)) < OFFSET * (high - low) / 2:
+        return False
+    distinct = np.unique(column)
+    rounded = np.unique(distinct.astype(np.float32))
+    return len(rounded) < (1 - MERGED) * len(distinct)

@@ -82,7 +82,8 @@ class RunDirectory:
                 f"run. Received: run_dir={str(self.path)!r}, which holds "
                 "other files"
             )
-        before = self.read_config()
+        # Defaults that a part did not have then are written out.
+        before = self.read_config().completed()
         differences = config.differences(before)
         longer = config.epochs > before.epochs
         others = [d for d in differences if not d.startswith("epochs:")]

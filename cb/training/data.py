@@ -40,6 +40,7 @@ class Data:
         epochs: Integer, of the training.
         epoch_factor: Integer, epochs of training for one of `--epochs`.
         examples: `Examples` that are trained on.
+        held_out: `Examples` for validation, or `None`.
         evaluation: `Pipeline` of the transforms for evaluation.
     """
 
@@ -51,6 +52,7 @@ class Data:
     epochs: int
     epoch_factor: int
     examples: Examples
+    held_out: Examples | None
     evaluation: Pipeline
 
     @property
@@ -149,6 +151,7 @@ def build_data(config: Config, replicas: int) -> Data:
         epochs=compilation.epochs(config),
         epoch_factor=compilation.epoch_factor(config),
         examples=train,
+        held_out=validation,
         evaluation=evaluated,
     )
 
@@ -156,7 +159,18 @@ def build_data(config: Config, replicas: int) -> Data:
 def split(
     config: Config, source: DatasetSplits
 ) -> tuple[Examples, Examples | None]:
-    """Return the training examples, and the held-out ones or `None`."""
+    """Return the training examples, and the held-out ones or `None`.
+
+    Raises:
+        InputError: If nothing is left on a side, or a split is asked for of
+            data that have a validation part.
+    """
+    if source.validation is not None:
+        for name in ("fold", "validation_examples"):
+            if getattr(config, name) is not None:
+                expected = "None for data that have a validation part"
+                raise argument_error(name, expected, getattr(config, name))
+        return source.train, source.validation
     return hold_out(
         source.train,
         config.validation_fraction,

@@ -81,7 +81,9 @@ class TrainingRun:
     def data(self) -> Data:
         """The run's `Data`, the same on all workers."""
         data = build_data(self.config, self.strategy.num_replicas_in_sync)
-        assert_equal(self.strategy, {"data": data.source.digest()})
+        parts = data.source.parts()
+        digests = {name: part.digests() for name, part in parts.items()}
+        assert_equal(self.strategy, {"data": digests})
         return data
 
     def replaced(self, **values) -> "TrainingRun":

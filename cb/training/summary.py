@@ -9,6 +9,7 @@ import numpy as np
 from cb.callbacks.checkpointing import estimate_bytes
 from cb.config import Config
 from cb.conversion import Report
+from cb.datasets.dataset_splits import DatasetSplits
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
@@ -72,9 +73,10 @@ def print_start(
     source = data.source
     print(
         f"{model.name} on {source.name}: {data.batches.size} training, "
-        f"{len(source.train) - data.batches.size} validation, "
+        f"{len(data.held_out or ())} validation, "
         f"{len(source.test)} test examples"
     )
+    print(shortened(data_line(source)))
     print(f"Augmentation: {shortened(str(data.batches.chain))}")
     print(f"Run folder: {run.path}")
     if config.checkpoint_every:
@@ -84,6 +86,18 @@ def print_start(
             f"Numbered checkpoints: {number}, about {megabytes:.1f} MB of disk"
         )
     sys.stdout.flush()
+
+
+def data_line(source: DatasetSplits) -> str:
+    """Return what the features and the classes of a data set are."""
+    features = source.features_text
+    if source.feature_names:
+        features = f"{len(source.feature_names)} features: "
+        features += ", ".join(source.feature_names)
+    label = f" of label {source.label!r}" if source.label else ""
+    names = source.class_names or ()
+    classes = f": {', '.join(names)}" if names else ""
+    return f"{source.num_classes} classes{label}{classes}; {features}"
 
 
 def print_kernels(choice: dict[str, str]) -> None:

@@ -15,7 +15,10 @@ from tests.commands import run
 from tests.commands import run_new
 from tests.workers import alone
 
-WHOLE = "Expected a whole JPEG, PNG, GIF or BMP file. Received: {} bytes"
+WHOLE = (
+    "Expected a whole JPEG, PNG, GIF, BMP, WebP or TIFF file. "
+    "Received: {} bytes"
+)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from cb.datasets.augmentation.base import Random
 from cb.datasets.augmentation.base import Transform
 from cb.datasets.augmentation.base import unit_scaled
@@ -53,7 +55,19 @@ class Pipeline:
         )
 
     def fitted(self, features) -> "Pipeline":
-        """Return the chain with everything measured on training features."""
+        """Return the chain with everything measured on training features.
+
+        Raises:
+            InputError: If float32 cannot tell the features apart, and no
+                transform brings them nearer to zero.
+        """
+        double = getattr(features, "dtype", None) == np.float64
+        if double and not any(part.centres for part in self.transforms):
+            raise InputError(
+                "Argument `augmentation` must have 'standardize' for features "
+                "that float32 cannot tell apart, or `columns` of the data set "
+                f"leave them out. Received: augmentation={str(self)!r}"
+            )
         return Pipeline([part.fitted(features) for part in self.transforms])
 
     def output_shape(self, shape: Sequence[int | None]) -> tuple[int, ...]:

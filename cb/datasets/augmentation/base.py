@@ -23,6 +23,8 @@ class Transform:
     """
 
     needs_images: ClassVar[bool] = True
+    # Whether float64 features that float32 cannot tell apart become float32.
+    centres: ClassVar[bool] = False
 
     def __post_init__(self):
         check_arguments(type(self), **vars(self))

@@ -110,6 +110,7 @@ class Normalize(Fixed):
     """
 
     needs_images: ClassVar[bool] = False
+    centres: ClassVar[bool] = True
 
     mean: float | tuple[float, ...]
     std: Positive | tuple[Positive, ...]
@@ -122,11 +123,15 @@ class Normalize(Fixed):
                     f"Augmentation `normalize` must have a number for each of "
                     f"{features.shape[-1]} channels. Received: {value}"
                 )
+        features = unit_scaled(features)
         mean, std = (
-            tf.constant(np.asarray(value, np.float64) / self.scale, tf.float32)
+            tf.constant(
+                np.asarray(value, np.float64) / self.scale, features.dtype
+            )
             for value in (self.mean, self.std)
         )
-        return (unit_scaled(features) - mean) / std
+        # Features in double precision are rounded once they are centred.
+        return tf.cast((features - mean) / std, tf.float32)
 
 
 @REGISTRY.register("standardize")
@@ -138,6 +143,7 @@ class Standardize(Fixed):
     """
 
     needs_images: ClassVar[bool] = False
+    centres: ClassVar[bool] = True
 
     def __call__(self, features, random):
         # Called before it is fitted only to find shapes.

@@ -9,10 +9,10 @@ from cb.config import ANNOTATIONS
 from cb.config import HELP
 from cb.config import METADATA
 from cb.config import Config
+from cb.config import check_file
 from cb.config import check_values
 from cb.config import checked
 from cb.config import layered
-from cb.config import read_file
 from cb.config.metadata import GROUPS as TITLES
 from cb.config.metadata import RUN
 from cb.errors import InputError
@@ -101,8 +101,9 @@ def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
     given = {
         name: values[name].value for name in METADATA if values[name].present
     }
-    in_file = read_file(values.config) if values.config else {}
     with quiet_stderr():
         # TensorFlow Datasets is imported for a data set that is not ours.
-        check_values({**in_file, **given})
+        check_values(given)
+        if values.config:
+            check_file(values.config, given)
     return values.config, given, values.set or [], values.schedule_file

@@ -10,6 +10,7 @@ from cb.config.configuration import check_values
 from cb.config.configuration import checked
 from cb.config.configuration import default_run_dir
 from cb.config.layers import FORMAT
+from cb.config.layers import check_file
 from cb.config.layers import is_explicit
 from cb.config.layers import layered
 from cb.config.layers import read_file
@@ -22,6 +23,7 @@ __all__ = [
     "METADATA",
     "SPECS",
     "Config",
+    "check_file",
     "check_values",
     "checked",
     "default_run_dir",

@@ -1,19 +1,23 @@
 """Merges defaults, a file, flags and settings into a configuration."""
 
 import ast
-import pathlib
+import contextlib
+from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
-
-import yaml
+from typing import NamedTuple
 
 from cb.config import schedule_file
 from cb.config.configuration import METADATA
 from cb.config.configuration import SPECS
 from cb.config.configuration import Config
 from cb.config.configuration import check_values
+from cb.config.configuration import checked
 from cb.errors import InputError
-from cb.errors import one_line
+from cb.files.documents import line_of
+from cb.files.documents import parse
+from cb.files.documents import read_text
 from cb.registry import check
 from cb.registry import parse_spec
 from cb.registry import unknown
@@ -50,10 +54,13 @@ def layered(
     values: dict[str, Any] = {}
     sources = dict.fromkeys(METADATA, "default")
     if file is not None:
-        values, recorded = _read(file)
+        check_file(file, flags)
+        found = _read(file)
+        values = dict(found.values)
         for name in values:
-            derived = recorded.get(name) in DERIVED
-            sources[name] = recorded[name] if derived else f"file {file}"
+            recorded = found.sources.get(name, "")
+            derived = recorded in DERIVED
+            sources[name] = recorded if derived else f"file {file}"
     values.update(flags)
     sources.update(dict.fromkeys(flags, "flag"))
     for setting in settings:
@@ -70,7 +77,7 @@ def _schedule(file: str, values: dict, sources: dict[str, str]) -> None:
         name for name, source in sources.items() if source in ("flag", "set")
     }
     decided = schedule_file.settings(
-        schedule_file.parse(_read_text("schedule_file", file)),
+        schedule_file.parse(read_text(file, "Argument `schedule_file`")),
         values["learning_rate"] if "learning_rate" in given else None,
         values.get("reallocation", Config.reallocation),
     )
@@ -78,15 +85,6 @@ def _schedule(file: str, values: dict, sources: dict[str, str]) -> None:
         if name == "reallocation" or name not in given:
             values[name] = value
             sources[name] = f"schedule file {file}"
-
-
-def _read_text(argument: str, file: str) -> str:
-    try:
-        return pathlib.Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"Argument `{argument}` cannot be read: {error}"
-        ) from error
 
 
 def read_file(file: str) -> dict[str, Any]:
@@ -99,10 +97,31 @@ def read_file(file: str) -> dict[str, Any]:
         Dict of field name to value.
 
     Raises:
-        InputError: If the file cannot be read, holds an unknown name, or was
-            written by a newer version.
+        InputError: If the file cannot be read, holds an unknown name or a
+            value of the wrong type, or was written by a newer version.
     """
-    return _read(file)[0]
+    found = _read(file)
+    for name, value in found.values.items():
+        with found.blamed(name):
+            checked(name, value)
+    return found.values
+
+
+def check_file(file: str, overridden: Collection[str] = ()) -> None:
+    """Check a file of a configuration as `check_values` does.
+
+    Args:
+        file: As in `read_file`.
+        overridden: Names of fields whose values in the file do not count.
+
+    Raises:
+        InputError: If the file or a value is wrong; it names the line.
+    """
+    found = _read(file)
+    for name, value in found.values.items():
+        if name not in overridden:
+            with found.blamed(name):
+                check_values({name: value})
 
 
 def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
@@ -119,30 +138,57 @@ def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
     )
 
 
-def _read(file: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the fields of a file, and their sources if a run wrote it."""
+class _File(NamedTuple):
+    """A file of a configuration, as it was read.
+
+    Attributes:
+        name: String, its path.
+        text: String, its content.
+        values: Dict of field to value.
+        sources: Dict of field to its source, if a run wrote the file.
+        outer: Keys that lead to the fields from outside.
+    """
+
+    name: str
+    text: str
+    values: dict[str, Any]
+    sources: dict[str, str]
+    outer: tuple[str, ...]
+
+    def place(self, key: str) -> str:
+        """Return the file and the line of a field."""
+        line = line_of(self.text, *self.outer, key)
+        return f"{self.name!r}" + (f", line {line}" if line else "")
+
+    @contextlib.contextmanager
+    def blamed(self, key: str) -> Iterator[None]:
+        """Add the place of a field to errors."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{error} ({self.place(key)})") from error
+
+
+def _read(file: str) -> _File:
+    """Read a file, and the sources of its fields if a run wrote it."""
+    text = read_text(file, "Argument `config`")
+    content = parse(text, f"Argument `config`, {file!r},")
     sources: dict[str, str] = {}
-    try:
-        # Every JSON file is a YAML file.
-        content = yaml.safe_load(_read_text("config", file))
-    except yaml.YAMLError as error:
-        reason = one_line(error, None)
-        raise InputError(
-            f"Argument `config` cannot be read: {reason}"
-        ) from error
+    outer: tuple[str, ...] = ()
     if isinstance(content, dict) and isinstance(content.get("config"), dict):
         _check_format(content.get("format", FORMAT), file)
         sources = dict(content.get("sources") or {})
-        content = content["config"]
+        content, outer = content["config"], ("config",)
     if not isinstance(content, dict):
         raise InputError(
             "Argument `config` must be a file with a mapping of names to "
             f"values. Received: {file!r}"
         )
+    found = _File(file, text, content, sources, outer)
     for key in content:
         if key not in METADATA:
-            raise unknown(f"name in {file!r}", key, METADATA)
-    return content, sources
+            raise unknown(f"name in {found.place(key)}", key, METADATA)
+    return found
 
 
 def _check_format(number: Any, file: str) -> None:

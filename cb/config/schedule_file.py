@@ -4,9 +4,8 @@ import math
 from typing import Any
 from typing import NamedTuple
 
-import yaml
-
 from cb.errors import InputError
+from cb.files import documents
 from cb.registry import Spec
 from cb.registry import accepted
 from cb.registry import parse_spec
@@ -52,10 +51,7 @@ def parse(text: str) -> ScheduleFile:
 
     - [Mostafa and Wang, 2019](https://arxiv.org/abs/1902.05967)
     """
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"The schedule file is not YAML: {error}") from error
+    content = documents.parse(text, "The schedule file")
     if not isinstance(content, dict) or not set(content) <= set(KEYS):
         raise InputError(
             f"A schedule file must be a map with keys of {list(KEYS)}. "
@@ -122,7 +118,6 @@ def _entries(key: str, items: Any) -> dict[int, Any]:
     try:
         for item in items:
             ((epoch, value),) = item.items()
-            # YAML 1.1 reads "1e-5", without a dot, as a string.
             number = float(value)
             ascending = isinstance(epoch, int) and epoch > max(
                 values, default=-1

@@ -1,6 +1,5 @@
 """Regimes: the settings of an optimizer, by epoch."""
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 import yaml
 
 from cb.errors import InputError
-from cb.errors import one_line
+from cb.files import documents
 from cb.registry import NotNegative
 from cb.registry import check
 from cb.registry import unknown
@@ -166,12 +165,7 @@ def from_yaml(text: str) -> Regime:
     Raises:
         InputError: If the text is no YAML or no regime.
     """
-    try:
-        phases = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        place = one_line(error, None)
-        raise InputError(f"The regime is not YAML: {place}") from error
-    return from_dict(phases)
+    return from_dict(documents.parse(text, "The regime"))
 
 
 def from_dict(phases: Mapping[int, Mapping[str, Any]]) -> Regime:
@@ -182,7 +176,7 @@ def from_dict(phases: Mapping[int, Mapping[str, Any]]) -> Regime:
             f"{{0: {{'learning_rate': 0.1}}}}. Received: {phases!r}"
         )
     return Regime(
-        tuple((epoch, _numbers(phases[epoch])) for epoch in sorted(phases))
+        tuple((epoch, dict(phases[epoch])) for epoch in sorted(phases))
     )
 
 
@@ -211,16 +205,6 @@ def from_function(
             phases[epoch] = changes
         before = now
     return from_dict(phases)
-
-
-def _numbers(settings):
-    """Read `1e-4`, which YAML takes for a string."""
-    settings = dict(settings)
-    for key, value in settings.items():
-        if SETTINGS.get(key) is NotNegative and isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                settings[key] = float(value)
-    return settings
 
 
 def _check(epoch, key, value) -> None:

@@ -1,7 +1,6 @@
 """Applies a regime, or the model's own recipe, below the user's values."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from cb import models
 from cb.config import Config
 from cb.config import is_explicit
 from cb.errors import InputError
+from cb.files.documents import read_text
 from cb.models.recipes import Recipe
 from cb.optimization import regimes
 from cb.optimization.regimes import Regime
@@ -101,11 +101,10 @@ def _read(config: Config) -> Regime:
         return regimes.from_dict(recipe.regime)
     if text.startswith("{"):
         return regimes.from_yaml(text)
-    try:
-        return regimes.from_yaml(pathlib.Path(text).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
+    return regimes.from_yaml(
+        read_text(
+            text,
             "Argument `regime` must be none, model, a YAML file or a mapping "
-            "of epochs to settings in braces. "
-            f"Received: regime={config.regime!r}"
-        ) from error
+            "of epochs to settings in braces, and a file",
+        )
+    )

@@ -1,22 +1,22 @@
 """Search spaces in YAML files, published ones included."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from cb.config import IDENTITY
 from cb.config import METADATA
 from cb.config import SPECS
 from cb.errors import InputError
-from cb.errors import one_line
+from cb.files import documents
 from cb.registry import Count
 from cb.registry import check
 from cb.registry import unknown
 from cb.registry.annotations import allows
+from cb.registry.annotations import describe
 from cb.tuning.space import Parameter
 from cb.tuning.space import Space
 
@@ -68,11 +68,8 @@ def read_space(name: str) -> Space:
 def _read(name: str, extended_by: tuple[pathlib.Path, ...] = ()) -> dict:
     """Read a file merged over those that it extends."""
     path = _path(name, extended_by)
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = one_line(error, None)
-        raise InputError(f"Space {name!r} cannot be read: {reason}") from error
+    text = documents.read_text(path, f"Space {name!r}")
+    content = documents.parse(text, f"Space {name!r}")
     content = _mapping(content, f"Space {name!r}")
     _check_names(content, f"key in space {name!r}", KEYS)
     for key in ("fixed", "search"):
@@ -175,17 +172,15 @@ def _choice(path: str, entry: Mapping, where: str) -> Parameter:
 
 
 def _range(path: str, entry: Mapping, where: str) -> Parameter:
-    convert = {"float": float, "int": int}[entry["type"]]
+    kind = {"float": float, "int": int}[entry["type"]]
     numbers = {}
     for key in ("min", "max", "default"):
-        value = entry.get(key, entry.get("min") if key == "default" else None)
-        try:
-            # YAML reads 1e-5 as text.
-            numbers[key] = convert(value)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{where} must have `{key}`, a number. Received: {value!r}"
-            ) from None
+        value: Any = entry.get("min") if key == "default" else None
+        value = entry.get(key, value)
+        good = allows(kind, value) and math.isfinite(value)
+        expected = f"have `{key}`, {describe(kind)}"
+        _require(good, where, expected, value)
+        numbers[key] = kind(value)
     low, high, default = numbers.values()
     _require(low < high, where, "have min < max", numbers)
     expected = f"have a default between {low} and {high}"

@@ -145,8 +145,12 @@ def test_a_file_may_hold_sparsities_as_a_map(tmp_path):
     [
         ("epocs: 3", "Did you mean 'epochs'"),
         ("- 1", "mapping of names to values"),
-        ("epochs: [", "cannot be read"),
+        ("epochs: [", "bad.yaml', is not valid YAML: line 1"),
         ("epochs: many", "an integer of at least 1. Received: epochs='many'"),
+        ("seed: 1\n\nepochs: 0", "epochs=0 .*bad.yaml', line 3"),
+        ("seed: 1\nepocs: 3", "name in .*bad.yaml', line 2"),
+        ("seed: 1\nreallocation: rigl(evry=3)", "evry.*bad.yaml', line 2"),
+        ("seed: 1\nname: a\nseed: 2", "line 3: 'seed' is given twice"),
         ("evaluate_train: 1", "must be True or False"),
     ],
 )

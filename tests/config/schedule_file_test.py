@@ -40,7 +40,7 @@ def test_the_worked_example():
         1e-12,
     ]
     assert parsed.period == PERIOD
-    # Without a dot, YAML takes this for a string.
+    # Without a dot, YAML 1.1 takes this for text.
     assert parsed.temperature[25] == 1e-8
 
 
@@ -96,7 +96,7 @@ def test_a_schedule_may_be_missing():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "not YAML"),
+        ("a: [", "not valid YAML: line 1"),
         ("- 1", "must be a map with keys"),
         ("lr: [{0: 1.0}]", "must be a map with keys"),
         ("lr_schedule: 0.1", "list of one-entry maps"),

@@ -79,7 +79,7 @@ def test_regime_from_yaml():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[", "not YAML"),
+        ("[", "not valid YAML: line 1"),
         ("5", "must map epochs to settings"),
         ("{1: {optimizer: sgd, learning_rate: 1.0}}", r"ascend from 0.*\[1\]"),
         ("{0: {optimizer: sgd}}", "a positive `learning_rate` at epoch 0"),

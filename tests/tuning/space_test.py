@@ -187,7 +187,7 @@ def test_the_published_reproductions(
         ({"run_dir": {"type": "choice", "values": ["a"]}}, "Unknown flag"),
         ({"epochs.a": {"type": "int", "min": 1, "max": 2}}, "Unknown part"),
         ({"epochs": {"type": "int", "min": 3, "max": 2}}, "min < max"),
-        ({"epochs": {"type": "int", "min": 3}}, "`max`, a number"),
+        ({"epochs": {"type": "int", "min": 3}}, "`max`, an integer"),
         ({"epochs": {"type": "integer"}}, "Unknown type of parameter"),
         ({"epochs": {"type": "int", "low": 3}}, "Unknown key of parameter"),
         (

@@ -7,6 +7,13 @@ from experiments.catalogue import Experiment
 PAPER = "Peer et al., 2021, https://arxiv.org/abs/2011.02956"
 DATASETS = ("cifar10", "svhn_cropped", "imagenette")
 DEPTHS = (50, 76, 100, 120)
+AS_OF_THE_PAPER = "run.sh, as of the paper (4b5abd3)"
+# Folders of the source are named fnn/WIDTH/DEPTH.
+PERCEPTRONS = (
+    ("fnn_10_50", 50, 10, 50, AS_OF_THE_PAPER),
+    ("fnn_25_50", 50, 25, 50, AS_OF_THE_PAPER),
+    ("fnn_150_10", 150, 10, 2, "run.sh, first line (9c0b9b5)"),
+)
 MEASURE = (
     "Then: python evaluate.py --run_dir=runs/{name} --all_conflict_layers; a "
     "number of checkpoints is kept for it."
@@ -15,14 +22,15 @@ MEASURE = (
 
 def experiments():
     """Return the perceptrons, the deep networks and auto-tune."""
-    for depth, width, epochs in ((10, 50, 50), (25, 50, 50), (150, 10, 2)):
+    for name, depth, width, epochs, table in PERCEPTRONS:
         yield _experiment(
-            f"fnn_{depth}_{width}",
-            f"Perceptron of {depth} layers of {width} on MNIST",
+            name,
+            f"Perceptron of {depth} layers of width {width} on MNIST",
             "mnist",
             f"fnn(blocks=({depth},), width={width})",
             epochs,
             RUNS,
+            table,
         )
     for dataset in DATASETS:
         for family in ("vgg", "resnet"):
@@ -47,13 +55,22 @@ def experiments():
         )
 
 
-def _experiment(name, title, dataset, model, epochs, status, **flags):
+def _experiment(
+    name,
+    title,
+    dataset,
+    model,
+    epochs,
+    status,
+    table=AS_OF_THE_PAPER,
+    **flags,
+):
     name = f"bundles/{name}"
     return Experiment(
         name=name,
         title=title,
         paper=PAPER,
-        table="run.sh, as of the paper (4b5abd3)",
+        table=table,
         flags={
             "dataset": dataset,
             "model": model,

@@ -239,6 +239,7 @@ def _mnist():
 
 
 def _pruned(data, number, s, schedule, start, iterations, post):
+    # The source prunes at the end of epoch `start`, counted from zero.
     return _job(
         data,
         number,
@@ -246,7 +247,7 @@ def _pruned(data, number, s, schedule, start, iterations, post):
         f"Dense, then pruned to {100 * s:g} % by magnitude",
         0,
         f"magnitude_pruning(sparsity={s}, schedule='{schedule}', "
-        f"iterations={iterations}, start='{start}ep', every='2ep', "
+        f"iterations={iterations}, start='{start + 1}ep', every='2ep', "
         f"post_epochs={post})",
         schedule=PRUNE[data],
         initialize_from=f"runs/dynamic_sparse/{data}_00_dense:last",

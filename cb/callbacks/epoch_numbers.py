@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from cb.callbacks.slots import last_learning_rate
 from cb.costs import Costs
 from cb.costs import Counter
 from cb.distribute.variables import read
@@ -34,8 +35,8 @@ def epoch_numbers(
 
 
 def learning_rate(model: keras.Model) -> dict[str, float]:
-    """Return the learning rate of the optimizer."""
-    return {"learning_rate": float(read(model.optimizer.learning_rate))}
+    """Return the learning rate of the epoch's last update."""
+    return {"learning_rate": last_learning_rate(model)}
 
 
 def densities(model: keras.Model) -> dict[str, float]:

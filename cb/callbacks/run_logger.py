@@ -27,6 +27,8 @@ class RunLogger(keras.callbacks.Callback):
             augmentation, to be scored after every epoch, or `None`.
         input_shape: Tuple, shape of one example, to count what the model
             costs.
+        test_evaluation: `tf.data.Dataset` of the test examples, to be scored
+            after every epoch, or `None`.
     """
 
     def __init__(
@@ -36,12 +38,16 @@ class RunLogger(keras.callbacks.Callback):
         hyperparameters: Mapping[str, Any],
         train_evaluation: tf.data.Dataset | None = None,
         input_shape: tuple[int | None, ...] | None = None,
+        test_evaluation: tf.data.Dataset | None = None,
     ):
         super().__init__()
         self.log = log
         self.updates_per_epoch = updates_per_epoch
         self.hyperparameters = hyperparameters
-        self.train_evaluation = train_evaluation
+        self.evaluations = {
+            "train_evaluation": train_evaluation,
+            "test": test_evaluation,
+        }
         self._numbers = epoch_numbers(input_shape)
 
     def log_event(
@@ -78,10 +84,11 @@ class RunLogger(keras.callbacks.Callback):
             parts[part][name.removeprefix("val_")] = value
         for numbers in self._numbers:
             parts[TRAIN] |= numbers(self.model)
-        if self.train_evaluation is not None:
-            parts["train_evaluation"] = self.model.evaluate(
-                self.train_evaluation, return_dict=True, verbose=0
-            )
+        for name, examples in self.evaluations.items():
+            if examples is not None:
+                parts[name] = self.model.evaluate(
+                    examples, return_dict=True, verbose=0
+                )
         for part, values in parts.items():
             if values:
                 self.log.scalars(step, values, part)

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from keras.optimizers.schedules import LearningRateSchedule
 
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.optimization.sequence import OptimizerSequence
+from cb.optimization.wrapper import OptimizerWrapper
 
 # Muon orthogonalizes whole updates, which moves inactive weights; Adafactor
 # keeps row and column sums instead of a value for each weight.
@@ -36,6 +38,25 @@ def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
 def steps_done(model: keras.Model) -> int:
     """Return the number of optimizer steps that a model has trained."""
     return int(read(model.optimizer.iterations))
+
+
+def last_learning_rate(model: keras.Model) -> float:
+    """Return the learning rate of the last update, at first of the next.
+
+    What the optimizer calls its learning rate is that of the next update.
+    """
+    optimizer = inner(model.optimizer)
+    while isinstance(optimizer, OptimizerWrapper):
+        optimizer = optimizer.current
+    schedule = optimizer._learning_rate
+    if not isinstance(schedule, LearningRateSchedule):
+        return float(read(optimizer.learning_rate))
+    # Of accumulated gradients the last batch makes the update.
+    batches = optimizer.gradient_accumulation_steps or 1
+    counter = optimizer._iterations
+    last = int(read(counter)) // batches * batches - 1
+    step = keras.ops.convert_to_tensor(max(last, 0), counter.dtype)
+    return float(schedule(step))
 
 
 def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:

@@ -38,6 +38,7 @@ class WeightDistance(keras.callbacks.Callback):
             step.
         on_record: Callable `(step, distances)` with a dict of names to
             floats, called after every measurement.
+        last_step: Integer, the end of the training, to measure there too.
 
     Raises:
         InputError: If `points_per_decade` is not a positive integer; in
@@ -55,12 +56,20 @@ class WeightDistance(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, points_per_decade: Count = 20, on_record: Callable | None = None
+        self,
+        points_per_decade: Count = 20,
+        on_record: Callable | None = None,
+        last_step: Count | None = None,
     ):
         super().__init__()
-        check_arguments(WeightDistance, points_per_decade=points_per_decade)
+        check_arguments(
+            WeightDistance,
+            points_per_decade=points_per_decade,
+            last_step=last_step,
+        )
         self.points_per_decade = points_per_decade
         self.on_record = on_record
+        self.last_step = last_step
         self.names: list[str] = []
         self._initial: list[np.ndarray] | None = None
         self._steps: list[int] = []
@@ -74,7 +83,7 @@ class WeightDistance(keras.callbacks.Callback):
 
     @property
     def learning_rates(self) -> np.ndarray:
-        """Learning rates at the measurements, array `(points,)`."""
+        """Learning rates of the updates that follow, array `(points,)`."""
         return np.array(self._learning_rates, np.float64)
 
     @property
@@ -151,7 +160,8 @@ class WeightDistance(keras.callbacks.Callback):
         self._origin = [tf.constant(value) for value in self._initial]
         self._measure = tf.function(self._squares, autograph=False)
         self._tracker = StepTracker(
-            _LogSteps(self.points_per_decade), lambda: steps_done(self.model)
+            _LogSteps(self.points_per_decade, self.last_step or 0),
+            lambda: steps_done(self.model),
         )
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -188,10 +198,13 @@ class _LogSteps(NamedTuple):
     """Steps evenly spaced in the logarithm, as a schedule of a tracker."""
 
     points_per_decade: int
+    last_step: int
 
     def next(self, step: int) -> int:
         """Return the first due step after `step`."""
-        return next_log_step(step, self.points_per_decade)
+        following = next_log_step(step, self.points_per_decade)
+        last = self.last_step
+        return min(following, last) if step < last else following
 
     def due(self, previous: int, step: int) -> int | None:
         """Return `step` if one after `previous` has become due."""

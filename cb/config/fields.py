@@ -151,9 +151,11 @@ class Fields:
             terminal.
         evaluate_train: Evaluate the training examples, without augmentation,
             after every epoch.
+        evaluate_test: Evaluate the test examples after every epoch, as
+            published curves do; nothing is chosen by these scores.
         weight_distance: Measurements of the distance between the weights and
-            the initial ones while the step grows tenfold, such as 20; 0 for
-            none.
+            the initial ones while the step grows tenfold, such as 20, and at
+            the end; 0 for none.
         auto_tune: Whether to train again without the blocks that have
             conflicts: none, or for example 'auto_tune(rule="truncate",
             checks=2)'.
@@ -255,6 +257,7 @@ class Fields:
     save_every: Time = flag("1ep", RUN, identity=False)
     print_every: Count = flag(100, RUN, identity=False)
     evaluate_train: bool = flag(False, RUN)
+    evaluate_test: bool = flag(False, RUN, identity=False)
     weight_distance: Natural = flag(0, RUN)
     auto_tune: str = part(
         "none", RUN, "cb.bundles.settings:complete", light=True

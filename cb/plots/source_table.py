@@ -9,16 +9,18 @@ import numpy as np
 from cb.plots.curves import DISTANCE
 from cb.plots.reading import Run
 
-PARTS = {"train": "", "val": "validation/"}
+# The source has no other held-out examples than the test set.
+TEST, VALIDATION = "test/", "validation/"
 NAMES = {"error1": "accuracy", "error5": "top_5_accuracy"}
 
 
 def write(run: Run, file: TextIO) -> None:
     """Write one row per epoch, with empty cells where a number is missing.
 
-    Errors are percentages. `step_dist_n0` is the distance of the weights of
-    the first layer at the end of the epoch, interpolated between measurements
-    in the logarithm of the step.
+    Errors are percentages; those of `val` are of the test examples if they
+    were scored after every epoch, as in the source. `step_dist_n0` is the
+    distance of the weights of the first layer at the end of the epoch,
+    interpolated between measurements in the logarithm of the step.
 
     Args:
         run: `Run`.
@@ -37,12 +39,14 @@ def write(run: Run, file: TextIO) -> None:
 def _rows(run: Run):
     ends = run.series["loss"]
     first = next((n for n in run.series if n.startswith(f"{DISTANCE}/")), None)
+    held_out = TEST if f"{TEST}loss" in run.series else VALIDATION
+    parts = {"train": "", "val": held_out}
     for step, epoch in zip(ends.steps, ends.epochs, strict=True):
         row: dict[str, Any] = {"epoch": epoch}
-        for part, prefix in PARTS.items():
+        for part, prefix in parts.items():
             row[f"{part}_loss"] = _at(run, f"{prefix}loss", step)
         for column, name in NAMES.items():
-            for part, prefix in PARTS.items():
+            for part, prefix in parts.items():
                 accuracy = _at(run, prefix + name, step)
                 error = None if accuracy is None else 100 - 100 * accuracy
                 row[f"{part}_{column}"] = error

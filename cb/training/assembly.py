@@ -18,6 +18,7 @@ from cb.callbacks.reallocation.callback import Reallocation
 from cb.callbacks.reallocation.csr_writer import check_algorithm
 from cb.callbacks.regime import FollowRegime
 from cb.callbacks.run_logger import RunLogger
+from cb.callbacks.slots import last_learning_rate
 from cb.callbacks.weight_distance import TOTAL
 from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
@@ -247,6 +248,7 @@ def build_callbacks(
         config.identity(),
         data.train if config.evaluate_train else None,
         data.source.input_shape,
+        data.test if config.evaluate_test else None,
     )
     pictures = Pictures(log, data.batches.probe)
 
@@ -263,8 +265,8 @@ def build_callbacks(
         reallocations["reallocation"] = _build_reallocation(
             config, data, on_event
         )
-    distances = _build_distances(config, log)
     real = TrainingLength(data.epochs * updates, updates)
+    distances = _build_distances(config, log, data.epochs * updates)
     save_every = max(real.steps(config.save_every, "save_every"), 1)
     checkpointing = Checkpointing(
         CheckpointFolder(run.checkpoints, run.writes),
@@ -302,17 +304,19 @@ def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
     return callback
 
 
-def _build_distances(config: Config, log: RunLog) -> dict[str, WeightDistance]:
+def _build_distances(
+    config: Config, log: RunLog, last_step: int
+) -> dict[str, WeightDistance]:
     if not config.weight_distance:
         return {}
 
     def on_record(step, distances):
         # The learning rate tells which plateau a distance belongs to.
-        numbers = {"learning_rate": distance.learning_rates[-1]}
+        numbers = {"learning_rate": last_learning_rate(distance.model)}
         numbers["weight_distance"] = distances.pop(TOTAL)
         for name, value in distances.items():
             numbers[f"weight_distance/{name}"] = value
         log.scalars(step, numbers)
 
-    distance = WeightDistance(config.weight_distance, on_record)
+    distance = WeightDistance(config.weight_distance, on_record, last_step)
     return {"weight_distance": distance}

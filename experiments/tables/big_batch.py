@@ -157,6 +157,9 @@ def _experiment(name, row, title, levers, expected, table, note):
             "validation_fraction": 0,
             "regime": "model",
             "global_clipnorm": 5,
+            # The columns of the source's results.csv.
+            "evaluate_test": True,
+            "weight_distance": 20,
             "sparsity": 0,
             "reallocation": "static",
             **levers,

@@ -95,6 +95,8 @@ def test_an_epoch_leaves_metrics_rate_densities_and_costs(sink):
             assert found == history.history[name][epoch - 1]
             found = sink.value("validation", step, name)
             assert found == history.history[f"val_{name}"][epoch - 1]
+    # The rates with which the two epochs were trained.
+    assert sink.value("train", UPDATES, "learning_rate") == 0.5
     assert sink.value("train", 2 * UPDATES, "learning_rate") == 0.25
     kept = 0
     for layer in model.layers:
@@ -113,6 +115,16 @@ def test_training_examples_are_scored_without_augmentation(sink):
     loss, accuracy = model.evaluate(dataset, verbose=0)
     assert sink.value("train_evaluation", UPDATES, "loss") == loss
     assert sink.value("train_evaluation", UPDATES, "accuracy") == accuracy
+
+
+def test_test_examples_are_scored_after_every_epoch(sink):
+    dataset = tf.data.Dataset.from_tensor_slices(data()).batch(BATCH)
+    logger = RunLogger(RunLog([sink]), UPDATES, {}, test_evaluation=dataset)
+    model, _ = train(logger)
+    assert sink.names("test", UPDATES) == ["accuracy", "loss"]
+    loss, accuracy = model.evaluate(dataset, verbose=0)
+    assert sink.value("test", 2 * UPDATES, "loss") == loss
+    assert sink.value("test", 2 * UPDATES, "accuracy") == accuracy
 
 
 def test_one_more_function_is_one_more_number(sink, monkeypatch):

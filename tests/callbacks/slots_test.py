@@ -6,11 +6,15 @@ import pytest
 
 import cb
 from cb.callbacks.slots import inner
+from cb.callbacks.slots import last_learning_rate
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
+from cb.optimization.lookahead import Lookahead
 from cb.optimization.published_sgd import PublishedSGD
+from cb.optimization.schedules import DelayedSchedule
+from cb.optimization.schedules import PerUpdateSchedule
 from cb.optimization.sequence import OptimizerSequence
 
 SGD = keras.optimizers.SGD
@@ -249,3 +253,56 @@ def test_a_copy_of_the_weights_starts_at_the_grown_weight(
     callback.on_event = check
     fit(model, batches(4), callback)
     assert min(checked) > 0.0
+
+
+def rates(**settings):
+    """Return a rate that changes at every update."""
+    if batches := settings.get("gradient_accumulation_steps"):
+        return PerUpdateSchedule(rates(), batches)
+    return keras.optimizers.schedules.PolynomialDecay(0.5, 8, 0.1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SGD(0.25),
+        lambda: SGD(rates()),
+        lambda: PublishedSGD(rates(), momentum=0.0),
+        lambda: Lookahead(SGD(rates()), sync_period=100),
+        lambda: keras.optimizers.LossScaleOptimizer(SGD(rates())),
+        lambda: SGD(
+            rates(gradient_accumulation_steps=3), gradient_accumulation_steps=3
+        ),
+        lambda: OptimizerSequence(
+            [SGD(rates()), SGD(DelayedSchedule(rates(), 2))], [0, 2]
+        ),
+    ],
+)
+def test_the_last_learning_rate_is_what_moved_the_weights(make):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    # The gradient is always one.
+    model.compile(make(), lambda _, y: y)
+    steps, moves = [], []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.before = float(self.model.weights[1].numpy()[0])
+
+        def on_train_batch_end(self, batch, logs=None):
+            after = float(self.model.weights[1].numpy()[0])
+            if after != self.before:
+                moves.append(self.before - after)
+                self.before = after
+            if moves:
+                steps.append(last_learning_rate(self.model))
+                assert steps[-1] == pytest.approx(moves[-1], rel=1e-4)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            optimizer = self.model.optimizer
+            if isinstance(optimizer, OptimizerSequence):
+                optimizer.take_over()
+                self.model.make_train_function(force=True)
+
+    ones = np.ones((8, 1), np.float32)
+    model.fit(ones[:2], ones[:2], 1, 4, verbose=0, callbacks=[Watch()])
+    assert len(moves) >= 2

@@ -170,6 +170,17 @@ def test_goes_on_after_a_stop(tmp_path):
     assert resumed.fit() == whole.fit()
 
 
+def test_the_end_of_the_training_is_measured_too():
+    distance = WeightDistance(1, last_step=40)
+    model = made_model()
+    (first, *_) = model.get_weights()
+    fit(model, distance, epochs=2)
+    assert list(distance.steps) == [1, 10, 40]
+    kernel, bias, *_ = model.get_weights()
+    moved = np.sqrt(((kernel - first) ** 2).sum() + (bias**2).sum())
+    assert distance.distances["first"][-1] == pytest.approx(moved, rel=1e-5)
+
+
 def test_state_of_another_model_is_refused():
     distance = WeightDistance()
     fit(made_model(), distance)

@@ -45,6 +45,19 @@ def test_columns_are_those_of_the_published_code(make_run, capsys):
     )
 
 
+def test_held_out_scores_are_those_of_the_test_examples(make_run, capsys):
+    rows = [
+        (3, 1, "loss", 0.5),
+        (3, 1, "validation/loss", 0.25),
+        (3, 1, "test/loss", 0.75),
+        (3, 1, "test/accuracy", 0.875),
+        (3, 1, "test/top_5_accuracy", 1.0),
+    ]
+    (row,) = table(capsys, make_run("a", rows))
+    assert row["val_loss"] == "0.75"
+    assert (row["val_error1"], row["val_error5"]) == ("12.5", "0.0")
+
+
 def test_what_was_not_measured_is_empty(make_run, capsys):
     (row,) = table(capsys, make_run("a", [(3, 1, "loss", 0.5)]))
     assert row.pop("epoch") == "1" and row.pop("train_loss") == "0.5"

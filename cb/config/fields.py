@@ -70,6 +70,10 @@ class Fields:
             without a match a layer stays dense.
         distribution: Distribution of the connections over the layers, one of
             {cb.sparsity.distributions}.
+        masks: First masks: random; magnitude (the largest weights of each layer
+            stay); or nonzero (weights that are not zero, of a model that was
+            pruned before, without --sparsity). The weights are those of
+            --initialize_from, or of a model file.
         rounding: Rounding of the number of connections: total (exact over all
             layers), or down, nearest or up in each layer, as in published
             runs.
@@ -186,6 +190,7 @@ class Fields:
         common=True,
         light=True,
     )
+    masks: Literal["random", "magnitude", "nonzero"] = flag("random", SPARSITY)
     rounding: Literal["total", "down", "nearest", "up"] = flag(
         "total", SPARSITY
     )

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import get_args
 
 import keras
 import numpy as np
 
 from cb.conversion import choice
+from cb.conversion import initial_masks
 from cb.conversion.choice import Patterns
 from cb.conversion.classes import Replacement
 from cb.conversion.classes import copy_with
+from cb.conversion.initial_masks import Masks
 from cb.conversion.report import Report
 from cb.conversion.report import Row
 from cb.conversion.targets import Kernel
-from cb.conversion.targets import random_mask
-from cb.conversion.targets import random_pattern
 from cb.conversion.targets import target_counts
 from cb.errors import InputError
 from cb.errors import argument_error
@@ -25,6 +26,7 @@ from cb.layers.masked import masked_kernels
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.traversal import graph_layers
 from cb.layers.traversal import named_layers
+from cb.registry import unknown
 from cb.sparsity.amount import Sparsity
 from cb.sparsity.amount import parse_sparsity
 from cb.sparsity.granularity import block_shape
@@ -33,13 +35,14 @@ from cb.sparsity.granularity import pattern
 
 def sparsify(
     model: keras.Model,
-    sparsity: Sparsity,
+    sparsity: Sparsity | None = None,
     distribution: str = "erk",
     include: Patterns = None,
     exclude: Patterns = None,
     granularity: str = "weight",
     seed: int = 0,
     *,
+    masks: Masks = "random",
     first_dense: bool = False,
     last_dense: bool = False,
     rounding: str = "total",
@@ -60,7 +63,7 @@ def sparsify(
             `"conv=0.5,dense=0.98"`. A pattern is a family (`conv`, `dense`,
             `depthwise`, `attention`, `recurrent`), a class name, or a
             pattern of layer names. The first match counts; layers without
-            a match stay dense.
+            a match stay dense. `None` with `masks="nonzero"` only.
         distribution: Spec of a distribution, e.g. `"erk"` or `"uniform"`,
             which shares out one sparsity among the layers.
         include: Patterns of layer names to mask, such as `"conv*"`. Defaults
@@ -72,7 +75,12 @@ def sparsify(
             together: `"weight"`,
             `"row"`, `"slice"`, `"filter"`, `"block(rows=4, columns=4)"` or
             `"n_by_m(n=2, m=4, axis=-2)"`.
-        seed: Integer, seed of the masks.
+        seed: Integer, seed of random masks.
+        masks: Where the first masks come from: `"random"`; `"magnitude"`,
+            the weights (or blocks, by their mean) of the largest magnitude
+            in each kernel; or `"nonzero"`, the weights that are not zero, of
+            a model that was pruned or stripped before. Kernels without zeros
+            are then named in a warning, and have full masks.
         first_dense: Boolean, whether the first layer stays dense.
         last_dense: Boolean, whether the last layer stays dense.
         rounding: `"total"`, exact to one connection in all; or `"down"`,
@@ -90,11 +98,15 @@ def sparsify(
 
     Raises:
         InputError: If an argument is wrong, or the model cannot be cloned,
-            is sparse already or has no kernels.
+            is sparse already or has no kernels; with `masks="nonzero"` if no
+            kernel has zeros, one has nothing else, or the zeros do not fit
+            the granularity.
 
     Example:
 
     >>> model = cb.sparsify(keras.applications.MobileNetV2(), sparsity=0.9)
+    >>> pruned = cb.strip(model)
+    >>> model = cb.sparsify(pruned, masks="nonzero")
     """
     _check_dense(model)
     layers = graph_layers(model) if hasattr(model, "layers") else []
@@ -102,7 +114,7 @@ def sparsify(
         model, layers, include, exclude, first_dense, last_dense
     )
     plan = _Plan(model, layers, reasons, granularity)
-    plan.count(sparsity, distribution, rounding)
+    plan.choose(masks, sparsity, distribution, rounding, seed)
     regularizer = regularization and regularizers.get(regularization)
     config = regularizer and keras.regularizers.serialize(regularizer)
 
@@ -114,7 +126,7 @@ def sparsify(
         return Replacement(masked, arguments, regularizer=config)
 
     sparse = copy_with(model, replace)
-    plan.assign(sparse, paired_layers(model, sparse), seed, rescale_weights)
+    plan.assign(sparse, paired_layers(model, sparse), rescale_weights)
     if report is not None:
         report(plan.report())
     return sparse
@@ -122,13 +134,14 @@ def sparsify(
 
 def sparsify_layers(
     model: keras.Model,
-    sparsity: Sparsity,
+    sparsity: Sparsity | None = None,
     distribution: str = "erk",
     include: Patterns = None,
     exclude: Patterns = None,
     granularity: str = "weight",
     seed: int = 0,
     *,
+    masks: Masks = "random",
     rounding: str = "total",
     report: Callable[[Report], object] | None = None,
 ) -> keras.Model:
@@ -146,6 +159,7 @@ def sparsify_layers(
         exclude: As in `sparsify`; patterns of the layers' own names.
         granularity: As in `sparsify`.
         seed: As in `sparsify`.
+        masks: As in `sparsify`.
         rounding: As in `sparsify`.
         report: As in `sparsify`.
 
@@ -159,14 +173,14 @@ def sparsify_layers(
     layers = _reachable(model)
     reasons = choice.reasons(model, layers, include, exclude)
     plan = _Plan(model, layers, reasons, granularity)
-    plan.count(sparsity, distribution, rounding)
+    plan.choose(masks, sparsity, distribution, rounding, seed)
     for layer in layers:
         if not plan.reasons[id(layer)]:
             mask_in_place(layer, MASKED_CLASSES[type(layer)], granularity)
     # Functions that were traced with the dense layers.
     for function in ("train_function", "test_function", "predict_function"):
         setattr(model, function, None)
-    plan.assign(model, (), seed)
+    plan.assign(model, ())
     if report is not None:
         report(plan.report())
     return model
@@ -209,6 +223,7 @@ class _Plan:
         # Checks the spec even if no kernel needs it.
         block_shape(granularity, (1, 1))
         self.reasons = reasons
+        self._model = model
         self._pattern = pattern(granularity)
         self._layers = layers
         chosen = [layer for layer in layers if not reasons[id(layer)]]
@@ -219,25 +234,59 @@ class _Plan:
         }
         self._unfit = unfit
 
-    def count(self, sparsity, distribution, rounding):
-        """Decide the number of active blocks of each kernel."""
-        sparsity = parse_sparsity(sparsity)
-        if self._pattern:
-            _check_pattern(sparsity, self._pattern)
+    def choose(self, masks, sparsity, distribution, rounding, seed):
+        """Decide the first mask of each kernel."""
+        _check_masks(masks, sparsity)
         if not self._kernels:
             raise InputError(
                 "Argument `granularity` fits no layer: "
                 f"{sorted(set(self._unfit.values()))}"
             )
-        self._counts = target_counts(
-            self._kernels, sparsity, distribution, rounding
-        )
+        if masks == "nonzero":
+            self._masks = initial_masks.nonzero(
+                self._kernels, self._values(), self._pattern
+            )
+        else:
+            counts = self._count(sparsity, distribution, rounding)
+            self._masks = self._draw(masks, counts, seed)
         self._counted: dict[str, list[Kernel]] = {}
         for kernel in self._kernels:
-            if kernel.key in self._counts:
+            if kernel.key in self._masks:
                 position = kernel.key.split("/")[0]
                 self._counted.setdefault(position, []).append(kernel)
         self._leave_uncounted()
+
+    def _count(self, sparsity, distribution, rounding) -> dict[str, int]:
+        sparsity = parse_sparsity(sparsity)
+        if self._pattern:
+            _check_pattern(sparsity, self._pattern)
+        return target_counts(self._kernels, sparsity, distribution, rounding)
+
+    def _draw(self, masks, counts, seed) -> dict[str, np.ndarray]:
+        chosen = [kernel for kernel in self._kernels if kernel.key in counts]
+        values = self._values() if masks == "magnitude" else {}
+        return {
+            kernel.key: initial_masks.largest(
+                kernel, values[kernel.key], counts[kernel.key], self._pattern
+            )
+            if values
+            else initial_masks.drawn(
+                kernel, counts[kernel.key], self._pattern, seed
+            )
+            for kernel in chosen
+        }
+
+    def _values(self) -> dict[str, np.ndarray]:
+        """Return the weights of the kernels, by key."""
+        layers = [layer for _, layer in named_layers(self._model)]
+        found = {}
+        for kernel in self._kernels:
+            position, weight = kernel.key.split("/")
+            value = getattr(layers[int(position)], weight)
+            array = keras.ops.convert_to_numpy(value)
+            # Of any type, bfloat16 too, without a loss.
+            found[kernel.key] = array.astype(np.float64)
+        return found
 
     def _leave_uncounted(self):
         for layer in self._layers:
@@ -251,21 +300,17 @@ class _Plan:
     def _kernels_of(self, layer) -> list[Kernel]:
         return self._counted.get(self._positions[id(layer)], [])
 
-    def assign(self, sparse, copies, seed, rescale_weights=False):
-        """Draw the masks of the sparse model, given pairs of its layers."""
-        described = {kernel.key: kernel for kernel in self._kernels}
+    def assign(self, sparse, copies, rescale_weights=False):
+        """Write the masks of the sparse model, given pairs of its layers."""
         places = dict(self._positions)
         for old, new in copies:
             places[id(new)] = self._positions[id(old)]
         self._made = {}
         for kernel in masked_kernels(sparse):
             key = f"{places[id(kernel.layer)]}/{kernel.weight_name}"
-            if key not in self._counts:
+            if key not in self._masks:
                 continue
-            if self._pattern:
-                mask = random_pattern(described[key], self._pattern, seed)
-            else:
-                mask = random_mask(described[key], self._counts[key], seed)
+            mask = self._masks[key]
             kernel.mask.assign(mask)
             active = int(np.count_nonzero(mask))
             self._made[key] = (active, kernel.key)
@@ -293,6 +338,18 @@ class _Plan:
                 reason = self.reasons[id(layer)]
                 rows.append(Row(layer.name, kind, size, size, reason))
         return Report(rows)
+
+
+def _check_masks(masks, sparsity):
+    if masks not in get_args(Masks):
+        raise unknown("kind of `masks`", masks, get_args(Masks))
+    if (sparsity is None) != (masks == "nonzero"):
+        expected = (
+            "None with `masks='nonzero'`, where zeros decide"
+            if masks == "nonzero"
+            else "a number in [0, 1), or one for each pattern"
+        )
+        raise argument_error("sparsity", expected, sparsity)
 
 
 def _check_pattern(sparsity, pattern):

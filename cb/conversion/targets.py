@@ -1,4 +1,4 @@
-"""Shares out connections among kernels and draws the first masks."""
+"""Shares out connections among kernels."""
 
 import fnmatch
 import math
@@ -6,16 +6,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from cb import seeds
 from cb.errors import InputError
 from cb.registry import unknown
 from cb.sparsity import distributions
-from cb.sparsity import masks
 from cb.sparsity.granularity import grid_shape
-from cb.sparsity.granularity import keep_n_of_m
-from cb.sparsity.granularity import spread
 
 
 class Kernel(NamedTuple):
@@ -149,32 +143,3 @@ def _check(kernel: Kernel, count: int) -> int:
             "connection in every layer."
         )
     return count
-
-
-def random_mask(kernel: Kernel, count: int, seed: int) -> np.ndarray:
-    """Draw a mask of a kernel with an exact number of active blocks.
-
-    Args:
-        kernel: `Kernel`.
-        count: Integer, number of active blocks.
-        seed: Integer.
-
-    Returns:
-        Boolean array of the kernel's shape.
-    """
-    grid = grid_shape(kernel.shape, kernel.block)
-    chosen = masks.choose(
-        np.ones(grid, bool),
-        count,
-        seeds.generator(seed, "initial mask", kernel.key),
-    )
-    return spread(chosen, kernel.block, kernel.shape)
-
-
-def random_pattern(
-    kernel: Kernel, pattern: tuple[int, int, int], seed: int
-) -> np.ndarray:
-    """Draw a mask with `n` active weights in every `m` along an axis."""
-    n, m, axis = pattern
-    random = seeds.generator(seed, "initial mask", kernel.key)
-    return keep_n_of_m(random.random(kernel.shape), n, m, axis)

@@ -80,9 +80,8 @@ class OpenedRun:
     @functools.cached_property
     def model(self) -> keras.Model:
         """The compiled Keras model, with the checkpoint loaded last."""
-        return assembly.build_compiled_model(
-            self.config, self.data, self._strategy
-        )
+        config = assembly.for_checkpoint(self.config)
+        return assembly.build_compiled_model(config, self.data, self._strategy)
 
     @functools.cached_property
     def _strategy(self):

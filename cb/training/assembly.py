@@ -22,6 +22,7 @@ from cb.callbacks.slots import last_learning_rate
 from cb.callbacks.weight_distance import TOTAL
 from cb.callbacks.weight_distance import WeightDistance
 from cb.config import Config
+from cb.config import is_explicit
 from cb.conversion import Report
 from cb.conversion import options
 from cb.datasets.dataset_splits import DatasetSplits
@@ -35,10 +36,12 @@ from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
 from cb.seeds import fold_in
 from cb.sparsity import reallocation
+from cb.sparsity.granularity import pattern
 from cb.training import compilation
 from cb.training import regime
 from cb.training.data import Data
 from cb.training.data import without_mixup
+from cb.training.start import initialize_dense
 
 # Steps between logged events of algorithms that act after every step.
 LOGGED_EVERY = 100
@@ -73,7 +76,22 @@ def resolve(
         InputError: If the regime or a spec is wrong.
     """
     config, sources = regime.applied(config, sources)
+    if config.masks == "nonzero":
+        groups = pattern(config.granularity)
+        sparsity = 1 - groups[0] / groups[1] if groups else 0.0
+        if config.sparsity != sparsity and is_explicit("sparsity", sources):
+            expected = "left out with masks='nonzero', where zeros decide"
+            raise argument_error("sparsity", expected, config.sparsity)
+        config = dataclasses.replace(config, sparsity=sparsity)
     return completed(config), sources
+
+
+def for_checkpoint(config: Config) -> Config:
+    """Return the configuration of a model whose state is read afterwards.
+
+    The weights that its first masks came from are not needed again.
+    """
+    return dataclasses.replace(config, masks="random", initialize_from=None)
 
 
 def build_model(
@@ -98,6 +116,8 @@ def build_model(
     keras.config.set_dtype_policy(config.dtype)
     keras.utils.set_random_seed(fold_in(config.seed, "model") % 2**32)
     model = models.build(config.model, source.input_shape, source.num_classes)
+    if config.initialize_from and config.masks != "random":
+        initialize_dense(model, config.initialize_from)
     sharing = options.weight_sharing(config.weight_sharing)
     common = {
         name: getattr(config, name)
@@ -112,9 +132,10 @@ def build_model(
     else:
         model = conversion.sparsify(
             model,
-            config.sparsity,
+            None if config.masks == "nonzero" else config.sparsity,
             config.distribution,
             **common,
+            masks=config.masks,
             rounding=config.rounding,
             regularization=config.regularization,
             report=report,
@@ -194,6 +215,7 @@ def _check_combinations(config: Config) -> None:
         reason = f"{sharing}, which leaves no masks"
         _require(config, "reallocation", "static", reason)
         _require(config, "regularization", "none", reason)
+        _require(config, "masks", "random", reason)
     if options.kernels(config.kernels).name != "masked":
         check_algorithm(reallocation.build(config.reallocation))
         reason = f"kernels={config.kernels!r}"

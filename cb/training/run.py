@@ -15,8 +15,6 @@ import tensorflow as tf
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
-from cb.callbacks.training_state import model_variables
-from cb.callbacks.training_state import write_all
 from cb.config import Config
 from cb.conversion import Report
 from cb.conversion import to_masked
@@ -27,13 +25,13 @@ from cb.export import save
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
 from cb.runs.evaluation_csv import record
-from cb.runs.source import read_arrays
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
 from cb.training.input_sheet import write_input_sheet
 from cb.training.run_costs import recorded
 from cb.training.run_costs import run_costs
+from cb.training.start import initialize
 from cb.training.summary import csr_layers
 from cb.training.summary import print_kernels
 from cb.training.summary import print_start
@@ -111,7 +109,8 @@ class TrainingRun:
         config = self.config
 
         def prepare(model):
-            if config.initialize_from:
+            # Masks that come from weights are made of those already.
+            if config.initialize_from and config.masks == "random":
                 initialize(model, config.initialize_from)
             return assembly.on_kernels(config, model, print_kernels)
 
@@ -258,28 +257,3 @@ class TrainingRun:
     def evaluate(self) -> dict[str, float]:
         """Return the scores on the test examples, by metric."""
         return self.model.evaluate(self.data.test, return_dict=True, verbose=0)
-
-
-def initialize(model: keras.Model, text: str) -> None:
-    """Copy weights, and masks where there are any, from another run.
-
-    Args:
-        model: Keras model.
-        text: `RUN[:initial|best|last|N]`, a run folder and a checkpoint.
-
-    Raises:
-        InputError: If there is no such checkpoint, or it does not fit.
-    """
-    arrays = collectives.broadcast(
-        model.distribute_strategy, lambda: read_arrays(text)
-    )
-    variables = model_variables(model)
-    dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
-    if dense:
-        # Keep the masks that were just drawn.
-        others = [key for key in variables if not key.endswith("/mask")]
-        variables = {key: variables[key] for key in others}
-    write_all(variables, arrays)
-    what = "weights" if dense else "weights and masks"
-    path, _, name = text.partition(":")
-    print(f"Starting from the {what} of {path} ({name or 'last'})")

@@ -1,0 +1,61 @@
+"""The weights and masks of another run that a model starts from."""
+
+import keras
+import numpy as np
+
+from cb.callbacks.training_state import masked_form
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import write_all
+from cb.distribute import collectives
+from cb.layers.masked import mask_name
+from cb.runs.source import read_arrays
+
+
+def initialize(model: keras.Model, text: str) -> None:
+    """Copy weights, and masks where there are any, from another run.
+
+    Args:
+        model: Keras model.
+        text: `RUN[:initial|best|last|N]`, a run folder and a checkpoint.
+
+    Raises:
+        InputError: If there is no such checkpoint, or it does not fit.
+    """
+    arrays = collectives.broadcast(
+        model.distribute_strategy, lambda: read_arrays(text)
+    )
+    variables = model_variables(model)
+    dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
+    if dense:
+        # Keep the masks that were just drawn.
+        others = [key for key in variables if not key.endswith("/mask")]
+        variables = {key: variables[key] for key in others}
+    write_all(variables, arrays)
+    what = "weights" if dense else "weights and masks"
+    path, _, name = text.partition(":")
+    print(f"Starting from the {what} of {path} ({name or 'last'})")
+
+
+def initialize_dense(model: keras.Model, text: str) -> None:
+    """Copy weights from another run into a dense model.
+
+    Args:
+        model: Keras model without masks.
+        text: As in `initialize`. Inactive weights become zeros.
+
+    Raises:
+        InputError: As `initialize`.
+    """
+    arrays = collectives.broadcast(
+        model.distribute_strategy, lambda: read_arrays(text)
+    )
+    variables = model_variables(model)
+    arrays = masked_form(arrays, variables)
+    for name in variables:
+        layer, _, weight = name.rpartition("/")
+        mask = arrays.get(f"{layer}/{mask_name(weight)}")
+        if mask is not None and name in arrays:
+            arrays[name] = np.where(mask != 0, arrays[name], 0)
+    write_all(variables, arrays)
+    path, _, name = text.partition(":")
+    print(f"Starting from the weights of {path} ({name or 'last'})")

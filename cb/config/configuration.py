@@ -96,7 +96,12 @@ class Config(Fields):
 
     def short_hash(self) -> str:
         """Return eight hexadecimal digits that stand for the identity."""
-        text = json.dumps(self.identity(), sort_keys=True)
+        named = {
+            name: value
+            for name, value in self.identity().items()
+            if not METADATA[name].later or value != getattr(Config, name)
+        }
+        text = json.dumps(named, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
 
     def differences(self, other: "Config") -> list[str]:

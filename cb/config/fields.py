@@ -190,7 +190,9 @@ class Fields:
         common=True,
         light=True,
     )
-    masks: Literal["random", "magnitude", "nonzero"] = flag("random", SPARSITY)
+    masks: Literal["random", "magnitude", "nonzero"] = flag(
+        "random", SPARSITY, later=True
+    )
     rounding: Literal["total", "down", "nearest", "up"] = flag(
         "total", SPARSITY
     )

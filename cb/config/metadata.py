@@ -28,6 +28,8 @@ class Metadata(NamedTuple):
         common: Whether `--help` shows the text, not only the name.
         identity: Whether two runs that differ in the field are two runs.
             Where a run lives and how it is watched makes no difference.
+        later: Whether the field is younger than the names of run folders,
+            whose hash then leaves its default out.
         parts: What completes the value, as `"module:attribute"`, imported
             when needed: a callable from a spec to the spec with every default
             written out, which raises `InputError`. `None` for plain values.
@@ -41,6 +43,7 @@ class Metadata(NamedTuple):
     group: str
     common: bool = False
     identity: bool = True
+    later: bool = False
     parts: str | None = None
     spec: bool = False
     light: bool = False

@@ -105,6 +105,10 @@ def test_the_hash_of_a_run_stays(values, expected):
     assert Config(**values).short_hash() == expected
 
 
+def test_what_a_later_field_asks_for_is_in_the_hash():
+    assert Config(masks="magnitude").short_hash() != Config().short_hash()
+
+
 def test_text_becomes_what_a_field_holds():
     values = {"evaluate_train": "true", "epochs": "3", "mixup": "1"}
     config, _ = layered(None, values, ["show_input=F", "exclude=a, b"])

@@ -15,6 +15,7 @@ from cb.conversion.classes import copy_with
 from cb.conversion.initial_masks import Masks
 from cb.conversion.report import Report
 from cb.conversion.report import Row
+from cb.conversion.sharing import require_own_kernels
 from cb.conversion.targets import Kernel
 from cb.conversion.targets import target_counts
 from cb.errors import InputError
@@ -120,7 +121,9 @@ def sparsify(
 
     def replace(layer, kind):
         masked = MASKED_CLASSES.get(kind)
-        if masked is None or plan.reasons[id(layer)]:
+        # A layer beside the graph, which only a training step may use.
+        beside = id(layer) not in plan.reasons
+        if masked is None or beside or plan.reasons[id(layer)]:
             return None
         arguments = {"granularity": granularity}
         return Replacement(masked, arguments, regularizer=config)
@@ -227,6 +230,7 @@ class _Plan:
         self._pattern = pattern(granularity)
         self._layers = layers
         chosen = [layer for layer in layers if not reasons[id(layer)]]
+        require_own_kernels(model, chosen)
         self._kernels, unfit = choice.kernels(model, chosen, granularity)
         self._positions = {
             id(layer): f"{position}"

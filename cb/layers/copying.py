@@ -7,6 +7,7 @@ what takes the place of a layer; weights, seeds and other state follow here.
 import contextlib
 import tempfile
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 
 import keras
@@ -14,12 +15,12 @@ import numpy as np
 
 from cb.errors import InputError
 from cb.errors import one_line
-from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import copy_kernel
 from cb.layers.computed_kernels import kernel_names
+from cb.layers.graph_copies import GraphCopy
+from cb.layers.graph_copies import beside_graph
 from cb.layers.traversal import is_graph
-from cb.layers.traversal import ordered_layers
 from cb.layers.traversal import own_variables
 
 # Methods that load variables alone, which are copied one by one.
@@ -77,6 +78,14 @@ def copy_model(
         InputError: If the model cannot be cloned.
     """
 
+    if not is_graph(model):
+        raise InputError(
+            f"Model {model.name!r} cannot be cloned. Expected a Sequential "
+            f"or functional model. Received: {type(model).__name__}. To make "
+            "a subclassed model sparse use `cb.sparsify_layers(model, ...)`, "
+            "which changes its layers in place."
+        )
+
     def clone(layer):
         if not isinstance(layer, keras.layers.Layer):
             # A bare operation such as an addition of two tensors.
@@ -84,35 +93,28 @@ def copy_model(
         with _cloning(layer):
             return make(layer)
 
-    # A clone of a compiled model would get an optimizer.
-    uncompiled = [
-        (layer, False)
-        for layer in ordered_layers(model)
-        if isinstance(layer, keras.Model)
-    ]
     try:
-        with overridden("compiled", uncompiled):
-            copy = keras.models.clone_model(
-                model,
-                input_tensors=_inputs(model),
-                clone_function=clone,
-                call_function=call,
-                recursive=True,
-            )
+        copied = GraphCopy(model, clone, call or _call)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(
-            f"Model {model.name!r} cannot be cloned. Expected a Sequential "
-            f"or functional model. Received: {type(model).__name__} "
-            f"({error}). To make a subclassed model sparse use "
-            "`cb.sparsify_layers(model, ...)`, which changes its "
-            "layers in place."
+            f"Model {model.name!r} cannot be cloned. Expected layers that "
+            "can be called as they were. Received: "
+            f"{type(model).__name__} ({one_line(error)})"
         ) from error
-    if not copy.built:
-        copy.build(model.input_shape)
-    copy_model_state(model, copy)
-    return copy
+    _copy_all(
+        pair
+        for old, new in copied.pairs
+        # Without those that `call` leaves out.
+        if not is_graph(old) and (new.built or not old.built)
+        for pair in _paired(old, new)
+    )
+    return copied.model
+
+
+def _call(layer, *args, **kwargs):
+    return layer(*args, **kwargs)
 
 
 def copy_model_state(model: keras.Model, copy: keras.Model) -> None:
@@ -125,8 +127,24 @@ def copy_model_state(model: keras.Model, copy: keras.Model) -> None:
     Raises:
         InputError: If a layer does not fit its copy.
     """
-    for old, new in paired_layers(model, copy):
+    _copy_all(paired_layers(model, copy))
+
+
+def _copy_all(pairs: Iterable[Pair]) -> None:
+    """Copy the state of layers, none of whose variables may have two copies."""
+    copies: dict[int, Pair] = {}
+    for old, new in pairs:
         _copy_own_state(old, new)
+        for source, target in _matched(old, new):
+            holder, copied = copies.setdefault(id(source), (old, target))
+            if copied is not target:
+                raise InputError(
+                    f"Layers {holder.name!r} and {old.name!r} both hold "
+                    f"{source.path!r}, of which a copy would make two. "
+                    "Expected one layer that is called twice, or one that "
+                    "holds the other as an attribute. Received: "
+                    f"{type(holder).__name__} and {type(old).__name__}"
+                )
 
 
 def paired_layers(model: keras.Model, copy: keras.Model) -> Iterator[Pair]:
@@ -145,11 +163,12 @@ def paired_layers(model: keras.Model, copy: keras.Model) -> Iterator[Pair]:
     # A copy keeps names, which are unique in a graph. Lists of layers differ
     # in order where layers are attributes too.
     layers = {layer.name: layer for layer in model.layers}
-    for new in copy.layers:
-        if isinstance(new, keras.layers.InputLayer):
-            continue
-        old = layers[new.name]
-        yield from (paired_layers if is_graph(old) else _paired)(old, new)
+    pairs = [(layers[new.name], new) for new in copy.layers]
+    pairs += zip(beside_graph(model), beside_graph(copy), strict=True)
+    yield model, copy
+    for old, new in pairs:
+        if not isinstance(new, keras.layers.InputLayer):
+            yield from (paired_layers if is_graph(old) else _paired)(old, new)
 
 
 def _paired(old, new) -> Iterator[Pair]:
@@ -182,22 +201,32 @@ def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
 
 def _copy_own_state(old, new) -> None:
     _copy_variables(old, new)
-    for source, target in zip(
-        old._seed_generators, new._seed_generators, strict=True
-    ):
-        target.state.assign(source.state)
+    # A rate of dropout that was set to zero later needs no generator.
+    generators = old._seed_generators, new._seed_generators
+    if len({*map(len, generators)}) == 1:
+        for source, target in zip(*generators, strict=True):
+            target.state.assign(source.state)
     if type(old) is type(new) and not isinstance(old, ComputedKernels):
         with _cloning(old):
             _copy_other_state(old, new)
 
 
 def _copy_variables(old, new) -> None:
+    for source, target in _matched(old, new):
+        target.assign(source)
+    if type(old) is not type(new):
+        for name in _computed(old, new):
+            copy_kernel(old, new, name)
+
+
+def _matched(old, new) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Pair the variables of two layers, but not kernels of other classes."""
     same = type(old) is type(new)
-    names = dict.fromkeys([*kernel_names(old), *kernel_names(new)])
-    # Layers of one class hold kernels in the same variables.
     kernels = set()
     if not same:
+        names = _computed(old, new)
         kernels = _kernel_ids(old, names) | _kernel_ids(new, names)
+    found = []
     for variables in ("_trainable_variables", "_non_trainable_variables"):
         sources, targets = (
             [v for v in getattr(layer, variables) if id(v) not in kernels]
@@ -207,10 +236,13 @@ def _copy_variables(old, new) -> None:
         fit = all(source.shape == target.shape for source, target in pairs)
         if not fit or same and len(sources) != len(targets):
             raise _unlike(old, [variable.path for variable in targets])
-        for source, target in pairs:
-            target.assign(source)
-    for name in () if same else names:
-        copy_kernel(old, new, name)
+        found += pairs
+    return found
+
+
+def _computed(old, new) -> list[str]:
+    """List the kernels that one of two layers computes."""
+    return [*dict.fromkeys([*kernel_names(old), *kernel_names(new)])]
 
 
 def _kernel_ids(layer, names) -> set[int]:
@@ -262,15 +294,3 @@ def _cloning(operation: keras.Operation) -> Iterator[None]:
             "its model sparse use `cb.sparsify_layers(model, ...)`, which "
             "clones nothing."
         ) from error
-
-
-def _inputs(model: keras.Model):
-    """Make inputs of the same names, which Keras's own clone changes."""
-    if isinstance(model, keras.Sequential) or not hasattr(model, "operations"):
-        return None
-
-    def twin(tensor):
-        layer = tensor._keras_history.operation
-        return type(layer).from_config(layer.get_config()).output
-
-    return keras.tree.map_structure(twin, model.input)

@@ -1,6 +1,11 @@
 """Walks over the layers of a model in a stable order."""
 
+import inspect
+
 import keras
+
+# Parameters of constructors that a graph can be given to.
+_OF_GRAPHS = (["inputs", "outputs", "name"], ["layers", "trainable", "name"])
 
 
 def ordered_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -36,6 +41,19 @@ def is_graph(layer: keras.layers.Layer) -> bool:
     """Return whether a layer is a Sequential or functional model."""
     # Keras does not export the class of functional models.
     return isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
+
+
+def made_by_its_class(model: keras.Model) -> bool:
+    """Return whether the class of a model makes its layers.
+
+    A copy of the graph of such a model would lose the class; of a subclassed
+    model there is no graph.
+    """
+    if not is_graph(model):
+        return True
+    found = inspect.getfullargspec(type(model).__init__)
+    any_arguments = bool(found.varargs and found.varkw)
+    return not any_arguments and found.args[1:] not in _OF_GRAPHS
 
 
 def graph_layers(model: keras.Model) -> list[keras.layers.Layer]:

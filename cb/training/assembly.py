@@ -123,8 +123,7 @@ def build_model(
         name: getattr(config, name)
         for name in ("include", "exclude", "granularity", "seed")
     }
-    # The sparse form first: what a model keeps dense is an attribute that
-    # copies do not have.
+    # The sparse form first, of what the model keeps dense.
     if sharing.name == "tied":
         model = conversion.tie(
             model, config.sparsity, **common, **sharing.kwargs

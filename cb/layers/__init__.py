@@ -3,6 +3,7 @@
 import keras
 
 from cb.errors import require_tensorflow
+from cb.layers.chunked_loss import ChunkedLoss
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.masked import Masked
 from cb.layers.masked_attention import MaskedGroupQueryAttention
@@ -33,6 +34,7 @@ from cb.layers.tied import TiedDense
 require_tensorflow(keras.config.backend())
 
 __all__ = [
+    "ChunkedLoss",
     "GhostBatchNormalization",
     "Masked",
     "MaskedConv1D",

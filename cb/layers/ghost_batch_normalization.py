@@ -49,7 +49,8 @@ class GhostBatchNormalization(AddedArguments, keras.layers.BatchNormalization):
         virtual_batch_size: Integer, examples in a ghost.
         remainder: Treatment of examples that do not fill a ghost.
             `"fixed"`: they are a smaller ghost. `"torch_chunk"`: the number
-            of ghosts is kept and their size shrinks or grows, as published.
+            of ghosts is kept and their size shrinks or grows, as published;
+            `cb.layers.ChunkedLoss` then gives them equal weights.
             `"drop"`: they are left out of all statistics and normalized by
             those of the last full ghost. `"error"`: they are refused.
         running_statistics: String, `"per_ghost"`, `"per_step"` or `"paper"`.

@@ -3,6 +3,7 @@
 import keras
 
 from cb.errors import InputError
+from cb.layers.chunked_loss import ChunkedLoss
 from cb.layers.ghosts import Remainder
 from cb.layers.ghosts import RunningStatistics
 from cb.layers.replacement import replace_batch_normalization
@@ -50,6 +51,22 @@ def apply(spec: str | Spec, model: keras.Model, batch: int) -> keras.Model:
     """
     spec = complete(spec)
     return model if spec.name == "batch" else ghost(model, batch, **spec.kwargs)
+
+
+def loss(spec: str | Spec, mean: keras.losses.Loss) -> keras.losses.Loss:
+    """Return the loss that belongs to a normalization.
+
+    Args:
+        spec: As in `complete`.
+        mean: Keras loss, a mean over examples.
+
+    Returns:
+        The loss; one that weighs all chunks equally under `torch_chunk`.
+    """
+    given = complete(spec).kwargs
+    if given.get("remainder") != "torch_chunk":
+        return mean
+    return ChunkedLoss(mean, given["size"], given["batch_size"])
 
 
 def ghost(

@@ -16,14 +16,17 @@ def clip_by_global_norm(gradients, limit: float):
     The factor is `min(1, limit / (norm + 1e-6))`.
 
     Args:
-        gradients: List of tensors.
+        gradients: List of tensors of any floating types. The norm of small
+            ones is that in float32, where their squares do not overflow.
         limit: Float, the largest norm.
 
     Returns:
         List of tensors.
     """
-    norm = tf.linalg.global_norm(gradients)
-    factor = tf.minimum(1.0, limit / (norm + EPSILON))
+    wide = any(gradient.dtype == tf.float64 for gradient in gradients)
+    dtype = tf.float64 if wide else tf.float32
+    norm = tf.linalg.global_norm([tf.cast(g, dtype) for g in gradients])
+    factor = tf.minimum(tf.ones((), dtype), limit / (norm + EPSILON))
     return [
         gradient * tf.cast(factor, gradient.dtype) for gradient in gradients
     ]

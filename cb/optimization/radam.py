@@ -69,7 +69,28 @@ class RAdam(GlobalClipping):
             variables, ["momentum", "velocity"]
         )
 
+    def _distributed_tf_update_step(
+        self, distribution, grads_and_vars, learning_rate
+    ):
+        # The factors of a step are the same for all variables, and many
+        # small operations.
+        factors = self._factors()
+
+        def update(variable, gradient, learning_rate, *factors):
+            self._update(gradient, variable, learning_rate, factors)
+
+        for gradient, variable in grads_and_vars:
+            distribution.extended.update(
+                variable,
+                update,
+                args=(gradient, learning_rate, *factors),
+                group=False,
+            )
+
     def update_step(self, gradient, variable, learning_rate):
+        self._update(gradient, variable, learning_rate, self._factors())
+
+    def _update(self, gradient, variable, learning_rate, factors):
         dtype = variable.dtype
         gradient = ops.cast(gradient, dtype)
         index = self._get_variable_index(variable)
@@ -79,7 +100,7 @@ class RAdam(GlobalClipping):
             velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2)
         )
         correction_1, correction_2, rectifier, rectified = [
-            ops.cast(value, dtype) for value in self._factors()
+            ops.cast(value, dtype) for value in factors
         ]
         root = ops.sqrt(velocity / correction_2) + self.epsilon
         # One division serves both kinds of step.

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from cb.config import Config
 from cb.errors import InputError
+from cb.layers import normalization
 from cb.optimization import batches
 from cb.optimization import learning_rates
 from cb.optimization import optimizers
@@ -112,6 +113,7 @@ def compile_model(
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.SparseCategoricalAccuracy
         top = keras.metrics.SparseTopKCategoricalAccuracy
+    loss = normalization.loss(config.normalization, loss)
     metrics = [accuracy(name="accuracy")]
     if num_classes > TOP:
         metrics.append(top(k=TOP, name=f"top_{TOP}_accuracy"))

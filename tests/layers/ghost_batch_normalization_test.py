@@ -1,11 +1,14 @@
 """Ghost batch normalization against a NumPy reference and Keras."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from cb.errors import InputError
+from cb.layers import ChunkedLoss
 from cb.layers import GhostBatchNormalization
 from cb.layers.ghosts import ghost_layout
 from tests.layers.ghost_data import EPSILON
@@ -207,14 +210,14 @@ def test_inference_ignores_the_ghost_size(length):
     assert np.array_equal(whole, np.array(plain(x, training=False)))
 
 
-def gradients(model, x, y):
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def gradients(model, x, y, make=lambda loss: loss):
+    loss = make(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     with tf.GradientTape() as tape:
         value = loss(y, model(x, training=True))
     return tape.gradient(value, [v.value for v in model.trainable_variables])
 
 
-@pytest.mark.parametrize("length", [32, 24])
+@pytest.mark.parametrize("length", [32, 24, 31, 29, 13, 5])
 def test_equals_accumulation_over_chunks(length):
     def plain():
         return keras.layers.BatchNormalization(
@@ -226,12 +229,13 @@ def test_equals_accumulation_over_chunks(length):
     )
     chunked = small_network(plain)
     x, y = data(length, 6, 6, 2), np.arange(length) % 3
-    ours = gradients(ghost, x, y)
-    pieces = 4
+    ours = gradients(ghost, x, y, lambda loss: ChunkedLoss(loss, 8, 32))
+    # As PyTorch's `chunk(4)`: all of one size but the last.
+    starts = range(0, length, math.ceil(length / 4))[1:]
     parts = [
         gradients(chunked, x_part, y_part)
         for x_part, y_part in zip(
-            np.split(x, pieces), np.split(y, pieces), strict=True
+            np.split(x, starts), np.split(y, starts), strict=True
         )
     ]
     theirs = [np.mean(part, axis=0) for part in zip(*parts, strict=True)]

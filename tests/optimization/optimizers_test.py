@@ -285,3 +285,44 @@ def test_wrong_argument_is_one_clear_line(spec, message):
 def test_all_are_known_by_name():
     known = optimizers.names()
     assert {"published_sgd", "radam", "lookahead"} <= set(known)
+
+
+@pytest.mark.parametrize("make", [PublishedSGD, RAdam])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_clipping_in_every_type(make, dtype):
+    # The square of 600 is no float16.
+    values, limit = np.array([[600.0, 800.0]]), 1.0
+    model = keras.Sequential([keras.Input((1,), dtype=dtype)])
+    model.add(keras.layers.Dense(2, use_bias=False, dtype=dtype))
+    model.layers[0].kernel.assign(np.zeros((1, 2)))
+    optimizer = make(learning_rate=1.0, global_clipnorm=limit)
+    gradient = tf.cast(values, dtype)
+    optimizer.apply([gradient], model.trainable_variables)
+    moved = -np.array(model.layers[0].kernel, "float64")
+    np.testing.assert_allclose(moved, [[0.6, 0.8]], rtol=1e-2)
+    if dtype == "float64":
+        factor = limit / (1000.0 + 1e-6)
+        np.testing.assert_allclose(moved, values * factor, rtol=1e-12)
+
+
+def test_clipping_of_several_types_takes_one_norm():
+    gradients = [tf.constant([3.0], "float64"), tf.constant([4.0], "float16")]
+    clipped = clip_by_global_norm(gradients, 1.0)
+    assert [one.dtype.name for one in clipped] == ["float64", "float16"]
+    found = [float(one[0]) for one in clipped]
+    assert found == pytest.approx([0.6, 0.8], rel=1e-3)
+
+
+def test_the_factors_of_rectified_adam_are_made_once_a_step(monkeypatch):
+    made, factors = [], RAdam._factors
+    monkeypatch.setattr(
+        RAdam, "_factors", lambda self: made.append(self) or factors(self)
+    )
+    model = keras.Sequential(
+        [keras.Input((3,)), *(keras.layers.Dense(3) for _ in range(4))]
+    )
+    model.compile(RAdam(), "mse")
+    x = np.ones((8, 3), np.float32)
+    model.fit(x, x, 2, 1, verbose=0)
+    # Not for each of the eight variables; the first call traces twice.
+    assert 0 < len(made) <= 2

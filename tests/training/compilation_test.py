@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cb.callbacks.slots import batch_counter
 from cb.config import Config
@@ -202,3 +203,40 @@ def test_noise_weighs_training_examples_and_nothing_else(mixup):
     expected = np.mean(weights * losses(y, model(x, training=True)))
     loss = model.train_on_batch(x, y, weights, return_dict=True)["loss"]
     assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_chunks_count_alike_whatever_their_size():
+    # As PyTorch's `chunk(3)` cuts 40 examples.
+    flags = {
+        "model": "f1",
+        "sparsity": 0.0,
+        "reallocation": "static",
+        "learning_rate": 0.5,
+        "learning_rate_schedule": "constant",
+        "optimizer": "sgd",
+        "batch_size": 48,
+    }
+    chunk = "ghost(size=16, remainder='torch_chunk', batch_size=48)"
+    data, ours = compiled(normalization=chunk, **flags)
+    _, theirs = compiled(**flags)
+    x, y = (np.array(part) for part in data.batches.probe(0))
+    x, y = x[:40], y[:40]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    sums, losses = [0.0] * len(theirs.trainable_variables), []
+    for start in (0, 14, 28):
+        piece = slice(start, start + 14)
+        with tf.GradientTape() as tape:
+            value = loss(y[piece], theirs(x[piece], training=True))
+        variables = [v.value for v in theirs.trainable_variables]
+        found = tape.gradient(value, variables)
+        sums = [a + b for a, b in zip(sums, found, strict=True)]
+        losses.append(float(value) * len(y[piece]))
+    expected = [
+        v.numpy() - 0.5 * total / 3
+        for v, total in zip(theirs.trainable_variables, sums, strict=True)
+    ]
+    logged, *_ = ours.train_on_batch(x, y)
+    # Recorded is the mean over the examples.
+    assert logged == pytest.approx(sum(losses) / 40, rel=1e-5)
+    for variable, value in zip(ours.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(variable, value, atol=2e-6)

@@ -247,16 +247,31 @@ class StepTracker:
     Args:
         period: `StepSchedule`, or `None` if no step is ever due.
         read: Callable without arguments that returns the steps done so far.
+        since: Integer, the step up to which due steps are known; defaults to
+            the present one.
 
     Attributes:
         step: Integer, the counter when it was last read.
         next: Integer, the first due step after it, or `None`.
     """
 
-    def __init__(self, period: StepSchedule | None, read: Callable[[], int]):
+    def __init__(
+        self,
+        period: StepSchedule | None,
+        read: Callable[[], int],
+        since: int | None = None,
+    ):
+        self.step: int
         self._period = period
         self._read = read
         self._start()
+        if since is not None and period is not None:
+            self._unread = self.step - since
+            self.step, self.next = since, period.next(since)
+
+    def follows(self) -> bool:
+        """Tell whether the counter is where the noted batches can bring it."""
+        return self.step <= self._read() <= self.step + self._unread
 
     def begin_batches(self, number: int = 1) -> None:
         """Note that `number` batches are about to be trained on."""

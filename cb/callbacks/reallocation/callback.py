@@ -8,33 +8,31 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.reallocation.copied_masks import copy_source
 from cb.callbacks.reallocation.current_fit import CurrentFit
 from cb.callbacks.reallocation.current_fit import current_fit
+from cb.callbacks.reallocation.event_gradients import EventGradients
 from cb.callbacks.reallocation.followed import follow
 from cb.callbacks.reallocation.gradients import NoisyGradients
 from cb.callbacks.reallocation.gradients import RunningGradients
-from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.reallocation.probe_batches import check_probe_data
-from cb.callbacks.reallocation.probe_batches import probe_batches
+from cb.callbacks.reallocation.requirements import check_order
 from cb.callbacks.reallocation.requirements import check_source
 from cb.callbacks.reallocation.requirements import check_training
-from cb.callbacks.reallocation.requirements import needs_probe
+from cb.callbacks.reallocation.saved_state import SavedState
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
-from cb.callbacks.slots import inner
-from cb.callbacks.training_state import masked_form
-from cb.callbacks.training_state import model_variables
-from cb.callbacks.training_state import write_all
 from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.masked import MaskedKernel
 from cb.runs.source import read_arrays
 from cb.schedules import StepTracker
-from cb.schedules import TrainingLength
 from cb.seeds import fold_in
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import LayerState
+from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import State
 
 # New masks and the algorithm's state with them, each by name.
 Result = TypeVar("Result")
@@ -98,6 +96,8 @@ class Reallocation(keras.callbacks.Callback):
     >>> model.fit(data, callbacks=[cb.callbacks.Reallocation("set")])
     """
 
+    _kernels: SparseKernels
+
     def __init__(
         self,
         algorithm,
@@ -119,7 +119,10 @@ class Reallocation(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.on_event = on_event
         self.optimizer = optimizer
-        self._state: dict[str, np.ndarray] | None = None
+        self._state: State | None = None
+        # A state from outside, with the step up to which events have happened.
+        self._given: tuple[int | None, State] | None = None
+        self._since: int | None = None
         self._resolved = False
         self._compiled: tuple = ()
         self._source: dict[str, np.ndarray] = {}
@@ -131,28 +134,49 @@ class Reallocation(keras.callbacks.Callback):
             )
         check_source(self.algorithm, self._source)
 
-    def get_state(self) -> dict[str, np.ndarray]:
+    def get_state(self) -> State:
         """Return the algorithm's state for a checkpoint, name to array."""
-        return dict(self._state or {})
+        return dict(self._given[1] if self._given else self._state or {})
 
-    def set_state(self, state: dict[str, np.ndarray]) -> None:
+    def set_state(self, state: State) -> None:
         """Continue from a saved state."""
-        self._state = dict(state)
+        self._given = (None, dict(state))
+
+    def saved(self) -> tuple[str, int, State] | None:
+        """Return what weights files hold, see `SavedState`."""
+        if self._state is None:
+            return None
+        step = self._steps.step if self._resolved else self._steps_done()
+        return type(self.algorithm).__name__, step, self.get_state()
+
+    def load(self, name: str, step: int, state: State) -> None:
+        """Take over what `saved` returned, if it is of the same algorithm."""
+        if name == type(self.algorithm).__name__:
+            self._given = (step, state)
 
     def metrics(self) -> dict[str, float]:
         """Return the algorithm's own metrics, name to number."""
         return self.algorithm.metrics(self._state or {})
 
+    def set_model(self, model):
+        super().set_model(model)
+        # Before any callback restores weights in `on_train_begin`.
+        vars(model)[self._attribute()] = SavedState(self)
+
     def on_train_begin(self, logs=None):
-        self._prepare(current_fit())
+        before, written = self._prepare(current_fit())
         if self._kernels.kernels:
-            self._begin()
+            self._begin(before, written)
         self._period, self._resolved = None, False
 
-    def _begin(self):
+    def _begin(self, before: Masks, written: set[str]):
         """Bring masks, weights and slots in line, and steps where needed."""
-        fresh = self._state is None
-        masks = self._start() if fresh else self._take_up()
+        masks, fresh = None, self._state is None and self._given is None
+        if fresh:
+            masks = self._start()
+        else:
+            self._agree(written)
+            self._kernels.settle(before)
         self._kernels.begin(
             self.algorithm.penalties(self._kernels.layers()),
             bool(self.algorithm.backward(self._state)),
@@ -160,48 +184,97 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
         )
-        if self._noise is not None:
-            self._noise.begin()
+        if self._gradients.noise is not None:
+            self._gradients.noise.begin()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
             return
         # The length is known only now: `fit` may begin in a later epoch.
         self._check_epochs()
-        self._length = self._training_length(epoch)
+        self._length = self._followed.training_length(
+            self.params, epoch, self.total_steps, self.steps_per_epoch
+        )
         self._period = None
         if self._kernels.kernels:
             self._period = self.algorithm.period(self._length)
         self._resolved = True
-        optimizer = self._followed.optimizer
-        self._steps = StepTracker(
-            self._period, lambda: int(read(optimizer.iterations))
-        )
+        self._track_steps()
 
     def on_train_batch_begin(self, batch, logs=None):
+        self._settle(compare=batch == 0)
         # Not at the end of a batch: there Keras waits for the step, to hand
         # its logs to callbacks.
         self._act(self._steps.crossed())
-        if self._running is not None:
-            self._arm(self._running)
-        if self._noise is not None:
-            self._set_noise(self._noise)
+        if self._gradients.running is not None:
+            self._arm(self._gradients.running)
+        if self._gradients.noise is not None:
+            self._set_noise(self._gradients.noise)
         batches = self.model.steps_per_execution
         self._steps.begin_batches(batches * self._followed.updates)
 
     def on_test_begin(self, logs=None):
         # Validation must see the masks that a checkpoint saves.
         if self._resolved:
+            self._settle()
             self._act(self._steps.catch_up())
 
     def on_epoch_end(self, epoch, logs=None):
+        self._settle()
         self._act(self._steps.catch_up())
 
     def on_train_end(self, logs=None):
+        self._settle()
+        vars(self.model).pop(self._attribute(), None)
         self._kernels.end()
-        if self._noise is not None:
-            self._noise.end()
+        if self._gradients.noise is not None:
+            self._gradients.noise.end()
         self._resolved = False
+
+    def _attribute(self) -> str:
+        """Return the attribute of the model that holds the state."""
+        found = "reallocation_state"
+        if self.optimizer is None:
+            return found
+        held = [k for k, v in vars(self.model).items() if v is self.optimizer]
+        return f"{found}_{min(held, default=self.optimizer.name)}"
+
+    def _steps_done(self) -> int:
+        return int(read(self._followed.optimizer.iterations))
+
+    def _track_steps(self):
+        since, self._since = self._since, None
+        self._steps = StepTracker(self._period, self._steps_done, since)
+
+    def _settle(self, compare: bool = False):
+        """Bring all in line with what others have written since the last step.
+
+        Args:
+            compare: Boolean, whether to look at all masks, also for writes
+                that are not seen.
+        """
+        written = self._kernels.written()
+        if compare:
+            written |= self._kernels.differing()
+        if not written:
+            return
+        before = self._kernels.masks
+        self._kernels.read_masks()
+        self._agree(written)
+        self._kernels.settle(before, self.algorithm.backward(self._state))
+        if self._since is not None or not self._steps.follows():
+            self._track_steps()
+
+    def _agree(self, written: set[str]):
+        """Let the state agree with kernels, some of them written by others."""
+        if self._given is not None:
+            (self._since, self._state), self._given = self._given, None
+            written = set()
+        self._take_up()
+        layers = self._kernels.layers()
+        self._state = self.algorithm.adopt(
+            {key: layers[key] for key in layers if key in written}, self._state
+        )
 
     def _check_epochs(self):
         epochs, wanted = self.params["epochs"], self.algorithm.total_epochs()
@@ -211,34 +284,34 @@ class Reallocation(keras.callbacks.Callback):
                 f"{wanted} epochs. Received: epochs={epochs}"
             )
 
-    def _prepare(self, fit: CurrentFit | None):
-        """Find kernels and make gradient functions, once a compiled model."""
+    def _prepare(self, fit: CurrentFit | None) -> tuple[Masks, set[str]]:
+        """Find kernels and make gradient functions, once a compiled model.
+
+        Returns:
+            Tuple of the masks that were there before, and the keys of kernels
+            that others have written since the last `fit`.
+        """
         model, algorithm = self.model, self.algorithm
         self._follow(fit)
         optimizer, kernels, _ = self._followed
         has_data = self.dataset is not None
         check_training(algorithm, model, self._followed, has_data)
         trained = [id(kernel.trained) for kernel in kernels]
+        written = self._kernels.written() if self._compiled else set()
         if self._compiled != (model, optimizer, trained):
             self._compiled = (model, optimizer, trained)
             self._kernels = SparseKernels(model, optimizer, kernels, algorithm)
-            common = (model, optimizer, kernels)
-            self._probe = self._running = self._noise = None
-            if algorithm.gradients == "running" and kernels:
-                skips = algorithm.skip_update
-                self._running = RunningGradients(*common, skips)
-            if algorithm.noise_on_gradients and kernels:
-                self._noise = NoisyGradients(*common, self.seed)
-            if needs_probe(algorithm):
-                batches = probe_batches(self.dataset, fit)
-                self._probe = ProbeGradients(
-                    model, kernels, batches, optimizer=optimizer
-                )
+            self._gradients = EventGradients(
+                algorithm, model, self._followed, self.dataset, fit, self.seed
+            )
+        before = self._kernels.masks
         self._kernels.read_masks()
+        return before or self._kernels.masks, written
 
     def _follow(self, fit: CurrentFit | None):
         """Find what each callback of this `fit` moves, in the first of them."""
         found = fit.callbacks if fit else ()
+        check_order(found, self)
         together = [one for one in found if isinstance(one, Reallocation)]
         if self not in together:
             together = [self]
@@ -260,7 +333,8 @@ class Reallocation(keras.callbacks.Callback):
     def _start(self):
         """Initialize the state, and the masks if the algorithm chooses them."""
         if self._source:
-            self._copy_source()
+            copy_source(self.model, self._source, self.algorithm)
+            self._kernels.read_masks()
         self._state = self.algorithm.init(self._kernels.layers())
         if not self.algorithm.at_start:
             return None
@@ -276,34 +350,6 @@ class Reallocation(keras.callbacks.Callback):
     def _decided(self, decide: Callable[[], Result]) -> Result:
         """Let one worker decide for all, so that masks never differ."""
         return collectives.broadcast(self.model.distribute_strategy, decide)
-
-    def _copy_source(self):
-        """Copy masks, and initial weights if asked for, from another run."""
-        variables = model_variables(self.model)
-        masks = {k: v for k, v in variables.items() if k.endswith("mask")}
-        source = masked_form(self._source, variables)
-        chosen = {k: source[k] for k in source if k in masks}
-        write_all(masks, self._decided(lambda: chosen))
-        if self.algorithm.initial_weights:
-            path, _, _ = self.algorithm.copy_mask_from.partition(":")
-            initial = self._decided(lambda: read_arrays(path, "initial"))
-            others = [k for k in variables if k not in masks]
-            weights = {k: variables[k] for k in others if "seed" not in k}
-            write_all(weights, initial)
-        self._kernels.read_masks()
-
-    def _training_length(self, epoch: int) -> TrainingLength:
-        optimizer = inner(self._followed.optimizer)
-        accumulation = optimizer.gradient_accumulation_steps or 1
-        steps, total = self.steps_per_epoch, self.total_steps
-        if batches := self.params.get("steps"):
-            batches *= self._followed.updates
-            left = (self.params["epochs"] - epoch) * batches
-            done = int(read(optimizer._iterations))
-            total = total or (done + left) // accumulation
-            # Not rounded: accumulation continues across epochs.
-            steps = steps or batches / accumulation
-        return TrainingLength(total, steps)
 
     def _arm(self, running: RunningGradients):
         """Record the gradients of the next step if an event follows it."""
@@ -329,19 +375,7 @@ class Reallocation(keras.callbacks.Callback):
             self._reallocate(self._event(due))
 
     def _gather(self, number: int) -> dict[str, LayerState]:
-        if self._running is not None:
-            return self._kernels.layers(self._running.read())
-        if self._probe is None:
-            return self._kernels.layers()
-        count = self.algorithm.num_batches
-        indices = range(number * count, (number + 1) * count)
-        gradients = _mean([self._probe(index) for index in indices])
-        curvature = None
-        if self.algorithm.needs_curvature:
-            curvature = _mean(
-                [self._probe.curvature(index, gradients) for index in indices]
-            )
-        return self._kernels.layers(gradients, curvature)
+        return self._kernels.layers(*self._gradients.read(number))
 
     def _reallocate(self, event: Event):
         seed = fold_in(self.seed, "reallocation", event.step)
@@ -360,7 +394,3 @@ class Reallocation(keras.callbacks.Callback):
                 for k in self._kernels.kernels
             ]
             self.on_event(event.step, changes)
-
-
-def _mean(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
-    return [np.mean(arrays, axis=0) for arrays in zip(*batches, strict=True)]

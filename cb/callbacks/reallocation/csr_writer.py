@@ -35,6 +35,16 @@ class CsrWriter(KernelWriter):
     def write_all(self, masks, fresh):
         """Do nothing: inactive weights are not stored."""
 
+    def settle(self, before, after, written):
+        """Move the slots that others have left where they were."""
+        for kernel, owned, old, new in zip(
+            self.kernels, self._slots, before, after, strict=True
+        ):
+            left = [slot for slot in owned if slot.variable not in written]
+            if not np.array_equal(old, new):
+                places = np.flatnonzero(old.T), np.flatnonzero(new.T)
+                _move_slots(left, *places, read(kernel.layer.values))
+
     def write_changes(self, before, after, values=None):
         """Move connections."""
         del before
@@ -63,23 +73,29 @@ def move_connections(
     matrix = csr(mask)
     before = _positions(layer, *map(read, layer.structure))
     after = _positions(layer, matrix.indices, matrix.indptr)
-    # Both ascend.
-    place = np.searchsorted(before, after)
-    place[place == len(before)] = 0
-    stays = before[place] == after
-
-    def moved(variable, fresh):
-        return np.where(stays, read(variable)[place], fresh).astype("float32")
-
-    weights = moved(layer.values, 0.0)
+    weights = _moved(layer.values, before, after, 0.0)
     if values is not None:
         weights = values.T[mask.T].astype("float32")
-    for slot in slots:
-        fresh = weights if slot.initial is None else slot.initial
-        write_replicas(slot.variable, [moved(slot.variable, fresh)])
+    _move_slots(slots, before, after, weights)
     write_replicas(layer.values, [weights])
     write_replicas(layer.indices, [matrix.indices])
     write_replicas(layer.indptr, [matrix.indptr])
+
+
+def _move_slots(slots: Sequence[Slot], before, after, weights) -> None:
+    for slot in slots:
+        fresh = weights if slot.initial is None else slot.initial
+        moved = _moved(slot.variable, before, after, fresh)
+        write_replicas(slot.variable, [moved])
+
+
+def _moved(variable, before, after, fresh) -> np.ndarray:
+    """Return the values at positions after a move, `fresh` where one grew."""
+    # Positions ascend.
+    place = np.searchsorted(before, after)
+    place[place == len(before)] = 0
+    stays = before[place] == after
+    return np.where(stays, read(variable)[place], fresh).astype("float32")
 
 
 def check_algorithm(algorithm: Algorithm) -> None:

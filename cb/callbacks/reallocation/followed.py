@@ -1,7 +1,9 @@
 """Finds which kernels an optimizer trains, and how often in a batch."""
 
 import contextlib
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -10,10 +12,12 @@ import tensorflow as tf
 from cb.callbacks.reallocation.current_fit import CurrentFit
 from cb.callbacks.reallocation.gradients import hooked
 from cb.callbacks.slots import inner
+from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.errors import argument_error
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
+from cb.schedules import TrainingLength
 
 
 class Followed(NamedTuple):
@@ -28,6 +32,33 @@ class Followed(NamedTuple):
     optimizer: keras.optimizers.Optimizer
     kernels: Sequence[MaskedKernel]
     updates: int = 1
+
+    def training_length(
+        self,
+        params: Mapping[str, Any],
+        epoch: int,
+        total_steps: int | None,
+        steps_per_epoch: float | None,
+    ) -> TrainingLength:
+        """Return the length of a training in steps of this optimizer.
+
+        Args:
+            params: Dict, what Keras tells callbacks about a `fit`.
+            epoch: Integer, its first epoch.
+            total_steps: Integer, where it is known; by default the steps so
+                far and those of this `fit`.
+            steps_per_epoch: Integer, likewise.
+        """
+        optimizer = inner(self.optimizer)
+        accumulation = optimizer.gradient_accumulation_steps or 1
+        if batches := params.get("steps"):
+            updates = batches * self.updates
+            left = (params["epochs"] - epoch) * updates
+            done = int(read(optimizer._iterations))
+            total_steps = total_steps or (done + left) // accumulation
+            # Not rounded: accumulation continues across epochs.
+            steps_per_epoch = steps_per_epoch or updates / accumulation
+        return TrainingLength(total_steps, steps_per_epoch)
 
 
 def follow(

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cb.callbacks.reallocation.write_watch import WriteWatch
 from cb.callbacks.slots import Slot
 from cb.layers.masked import MaskedKernel
 
@@ -55,4 +56,21 @@ class KernelWriter(abc.ABC):
             values: Float arrays, the new weights of active positions. By
                 default kept connections keep theirs and grown ones start
                 at zero.
+        """
+
+    @abc.abstractmethod
+    def settle(
+        self,
+        before: Sequence[np.ndarray],
+        after: Sequence[np.ndarray],
+        written: WriteWatch,
+    ) -> None:
+        """Bring weights and slots in line with masks that others have written.
+
+        Args:
+            before: Boolean arrays of the shapes of the kernels, the masks
+                that were there before.
+            after: Boolean arrays, the masks that are there now.
+            written: `WriteWatch`, which knows the slots that others have
+                written too.
         """

@@ -65,6 +65,11 @@ class MaskedWriter(KernelWriter):
                 _reset(kernel, owned, kept)
             kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
+    def settle(self, before, after, written):
+        """Zero weights and reset slots where masks are inactive."""
+        del before, written
+        self.write_all(after, fresh=False)
+
     def write_changes(self, before, after, values=None):
         """Write all changes by one call of a graph."""
         if values is not None or self._drifts:

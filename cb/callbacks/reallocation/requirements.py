@@ -1,6 +1,7 @@
 """Refuses trainings that an algorithm cannot follow."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 import keras
 
@@ -62,6 +63,29 @@ def check_training(
             "makes one update a batch. Received: "
             f"{type(followed.optimizer).__name__} with {followed.updates}"
         )
+
+
+def check_order(
+    callbacks: Sequence[keras.callbacks.Callback],
+    callback: keras.callbacks.Callback,
+) -> None:
+    """Refuse callbacks that leave other weights in the model before an event.
+
+    Args:
+        callbacks: List of the callbacks of a `fit`, in order.
+        callback: The one that moves connections.
+
+    Raises:
+        InputError: As said.
+    """
+    for one in callbacks:
+        if one is callback:
+            return
+        if isinstance(one, keras.callbacks.SwapEMAWeights):
+            raise InputError(
+                "Callback `SwapEMAWeights` must come after `Reallocation`, or "
+                "events would see averages for weights."
+            )
 
 
 def check_source(algorithm: Algorithm, source: Mapping) -> None:

@@ -1,6 +1,7 @@
 """The sparse kernels of a model in training, with their optimizer slots."""
 
 import math
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from keras import ops
 
 from cb.callbacks.reallocation.csr_writer import CsrWriter
 from cb.callbacks.reallocation.masked_writer import MaskedWriter
+from cb.callbacks.reallocation.write_watch import WriteWatch
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
@@ -66,14 +68,75 @@ class SparseKernels:
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
-        self.read_masks()
+        self._masks: Masks = {}
+        self._watch = WriteWatch(self._watched())
 
     def read_masks(self) -> None:
-        """Read masks again, after something else has assigned them."""
-        self._masks = {}
+        """Read the masks, at the start and after others have assigned them.
+
+        Raises:
+            InputError: If a mask is not one of ones and zeros, or not one of
+                blocks.
+        """
         for kernel in self.kernels:
-            mask, block = read(kernel.mask) != 0, self._blocks[kernel.key]
-            self._masks[kernel.key] = granularity.first_of_blocks(mask, block)
+            value, block = read(kernel.mask), self._blocks[kernel.key]
+            mask = value != 0
+            if not np.array_equal(value, mask):
+                raise InputError(
+                    f"The mask of kernel {kernel.name!r} must hold only 0 and "
+                    f"1. Received: {np.unique(value)[:4].tolist()}. Weights "
+                    "of a sparse model can be averaged only under one mask."
+                )
+            blocks = granularity.first_of_blocks(mask, block)
+            spread = granularity.spread(blocks, block, mask.shape)
+            if not np.array_equal(mask, spread):
+                raise InputError(
+                    f"The mask of kernel {kernel.name!r} must be one of whole "
+                    f"blocks of shape {block}, as its granularity "
+                    f"{kernel.layer.granularity!r} says."
+                )
+            self._masks[kernel.key] = blocks
+
+    def written(self) -> set[str]:
+        """Return the keys of the kernels that others have assigned."""
+        if not self._watch:
+            return set()
+        return {
+            kernel.key
+            for kernel in self.kernels
+            if any(v in self._watch for v in kernel.layer.kernel_variables())
+        }
+
+    def differing(self) -> set[str]:
+        """Return the keys of kernels whose masks are not those last written."""
+        return {
+            kernel.key
+            for kernel, mask in zip(
+                self.kernels,
+                self._whole(self.kernels, self._masks),
+                strict=True,
+            )
+            if not np.array_equal(read(kernel.mask) != 0, mask)
+        }
+
+    def settle(self, before: Masks, backward: Masks | None = None) -> None:
+        """Bring weights and slots in line with masks that others have written.
+
+        Args:
+            before: Dict of layer key to the mask that was there before.
+            backward: As in `write`.
+        """
+        for writer in self._writers:
+            old = self._whole(writer.kernels, before)
+            new = self._whole(writer.kernels, self._masks)
+            writer.settle(old, new, self._watch)
+        self._write_trained(backward)
+        self._watch.clear()
+
+    @property
+    def masks(self) -> Masks:
+        """The masks as they were last read or written, by layer key."""
+        return dict(self._masks)
 
     def layers(
         self,
@@ -103,6 +166,7 @@ class SparseKernels:
         """Make all connections active; weights keep their values."""
         for kernel in self.kernels:
             kernel.mask.assign(tf.ones(kernel.mask.shape, kernel.mask.dtype))
+        self._watch.clear()
 
     def write(
         self,
@@ -130,11 +194,25 @@ class SparseKernels:
             given = [values[k.key] for k in writer.kernels] if values else None
             old = self._whole(writer.kernels, before)
             writer.write_changes(old, after, given)
+        self._write_trained(backward)
+        self._watch.clear()
+
+    def _write_trained(self, backward: Masks | None) -> None:
         if backward:
             # Only masked layers have weights that do not train.
             (writer,) = self._writers
             sets = [backward[k.key] for k in writer.kernels]
             writer.write_trained(self._backward, sets)
+
+    def _watched(self) -> Iterator[keras.Variable]:
+        """Yield the variables that only training and this object may write."""
+        for kernel, owned in zip(self.kernels, self._slots, strict=True):
+            for variable in kernel.layer.kernel_variables():
+                # Run eagerly, the optimizer is nobody else.
+                if not (variable.trainable and self._model.run_eagerly):
+                    yield variable
+            if not self._model.run_eagerly:
+                yield from (slot.variable for slot in owned)
 
     def _make_writers(self) -> list:
         """Return a writer for each kind of layer in the model."""
@@ -167,9 +245,16 @@ class SparseKernels:
             penalties: Dict of layer key to `WeightPenalty`.
             backward: Boolean, whether only some weights train.
         """
-        algorithm = self._algorithm
+        algorithm, cut = self._algorithm, False
+        self._before = []
         for number, kernel in enumerate(self.kernels):
             weight, layer = kernel.trained, kernel.layer
+            # A `fit` that was cut has left its own.
+            cut |= layer.straight_through
+            layer.straight_through = False
+            vars(layer).pop("backward_masks", None)
+            weight.regularizer = _replaced(weight.regularizer)
+            weight.constraint = _replaced(weight.constraint)
             self._before.append((weight.regularizer, weight.constraint))
             if kernel.key in penalties:
                 weight.regularizer = _penalized(kernel, penalties[kernel.key])
@@ -182,7 +267,7 @@ class SparseKernels:
                 # Not by assignment, which would make it a layer's weight.
                 masks = vars(layer).setdefault("backward_masks", {})
                 masks[kernel.weight_name] = self._backward_mask(number)
-        if penalties or algorithm.straight_through:
+        if penalties or algorithm.straight_through or cut:
             self._model.make_train_function(force=True)
 
     def end(self) -> None:
@@ -234,6 +319,11 @@ class SparseKernels:
         return self._backward[number]
 
 
+def _replaced(function):
+    """Return what one of the functions below stands in for, or the same."""
+    return getattr(function, "replaced", function)
+
+
 def _masked(kernel: MaskedKernel):
     before = kernel.weight.constraint or (lambda weight: weight)
 
@@ -241,6 +331,7 @@ def _masked(kernel: MaskedKernel):
         weight = ops.convert_to_tensor(before(weight))
         return ops.where(kernel.mask != 0, weight, ops.zeros_like(weight))
 
+    vars(constraint)["replaced"] = kernel.weight.constraint
     return constraint
 
 
@@ -261,4 +352,5 @@ def _penalized(kernel: MaskedKernel, penalty: WeightPenalty):
         absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
         return others + for_all + absolute
 
+    vars(regularizer)["replaced"] = kernel.weight.regularizer
     return regularizer

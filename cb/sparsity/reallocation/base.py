@@ -209,6 +209,22 @@ class Algorithm:
         del layers
         return {}
 
+    def adopt(self, layers: Layers, state: State) -> State:
+        """Return a state that agrees with what somebody else has written.
+
+        Weights and masks of these layers were assigned between two steps,
+        such as those of an earlier epoch, without the state of that time.
+
+        Args:
+            layers: Dict of layer key to `LayerState`, as they are now.
+            state: Dict of name to array, from `init` or the last `update`.
+
+        Returns:
+            Dict of name to array; by default, the state as it is.
+        """
+        del layers
+        return state
+
     def initial_masks(
         self, layers: Layers, state: State, *, seed: int
     ) -> tuple[Masks, State]:

@@ -79,6 +79,10 @@ class DeepRewiring(Algorithm):
             state[f"sign/{key}"] = sign.astype(np.int8)
         return state
 
+    def adopt(self, layers, state):
+        # No sign of a weight that somebody else wrote is one that it changed.
+        return {**state, **self.init(layers)}
+
     def penalties(self, layers):
         if not self.absolute:
             return {}

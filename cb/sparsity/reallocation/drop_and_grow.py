@@ -101,6 +101,11 @@ class DropAndGrow(Periodic):
     def init(self, layers):
         return {f"explored/{key}": layers[key].mask for key in layers}
 
+    def adopt(self, layers, state):
+        names = {f"explored/{key}": key for key in layers}
+        explored = {n: state[n] | layers[k].mask for n, k in names.items()}
+        return {**state, **explored}
+
     def update(self, layers, state, *, event, seed):
         fraction = self._fraction(event)
         new_masks, new_state = {}, dict(state)

@@ -52,6 +52,13 @@ class TopKast(Periodic):
     def init(self, layers):
         return {f"backward/{key}": layer.mask for key, layer in layers.items()}
 
+    def adopt(self, layers, state):
+        sets = {
+            f"backward/{key}": self._backward(layer, layer.mask)
+            for key, layer in layers.items()
+        }
+        return {**state, **sets}
+
     def initial_masks(self, layers, state, *, seed):
         del state, seed
         return self._sets(layers)
@@ -82,9 +89,13 @@ class TopKast(Periodic):
         for key, layer in layers.items():
             magnitude = np.abs(layer.weights)
             used = masks.count(layer.mask)
-            more = int(round(self.explored * layer.mask.size, 9))
             forward[key] = masks.keep_top(magnitude, used)
-            state[f"backward/{key}"] = masks.keep_top(
-                magnitude, min(used + more, layer.mask.size)
-            )
+            state[f"backward/{key}"] = self._backward(layer, forward[key])
         return forward, state
+
+    def _backward(self, layer, forward) -> np.ndarray:
+        """Return the forward set and the largest weights besides."""
+        more = int(round(self.explored * layer.mask.size, 9))
+        more = min(more, layer.mask.size - masks.count(forward))
+        magnitude = np.abs(layer.weights)
+        return forward | masks.keep_top(magnitude, more, ~forward)

@@ -1,0 +1,82 @@
+"""The gradients that an algorithm reads in its events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from cb.callbacks.reallocation.current_fit import CurrentFit
+from cb.callbacks.reallocation.followed import Followed
+from cb.callbacks.reallocation.gradients import NoisyGradients
+from cb.callbacks.reallocation.gradients import RunningGradients
+from cb.callbacks.reallocation.probe import ProbeGradients
+from cb.callbacks.reallocation.probe_batches import probe_batches
+from cb.callbacks.reallocation.requirements import needs_probe
+from cb.sparsity.reallocation.base import Algorithm
+
+Gradients = Sequence[np.ndarray] | None
+
+
+class EventGradients:
+    """Gradients of probe batches or of training steps, as declared.
+
+    Args:
+        algorithm: `Algorithm`; its declarations decide what is read.
+        model: Compiled Keras model.
+        followed: `Followed`.
+        data: Data for probe batches, as in `probe_batches`.
+        fit: `CurrentFit`, or `None` if it is not known.
+        seed: Integer, that of the noise.
+
+    Attributes:
+        running: `RunningGradients`, or `None` if there are none.
+        noise: `NoisyGradients`, or `None` if there is none.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        model: keras.Model,
+        followed: Followed,
+        data: Any,
+        fit: CurrentFit | None,
+        seed: int,
+    ):
+        optimizer, kernels, _ = followed
+        common = (model, optimizer, kernels)
+        self._algorithm = algorithm
+        self.running = self.noise = None
+        self._probe: ProbeGradients | None = None
+        if algorithm.gradients == "running":
+            self.running = RunningGradients(*common, algorithm.skip_update)
+        if algorithm.noise_on_gradients:
+            self.noise = NoisyGradients(*common, seed)
+        if needs_probe(algorithm):
+            batches = probe_batches(data, fit)
+            self._probe = ProbeGradients(
+                model, kernels, batches, optimizer=optimizer
+            )
+
+    def read(self, number: int) -> tuple[Gradients, Gradients]:
+        """Return gradients and curvature for an event, `None` if not needed.
+
+        Args:
+            number: Integer, the number of events before it.
+        """
+        if self.running is not None:
+            return self.running.read(), None
+        if self._probe is None:
+            return None, None
+        probe, count = self._probe, self._algorithm.num_batches
+        indices = range(number * count, (number + 1) * count)
+        gradients = _mean([probe(index) for index in indices])
+        if not self._algorithm.needs_curvature:
+            return gradients, None
+        return gradients, _mean(
+            [probe.curvature(index, gradients) for index in indices]
+        )
+
+
+def _mean(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return [np.mean(arrays, axis=0) for arrays in zip(*batches, strict=True)]

@@ -1,0 +1,62 @@
+"""The state of an algorithm in the weights files of the model."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from keras.src.saving.keras_saveable import KerasSaveable
+
+NAME, STEP = "algorithm", "step"
+
+
+class Owner(Protocol):
+    """A callback whose state is saved."""
+
+    def saved(self) -> tuple[str, int, dict[str, np.ndarray]] | None:
+        """Return the algorithm's name, the step up to which its events have
+        happened and its state, or `None` before it begins."""
+
+    def load(self, name: str, step: int, state: dict[str, np.ndarray]) -> None:
+        """Take over what `saved` returned."""
+
+
+class SavedState(KerasSaveable):
+    """Makes Keras save the state of a callback with the weights of its model.
+
+    As an attribute of the model it is part of every weights file, so that
+    `BackupAndRestore` and `load_weights` bring the state back along with the
+    masks that it belongs to.
+
+    Args:
+        owner: `Owner`.
+    """
+
+    def __init__(self, owner: Owner):
+        self.owner = owner
+
+    def save_own_variables(self, store):
+        """Write the state into a file of Keras."""
+        if (found := self.owner.saved()) is not None:
+            name, step, state = found
+            store[NAME] = np.frombuffer(name.encode(), np.uint8)
+            store[STEP] = np.int64(step)
+            for key, value in state.items():
+                # A slash would make a group.
+                store[f"state:{key.replace('/', '|')}"] = np.asarray(value)
+
+    def load_own_variables(self, store):
+        """Read the state, where the file has one."""
+        arrays: Mapping = {key: np.array(store[key]) for key in store.keys()}
+        if NAME in arrays:
+            state = {
+                key.removeprefix("state:").replace("|", "/"): value
+                for key, value in arrays.items()
+                if key.startswith("state:")
+            }
+            name = arrays[NAME].tobytes().decode()
+            self.owner.load(name, int(arrays[STEP]), state)
+
+    def _obj_type(self):
+        # One of those that Keras knows; it only tells which attributes of
+        # this object hold no state of their own.
+        return "Loss"

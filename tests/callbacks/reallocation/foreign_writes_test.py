@@ -1,0 +1,221 @@
+"""Masks, zeros, slots and state agree again, whoever wrote the masks."""
+
+import keras
+import numpy as np
+import pytest
+
+import cb
+from cb.callbacks.slots import slots
+from cb.distribute.variables import read
+from cb.errors import InputError
+from cb.layers.masked import masked_kernels
+from cb.sparsity import reallocation
+from tests.callbacks.reallocation.contract_test import bits
+from tests.callbacks.reallocation.contract_test import callback_for
+from tests.callbacks.reallocation.contract_test import sgd
+
+
+class Kill(keras.callbacks.Callback):
+    """Ends a training at the start of its third epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+class GoBack(keras.callbacks.Callback):
+    """Returns to the weights of the first epoch, after the second."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            self.best = self.model.get_weights()
+        if epoch == 1:
+            self.model.set_weights(self.best)
+
+
+class Call(keras.callbacks.Callback):
+    """Calls a function with the model before every batch."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.function(self.model)
+
+
+def fit(model, data, callbacks, epochs=4):
+    model.fit(
+        data, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks
+    )
+
+
+def check(model, algorithm, start):
+    """Check what holds before every step and at the end of a training."""
+    kernels = masked_kernels(model)
+    counts = [np.count_nonzero(read(kernel.mask)) for kernel in kernels]
+    if algorithm.keeps_count:
+        assert sum(counts) == sum(start)
+    if algorithm.keeps_layer_counts:
+        assert counts == start
+    found = slots(model.optimizer, [kernel.weight for kernel in kernels])
+    for kernel, (slot,) in zip(kernels, found, strict=True):
+        inactive = read(kernel.mask) == 0
+        if algorithm.zero_inactive:
+            assert not read(kernel.weight)[inactive].any()
+            if not algorithm.straight_through:
+                assert not read(slot.variable)[inactive].any()
+
+
+@pytest.mark.parametrize("name", reallocation.names())
+def test_a_backup_restores_the_same_training(
+    name, build_model, batches, compile_model, tmp_path
+):
+    def run(*others, first=False, seed=0):
+        model = compile_model(build_model(seed=seed), sgd())
+        callbacks = [callback_for(name, batches), *others]
+        if first:
+            callbacks[:2] = callbacks[1::-1]
+        try:
+            fit(model, batches(5), callbacks)
+        except KeyboardInterrupt:
+            assert isinstance(others[-1], Kill)
+        return bits([*model.variables, *model.optimizer.variables])
+
+    whole = run()
+    # In front, the backup is written before the event of the last step.
+    for first in (False, True) if name in ("set", "top_kast") else (False,):
+        folder = tmp_path / str(first)
+        backup = keras.callbacks.BackupAndRestore(folder)
+        run(backup, Kill(), first=first)
+        backup = keras.callbacks.BackupAndRestore(folder)
+        assert run(backup, first=first, seed=5) == whole
+
+
+@pytest.mark.parametrize("name", reallocation.names())
+def test_earlier_weights_bring_all_in_line(
+    name, build_model, batches, compile_model
+):
+    model = compile_model(build_model(), sgd())
+    kernels = masked_kernels(model)
+    start = [np.count_nonzero(read(kernel.mask)) for kernel in kernels]
+    callback = callback_for(name, batches)
+    algorithm = callback.algorithm
+    seen = Call(lambda model: check(model, algorithm, start))
+    early = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    fit(model, batches(5), [callback, GoBack(), seen, early])
+    # Restored at the end: another `fit` takes them up.
+    fit(model, batches(5), [callback, seen], epochs=1)
+    check(model, algorithm, start)
+    if name == "deep_rewiring":
+        for kernel in kernels:
+            np.testing.assert_array_equal(
+                np.sort(callback.get_state()[f"position/{kernel.key}"]),
+                np.flatnonzero(read(kernel.mask)),
+            )
+
+
+def test_a_foreign_mask_is_the_new_budget_and_its_zeros_are_made(
+    build_model, batches, compile_model
+):
+    model = compile_model(build_model(), keras.optimizers.Adam(0.01))
+    kernel, _ = masked_kernels(model)
+    mask = np.zeros(kernel.mask.shape, "float32")
+    mask[:2] = 1.0
+    done = []
+
+    def write(model):
+        if not done:
+            kernel.mask.assign(mask)
+            kernel.weight.assign(np.ones(mask.shape))
+        done.append(1)
+
+    callback = cb.callbacks.Reallocation("set(every=2, end=1.0)")
+    # The write comes after the callback's turn: the end of the epoch sees it.
+    fit(model, batches(1), [callback, Call(write)], epochs=1)
+    (found,) = slots(model.optimizer, [kernel.weight])
+    for variable in (kernel.weight, *(slot.variable for slot in found)):
+        assert not read(variable)[mask == 0].any()
+    fit(model, batches(4), [callback], epochs=1)
+    assert read(kernel.mask).sum() == mask.sum()
+
+
+def test_masks_that_are_averages_are_refused(
+    build_model, batches, compile_model
+):
+    model = compile_model(build_model(), sgd())
+    kernel, _ = masked_kernels(model)
+    half = Call(lambda model: kernel.mask.assign(0.5 * read(kernel.mask)))
+    callback = cb.callbacks.Reallocation("set(every=2, end=1.0)")
+    with pytest.raises(InputError, match=f"{kernel.name}.*only 0 and 1.*0.5"):
+        fit(model, batches(4), [callback, half])
+
+
+def test_masks_of_parts_of_blocks_are_refused(batches, compile_model):
+    inputs = keras.Input((6,))
+    outputs = keras.layers.Dense(3)(keras.layers.Dense(8)(inputs))
+    model = cb.sparsify(
+        keras.Model(inputs, outputs), 0.5, granularity="block(rows=2)"
+    )
+    compile_model(model, sgd())
+    kernel, _ = masked_kernels(model)
+    mask = np.ones(kernel.mask.shape, "float32")
+    mask[0, 0] = 0.0
+    write = Call(lambda model: kernel.mask.assign(mask))
+    with pytest.raises(InputError, match="whole blocks of shape"):
+        fit(model, batches(4), [cb.callbacks.Reallocation("static"), write])
+
+
+def test_swapped_averages_do_not_disturb(build_model, batches, compile_model):
+    kernels = []
+    for others in ([], [keras.callbacks.SwapEMAWeights(True)]):
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True)
+        model = compile_model(build_model(), optimizer)
+        swap = [cb.callbacks.Reallocation("set(every=2, end=1.0)"), *others]
+        fit(model, batches(5), swap, epochs=2)
+        kernels.append([read(kernel.mask) for kernel in masked_kernels(model)])
+    for one, two in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(InputError, match="`SwapEMAWeights` must come after"):
+        fit(model, batches(2), swap[::-1])
+
+
+def test_steps_are_counted_anew_after_older_weights_were_loaded(
+    build_model, batches, compile_model, tmp_path
+):
+    model = compile_model(build_model(), sgd())
+    path = tmp_path / "early.weights.h5"
+    events, batch = [], [0]
+
+    def write(model):
+        batch[0] += 1
+        if batch[0] == 4:
+            model.save_weights(path)
+        if batch[0] == 9:
+            model.load_weights(path)
+
+    callback = cb.callbacks.Reallocation(
+        "set(every=3, end=1.0)", on_event=lambda step, _: events.append(step)
+    )
+    fit(model, batches(12), [callback, Call(write)], epochs=1)
+    # Saved after three steps with their event; the eighth step was undone.
+    assert events == [3, 6, 6]
+
+
+def test_a_training_that_was_cut_leaves_nothing_behind(
+    build_model, batches, compile_model
+):
+    found = []
+    for cut in (False, True):
+        model = compile_model(build_model(), sgd())
+        start = model.get_weights()
+        if cut:
+            callbacks = [callback_for("top_kast", batches), Kill()]
+            with pytest.raises(KeyboardInterrupt):
+                fit(model, batches(2), callbacks)
+            compile_model(model, sgd())
+            model.set_weights(start)
+        fit(model, batches(4), [callback_for("top_kast", batches)], epochs=1)
+        fit(model, batches(4), [callback_for("static", batches)], epochs=1)
+        found.append(bits(model.variables))
+    assert found[0] == found[1]

@@ -18,6 +18,7 @@ _ATTRIBUTES = {
     "sparsify": ("cb.conversion", "sparsify"),
     "sparsify_layers": ("cb.conversion", "sparsify_layers"),
     "strip": ("cb.conversion", "strip"),
+    "strip_layers": ("cb.conversion", "strip_layers"),
     "to_csr": ("cb.conversion", "to_csr"),
     "to_masked": ("cb.conversion", "to_masked"),
     "reallocation": ("cb.sparsity.reallocation", None),

@@ -67,7 +67,7 @@ def argument_error(
     )
 
 
-def one_line(error: Exception, length: int | None = 200) -> str:
+def one_line(error: BaseException, length: int | None = 200) -> str:
     """Return the message of a library's error for a line of ours.
 
     Args:
@@ -78,6 +78,12 @@ def one_line(error: Exception, length: int | None = 200) -> str:
         String without line breaks.
     """
     return " ".join(str(error).split())[:length]
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return the error that others were raised for, as Keras does in calls."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else first_cause(before)
 
 
 def refused_in_graph(error: Exception) -> str | None:

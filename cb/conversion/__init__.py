@@ -3,6 +3,7 @@
 from cb.conversion.csr import to_csr
 from cb.conversion.csr import to_masked
 from cb.conversion.dense import strip
+from cb.conversion.dense import strip_layers
 from cb.conversion.report import Report
 from cb.conversion.sparse import sparsify
 from cb.conversion.sparse import sparsify_layers
@@ -15,6 +16,7 @@ __all__ = [
     "sparsify",
     "sparsify_layers",
     "strip",
+    "strip_layers",
     "tie",
     "to_csr",
     "to_masked",

@@ -10,6 +10,8 @@ from cb.conversion.targets import Kernel
 from cb.errors import InputError
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.registration import class_names
+from cb.layers.traversal import is_graph
+from cb.layers.traversal import made_by_its_class
 from cb.layers.traversal import named_layers
 from cb.sparsity import granularity as granularities
 
@@ -53,16 +55,19 @@ def reasons(
             "masked. Expected one of "
             f"{sorted(kind.__name__ for kind in MASKED_CLASSES)}."
         )
-    names = [layer.name for layer in able]
+    full = {id(layer): name for name, layer in named_layers(model)}
+    names = [*dict.fromkeys(full[id(layer)] for layer in able)]
+    names += [layer.name for layer in able if layer.name not in names]
     included = _matching(names, include, "include")
     excluded = _matching(names, exclude, "exclude")
     if include is None and exclude is None:
         excluded = _kept_dense(names, getattr(model, "always_dense", ()))
     for layer in able:
-        if include is not None and layer.name not in included:
+        own = (full[id(layer)], layer.name)
+        if include is not None and not any(name in included for name in own):
             found[id(layer)] = "not included"
-        elif layer.name in excluded:
-            found[id(layer)] = excluded[layer.name]
+        for name in own:
+            found[id(layer)] = found[id(layer)] or excluded.get(name, "")
     if first_dense:
         found[id(able[0])] = found[id(able[0])] or "first layer"
     if last_dense:
@@ -82,11 +87,28 @@ def _unable(layer) -> str:
         return ""
     if any(kind in MASKED_CLASSES for kind in classes_inside_layer(layer)):
         return ""
-    if any(type(inner) in MASKED_CLASSES for inner in layer._flatten_layers()):
-        return "its layers are not in its config; use `cb.sparsify_layers`"
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
         return f"no masked form of {type(layer).__name__}"
     return "no kernel"
+
+
+def concealing(model: keras.Model) -> Layers:
+    """List the outermost layers that hold kernels which no config shows.
+
+    Args:
+        model: Keras model, or a layer.
+
+    Returns:
+        List of models that their class makes, and of layers made of others.
+    """
+    kinds = {*MASKED_CLASSES, *MASKED_CLASSES.values()}
+    inside = [*map(type, model._flatten_layers())]
+    if type(model) in kinds or not kinds.intersection(inside):
+        return []
+    if is_graph(model) and not made_by_its_class(model):
+        return [found for layer in model.layers for found in concealing(layer)]
+    shown = not is_graph(model) and classes_inside_layer(model)
+    return [] if kinds.intersection(shown or ()) else [model]
 
 
 def classes_inside_layer(layer: keras.layers.Layer) -> list[type]:

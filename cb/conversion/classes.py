@@ -80,14 +80,20 @@ def copy_with(
         InputError: If the model cannot be cloned.
     """
 
-    def make(layer):
-        config = _replaced(layer.get_config(), partial(replace, layer))
-        found = replace(layer, type(layer))
-        if found is None:
-            return type(layer).from_config(config)
-        return found.new_class.from_config(found.config(config))
+    return copy_model(model, lambda layer: _remade(layer, replace))
 
-    return copy_model(model, make)
+
+def dense_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Make the plain form of a layer, not built."""
+    return _remade(layer, lambda layer, kind: dense_form(kind))
+
+
+def _remade(layer, replace):
+    config = _replaced(layer.get_config(), partial(replace, layer))
+    found = replace(layer, type(layer))
+    if found is None:
+        return type(layer).from_config(config)
+    return found.new_class.from_config(found.config(config))
 
 
 def classes_inside(config: Any) -> list[type]:

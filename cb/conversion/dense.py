@@ -4,22 +4,66 @@ import keras
 
 from cb.conversion.classes import copy_with
 from cb.conversion.classes import dense_form
+from cb.conversion.duplicates import duplicate
+from cb.errors import InputError
+from cb.layers.computed_kernels import ComputedKernels
+from cb.layers.masked import Masked
+from cb.layers.masked_in_place import remove_masks
+from cb.layers.traversal import is_graph
+from cb.layers.traversal import ordered_layers
 
 
 def strip(model: keras.Model) -> keras.Model:
     """Make a plain Keras copy of a sparse model, zeros folded in.
 
     Tied kernels are written out. Keras's own functions load the copy without
-    `cb`.
+    `cb`. A subclassed model, and a functional one whose class has its own
+    constructor, keep their class, which makes the copy.
 
     Args:
-        model: Keras model with masked or tied layers, Sequential or
-            functional.
+        model: Keras model with masked or tied layers, built.
 
     Returns:
         A Keras model with the same outputs, without an optimizer.
 
     Raises:
-        InputError: If the model cannot be cloned.
+        InputError: If the model cannot be copied.
     """
-    return copy_with(model, lambda layer, kind: dense_form(kind))
+    if not is_graph(model):
+        return strip_layers(duplicate(model, "cb.strip_layers(model)"))
+    plain = copy_with(model, lambda layer, kind: dense_form(kind))
+    remove_masks(plain)
+    return plain
+
+
+def strip_layers(model: keras.Model) -> keras.Model:
+    """Make the layers of a model plain again, in place, zeros folded in.
+
+    For models that cannot be copied, which `strip` refuses. Compile the model
+    again afterwards.
+
+    Args:
+        model: Keras model with masked layers, built.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InputError: If it has layers with CSR or tied kernels.
+    """
+    for layer in ordered_layers(model):
+        if isinstance(layer, ComputedKernels) and not isinstance(layer, Masked):
+            raise InputError(
+                f"Layer {layer.name!r} cannot be changed in place. Expected "
+                f"masked layers. Received: {type(layer).__name__}. Use "
+                "`cb.strip(model)`, which makes a copy."
+            )
+    remove_masks(model)
+    forget_functions(model)
+    return model
+
+
+def forget_functions(model: keras.Model) -> None:
+    """Drop the functions that were traced with other layers."""
+    for function in ("train_function", "test_function", "predict_function"):
+        setattr(model, function, None)

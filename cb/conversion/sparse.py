@@ -1,37 +1,30 @@
 """From a dense Keras model to a sparse one."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
-from typing import get_args
 
 import keras
-import numpy as np
 
 from cb.conversion import choice
-from cb.conversion import initial_masks
 from cb.conversion.choice import Patterns
 from cb.conversion.classes import Replacement
 from cb.conversion.classes import copy_with
+from cb.conversion.dense import forget_functions
+from cb.conversion.duplicates import duplicate
 from cb.conversion.initial_masks import Masks
+from cb.conversion.plan import Plan
 from cb.conversion.report import Report
-from cb.conversion.report import Row
-from cb.conversion.sharing import require_own_kernels
-from cb.conversion.targets import Kernel
-from cb.conversion.targets import target_counts
 from cb.errors import InputError
 from cb.errors import argument_error
 from cb.layers import regularizers
+from cb.layers.copying import copy_model
 from cb.layers.copying import paired_layers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
+from cb.layers.masked_in_place import record_masks
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.traversal import graph_layers
-from cb.layers.traversal import named_layers
-from cb.registry import unknown
+from cb.layers.traversal import is_graph
 from cb.sparsity.amount import Sparsity
-from cb.sparsity.amount import parse_sparsity
-from cb.sparsity.granularity import block_shape
-from cb.sparsity.granularity import pattern
 
 
 def sparsify(
@@ -57,8 +50,14 @@ def sparsify(
     weights (inactive ones keep theirs under the mask until training starts),
     names, inputs and outputs, and no optimizer.
 
+    Of a subclassed model, and of a functional one whose class has its own
+    constructor (as those of KerasHub), the class makes the copy, from its
+    `get_config()`. Layers inside such a model, and inside layers of a kind
+    that `cb` does not know, are masked where they are; patterns match their
+    own names or those with the layers around them, as `block/dense`.
+
     Args:
-        model: Keras model, Sequential or functional, built.
+        model: Keras model, built.
         sparsity: Float in [0, 1), the inactive fraction of the masked
             kernels' weights; or one for each pattern, as a mapping or as
             `"conv=0.5,dense=0.98"`. A pattern is a family (`conv`, `dense`,
@@ -110,11 +109,28 @@ def sparsify(
     >>> model = cb.sparsify(pruned, masks="nonzero")
     """
     _check_dense(model)
-    layers = graph_layers(model) if hasattr(model, "layers") else []
+    copied = _copied_whole(model)
+    if copied is not None:
+        if regularization:
+            raise argument_error(
+                "regularization",
+                "None for a model whose layers are masked where they are; "
+                "give the layers regularizers",
+                regularization,
+            )
+        options = (include, exclude, granularity, first_dense, last_dense)
+        first = (masks, sparsity, distribution, rounding, seed)
+        layers = _reachable(copied, lambda layer: layer.layers)
+        plan = _masked_in_place(copied, layers, options, first)
+        plan.assign(copied, (), rescale_weights)
+        if report is not None:
+            report(plan.report())
+        return copied
+    layers = graph_layers(model)
     reasons = choice.reasons(
         model, layers, include, exclude, first_dense, last_dense
     )
-    plan = _Plan(model, layers, reasons, granularity)
+    plan = Plan(model, layers, reasons, granularity)
     plan.choose(masks, sparsity, distribution, rounding, seed)
     regularizer = regularization and regularizers.get(regularization)
     config = regularizer and keras.regularizers.serialize(regularizer)
@@ -150,16 +166,17 @@ def sparsify_layers(
 ) -> keras.Model:
     """Make the layers of a model sparse, in place.
 
-    For subclassed models and layers, which cannot be cloned. Compile the
-    model again afterwards. A saved subclassed model loads with dense layers:
-    call this on it with the same arguments, then `load_weights`.
+    For models that cannot be copied, which `sparsify` refuses. Compile the
+    model again afterwards. `.keras` files keep the masks where Keras can
+    load the dense model; where it cannot, call this on a new model with the
+    same arguments, then `load_weights`.
 
     Args:
         model: Keras model, built.
         sparsity: As in `sparsify`.
         distribution: As in `sparsify`.
-        include: As in `sparsify`; patterns of the layers' own names.
-        exclude: As in `sparsify`; patterns of the layers' own names.
+        include: As in `sparsify`.
+        exclude: As in `sparsify`.
         granularity: As in `sparsify`.
         seed: As in `sparsify`.
         masks: As in `sparsify`.
@@ -173,31 +190,57 @@ def sparsify_layers(
         InputError: As `sparsify`.
     """
     _check_dense(model)
-    layers = _reachable(model)
-    reasons = choice.reasons(model, layers, include, exclude)
-    plan = _Plan(model, layers, reasons, granularity)
-    plan.choose(masks, sparsity, distribution, rounding, seed)
-    for layer in layers:
-        if not plan.reasons[id(layer)]:
-            mask_in_place(layer, MASKED_CLASSES[type(layer)], granularity)
-    # Functions that were traced with the dense layers.
-    for function in ("train_function", "test_function", "predict_function"):
-        setattr(model, function, None)
+    options = (include, exclude, granularity)
+    first = (masks, sparsity, distribution, rounding, seed)
+    layers = _reachable(model, lambda layer: layer._layers)
+    plan = _masked_in_place(model, layers, options, first)
     plan.assign(model, ())
     if report is not None:
         report(plan.report())
     return model
 
 
-def _reachable(model) -> list[keras.layers.Layer]:
-    """List the layers that can be masked in place, outer ones only."""
+def _copied_whole(model) -> keras.Model | None:
+    """Copy a model whose layers can only be masked where they are."""
+    if not is_graph(model):
+        return duplicate(model, "cb.sparsify_layers(model, ...)")
+    return copy_model(model) if choice.concealing(model) else None
+
+
+def _masked_in_place(model, layers, options, first) -> Plan:
+    """Put full masks into layers of a model, as a plan says."""
+    include, exclude, granularity, *ends = options
+    reasons = choice.reasons(model, layers, include, exclude, *ends)
+    plan = Plan(model, layers, reasons, granularity)
+    plan.choose(*first)
+    for layer in layers:
+        if not plan.reasons[id(layer)]:
+            mask_in_place(layer, MASKED_CLASSES[type(layer)], granularity)
+    for layer in choice.concealing(model):
+        record_masks(layer)
+    forget_functions(model)
+    return plan
+
+
+def _reachable(model, of_graph) -> list[keras.layers.Layer]:
+    """List the layers that can be masked in place, outer ones only.
+
+    Args:
+        model: Keras model.
+        of_graph: Function from a Sequential or functional model to its layers:
+            those of the graph, or all that it holds.
+
+    Returns:
+        List of layers.
+    """
     found: dict[int, keras.layers.Layer] = {}
 
     def visit(layer):
         if type(layer) in MASKED_CLASSES and layer.built:
             found[id(layer)] = layer
         else:
-            for inner in layer._layers:
+            inside = of_graph(layer) if is_graph(layer) else layer._layers
+            for inner in inside:
                 visit(inner)
 
     visit(model)
@@ -216,150 +259,4 @@ def _check_dense(model: keras.Model) -> None:
         raise InputError(
             f"Model {model.name!r} is sparse already. Use `cb.strip(model)` "
             "first to start from its dense form."
-        )
-
-
-class _Plan:
-    """Decides the masks of a model before anything is changed."""
-
-    def __init__(self, model, layers, reasons, granularity):
-        # Checks the spec even if no kernel needs it.
-        block_shape(granularity, (1, 1))
-        self.reasons = reasons
-        self._model = model
-        self._pattern = pattern(granularity)
-        self._layers = layers
-        chosen = [layer for layer in layers if not reasons[id(layer)]]
-        require_own_kernels(model, chosen)
-        self._kernels, unfit = choice.kernels(model, chosen, granularity)
-        self._positions = {
-            id(layer): f"{position}"
-            for position, (_, layer) in enumerate(named_layers(model))
-        }
-        self._unfit = unfit
-
-    def choose(self, masks, sparsity, distribution, rounding, seed):
-        """Decide the first mask of each kernel."""
-        _check_masks(masks, sparsity)
-        if not self._kernels:
-            raise InputError(
-                "Argument `granularity` fits no layer: "
-                f"{sorted(set(self._unfit.values()))}"
-            )
-        if masks == "nonzero":
-            self._masks = initial_masks.nonzero(
-                self._kernels, self._values(), self._pattern
-            )
-        else:
-            counts = self._count(sparsity, distribution, rounding)
-            self._masks = self._draw(masks, counts, seed)
-        self._counted: dict[str, list[Kernel]] = {}
-        for kernel in self._kernels:
-            if kernel.key in self._masks:
-                position = kernel.key.split("/")[0]
-                self._counted.setdefault(position, []).append(kernel)
-        self._leave_uncounted()
-
-    def _count(self, sparsity, distribution, rounding) -> dict[str, int]:
-        sparsity = parse_sparsity(sparsity)
-        if self._pattern:
-            _check_pattern(sparsity, self._pattern)
-        return target_counts(self._kernels, sparsity, distribution, rounding)
-
-    def _draw(self, masks, counts, seed) -> dict[str, np.ndarray]:
-        chosen = [kernel for kernel in self._kernels if kernel.key in counts]
-        values = self._values() if masks == "magnitude" else {}
-        return {
-            kernel.key: initial_masks.largest(
-                kernel, values[kernel.key], counts[kernel.key], self._pattern
-            )
-            if values
-            else initial_masks.drawn(
-                kernel, counts[kernel.key], self._pattern, seed
-            )
-            for kernel in chosen
-        }
-
-    def _values(self) -> dict[str, np.ndarray]:
-        """Return the weights of the kernels, by key."""
-        layers = [layer for _, layer in named_layers(self._model)]
-        found = {}
-        for kernel in self._kernels:
-            position, weight = kernel.key.split("/")
-            value = getattr(layers[int(position)], weight)
-            array = keras.ops.convert_to_numpy(value)
-            # Of any type, bfloat16 too, without a loss.
-            found[kernel.key] = array.astype(np.float64)
-        return found
-
-    def _leave_uncounted(self):
-        for layer in self._layers:
-            if self.reasons[id(layer)]:
-                continue
-            inner = layer._flatten_layers()
-            if not any(self._kernels_of(one) for one in inner):
-                unfit = [self._unfit.get(id(one), "") for one in inner]
-                self.reasons[id(layer)] = max(unfit) or "no sparsity given"
-
-    def _kernels_of(self, layer) -> list[Kernel]:
-        return self._counted.get(self._positions[id(layer)], [])
-
-    def assign(self, sparse, copies, rescale_weights=False):
-        """Write the masks of the sparse model, given pairs of its layers."""
-        places = dict(self._positions)
-        for old, new in copies:
-            places[id(new)] = self._positions[id(old)]
-        self._made = {}
-        for kernel in masked_kernels(sparse):
-            key = f"{places[id(kernel.layer)]}/{kernel.weight_name}"
-            if key not in self._masks:
-                continue
-            mask = self._masks[key]
-            kernel.mask.assign(mask)
-            active = int(np.count_nonzero(mask))
-            self._made[key] = (active, kernel.key)
-            if rescale_weights:
-                density = active / mask.size
-                kernel.weight.assign(kernel.weight * density**-0.5)
-
-    def report(self) -> Report:
-        """Return the table of masked kernels and dense layers."""
-        rows = []
-        for layer in self._layers:
-            masked = [
-                kernel
-                for inner in layer._flatten_layers()
-                if id(inner) in self._positions
-                for kernel in self._kernels_of(inner)
-            ]
-            kind = type(layer).__name__
-            for kernel in masked:
-                size = int(np.prod(kernel.shape))
-                active, key = self._made[kernel.key]
-                rows.append(Row(kernel.name, kind, size, active, key=key))
-            if not masked and layer.weights:
-                size = layer.count_params()
-                reason = self.reasons[id(layer)]
-                rows.append(Row(layer.name, kind, size, size, reason))
-        return Report(rows)
-
-
-def _check_masks(masks, sparsity):
-    if masks not in get_args(Masks):
-        raise unknown("kind of `masks`", masks, get_args(Masks))
-    if (sparsity is None) != (masks == "nonzero"):
-        expected = (
-            "None with `masks='nonzero'`, where zeros decide"
-            if masks == "nonzero"
-            else "a number in [0, 1), or one for each pattern"
-        )
-        raise argument_error("sparsity", expected, sparsity)
-
-
-def _check_pattern(sparsity, pattern):
-    n, m, _ = pattern
-    if isinstance(sparsity, Mapping) or abs(sparsity - (1 - n / m)) > 1e-9:
-        raise InputError(
-            f"Argument `sparsity` must be {1 - n / m}, as granularity "
-            f"`n_by_m(n={n}, m={m})` says. Received: sparsity={sparsity!r}"
         )

@@ -1,17 +1,18 @@
 """Compaction: removes dead channels without changing the outputs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
-from cb.conversion import strip
 from cb.export import graph as graphs
 from cb.export.compaction_report import CompactionReport
 from cb.export.compaction_report import Row
 from cb.export.graph import Call
 from cb.export.graph import Graph
 from cb.export.graph import Value
+from cb.export.opening import plain_graph
 from cb.export.rule_table import rule
 from cb.export.rules import Rule
 
@@ -19,6 +20,7 @@ from cb.export.rules import Rule
 def compact(
     model: keras.Model,
     report: Callable[[CompactionReport], object] | None = None,
+    inputs: Any = None,
 ) -> keras.Model:
     """Make a smaller Keras model with the same outputs.
 
@@ -29,16 +31,18 @@ def compact(
     result is exact up to rounding. Nothing is removed at unknown layers.
 
     Args:
-        model: Keras model, sparse or not, Sequential or functional. Nested
-            models are flattened into one.
+        model: Keras model, sparse or not, built. Nested models, subclassed
+            ones and layers made of other layers are flattened into one.
         report: Callable that is given a `CompactionReport`, such as `print`.
+        inputs: Structure of arrays or `keras.Input` as a subclassed model is
+            called on; only needed where its types are not known.
 
     Returns:
         A functional Keras model of layers without masks, with the inputs and
         outputs of the first, without an optimizer.
 
     Raises:
-        InputError: If the model is no graph of layers.
+        InputError: If the model cannot be opened as a graph of layers.
 
     Example:
 
@@ -46,7 +50,7 @@ def compact(
     >>> small = cb.export.compact(model, report=print)
     """
     graphs.require(model)
-    plain = strip(model)
+    plain = plain_graph(model, inputs)
     graph = graphs.trace(plain)
     rules = {call: rule(call) for call in graph.calls}
     constants = find_constants(graph, rules)

@@ -134,19 +134,13 @@ def _value(tensor) -> Value:
 
 
 def require(model: keras.Model) -> None:
-    """Raise `InputError` unless a model is a graph of layers with weights."""
+    """Raise `InputError` unless a model has weights."""
     if not isinstance(model, keras.Model):
         raise argument_error("model", "a Keras model", model)
-    if isinstance(model, keras.Sequential) and not model.built:
+    if not model.built:
         raise InputError(
             f"Model {model.name!r} has no weights yet. Expected a model that "
             "is built, and trained."
-        )
-    if _functional(model) is None:
-        raise InputError(
-            f"Model {model.name!r} must be Sequential or functional. Received: "
-            f"{type(model).__name__}. Keras's `model.export(path)` writes it "
-            "as it is, with its masks."
         )
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from cb.files import replacing
 _TOLERANCE = 2e-2
 
 
-def save_lite(model: keras.Model, path: str) -> None:
+def save_lite(model: keras.Model, path: str, inputs: Any = None) -> None:
     """Write a model for LiteRT: dead units removed, weights in float16.
 
     The converted model is run and compared with the original.
@@ -26,6 +27,7 @@ def save_lite(model: keras.Model, path: str) -> None:
     Args:
         model: Keras model with one input and one output, sparse or not.
         path: String, the file to write, by custom `NAME.tflite`.
+        inputs: As in `cb.export.save`.
 
     Raises:
         InputError: If the converter does not support the model, or the file
@@ -33,15 +35,18 @@ def save_lite(model: keras.Model, path: str) -> None:
         RunError: If the outputs differ by more than half precision.
     """
     graphs.require(model)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    small = compact(model, inputs=inputs)
+    if len(small.inputs) != 1 or len(small.outputs) != 1:
         raise InputError(
             "Argument `model` must have one input and one output. Received: "
-            f"{len(model.inputs)} and {len(model.outputs)}"
+            f"{len(small.inputs)} and {len(small.outputs)}"
         )
-    contents = _converted(model)
-    (source,) = model.inputs
+    contents = _converted(small)
+    (source,) = small.inputs
     x = checking.draw(source.shape, source.dtype, np.random.default_rng(0))
-    (expected,) = keras.tree.flatten(model(x, training=False))
+    arranged = keras.tree.pack_sequence_as(small.input, [x])
+    outputs = model(arranged, **checking.inference(model))
+    (expected,) = keras.tree.flatten(outputs)
     found = run_lite(contents, x.numpy())
     checking.check_outputs(model.name, expected, found, _TOLERANCE)
     try:
@@ -56,7 +61,7 @@ def save_lite(model: keras.Model, path: str) -> None:
 
 def _converted(model) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        compact(model).export(folder, verbose=False)
+        model.export(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]

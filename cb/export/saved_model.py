@@ -6,6 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,9 +23,10 @@ from cb.export.loading import check_batch_sizes
 from cb.export.loading import check_steps
 from cb.export.measurement import fastest
 from cb.export.measurement import measure
+from cb.export.opening import symbolic_inputs
 from cb.export.products import product
 from cb.export.sparse_module import SparseGraph
-from cb.layers.traversal import graph_layers
+from cb.layers.traversal import ordered_layers
 from cb.registry import unknown
 
 FORMS = ("dense", "compact", "sparse", "auto")
@@ -47,6 +49,7 @@ def save(
     path: str,
     form: str = "dense",
     batch_sizes: Sequence[int] = (1, 128),
+    inputs: Any = None,
 ) -> str:
     """Write a model as a SavedModel that needs neither `cb` nor Keras.
 
@@ -54,7 +57,9 @@ def save(
     It is loaded again and compared with the model.
 
     Args:
-        model: Keras model, sparse or not, Sequential or functional.
+        model: Keras model, sparse or not, built. Subclassed models and
+            layers made of other layers are opened for the forms "compact"
+            and "sparse": called on symbolic inputs, and compared.
         path: String, the folder to write.
         form: `"dense"`: kernels of full size with the masks folded in.
             `"compact"`: dead units and channels removed, see `compact`.
@@ -64,20 +69,23 @@ def save(
             this machine; a form that cannot be written is left out with a
             warning.
         batch_sizes: Integers, at which it is measured what is faster.
+        inputs: Structure of arrays or `keras.Input` as a subclassed model is
+            called on; only needed where its types are not known.
 
     Returns:
         String, the form that was written.
 
     Raises:
         InputError: If an argument is wrong, the folder holds anything but
-            an earlier SavedModel, or the model has no weights yet or is no
-            graph of layers.
+            an earlier SavedModel, or the model has no weights yet or cannot
+            be opened as a graph of layers.
         RunError: If the outputs differ.
     """
     if form not in FORMS:
         raise unknown("form", form, FORMS)
     graphs.require(model)
     check_batch_sizes(batch_sizes)
+    inputs = symbolic_inputs(model, inputs)
     # A symbolic link stays; the folder that it points to is replaced.
     path = os.path.realpath(path)
     _restore(path)
@@ -88,9 +96,9 @@ def save(
     try:
         _make(part)
         if form == "auto":
-            form = _write_fastest(model, part, batch_sizes)
+            form = _write_fastest(model, part, batch_sizes, inputs)
         else:
-            _write(model, part, form, batch_sizes)
+            _write(model, part, form, batch_sizes, inputs)
         _replace(path, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -152,26 +160,24 @@ def _replace(path: str, new: str) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(model, path, form, batch_sizes) -> None:
+def _write(model, path, form, batch_sizes, inputs) -> None:
     if form == "sparse":
-        _write_sparse(compact(model), path, batch_sizes)
+        _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
     elif form == "compact":
-        _write_plain(compact(model), path)
+        _write_plain(compact(model, inputs=inputs), path, inputs)
     else:
         plain = model
         # If a layer cannot be copied, the graph multiplies by the masks.
         with contextlib.suppress(InputError):
             plain = strip(model)
-        _write_plain(plain, path)
-    checking.check(model, path)
+        _write_plain(plain, path, inputs)
+    checking.check(model, path, inputs)
     if form == "sparse":
         check_steps(model, path)
 
 
-def _write_plain(model, path) -> None:
+def _write_plain(model, path, inputs) -> None:
     """Export as `model.export` does, but store every variable once."""
-    sequential = isinstance(model, keras.Sequential)
-    inputs = model.inputs[0] if sequential else model.input
     archive = keras.export.ExportArchive()
     for layer in _with_tables(model):
         archive.track(layer)
@@ -179,7 +185,7 @@ def _write_plain(model, path) -> None:
     archive.write_out(path, verbose=False)
 
 
-def _write_fastest(model, path, batch_sizes) -> str:
+def _write_fastest(model, path, batch_sizes, inputs) -> str:
     """Write every form, keep the fastest and return its name."""
     forms = [form for form in FORMS if form != "auto"]
     folders = {form: f"{path}.{form}" for form in forms}
@@ -189,7 +195,7 @@ def _write_fastest(model, path, batch_sizes) -> str:
             # Remove files that a killed process left.
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                _write(model, folder, form, batch_sizes)
+                _write(model, folder, form, batch_sizes, inputs)
             except (InputError, RunError) as error:
                 if form == "dense":
                     raise
@@ -206,7 +212,9 @@ def _write_fastest(model, path, batch_sizes) -> str:
 
 def _with_tables(model) -> list[keras.layers.Layer]:
     """List the layers with lookup tables, which are not variables."""
-    return [layer for layer in graph_layers(model) if type(layer) in _TABLES]
+    found = [one for one in ordered_layers(model) if type(one) in _TABLES]
+    # The table inside another of these is not built.
+    return [layer for layer in found if layer.built]
 
 
 def _write_sparse(model, path, batch_sizes) -> None:

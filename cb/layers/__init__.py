@@ -17,6 +17,7 @@ from cb.layers.masked_conv import MaskedSeparableConv1D
 from cb.layers.masked_conv import MaskedSeparableConv2D
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.masked_dense import MaskedEinsumDense
+from cb.layers.masked_in_place import MasksInside
 from cb.layers.masked_recurrent import MaskedGRU
 from cb.layers.masked_recurrent import MaskedGRUCell
 from cb.layers.masked_recurrent import MaskedLSTM
@@ -55,6 +56,7 @@ __all__ = [
     "MaskedSeparableConv2D",
     "MaskedSimpleRNN",
     "MaskedSimpleRNNCell",
+    "MasksInside",
     "NeuralODE",
     "SparseDense",
     "TiedConv2D",

@@ -20,6 +20,7 @@ from cb.layers.computed_kernels import copy_kernel
 from cb.layers.computed_kernels import kernel_names
 from cb.layers.graph_copies import GraphCopy
 from cb.layers.graph_copies import beside_graph
+from cb.layers.masked_in_place import made_class
 from cb.layers.traversal import is_graph
 from cb.layers.traversal import own_variables
 
@@ -108,7 +109,7 @@ def copy_model(
         for old, new in copied.pairs
         # Without those that `call` leaves out.
         if not is_graph(old) and (new.built or not old.built)
-        for pair in _paired(old, new)
+        for pair in paired(old, new)
     )
     return copied.model
 
@@ -168,16 +169,16 @@ def paired_layers(model: keras.Model, copy: keras.Model) -> Iterator[Pair]:
     yield model, copy
     for old, new in pairs:
         if not isinstance(new, keras.layers.InputLayer):
-            yield from (paired_layers if is_graph(old) else _paired)(old, new)
+            yield from (paired_layers if is_graph(old) else paired)(old, new)
 
 
-def _paired(old, new) -> Iterator[Pair]:
+def paired(old: keras.layers.Layer, new: keras.layers.Layer) -> Iterator[Pair]:
     """Pair a layer and those inside it, which its class makes in order."""
     if len(old._layers) != len(new._layers):
         raise _unlike(old, [inner.name for inner in new._layers])
     yield old, new
     for pair in zip(old._layers, new._layers, strict=True):
-        yield from _paired(*pair)
+        yield from paired(*pair)
 
 
 def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
@@ -195,7 +196,7 @@ def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     Raises:
         InputError: If their variables do not fit each other.
     """
-    for pair in _paired(old, new):
+    for pair in paired(old, new):
         _copy_own_state(*pair)
 
 
@@ -206,22 +207,26 @@ def _copy_own_state(old, new) -> None:
     if len({*map(len, generators)}) == 1:
         for source, target in zip(*generators, strict=True):
             target.state.assign(source.state)
-    if type(old) is type(new) and not isinstance(old, ComputedKernels):
+    if _same(old, new) and not isinstance(old, ComputedKernels):
         with _cloning(old):
             _copy_other_state(old, new)
+
+
+def _same(old, new) -> bool:
+    return made_class(old) is made_class(new)
 
 
 def _copy_variables(old, new) -> None:
     for source, target in _matched(old, new):
         target.assign(source)
-    if type(old) is not type(new):
+    if not _same(old, new):
         for name in _computed(old, new):
             copy_kernel(old, new, name)
 
 
 def _matched(old, new) -> list[tuple[keras.Variable, keras.Variable]]:
     """Pair the variables of two layers, but not kernels of other classes."""
-    same = type(old) is type(new)
+    same = _same(old, new)
     kernels = set()
     if not same:
         names = _computed(old, new)
@@ -254,7 +259,7 @@ def _kernel_ids(layer, names) -> set[int]:
 
 def _copy_other_state(old, new) -> None:
     """Copy state outside of variables, as a `.keras` file would keep it."""
-    kind = type(old)
+    kind = made_class(old)
     if kind.load_own_variables not in _LOADERS:
         store: dict = {}
         old.save_own_variables(store)

@@ -11,6 +11,8 @@ from cb.errors import InputError
 from cb.errors import one_line
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import numpy_value
+from cb.layers.masked import Masked
+from cb.layers.masked_in_place import MasksInside
 from cb.layers.traversal import graph_layers
 from cb.layers.traversal import is_graph
 from cb.layers.traversal import made_by_its_class
@@ -250,6 +252,13 @@ class GraphCopy:
 def _refuse_files(model, copy, pairs) -> None:
     """Refuse to save a copy that its class would load with other layers."""
     inside = {id(layer) for _, layer in named_layers(copy)}
+    if isinstance(copy, MasksInside):
+        # It records masks.
+        inside -= {
+            id(layer)
+            for _, layer in named_layers(copy)
+            if isinstance(layer, Masked)
+        }
     before = "get_config" in vars(model)
     changed = any(
         isinstance(new, ComputedKernels)

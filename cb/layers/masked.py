@@ -29,7 +29,7 @@ def mask_name(weight: str) -> str:
     return weight.replace("kernel", "mask")
 
 
-class _Granular(AddedArguments):
+class Granular(AddedArguments):
     """Mixin: records the groups of weights that are masked together."""
 
     added_arguments: ClassVar[tuple[str, ...]] = ("granularity",)
@@ -39,7 +39,7 @@ class _Granular(AddedArguments):
         self.granularity = granularity
 
 
-class Masked(_Granular, ComputedKernels):
+class Masked(Granular, ComputedKernels):
     """Mixin: multiplies kernels by masks in the forward pass.
 
     A mask is a non-trainable weight of the shape of its kernel, 1 where a
@@ -194,7 +194,7 @@ def _unpack(bits, shape):
     return np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape)
 
 
-class MaskedInside(_Granular):
+class MaskedInside(Granular):
     """Mixin: masks layers that the Keras layer makes and builds by itself.
 
     Subclasses put this class first.

@@ -155,7 +155,7 @@ class Gate(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.dense = keras.layers.Dense(4, activation="sigmoid")
+        self.dense = keras.layers.Dense(4, "sigmoid", name="dense")
 
     def build(self, input_shape):
         self.dense.build(input_shape)
@@ -166,7 +166,7 @@ class Gate(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("test")
 class Subclassed(keras.Model):
-    """A user's model, which cannot be cloned."""
+    """A user's model."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -179,13 +179,14 @@ class Subclassed(keras.Model):
         return self.head(self.read(self.gate(self.embed(inputs))))
 
 
-def test_a_custom_layer_is_left_dense_and_the_report_says_what_to_do():
+def test_layers_inside_a_custom_layer_are_masked_and_reported():
     inputs = keras.Input((4,))
-    outputs = keras.layers.Dense(2)(Gate(name="gate")(inputs))
+    outputs = keras.layers.Dense(2, name="out")(Gate(name="gate")(inputs))
     reports = []
     cb.sparsify(keras.Model(inputs, outputs), 0.5, report=reports.append)
     rows = {row.name: row.reason for row in reports[0].rows}
-    assert "sparsify_layers" in rows["gate"]
+    assert [*rows] == ["gate/dense", "out"]
+    assert not any(rows.values())
 
 
 def test_a_subclassed_model_is_changed_in_place(tmp_path):

@@ -118,22 +118,24 @@ def test_a_model_that_is_not_built_is_refused():
         cb.sparsify(keras.Sequential([keras.layers.Dense(3)]), 0.5)
 
 
-@keras.saving.register_keras_serializable("test")
 class Subclassed(keras.Model):
-    def __init__(self, **kwargs):
+    def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
-        self.hidden = keras.layers.Dense(8, activation="relu")
+        self.hidden = keras.layers.Dense(units, activation="relu")
         self.head = keras.layers.Dense(3)
 
     def call(self, inputs):
         return self.head(self.hidden(inputs))
 
 
-def test_a_subclassed_model_cannot_be_cloned():
-    model = Subclassed()
+def test_a_class_that_cannot_make_its_model_again_is_refused():
+    model = Subclassed(8)
     model(np.zeros((1, 4)))
-    with pytest.raises(InputError, match="cannot be cloned"):
+    with pytest.raises(InputError, match="Use `cb.sparsify_layers"):
         cb.sparsify(model, 0.5)
+    sparse = cb.sparsify_layers(model, 0.5)
+    with pytest.raises(InputError, match="Use `cb.strip_layers"):
+        cb.strip(sparse)
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5])

@@ -222,12 +222,12 @@ def test_a_sparse_model_comes_out_plain_and_keeps_names_of_inputs():
     )
 
 
-def test_a_model_without_a_graph_is_refused():
+def test_a_model_that_is_not_built_is_refused():
     class Subclassed(keras.Model):
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(InputError, match="Sequential or functional"):
+    with pytest.raises(InputError, match="has no weights yet"):
         cb.export.compact(Subclassed())
 
 

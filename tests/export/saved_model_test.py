@@ -287,7 +287,7 @@ def test_what_cannot_be_exported_says_so(tmp_path):
     with pytest.raises(InputError, match="must be a Keras model"):
         cb.export.save("model.keras", str(tmp_path / "a"))
     subclassed = type("Own", (keras.Model,), {"call": lambda self, x: x})()
-    with pytest.raises(InputError, match=r"Received: Own.*model\.export"):
+    with pytest.raises(InputError, match="no weights yet"):
         cb.export.save(subclassed, str(tmp_path / "a"))
     with pytest.raises(InputError, match="folder of a SavedModel"):
         cb.export.load(str(tmp_path))

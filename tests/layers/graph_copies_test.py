@@ -120,13 +120,15 @@ def test_all_variables_of_a_copy_can_be_brought_up_to_date():
 def test_a_file_that_would_load_dense_is_refused(tmp_path):
     file = str(tmp_path / "model.keras")
     sparse = cb.sparsify(Everything(), 0.5)
+    compressed = cb.to_csr(sparse, max_density=0.6, min_size=1)
     with pytest.raises(InputError, match="class Everything would load"):
-        sparse.save(file)
-    plain = cb.strip(sparse)
-    plain.save(file)
-    classes = {"Everything": Everything}
-    loaded = keras.models.load_model(file, custom_objects=classes)
-    np.testing.assert_array_equal(loaded(X), sparse(X))
+        compressed.save(file)
+    for model in (sparse, cb.to_masked(compressed), cb.strip(compressed)):
+        model.save(file)
+        with keras.saving.custom_object_scope({"Everything": Everything}):
+            loaded = keras.models.load_model(file)
+        np.testing.assert_array_equal(loaded(X), sparse(X))
+        assert len(masked_kernels(loaded)) == len(masked_kernels(model))
     sparse.save_weights(str(tmp_path / "sparse.weights.h5"))
     again = cb.sparsify(Everything(), 0.5, seed=1)
     again.load_weights(str(tmp_path / "sparse.weights.h5"))

@@ -1,0 +1,77 @@
+"""Layers that stand in a graph for what is no layer of its own."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("cb")
+class OwnVariable(keras.layers.Layer):
+    """Returns a variable that belonged to a model or layer around.
+
+    Args:
+        shape: Tuple of integers.
+        **kwargs: As in a Keras layer.
+    """
+
+    def __init__(self, shape, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self._convert_input_args = False
+        self.shape = tuple(shape)
+        self.kept = self.add_weight(shape=self.shape, name="kept")
+        self.built = True
+
+    @classmethod
+    def of(cls, variable: keras.Variable) -> "OwnVariable":
+        """Make a layer that returns the value of a variable."""
+        layer = cls(
+            variable.shape,
+            name=variable.name,
+            dtype=variable.dtype,
+            trainable=variable.trainable,
+        )
+        layer.kept.assign(variable)
+        return layer
+
+    def call(self, inputs):
+        return keras.ops.convert_to_tensor(self.kept)
+
+    def get_config(self):
+        return {**super().get_config(), "shape": self.shape}
+
+
+@keras.saving.register_keras_serializable("cb")
+class WithMask(keras.layers.Layer):
+    """Returns its input, with a mask of steps."""
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        return inputs
+
+
+class SharedLayer(keras.layers.Layer):
+    """Calls a layer of another model, which cannot be made again.
+
+    Args:
+        layer: Keras layer, built.
+        **kwargs: As in a Keras layer.
+    """
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.supports_masking = True
+        self.layer = layer
+        self.built = True
+
+    # The layer attaches masks by itself, or does not.
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def call(self, *args, **kwargs):
+        return self.layer(*args, **kwargs)
+
+    def get_config(self):
+        return {"name": self.name, "layer": self.layer}

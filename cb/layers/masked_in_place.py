@@ -1,0 +1,172 @@
+"""Masks inside of layers and models that make their layers themselves.
+
+The configuration of such a layer does not show the layers inside it, so that
+masks are added to, and removed from, what its class has made.
+"""
+
+from typing import Any
+
+import keras
+
+from cb.layers.attributes import AddedArguments
+from cb.layers.masked import Granular
+from cb.layers.masked import Masked
+from cb.layers.masked import OfActive
+from cb.layers.masked import mask_in_place
+from cb.layers.masked import mask_name
+from cb.layers.registration import MASKED_CLASSES
+from cb.layers.traversal import ordered_layers
+
+_REGISTERED = {"package": "cb", "name": "MasksInside"}
+
+
+@keras.saving.register_keras_serializable(**_REGISTERED)
+class MasksInside(AddedArguments):
+    """Mixin: a layer or model that records which layers inside have masks.
+
+    `record_masks` makes a class of it and of a layer's own class, and gives
+    it to the layer. Any of these classes loads the layers of all.
+    """
+
+    added_arguments = ("made_by", "masks_inside")
+    # Positions and granularities of masks to add once the layers are built.
+    masks_due: tuple[tuple[int, str], ...] = ()
+
+    def __call__(self, *args, **kwargs):
+        outputs = super().__call__(*args, **kwargs)
+        self.add_due_masks()
+        return outputs
+
+    def build_from_config(self, config):
+        super().build_from_config(config)
+        self.add_due_masks()
+
+    def get_config(self):
+        made_by = dense_description(self)
+        config = made_by.pop("config")
+        masks = [
+            [position, layer.granularity]
+            for position, layer in enumerate(ordered_layers(self))
+            if isinstance(layer, Granular)
+        ]
+        return {**config, "made_by": made_by, "masks_inside": masks}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        masks = config.pop("masks_inside")
+        made_by = {**config.pop("made_by"), "config": config}
+        layer = keras.saving.deserialize_keras_object(made_by)
+        record_masks(layer)
+        layer.masks_due = tuple((place, spec) for place, spec in masks)
+        layer.add_due_masks()
+        return layer
+
+    def add_due_masks(self):
+        """Add the masks of a configuration to the layers built so far."""
+        if not self.masks_due:
+            return
+        layers, waiting = ordered_layers(self), []
+        for position, granularity in self.masks_due:
+            layer = layers[position]
+            if not layer.built:
+                waiting.append((position, granularity))
+            elif type(layer) in MASKED_CLASSES:
+                kind = MASKED_CLASSES[type(layer)]
+                mask_in_place(layer, kind, granularity)
+        self.masks_due = tuple(waiting)
+
+
+def record_masks(layer: keras.layers.Layer) -> None:
+    """Let a layer save which of the layers inside it have masks.
+
+    Args:
+        layer: Keras layer or model whose configuration does not show them.
+    """
+    kind: Any = type(layer)
+    if issubclass(kind, MasksInside):
+        return
+    space = {
+        "__module__": kind.__module__,
+        "__doc__": kind.__doc__,
+        "dense_class": kind,
+    }
+    made = type(kind.__name__, (MasksInside, kind), space)
+    keras.saving.register_keras_serializable(**_REGISTERED)(made)
+    layer.__class__ = made
+
+
+def made_class(layer: keras.layers.Layer) -> Any:
+    """Return the class of a layer, without what records masks inside it."""
+    kind: Any = type(layer)
+    return kind.dense_class if issubclass(kind, MasksInside) else kind
+
+
+def dense_description(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Describe a layer as its own class does, without masks added inside.
+
+    Args:
+        layer: Keras layer or model.
+
+    Returns:
+        Dict that `keras.saving.deserialize_keras_object` takes.
+    """
+    kind = type(layer)
+    try:
+        layer.__class__ = made_class(layer)
+        found = keras.saving.serialize_keras_object(layer)
+    finally:
+        layer.__class__ = kind
+    # Layers are made from it; they are compiled by who uses them.
+    found.pop("compile_config", None)
+    return found
+
+
+def remove_masks(model: keras.layers.Layer) -> None:
+    """Fold the masks inside a layer or model into its kernels, in place.
+
+    Args:
+        model: Keras layer or model, built.
+    """
+    for layer in ordered_layers(model):
+        if not isinstance(layer, Granular | MasksInside):
+            continue
+        if isinstance(layer, Masked):
+            _fold(layer)
+        kind: Any = type(layer)
+        for name in kind.added_arguments:
+            layer.__dict__.pop(name, None)
+        layer.__class__ = kind.dense_class
+        _bind_quantize(layer)
+
+
+def _fold(layer) -> None:
+    """Zero the inactive weights of a masked layer, and drop its masks."""
+    dense_class = type(layer).dense_class
+    for name in type(layer).masked_weights:
+        weight, mask = layer.raw(name), layer.mask_of(name)
+        value = keras.ops.where(
+            keras.ops.cast(mask, bool), weight, keras.ops.zeros_like(weight)
+        )
+        weight.assign(value)
+        if isinstance(weight.regularizer, OfActive):
+            weight.regularizer = weight.regularizer.regularizer
+        layer._untrack_variable(mask)
+        # Past Keras's own, which collects garbage for each variable.
+        super(keras.layers.Layer, layer).__delattr__(mask_name(name))
+        if not hasattr(dense_class, name):
+            layer.__dict__[name] = layer.__dict__.pop(f"_{name}")
+
+
+def _bind_quantize(layer) -> None:
+    """Bind `quantize` as Keras does to new layers: the state is open."""
+    quantize = layer.quantize
+
+    def unlocked(*args, **kwargs):
+        layer._tracker.unlock()
+        try:
+            quantize(*args, **kwargs)
+        finally:
+            layer._tracker.lock()
+
+    layer.__dict__["quantize"] = unlocked

@@ -134,11 +134,14 @@ class DeepRewiring(Algorithm):
         values = {}
         for key, layer in layers.items():
             values[key] = layer.weights
+            if not self.reset_momentum:
+                # Dropped weights have drifted since, and may grow again.
+                values[key] = np.where(layer.mask, layer.weights, 0.0)
             positions, sign = state[f"position/{key}"], state[f"sign/{key}"]
-            # Those that found no room elsewhere; grown ones are zero anyway.
+            # Those that found no room elsewhere; grown ones are zero.
             wrong = positions[_changed(layer, positions, sign)]
             if wrong.size and positions.size < layer.mask.size:
-                values[key] = layer.weights.copy()
+                values[key] = values[key].copy()
                 values[key].reshape(-1)[wrong] = 0.0
         return values
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +30,9 @@ class SparseMomentum(Periodic):
         final_fraction: Float in [0, 1], the same at the end; a cosine lies
             between.
         redistribute: Boolean, whether connections move across layers.
+        shares: `"kept"` takes the mean of the kept weights, `"active"` that
+            of all weights that were active before the event, as the
+            published code does.
         minimum: Integer, connections that a layer keeps.
         **kwargs: As in `Periodic`.
 
@@ -43,6 +47,7 @@ class SparseMomentum(Periodic):
     drop_fraction: Fraction = 0.5
     final_fraction: Fraction = 0.005
     redistribute: bool = True
+    shares: Literal["kept", "active"] = "kept"
     minimum: Count = 1
 
     def update(self, layers, state, *, event, seed):
@@ -78,10 +83,13 @@ class SparseMomentum(Periodic):
         }
         if not self.redistribute:
             return gone
+        shown = kept
+        if self.shares == "active":
+            shown = {key: layer.mask for key, layer in layers.items()}
         weights = {
-            key: float(np.sum(magnitudes[key][kept[key]], dtype=float))
-            / left[key]
-            for key in layers
+            key: float(np.sum(magnitudes[key][mask], dtype=float))
+            / masks.count(mask)
+            for key, mask in shown.items()
         }
         room = {key: mask.size - left[key] for key, mask in kept.items()}
         return distributions.apportion(weights, sum(gone.values()), room)

@@ -203,3 +203,25 @@ def test_new_signs_are_drawn_evenly():
 def test_bad_hyperparameters_are_refused(spec, message):
     with pytest.raises(InputError, match=message):
         reallocation.build(spec)
+
+
+@pytest.mark.parametrize("sign", ["fixed", "adopted"])
+def test_grown_weights_start_at_zero_where_dropped_ones_have_drifted(sign):
+    algorithm = reallocation.build(
+        f"deep_rewiring(eta=1.0, temperature=0.1, sign={sign!r}, "
+        "reset_momentum=False)"
+    )
+    now, random = layer(), np.random.default_rng(2)
+    state, grown = algorithm.init({"a": now}), 0
+    for number in range(1, 20):
+        drift = random.normal(size=now.mask.size).astype(np.float32)
+        now = now._replace(weights=np.where(now.mask, now.weights, drift))
+        noisy, masks, state, values = step(algorithm, {"a": now}, state, number)
+        new, kept = masks["a"] & ~now.mask, masks["a"] & now.mask
+        grown += new.sum()
+        assert not values["a"][new].any()
+        np.testing.assert_array_equal(
+            values["a"][kept], noisy["a"].weights[kept]
+        )
+        now = LayerState(values["a"], masks["a"])
+    assert grown

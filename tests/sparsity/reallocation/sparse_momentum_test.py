@@ -22,7 +22,7 @@ def layer(random, density, size=60):
     )
 
 
-def simulate(layers, fraction, redistribute):
+def simulate(layers, fraction, redistribute, shares="kept"):
     kept, gone = {}, {}
     for key, (weights, mask, _, _, _) in layers.items():
         active = sorted(np.flatnonzero(mask), key=lambda i: -abs(weights[i]))
@@ -31,8 +31,11 @@ def simulate(layers, fraction, redistribute):
         kept[key] = active[: len(active) - drop]
     numbers = gone
     if redistribute:
+        shown = kept
+        if shares == "active":
+            shown = {key: np.flatnonzero(layers[key].mask) for key in layers}
         mean = {
-            key: np.abs(layers[key].momentum[kept[key]]).astype(float).mean()
+            key: np.abs(layers[key].momentum[shown[key]]).astype(float).mean()
             for key in layers
         }
         total = sum(gone.values())
@@ -51,21 +54,25 @@ def simulate(layers, fraction, redistribute):
     return masks
 
 
+@pytest.mark.parametrize("shares", ["kept", "active"])
 @pytest.mark.parametrize("redistribute", [True, False])
 @pytest.mark.parametrize("step", [100, 500, 1000])
-def test_equals_the_simulator(redistribute, step):
+def test_equals_the_simulator(redistribute, step, shares):
     random = np.random.default_rng(step)
     layers = {
         str(number): layer(random, density)
         for number, density in enumerate((0.1, 0.3, 0.5))
     }
-    algorithm = reallocation.build(f"snfs(redistribute={redistribute})")
+    algorithm = reallocation.build(
+        f"snfs(redistribute={redistribute}, shares={shares!r})"
+    )
     factor = 0.5 * (1 + math.cos(math.pi * step / 1000))
     fraction = 0.005 + factor * (0.5 - 0.005)
     masks, _ = algorithm.update(
         layers, {}, event=Event(step, 0, PeriodicSchedule(100, 0, 1000)), seed=0
     )
-    for key, expected in simulate(layers, fraction, redistribute).items():
+    expected_masks = simulate(layers, fraction, redistribute, shares)
+    for key, expected in expected_masks.items():
         np.testing.assert_array_equal(masks[key], expected)
 
 

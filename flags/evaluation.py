@@ -61,6 +61,11 @@ flags.DEFINE(
     "Examples in a call, for --export.",
     serializer=flags.CsvListSerializer(","),
 )
+flags.DEFINE_bool(
+    "accept_changed_data",
+    False,
+    "Score a run on data that are not those that it was trained with.",
+)
 flags.DEFINE_string("dataset", None, "Data set for --saved_model.")
 flags.DEFINE_string(
     "augmentation",
@@ -72,13 +77,21 @@ flags.DEFINE_integer(
     "batch_size", 100, "Examples in a batch, for --saved_model.", lower_bound=1
 )
 
-OF_RUNS = ("run_dir", "checkpoint", "data_dir", "strategy", "attempt")
+OF_RUNS = (
+    "run_dir",
+    "checkpoint",
+    "data_dir",
+    "strategy",
+    "attempt",
+    "accept_changed_data",
+)
 OF_SAVED_MODELS = {
     "saved_model": "path",
     "dataset": "dataset",
     "data_dir": "data_dir",
     "batch_size": "batch_size",
     "augmentation": "augmentation",
+    "accept_changed_data": "accept_changed_data",
 }
 OF_CONFLICTS = {
     "all_conflict_layers": "all_layers",

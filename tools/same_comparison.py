@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Times, and sizes of files that contain names and a process fingerprint.
-LEFT_OUT_KEYS = {"export_bytes", "seconds", "step_seconds"}
+# Times, sizes of files that contain names and a process fingerprint, and the
+# digest of the code.
+LEFT_OUT_KEYS = {"export_bytes", "seconds", "source", "step_seconds"}
 # TensorBoard files and logs contain times. A SavedModel names its parts by
 # counters of the process and is compared by its recorded outputs.
 LEFT_OUT = ("*.log", "tensorboard/*", "*/tensorboard/*")

@@ -56,6 +56,7 @@ def tune(config: Config, sources: dict[str, str]) -> dict[str, Any]:
             run.strategy, lambda: finished_summary(run.directory, run.config)
         )
         if summary:
+            run.check_finished()
             print(f"Finished already, nothing to do: {run.directory.path}")
         else:
             summary = _tune(run, blocks, settings)
@@ -82,7 +83,7 @@ def _tune(
     AutoTune(**common, **gate)
     attempts = _Attempts(run)
     with directory.locked():
-        directory.write_config(config, run.sources)
+        directory.write_config(config, run.sources, run.start)
         tuning = auto_tune(
             attempts.build,
             attempts.fit,

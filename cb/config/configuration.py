@@ -30,6 +30,8 @@ HELP = {
 ANNOTATIONS = typing.get_type_hints(Fields, include_extras=True)
 IDENTITY = tuple(name for name in METADATA if METADATA[name].identity)
 SPECS = tuple(name for name in METADATA if METADATA[name].spec)
+# Keywords of a data set that say where it is, not what.
+PLACES = ("path", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,11 @@ class Config(Fields):
         """Return all fields as values that JSON can hold."""
         return dataclasses.asdict(self)
 
+    def kept(self) -> dict[str, Any]:
+        """Return the fields that `config.json` keeps."""
+        values = self.as_dict()
+        return {name: values[name] for name in values if METADATA[name].kept}
+
     def identity(self) -> dict[str, Any]:
         """Return the fields that make two runs the same run."""
         values = self.as_dict()
@@ -112,6 +119,17 @@ class Config(Fields):
             for key in mine
             if mine[key] != others[key]
         ]
+
+    def moved_to(self, other: "Config") -> "Config":
+        """Return this with the data at the place of another's, if all else
+        about them is the same.
+        """
+        mine, others = parse_spec(self.dataset), parse_spec(other.dataset)
+        places = {k: v for k, v in others.kwargs.items() if k in PLACES}
+        moved = {**mine.kwargs, **places}
+        if (mine.name, moved) != (others.name, others.kwargs):
+            return self
+        return dataclasses.replace(self, dataset=other.dataset)
 
 
 list_inherited(Config)

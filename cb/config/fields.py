@@ -43,6 +43,8 @@ class Fields:
             Datasets.
         data_dir: Folder of prepared TensorFlow Datasets. Default: that of the
             library.
+        accept_changed_data: Go on with a run whose data are not those that it
+            began with.
         validation_fraction: Fraction of the training examples of each class
             held out for validation.
         validation_examples: Number of training examples held out instead of a
@@ -169,6 +171,7 @@ class Fields:
         "digits", DATA, "cb.datasets:complete", common=True, light=True
     )
     data_dir: str | None = flag(None, DATA, identity=False)
+    accept_changed_data: bool = flag(False, DATA, identity=False, kept=False)
     validation_fraction: Rate = flag(0.1, DATA)
     validation_examples: Natural | None = flag(None, DATA)
     fold: str | None = flag(None, DATA)

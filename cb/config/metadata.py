@@ -30,6 +30,7 @@ class Metadata(NamedTuple):
             Where a run lives and how it is watched makes no difference.
         later: Whether the field is younger than the names of run folders,
             whose hash then leaves its default out.
+        kept: Whether `config.json` keeps the value, for `--config` to repeat.
         parts: What completes the value, as `"module:attribute"`, imported
             when needed: a callable from a spec to the spec with every default
             written out, which raises `InputError`. `None` for plain values.
@@ -44,6 +45,7 @@ class Metadata(NamedTuple):
     common: bool = False
     identity: bool = True
     later: bool = False
+    kept: bool = True
     parts: str | None = None
     spec: bool = False
     light: bool = False

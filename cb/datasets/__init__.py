@@ -7,6 +7,15 @@ from cb.registry import unknown
 
 REGISTRY = Registry("data set", __name__, given=("data_dir",))
 
+# Keywords that came later. They are written out only where they differ from
+# their default, so that the same command finds the folder of an earlier run.
+LATER = {
+    "csv": (
+        *("sep", "encoding", "decimal", "header", "skipinitialspace"),
+        *("keep_default_na", "missing", "separator"),
+    ),
+}
+
 names = REGISTRY.names
 
 
@@ -27,7 +36,7 @@ def load(spec, data_dir=None):
 
 
 def complete(spec) -> Spec:
-    """Return the spec with every default written out.
+    """Return the spec with its defaults written out.
 
     A name of TensorFlow Datasets that is none of ours becomes
     `tfds(name=...)`.
@@ -41,7 +50,15 @@ def complete(spec) -> Spec:
     Raises:
         InputError: If the name or a keyword is unknown.
     """
-    return REGISTRY.complete(_known(parse_spec(spec)))
+    spec = REGISTRY.complete(_known(parse_spec(spec)))
+    parameters = REGISTRY.parameters(spec.name)
+    unsaid = {
+        name
+        for name in LATER.get(spec.name, ())
+        if spec.kwargs[name] == parameters[name].default
+    }
+    kwargs = {k: v for k, v in spec.kwargs.items() if k not in unsaid}
+    return Spec(spec.name, (), kwargs)
 
 
 def _known(spec: Spec) -> Spec:

@@ -17,6 +17,8 @@ from cb.runs.directory import RunDirectory
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
+from cb.training.provenance import compared
+from cb.training.provenance import described
 
 # Names of checkpoints, and of several at once.
 ALL, LAST_FIVE, INITIAL, LAST = "all", "last5", "initial", "last"
@@ -36,6 +38,8 @@ class OpenedRun:
             the last, `"last5"` for the last five of these.
         data_dir: String, folder of the data, if not the run's.
         strategy: Spec of a strategy.
+        accept_changed_data: Boolean, whether to score on data that are not
+            those of the run.
         attempt: Integer, which attempt of an auto-tuned run; the final one
             by default.
 
@@ -56,6 +60,7 @@ class OpenedRun:
         data_dir: str | None = None,
         strategy: str = "auto",
         attempt: int | None = None,
+        accept_changed_data: bool = False,
     ):
         if parse_spec(strategy).name == "multi_worker":
             raise InputError(
@@ -67,6 +72,7 @@ class OpenedRun:
         if data_dir is not None:
             self.config = dataclasses.replace(self.config, data_dir=data_dir)
         self.checkpoint = checkpoint
+        self._accept_changed_data = accept_changed_data
         self._strategy_spec = strategy
         self._folder = CheckpointFolder(self.directory.checkpoints)
         for name in self.checkpoints():
@@ -74,8 +80,19 @@ class OpenedRun:
 
     @functools.cached_property
     def data(self) -> Data:
-        """The `Data` of the run."""
-        return build_data(self.config, self._strategy.num_replicas_in_sync)
+        """The `Data` of the run.
+
+        Raises:
+            InputError: If they have changed.
+        """
+        replicas = self._strategy.num_replicas_in_sync
+        data = build_data(self.config, replicas)
+        found = described(data.source, data.examples, data.held_out)
+        for line in compared(
+            self.directory, {"data": found}, self._accept_changed_data
+        ):
+            print(line, flush=True)
+        return data
 
     @functools.cached_property
     def model(self) -> keras.Model:

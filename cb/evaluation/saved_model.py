@@ -16,6 +16,8 @@ from cb.evaluation.scores import print_scores
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_chain
 from cb.training.data import split
+from cb.training.provenance import compared
+from cb.training.provenance import described
 from cb.training.scoring import score
 
 SIGNATURE = "serving_default"
@@ -27,6 +29,7 @@ def evaluate_saved_model(
     data_dir: str | None = None,
     batch_size: int = 100,
     augmentation: str | None = None,
+    accept_changed_data: bool = False,
 ) -> dict[str, float]:
     """Score a SavedModel of any origin on a data set.
 
@@ -38,16 +41,20 @@ def evaluate_saved_model(
         batch_size: Integer.
         augmentation: String, that of the training, as in `train.py`; by
             default that of the run in whose folder the model is, or none.
+        accept_changed_data: Boolean, whether to score on data that are not
+            those of that run.
 
     Returns:
         Dict of metric to value.
 
     Raises:
-        InputError: If the model cannot be loaded or does not fit the data.
+        InputError: If the model cannot be loaded or does not fit the data, or
+            the data are not those of its run.
     """
     source = datasets.load(dataset, data_dir)
     function = _signature(path)
-    chain = _trained_chain(path, source, augmentation).evaluation()
+    chain = _trained_chain(path, source, augmentation, accept_changed_data)
+    chain = chain.evaluation()
     logits = []
     for features, _ in evaluation_batches(source.test, batch_size, chain=chain):
         try:
@@ -65,16 +72,26 @@ def evaluate_saved_model(
 
 
 def _trained_chain(
-    path: str, source: DatasetSplits, text: str | None
+    path: str, source: DatasetSplits, text: str | None, accepted: bool
 ) -> Pipeline:
-    """Return the augmentations that a SavedModel was trained with."""
+    """Return the augmentations that a SavedModel was trained with.
+
+    Raises:
+        InputError: If it is that of a run on other data, not accepted.
+    """
     run = RunDirectory(os.path.dirname(os.path.abspath(path)))
-    if text is not None or not run.config_file.exists():
+    if not run.config_file.exists():
         chain = build_chain(text or "none", source)
         return chain.fitted(source.train.features)
     config = run.read_config()
+    limited = source.limited(config.limit_examples)
+    examples, held_out = split(config, limited)
+    data = described(limited, examples, held_out)
+    for line in compared(run, {"data": data}, accepted):
+        print(line, flush=True)
+    if text is not None:
+        return build_chain(text, source).fitted(source.train.features)
     chain = build_chain(config.augmentation, source, config.model)
-    examples, _ = split(config, source.limited(config.limit_examples))
     return chain.fitted(examples.features)
 
 

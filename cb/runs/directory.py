@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from cb.config import Config
@@ -17,6 +18,8 @@ from cb.errors import argument_error
 from cb.files import replacing
 
 FORMAT = 1
+# Facts about a start of a run, in `config.json`.
+START = ("data", "versions", "replicas")
 NOT_WRITABLE = (FileNotFoundError, NotADirectoryError, PermissionError)
 
 
@@ -84,6 +87,8 @@ class RunDirectory:
             )
         # Defaults that a part did not have then are written out.
         before = self.read_config().completed()
+        if self.read_start():
+            before = before.moved_to(config)
         differences = config.differences(before)
         longer = config.epochs > before.epochs
         others = [d for d in differences if not d.startswith("epochs:")]
@@ -96,7 +101,17 @@ class RunDirectory:
         self._check_writable()
         return True
 
-    def write_config(self, config: Config, sources: dict[str, str]) -> None:
+    def read_start(self) -> dict[str, Any]:
+        """Return what was noted when the run was last started, or nothing."""
+        content = self._read_content()
+        return {key: content[key] for key in START if key in content}
+
+    def write_config(
+        self,
+        config: Config,
+        sources: dict[str, str],
+        start: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write `config.json`: every value, and its origin.
 
         The lengths of earlier trainings of the same run are kept under
@@ -105,18 +120,25 @@ class RunDirectory:
         Args:
             config: `Config`, complete.
             sources: Dict of field to the origin of its value.
+            start: Dict of the names in `START` to facts about this start, by
+                default those noted before. Others are kept under
+                `earlier_starts`.
         """
-        earlier: list[int] = []
-        if self.config_file.exists():
-            before = json.loads(self.config_file.read_text("utf-8"))
-            earlier = before.get("earlier_epochs", [])
-            if before["config"]["epochs"] != config.epochs:
-                earlier = [*earlier, before["config"]["epochs"]]
+        before, noted = self._read_content(), self.read_start()
+        earlier = before.get("earlier_epochs", [])
+        if before and before["config"]["epochs"] != config.epochs:
+            earlier = [*earlier, before["config"]["epochs"]]
+        start = dict(start or noted)
+        starts = before.get("earlier_starts", [])
+        if noted and noted != start:
+            starts = [*starts, noted]
         content = {
             "format": FORMAT,
-            "config": config.as_dict(),
+            "config": config.kept(),
             "sources": sources,
             "earlier_epochs": earlier,
+            **start,
+            **({"earlier_starts": starts} if starts else {}),
         }
         self._write_json(self.config_file, content)
 
@@ -178,6 +200,11 @@ class RunDirectory:
                     "run the same command again to resume from the last "
                     "checkpoint."
                 ) from error
+
+    def _read_content(self) -> dict[str, Any]:
+        if not self.config_file.exists():
+            return {}
+        return json.loads(self.config_file.read_text("utf-8"))
 
     def _check_writable(self) -> None:
         folder = self.path

@@ -21,6 +21,7 @@ from cb.conversion import to_masked
 from cb.costs.files import file_bytes
 from cb.distribute import collectives
 from cb.distribute.collectives import assert_equal
+from cb.errors import InputError
 from cb.export import save
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
@@ -29,6 +30,8 @@ from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
 from cb.training.input_sheet import write_input_sheet
+from cb.training.provenance import compared
+from cb.training.provenance import started
 from cb.training.run_costs import recorded
 from cb.training.run_costs import run_costs
 from cb.training.start import initialize
@@ -78,11 +81,45 @@ class TrainingRun:
     @functools.cached_property
     def data(self) -> Data:
         """The run's `Data`, the same on all workers."""
-        data = build_data(self.config, self.strategy.num_replicas_in_sync)
-        parts = data.source.parts()
-        digests = {name: part.digests() for name, part in parts.items()}
-        assert_equal(self.strategy, {"data": digests})
+        data = self._loaded
+        start = self.start
+        assert_equal(self.strategy, {"data": start["data"]})
+        lines = collectives.broadcast(
+            self.strategy, lambda: self._compared(start)
+        )
+        for line in lines:
+            print(line, flush=True)
         return data
+
+    @functools.cached_property
+    def start(self) -> dict[str, Any]:
+        """Data, versions and replicas of this start, as in `config.json`."""
+        return started(self._loaded, self.strategy.num_replicas_in_sync)
+
+    @functools.cached_property
+    def _loaded(self) -> Data:
+        return build_data(self.config, self.strategy.num_replicas_in_sync)
+
+    def check_finished(self) -> None:
+        """Compare the data with those of the finished run, if they are there.
+
+        Raises:
+            InputError: If they have changed.
+        """
+
+        def lines():
+            try:
+                start = {"data": self.start["data"]}
+            except InputError as error:
+                return [f"The data were not compared with the run's: {error}"]
+            return self._compared(start)
+
+        for line in collectives.broadcast(self.strategy, lines):
+            print(line)
+
+    def _compared(self, start: dict[str, Any]) -> list[str]:
+        accepted = self.config.accept_changed_data
+        return compared(self.directory, start, accepted)
 
     def replaced(self, **values) -> "TrainingRun":
         """Return a run that shares data and model, its configuration changed.
@@ -137,7 +174,7 @@ class TrainingRun:
         callbacks = self.build_callbacks(extra)
         print_start(self.config, self.data, self.model, directory)
         with directory.locked(), self.data.decoded():
-            directory.write_config(self.config, self.sources)
+            directory.write_config(self.config, self.sources, self.start)
             directory.forget_summary()
             epoch, batch = self.restore(callbacks)
             if self.config.show_input and directory.writes:

@@ -4,10 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-import cb
 from cb import distribute
 from cb.config import Config
 from cb.config import default_run_dir
@@ -21,15 +19,9 @@ from cb.runs.directory import RunDirectory
 from cb.runs.worker_log import logged
 from cb.training import assembly
 from cb.training import compilation
+from cb.training.provenance import VERSIONS
 from cb.training.run import TrainingRun
 from cb.training.summary import print_summary
-
-# Results depend on them, so they must be the same on all workers.
-VERSIONS = {
-    "cb": cb.__version__,
-    "keras": keras.__version__,
-    "tensorflow": tf.__version__,
-}
 
 
 def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
@@ -51,6 +43,7 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
             run.strategy, lambda: _finished_summary(run)
         )
         if summary:
+            run.check_finished()
             print(f"Finished already, nothing to do: {run.directory.path}")
         else:
             run.build()

@@ -11,11 +11,14 @@ from tests.commands import ROOT
 
 pytestmark = pytest.mark.slow
 
-OF_RUNS = {"run_dir", "checkpoint", "data_dir", "strategy", "attempt"}
+CHANGED = "accept_changed_data"
+OF_RUNS = {"run_dir", "checkpoint", "data_dir", "strategy", "attempt", CHANGED}
 BUNDLES = {"all_conflict_layers", "conflicting_samples_size"}
 # Written from the documentation: flags that go with the one that chooses.
 TOGETHER = {
-    "saved_model": {"dataset", "data_dir", "batch_size", "augmentation"},
+    "saved_model": {
+        *("dataset", "data_dir", "batch_size", "augmentation", CHANGED)
+    },
     "lesion": OF_RUNS | {"conflicting_samples_size"},
     "export": OF_RUNS | {"export_batch_sizes"},
     "all_conflict_layers": OF_RUNS | BUNDLES | {"published_columns"},
@@ -26,6 +29,7 @@ TOGETHER = {
 }
 CHOOSERS = {*TOGETHER} - {"run_dir"}
 VALUES = {
+    "accept_changed_data": "True",
     "all_conflict_layers": "True",
     "attempt": "1",
     "batch_size": "9",

@@ -55,6 +55,15 @@ def test_a_table_is_read_and_cut(tmp_path):
     assert one.input_shape == (1,)
 
 
+def test_defaults_that_came_later_leave_the_folders_of_runs(tmp_path):
+    spec = str(datasets.complete("csv('t.csv', 'kind')"))
+    assert spec == (
+        "csv(path='t.csv', label='kind', columns=None, test=None, "
+        "test_fraction=0.2, order='random')"
+    )
+    assert "sep=';'" in str(datasets.complete("csv('t.csv', 'k', sep=';')"))
+
+
 def test_a_table_with_words_for_classes_and_a_test_file(tmp_path):
     train = write_csv(tmp_path, ["x,y", "1,up", "2,down", "3,up"])
     test = write_csv(tmp_path, ["x,y", "5,up", "6,down"], "test.csv")

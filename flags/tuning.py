@@ -1,5 +1,6 @@
 """Flags of a sweep: the space, the oracle, the budget, the folder."""
 
+import os
 from typing import Any
 
 from absl import flags
@@ -95,8 +96,14 @@ def settings() -> dict[str, Any]:
     """Return the fields of `cb.tuning.sweep.SweepSettings` that were given."""
     own = flags.FLAGS.get_flags_for_module(__name__)
     found = {flag.name: flag.value for flag in own if flag.name not in OTHERS}
-    found["earlier"] = flags.FLAGS["from"].value
+    found["directory"] = os.path.expanduser(found["directory"])
+    found["earlier"] = _folders("from")
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _folders(name: str) -> list[str] | None:
+    given = flags.FLAGS[name].value
+    return given and [os.path.expanduser(folder) for folder in given]
 
 
 def limits() -> dict[str, float | None]:
@@ -107,4 +114,4 @@ def limits() -> dict[str, float | None]:
 
 def compared() -> list[str]:
     """Return the folders of the sweeps to draw, if nothing is to be run."""
-    return flags.FLAGS.compare or []
+    return _folders("compare") or []

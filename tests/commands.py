@@ -37,17 +37,18 @@ def run_new(script, *flags, folder, first=ROOT):
     return process.returncode, output, errors
 
 
-def run(script, *flags, folder):
+def run(script, *flags, folder, prepare=()):
     """Run a command as `run_new` does, without the time to import much.
 
-    What TensorFlow prints when it is imported is not among the errors.
+    What TensorFlow prints when it is imported is not among the errors. The
+    functions `prepare` are called in the process first.
     """
     from tests import forks
 
     with tempfile.TemporaryDirectory() as printed:
         files = [pathlib.Path(printed, name) for name in ("output", "errors")]
         process = forks.CONTEXT.Process(
-            target=_run, args=(script, flags, str(folder), *files)
+            target=_run, args=(script, flags, str(folder), prepare, *files)
         )
         process.start()
         process.join()
@@ -55,8 +56,11 @@ def run(script, *flags, folder):
     return process.exitcode, output, errors
 
 
-def _run(script, flags, folder, *files):
+def _run(script, flags, folder, prepare, *files):
     from tests import forks
+
+    for function in prepare:
+        function()
 
     opened = [os.open(file, os.O_WRONLY | os.O_CREAT) for file in files]
     forks.redirect(folder, *opened, PATIENCE_SECONDS)

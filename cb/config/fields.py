@@ -1,6 +1,7 @@
 """The fields of a run's configuration; each is a flag, a key and a setting."""
 
 import dataclasses
+import os
 from typing import Literal
 
 from cb.config.metadata import DATA
@@ -27,6 +28,11 @@ def _sparsity(value):
     """Return a sparsity as it is written, or refuse it."""
     parse_sparsity(value)
     return as_text(value) if isinstance(value, dict) else value
+
+
+def _path(value):
+    """Write out `~`, which a shell leaves in `--flag=~/folder`."""
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,7 +176,7 @@ class Fields:
     dataset: str = part(
         "digits", DATA, "cb.datasets:complete", common=True, light=True
     )
-    data_dir: str | None = flag(None, DATA, identity=False)
+    data_dir: str | None = flag(None, DATA, identity=False, convert=_path)
     accept_changed_data: bool = flag(False, DATA, identity=False, kept=False)
     validation_fraction: Rate = flag(0.1, DATA)
     validation_examples: Natural | None = flag(None, DATA)

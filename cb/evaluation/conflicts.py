@@ -51,7 +51,7 @@ def evaluate_conflicts(
         InputError: If the data are missing, there are fewer examples than
             asked for, or the model has nothing to record.
     """
-    directory, classes = run.directory, run.data.source.num_classes
+    directory, classes = run.results, run.data.source.num_classes
     x, labels = training_sample(run.config, run.data, num_samples)
     recorder = Recorder(run.model, "all" if all_layers else "last")
     # A model with nothing to record is refused before anything is written.

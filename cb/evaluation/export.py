@@ -40,7 +40,7 @@ def export_run(
         raise unknown("form", form, FORMS)
     run.require_single("export")
     run.load(run.checkpoint)
-    path = str(run.directory.export)
+    path = str(run.results.export)
     found = export(run.model, path, form, batch_sizes)
     print(f"SavedModel   {path}")
     return found

@@ -73,9 +73,9 @@ def evaluate_lesion(
             f"| {np.mean(scores):.4f} | {np.std(scores):.4f} |",
             flush=True,
         )
-    figure = run.directory.lesion_file.with_suffix(".png")
+    figure = run.results.lesion_file.with_suffix(".png")
     draw_lesion([(d.among, d.blocks, a) for d, a in results], figure)
-    print(f"scores  {run.directory.lesion_file}")
+    print(f"scores  {run.results.lesion_file}")
     print(f"figure  {figure}")
     return results
 
@@ -114,7 +114,7 @@ class _ScoreCache:
     def __init__(self, run: OpenedRun, step: int):
         self._run = run
         self._step = step
-        self._file = LongCsv(run.directory.lesion_file, LESION_HEADER)
+        self._file = LongCsv(run.results.lesion_file, LESION_HEADER)
         rows = self._file.read() if self._file.size() else []
         self._written = {tuple(row.values())[:5] for row in rows}
         self._scores = {

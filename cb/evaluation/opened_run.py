@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import tempfile
 from typing import Any
 
 import keras
@@ -77,6 +79,20 @@ class OpenedRun:
         self._folder = CheckpointFolder(self.directory.checkpoints)
         for name in self.checkpoints():
             self._folder.require(name)
+
+    @functools.cached_property
+    def results(self) -> RunDirectory:
+        """The folder for what is measured: the run's, if it can be written."""
+        kept = self.directory.evaluation_file
+        files = os.access(kept, os.W_OK) or not kept.exists()
+        if files and self.directory.is_writable():
+            return self.directory
+        folder = tempfile.mkdtemp(prefix="evaluation_")
+        print(
+            f"{self.directory.path} cannot be written; results are kept in "
+            f"{folder}"
+        )
+        return RunDirectory(folder)
 
     @functools.cached_property
     def data(self) -> Data:

@@ -42,7 +42,7 @@ def evaluate_profile(run: OpenedRun) -> list[Costs]:
         latency = model_latency(strip(run.model), 1, shape)
         print_profile(found, counter.costs("dnw"), latency)
         print(summary_line(number, epochs, result.scores))
-        record(run.directory, result.name, "costs", recorded(found))
+        record(run.results, result.name, "costs", recorded(found))
         results.append(result)
         profiles.append(found)
     average_last(run, results)

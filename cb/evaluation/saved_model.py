@@ -13,6 +13,7 @@ from cb.errors import InputError
 from cb.errors import argument_error
 from cb.errors import one_line
 from cb.evaluation.scores import print_scores
+from cb.export.checking import load_graph
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_chain
 from cb.training.data import split
@@ -51,6 +52,7 @@ def evaluate_saved_model(
         InputError: If the model cannot be loaded or does not fit the data, or
             the data are not those of its run.
     """
+    path = os.path.expanduser(path)
     source = datasets.load(dataset, data_dir)
     function = _signature(path)
     chain = _trained_chain(path, source, augmentation, accept_changed_data)
@@ -98,7 +100,7 @@ def _trained_chain(
 def _signature(path: str):
     if not os.path.isfile(os.path.join(path, "saved_model.pb")):
         raise argument_error("saved_model", "the folder of a SavedModel", path)
-    model = tf.saved_model.load(path)
+    model = load_graph(path)
     if SIGNATURE not in model.signatures:
         raise InputError(
             f"Argument `saved_model` must have the signature {SIGNATURE!r}. "

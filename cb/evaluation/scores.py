@@ -55,7 +55,7 @@ def evaluate_each(run: OpenedRun) -> Iterator[CheckpointScores]:
             scores = run.model.evaluate(
                 run.data.test, return_dict=True, verbose=0
             )
-        record(run.directory, name, "test", scores)
+        record(run.results, name, "test", scores)
         number = len(run.data.source.test)
         print_scores(f"{run.directory.path} {name}", scores, number)
         yield CheckpointScores(name, meta["step"], scores)
@@ -81,7 +81,7 @@ def average_last(
         name: float(np.mean([scores[name] for scores in last]))
         for name in last[0]
     }
-    record(run.directory, LAST_FIVE, "test", means)
+    record(run.results, LAST_FIVE, "test", means)
     what = f"{run.directory.path} mean of the last {len(last)}"
     print(f"{what}: test  {_line(means)}")
     return means

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.core.function.polymorphism import function_type
 
 from cb.errors import RunError
+from cb.files.aliases import plain_name
 from cb.layers.traversal import ordered_layers
 
 SIGNATURE = "serving_default"
@@ -92,6 +93,12 @@ def draw(
     return tf.cast(values, dtype)
 
 
+def load_graph(path: str) -> Any:
+    """Load a SavedModel from a folder of any name, as TensorFlow does."""
+    with plain_name(path) as folder:
+        return tf.saved_model.load(folder)
+
+
 def check(model: keras.Model, path: str, inputs: Any) -> None:
     """Compare a SavedModel with the model that it was exported from.
 
@@ -103,7 +110,7 @@ def check(model: keras.Model, path: str, inputs: Any) -> None:
     Raises:
         RunError: If their outputs differ by more than rounding.
     """
-    saved = tf.saved_model.load(path)
+    saved = load_graph(path)
     signature = saved.signatures[SIGNATURE]
     drawn = inputs_for(signature)
     expected = model(_arranged(inputs, drawn), **inference(model))

@@ -15,6 +15,7 @@ from cb.errors import one_line
 from cb.export.checking import SIGNATURE
 from cb.export.checking import check_outputs
 from cb.export.checking import inputs_for
+from cb.export.checking import load_graph
 from cb.export.checking import tolerance
 from cb.export.loaded_model import LoadedModel
 from cb.export.program import FILE
@@ -87,7 +88,7 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
     """Return a SavedModel and the description of its steps, if it has one."""
     description: dict[str, Any] = {}
     try:
-        saved = tf.saved_model.load(path)
+        saved = load_graph(path)
         file = os.path.join(path, *FILE)
         if os.path.isfile(file):
             with open(file) as stream:

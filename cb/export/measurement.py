@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from cb.costs.files import file_bytes
 from cb.costs.latency import Latency
 from cb.costs.latency import latency
 from cb.export.checking import SIGNATURE
 from cb.export.checking import inputs_for
+from cb.export.checking import load_graph
 from cb.export.loading import load
 
 # How many times faster something must be to count as faster.
@@ -57,7 +57,7 @@ def measure(
     Returns:
         `Measured`.
     """
-    signature = tf.saved_model.load(path).signatures[SIGNATURE]
+    signature = load_graph(path).signatures[SIGNATURE]
 
     def call(inputs):
         for tensor in keras.tree.flatten(signature(**inputs)):

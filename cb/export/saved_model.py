@@ -26,6 +26,7 @@ from cb.export.measurement import measure
 from cb.export.opening import symbolic_inputs
 from cb.export.products import product
 from cb.export.sparse_module import SparseGraph
+from cb.files.aliases import plain_name
 from cb.layers.traversal import ordered_layers
 from cb.registry import unknown
 
@@ -160,7 +161,13 @@ def _replace(path: str, new: str) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(model, path, form, batch_sizes, inputs) -> None:
+def _write(model, folder, form, batch_sizes, inputs) -> None:
+    os.makedirs(folder, exist_ok=True)
+    with plain_name(folder) as path:
+        _write_form(model, path, form, batch_sizes, inputs)
+
+
+def _write_form(model, path, form, batch_sizes, inputs) -> None:
     if form == "sparse":
         _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
     elif form == "compact":

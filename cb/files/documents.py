@@ -76,14 +76,14 @@ def read_text(file: str | os.PathLike[str], what: str) -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
 
     Args:
-        file: Path.
+        file: Path; `~` is the user's home.
         what: String, what the file is, to begin a message with.
 
     Raises:
         InputError: If there is no such file, or it is not UTF-8.
     """
     try:
-        content = pathlib.Path(file).read_bytes()
+        content = pathlib.Path(os.path.expanduser(file)).read_bytes()
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.machinery
+import os
 import pathlib
 import sys
 import types
@@ -83,7 +84,7 @@ def _resolved(spec) -> Spec:
     spec = parse_spec(spec)
     if not spec.name.endswith(".py"):
         return spec
-    name = _imported(pathlib.Path(spec.name))
+    name = _imported(pathlib.Path(os.path.expanduser(spec.name)))
     return dataclasses.replace(spec, name=name)
 
 

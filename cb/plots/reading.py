@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import dataclasses
-import pathlib
 from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -101,13 +100,7 @@ def read_runs(texts: Iterable[str]) -> list[Run]:
     Raises:
         InputError: If a folder is not that of a run, or labels are equal.
     """
-    runs = []
-    for text in texts:
-        label, separator, path = text.partition("=")
-        if separator and not pathlib.Path(text).exists():
-            runs.append(read_run(path, label))
-        else:
-            runs.append(read_run(text))
+    runs = [read_run(*_path_and_label(text)) for text in texts]
     labels = [run.label for run in runs]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
@@ -116,6 +109,17 @@ def read_runs(texts: Iterable[str]) -> list[Run]:
             f"Received: {twice[0]!r} twice"
         )
     return runs
+
+
+def _path_and_label(text: str) -> tuple[str, str | None]:
+    """Take `[LABEL=]RUN` apart; label and run may have `=` in them too."""
+    parts = text.split("=")
+    for start in range(len(parts)):
+        path = "=".join(parts[start:])
+        if RunDirectory(path).path.exists():
+            return path, "=".join(parts[:start]) or None
+    label, separator, path = text.partition("=")
+    return (path, label) if separator else (text, None)
 
 
 def _series(file: LongCsv) -> dict[str, Series]:

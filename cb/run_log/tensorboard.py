@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
@@ -40,7 +41,7 @@ class TensorBoard(Sink):
 
     def hyperparameters(self, values, trial="run", part=".", metrics=()):
         shown = {
-            name: value if isinstance(value, int | float) else str(value)
+            name: value if isinstance(value, int | float) else _text(value)
             for name, value in values.items()
         }
         with self._writer(part).as_default():
@@ -77,3 +78,8 @@ class TensorBoard(Sink):
                 str(self._folder / part)
             )
         return self._writers[part]
+
+
+def _text(value: Any) -> str:
+    """Return a value as text in UTF-8, which names of files need not be."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

@@ -16,6 +16,7 @@ from cb.errors import InputError
 from cb.errors import RunError
 from cb.errors import argument_error
 from cb.files import replacing
+from cb.files.aliases import require_text
 
 FORMAT = 1
 # Facts about a start of a run, in `config.json`.
@@ -27,12 +28,12 @@ class RunDirectory:
     """The paths of a run and its small files.
 
     Args:
-        path: String, the folder; it need not exist.
+        path: String, the folder; it need not exist. `~` is the user's home.
         writes: Boolean, whether this process writes to it.
     """
 
     def __init__(self, path: str, writes: bool = True):
-        self.path = pathlib.Path(path)
+        self.path = pathlib.Path(os.path.expanduser(path))
         self.writes = writes
         self.config_file = self.path / "config.json"
         self.metrics_file = self.path / "metrics.csv"
@@ -74,7 +75,12 @@ class RunDirectory:
         Raises:
             InputError: If it holds another run or other files.
         """
-        if not self.path.exists() or not any(self.path.iterdir()):
+        require_text("run_dir", self.path)
+        try:
+            empty = not self.path.exists() or not any(self.path.iterdir())
+        except (OSError, ValueError) as error:
+            raise self._not_writable() from error
+        if empty:
             self._check_writable()
             return False
         if not self.config_file.exists():
@@ -98,7 +104,8 @@ class RunDirectory:
                 f"Received: run_dir={str(self.path)!r}, where "
                 + "; ".join(differences)
             )
-        self._check_writable()
+        if self.read_summary() is None:
+            self._check_writable()
         return True
 
     def read_start(self) -> dict[str, Any]:
@@ -206,11 +213,15 @@ class RunDirectory:
             return {}
         return json.loads(self.config_file.read_text("utf-8"))
 
-    def _check_writable(self) -> None:
+    def is_writable(self) -> bool:
+        """Return whether files can be added to the folder."""
         folder = self.path
         while not folder.exists():
             folder = folder.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+    def _check_writable(self) -> None:
+        if not self.is_writable():
             raise self._not_writable()
 
     def _not_writable(self) -> InputError:

@@ -1,6 +1,7 @@
 """Log files of the workers of a training."""
 
 import contextlib
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ def worker_log(run: RunDirectory, index: int) -> pathlib.Path:
         run: `RunDirectory`.
         index: Integer, rank of the worker.
     """
-    return run.path.with_name(f"{run.path.name}.worker_{index}.log")
+    path = pathlib.Path(os.path.abspath(run.path))
+    return path.with_name(f"{path.name}.worker_{index}.log")
 
 
 @contextlib.contextmanager

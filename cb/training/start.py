@@ -8,6 +8,7 @@ from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.distribute import collectives
 from cb.layers.masked import mask_name
+from cb.runs.source import locate
 from cb.runs.source import read_arrays
 
 
@@ -21,8 +22,8 @@ def initialize(model: keras.Model, text: str) -> None:
     Raises:
         InputError: If there is no such checkpoint, or it does not fit.
     """
-    arrays = collectives.broadcast(
-        model.distribute_strategy, lambda: read_arrays(text)
+    arrays, (path, checkpoint) = collectives.broadcast(
+        model.distribute_strategy, lambda: (read_arrays(text), locate(text))
     )
     variables = model_variables(model)
     dense = not any(key.endswith(("/mask", "/starts")) for key in arrays)
@@ -32,8 +33,7 @@ def initialize(model: keras.Model, text: str) -> None:
         variables = {key: variables[key] for key in others}
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
-    path, _, name = text.partition(":")
-    print(f"Starting from the {what} of {path} ({name or 'last'})")
+    print(f"Starting from the {what} of {path} ({checkpoint or 'last'})")
 
 
 def initialize_dense(model: keras.Model, text: str) -> None:
@@ -46,8 +46,8 @@ def initialize_dense(model: keras.Model, text: str) -> None:
     Raises:
         InputError: As `initialize`.
     """
-    arrays = collectives.broadcast(
-        model.distribute_strategy, lambda: read_arrays(text)
+    arrays, (path, checkpoint) = collectives.broadcast(
+        model.distribute_strategy, lambda: (read_arrays(text), locate(text))
     )
     variables = model_variables(model)
     arrays = masked_form(arrays, variables)
@@ -57,5 +57,4 @@ def initialize_dense(model: keras.Model, text: str) -> None:
         if mask is not None and name in arrays:
             arrays[name] = np.where(mask != 0, arrays[name], 0)
     write_all(variables, arrays)
-    path, _, name = text.partition(":")
-    print(f"Starting from the weights of {path} ({name or 'last'})")
+    print(f"Starting from the weights of {path} ({checkpoint or 'last'})")

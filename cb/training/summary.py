@@ -1,5 +1,6 @@
 """Summary of a run, and the lines printed before and after training."""
 
+import shlex
 import sys
 from typing import Any
 
@@ -171,11 +172,12 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"{name} {value:.4f}" for name, value in summary["test"].items()
     )
     path = summary["run_dir"]
+    logs = shlex.quote(f"{path}/tensorboard")
     print(
         f"test  {scores}\n"
         f"trained {summary['epochs']} epochs, {summary['seconds']} s\n"
         f"numbers      {path}/metrics.csv\n"
         f"checkpoints  {path}/checkpoints\n"
         f"SavedModel   {path}/export\n"
-        f"TensorBoard  tensorboard --logdir {path}/tensorboard"
+        f"TensorBoard  tensorboard --logdir {logs}"
     )

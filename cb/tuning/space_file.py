@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -89,7 +90,7 @@ def _path(name: Any, extended_by: tuple[pathlib.Path, ...]) -> pathlib.Path:
     path = None
     if isinstance(name, str):
         folder = extended_by[-1].parent if extended_by else pathlib.Path()
-        path = (folder / name).resolve()
+        path = (folder / os.path.expanduser(name)).resolve()
         if path.suffix not in (".yaml", ".yml"):
             if name not in published():
                 raise unknown("space (or a .yaml file)", name, published())

@@ -13,6 +13,8 @@ from typing import Any
 
 from cb.errors import InputError
 from cb.files import replacing
+from cb.files.aliases import plain_name
+from cb.files.aliases import require_text
 from cb.registry import parse_spec
 from cb.registry import unknown
 from cb.tuning import checks
@@ -91,6 +93,7 @@ def sweep(
     Raises:
         InputError: If a setting is wrong; nothing is run.
     """
+    require_text("directory", settings.directory)
     plan = build_plan(settings, base)
     folder = pathlib.Path(settings.directory)
     experiment = EXPERIMENTS[settings.experiment]
@@ -110,7 +113,8 @@ def sweep(
     worker = Worker(settings.limits)
     runner = Runner(plan, worker, results, folder / "runs")
     try:
-        SweepTuner(oracle, runner, progress.note, str(folder)).search()
+        with plain_name(folder) as plain:
+            SweepTuner(oracle, runner, progress.note, plain).search()
     finally:
         worker.stop()
     name = os.environ.get("KERASTUNER_TUNER_ID", "chief")

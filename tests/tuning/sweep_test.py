@@ -108,6 +108,25 @@ def test_every_oracle_searches_one_objective(run_sweep, space, oracle):
     assert {row["status"] for row in found} == {"complete"}
 
 
+def test_a_sweep_in_a_folder_of_any_name_is_resumed(run_sweep, space):
+    found = {}
+    for directory in ("plain", "a:b [16]*?\\d {x}~é"):
+        for trials in (2, 4):
+            folder = run_sweep(
+                space=space,
+                oracle="random",
+                objectives=CHEAP,
+                max_trials=trials,
+                directory=directory,
+            )
+        found[directory] = [
+            (row["trial"], row["learning_rate"]) for row in rows(folder)
+        ]
+    first, second = found.values()
+    assert first == second
+    assert [trial for trial, _ in first] == ["0", "1", "2", "3"]
+
+
 def test_configurations_run_with_every_seed(run_sweep, space):
     folder = run_sweep(
         space=space, objectives=CHEAP, max_trials=2, seeds=[4, 5]

@@ -10,6 +10,7 @@ from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.distribute import collectives
+from cb.runs.source import locate
 from cb.runs.source import read_arrays
 from cb.sparsity.reallocation.base import Algorithm
 
@@ -36,8 +37,8 @@ def copy_source(
     chosen = {k: whole[k] for k in whole if k in masks}
     write_all(masks, decided(lambda: chosen))
     if algorithm.initial_weights:
-        path, _, _ = str(algorithm.copy_mask_from).partition(":")
-        initial = decided(lambda: read_arrays(path, "initial"))
+        text = str(algorithm.copy_mask_from)
+        initial = decided(lambda: read_arrays(locate(text)[0], "initial"))
         others = [k for k in variables if k not in masks]
         weights = {k: variables[k] for k in others if "seed" not in k}
         write_all(weights, initial)

@@ -2,12 +2,16 @@
 
 import contextlib
 import itertools
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common import global_state
+from keras.src.layers.layer import CallContext
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from tensorflow.core.function.polymorphism import function_type
 
 from cb.errors import RunError
@@ -16,6 +20,10 @@ from cb.layers.traversal import ordered_layers
 
 SIGNATURE = "serving_default"
 _EXAMPLES = 3
+# Where Keras keeps how the layers of a call are called.
+_CONTEXT = "current_call_ctx"
+# Sizes of the batches that are compared, and how often each is.
+BATCHES, _TIMES = (_EXAMPLES, 1), 2
 # Sizes to try for axes that are not fixed: deep networks need large images,
 # some texts are short.
 SIDES = (32, 128, 256, 8, 2)
@@ -99,29 +107,80 @@ def load_graph(path: str) -> Any:
         return tf.saved_model.load(folder)
 
 
-def check(model: keras.Model, path: str, inputs: Any) -> None:
+def check(
+    model: keras.Model, path: str, inputs: Any
+) -> list[dict[str, tf.Tensor]]:
     """Compare a SavedModel with the model that it was exported from.
+
+    On several batches, more than once: what is random may hide in one.
 
     Args:
         model: Keras model.
         path: String, folder of the SavedModel.
         inputs: Structure of the model's symbolic inputs.
 
+    Returns:
+        List of the batches, each a dict of name to tensor.
+
     Raises:
         RunError: If their outputs differ by more than rounding.
     """
     saved = load_graph(path)
-    signature = saved.signatures[SIGNATURE]
-    drawn = inputs_for(signature)
-    expected = model(_arranged(inputs, drawn), **inference(model))
-    found = signature(**drawn)
-    for name, value in named_outputs(expected).items():
-        check_outputs(model.name, value, found[name], tolerance(model))
+    batches = [inputs_for(saved.signatures[SIGNATURE], n, n) for n in BATCHES]
+    # Layers that draw at inference too continue as those of the model do.
+    with kept_seeds(model) as seeds:
+        saved = load_graph(path) if seeds else saved
+        for drawn in batches * _TIMES:
+            expected = infer(model, _arranged(inputs, drawn))
+            found = saved.signatures[SIGNATURE](**drawn)
+            for name, value in named_outputs(expected).items():
+                check_outputs(model.name, value, found[name], tolerance(model))
+    return batches
 
 
-def inference(model: keras.Model) -> dict[str, bool]:
-    """Return the arguments of a call that is inference."""
-    return {"training": False} if model._call_has_training_arg else {}
+@contextlib.contextmanager
+def kept_seeds(model: keras.Model) -> Iterator[list[keras.Variable]]:
+    """Restore the states of a model's random generators at the end.
+
+    Args:
+        model: Keras model.
+
+    Yields:
+        List of the states; empty if nothing draws random numbers.
+    """
+    layers = ordered_layers(model)
+    own = [one.state for it in layers for one in it._seed_generators]
+    # From which functions without a seed draw, if any has.
+    shared = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    states = [*own, *([shared.state] if shared else [])]
+    before = [state.numpy() for state in states]
+    try:
+        yield states
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+
+
+def infer(model: keras.Model, inputs: Any) -> Any:
+    """Call a model for inference, whatever the default of a layer is.
+
+    As with `training=False`, but also where `call` has no such argument.
+
+    Args:
+        model: Keras model.
+        inputs: Structure of tensors.
+
+    Returns:
+        Structure of tensors.
+    """
+    context = CallContext(entry_layer=None)
+    context.set_value("training", False)
+    before = global_state.get_global_attribute(_CONTEXT)
+    global_state.set_global_attribute(_CONTEXT, context)
+    try:
+        return model(inputs)
+    finally:
+        global_state.set_global_attribute(_CONTEXT, before)
 
 
 def named_outputs(outputs: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from cb.errors import argument_error
 from cb.errors import one_line
 from cb.export.checking import SIGNATURE
 from cb.export.checking import check_outputs
-from cb.export.checking import inputs_for
 from cb.export.checking import load_graph
 from cb.export.checking import tolerance
 from cb.export.loaded_model import LoadedModel
@@ -66,22 +65,28 @@ def load(
     return LoadedModel(saved, description, sorted(batch_sizes))
 
 
-def check_steps(model: keras.Model, path: str) -> None:
+def check_steps(
+    model: keras.Model, path: str, batches: Sequence[dict[str, tf.Tensor]]
+) -> None:
     """Compare the steps of a sparse export with its graph.
 
     Args:
         model: Keras model that it came from.
         path: String, folder of the SavedModel.
+        batches: List of dicts of name to tensor.
 
     Raises:
         RunError: If their outputs differ by more than rounding.
     """
     loaded = LoadedModel(*_read(path), [])
     if loaded.has_steps:
-        (x,) = inputs_for(loaded.signature).values()
-        found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
-        (expected,) = loaded.signature(x).values()
-        check_outputs(model.name, expected, found, tolerance(model))
+        # Loaded twice, so that both draw the same random numbers, if any.
+        saved, _ = _read(path)
+        for drawn in batches:
+            (x,) = drawn.values()
+            found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
+            (expected,) = saved.signatures[SIGNATURE](x).values()
+            check_outputs(model.name, expected, found, tolerance(model))
 
 
 def _read(path: str) -> tuple[Any, dict[str, Any]]:

@@ -181,7 +181,7 @@ def _opened_graph(model, symbolic) -> Graph:
             stack.enter_context(overridden("name", names))
             # What `call` assigns to variables is lost.
             stack.enter_context(keras.StatelessScope())
-            outputs = model(symbolic, **checking.inference(model))
+            outputs = checking.infer(model, symbolic)
             # Keras has noted that they come from the layers around.
             for tensor, history in histories.values():
                 tensor._keras_history = history
@@ -352,7 +352,7 @@ def _drawn(model, symbolic, size) -> tuple[Any, Any]:
             ),
             symbolic,
         )
-        return drawn, model(drawn, **checking.inference(model))
+        return drawn, checking.infer(model, drawn)
 
     for one in tries:
         with contextlib.suppress(tf.errors.InvalidArgumentError, ValueError):

@@ -171,24 +171,37 @@ def _write_form(model, path, form, batch_sizes, inputs) -> None:
     if form == "sparse":
         _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
     elif form == "compact":
-        _write_plain(compact(model, inputs=inputs), path, inputs)
+        write_plain(compact(model, inputs=inputs), path, inputs)
     else:
         plain = model
         # If a layer cannot be copied, the graph multiplies by the masks.
         with contextlib.suppress(InputError):
             plain = strip(model)
-        _write_plain(plain, path, inputs)
-    checking.check(model, path, inputs)
+        write_plain(plain, path, inputs)
+    batches = checking.check(model, path, inputs)
     if form == "sparse":
-        check_steps(model, path)
+        check_steps(model, path, batches)
 
 
-def _write_plain(model, path, inputs) -> None:
-    """Export as `model.export` does, but store every variable once."""
+def write_plain(model: keras.Model, path: str, inputs: Any) -> None:
+    """Write a model as a SavedModel of its inference.
+
+    As `model.export` does, but every variable is stored once, and layers that
+    train unless they are told not to, such as augmentations, do not.
+
+    Args:
+        model: Keras model.
+        path: String, the folder to write.
+        inputs: Structure of the model's symbolic inputs.
+    """
+
+    def serve(*args):
+        return checking.infer(model, *args)
+
     archive = keras.export.ExportArchive()
     for layer in _with_tables(model):
         archive.track(layer)
-    archive.add_endpoint("serve", model.__call__, [inputs])
+    archive.add_endpoint("serve", serve, [inputs])
     archive.write_out(path, verbose=False)
 
 

@@ -1,5 +1,6 @@
 """TensorFlow modules that store only the nonzeros of a model."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -148,18 +149,23 @@ class SparseGraph:
         def tensor(leaf):
             return rows[leaf] if isinstance(leaf, Value) else leaf
 
-        scope = keras.StatelessScope(
-            [
-                (variable, self._kernels[id(variable)].read())
-                for variable in getattr(call.operation, "variables", ())
-                if id(variable) in self._kernels
-            ]
+        kernels = [
+            (variable, self._kernels[id(variable)].read())
+            for variable in getattr(call.operation, "variables", ())
+            if id(variable) in self._kernels
+        ]
+        # In a scope states of random generators would stay what they are.
+        scope: Any = contextlib.nullcontext()
+        if kernels:
+            scope = keras.StatelessScope(kernels)
+        args, kwargs = keras.tree.map_structure(
+            tensor, (call.args, call.kwargs)
         )
+        if isinstance(call.operation, keras.layers.Layer):
+            # Whatever the layer's default, or the argument of the call, is.
+            kwargs["training"] = False
         with scope:
-            outputs = call.operation(
-                *keras.tree.map_structure(tensor, call.args),
-                **keras.tree.map_structure(tensor, call.kwargs),
-            )
+            outputs = call.operation(*args, **kwargs)
         tensors = keras.tree.flatten(outputs)
         rows.update(zip(call.results, tensors, strict=True))
         if changes_nothing(call) and call.sources[0] in columns:

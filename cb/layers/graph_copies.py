@@ -71,6 +71,8 @@ class GraphCopy:
         if isinstance(layer, keras.layers.InputLayer):
             return type(layer).from_config(layer.get_config())
         copy = self._make(layer)
+        # Not in the configuration that Keras derives from a constructor.
+        copy.name = layer.name
         # A layer that reads the weights of another in the graph.
         for name, value in vars(layer).items():
             if id(value) in self._in_graph:

@@ -159,3 +159,42 @@ def test_dropout_may_be_switched_off_before_the_copy():
     np.testing.assert_array_equal(
         cb.sparsify(model, 0.0)(X, training=True), model(X)
     )
+
+
+@pytest.mark.parametrize("convert", [lambda m: cb.sparsify(m, 0.0), cb.strip])
+def test_a_copy_trains_as_its_original_does(convert):
+    inputs = keras.Input((8,))
+    x = keras.layers.GaussianNoise(0.5)(keras.layers.Dense(6)(inputs))
+    x = cb.layers.GhostBatchNormalization(3)(x)
+    x = keras.layers.AlphaDropout(0.2)(x)
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    model(X, training=True)
+    copy = convert(model)
+    for training in (True, False, True):
+        np.testing.assert_array_equal(
+            copy(X, training=training), model(X, training=training)
+        )
+    moving = [it for it in model.variables if "moving" in it.path]
+    copied = [it for it in copy.variables if "moving" in it.path]
+    for old, new in zip(moving, copied, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+class Nameless(keras.layers.Layer):
+    """A layer whose configuration Keras derives from its constructor."""
+
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return inputs * self.factor
+
+
+def test_a_layer_without_a_configuration_of_its_own_keeps_its_name():
+    inputs = keras.Input((8,))
+    scaled = Nameless(3.0)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3)(scaled))
+    copy = cb.sparsify(model, 0.0)
+    assert [it.name for it in copy.layers] == [it.name for it in model.layers]
+    np.testing.assert_array_equal(copy(X), model(X))

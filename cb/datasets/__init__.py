@@ -14,6 +14,7 @@ LATER = {
         *("sep", "encoding", "decimal", "header", "skipinitialspace"),
         *("keep_default_na", "missing", "separator"),
     ),
+    "tfds": ("missing",),
 }
 
 names = REGISTRY.names

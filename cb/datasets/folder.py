@@ -12,7 +12,9 @@ from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.datasets.image_files import upright
-from cb.datasets.splits import train_test
+from cb.datasets.splits import PARTS
+from cb.datasets.splits import TRAIN
+from cb.datasets.splits import completed
 from cb.datasets.storage import EncodedImages
 from cb.errors import InputError
 from cb.errors import argument_error
@@ -22,13 +24,6 @@ SUFFIXES = (
     *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png"),
     *(".tif", ".tiff", ".webp"),
 )
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
-# Usual names of the parts, in lower case and without "_set" and the like.
-PARTS = {
-    **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("dev", "val", "valid", "validation"), VALIDATION),
-    **dict.fromkeys(("test", "testing"), TEST),
-}
 # What systems and programs leave behind, besides names that begin with a dot.
 LEFT_BEHIND = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN"}
 
@@ -63,22 +58,15 @@ def folder(
         part: _examples(place, names, channels, held=part != TRAIN)
         for part, place in ({TRAIN: root} | parts).items()
     }
-    if TEST not in found and VALIDATION in found:
-        place = str(parts[VALIDATION])
-        print(f"{place!r} is the test part, as there is no other", flush=True)
-        found[TEST] = found.pop(VALIDATION)
-    if TEST not in found:
-        found[TRAIN], found[TEST] = train_test(
-            found[TRAIN], test_fraction, "folder"
-        )
+    train, test, held = completed(found, test_fraction, "folder", parts)
     return DatasetSplits(
         root.name,
-        found[TRAIN],
-        found[TEST],
+        train,
+        test,
         num_classes=len(names),
         class_names=names,
         preparations=preparation.LARGE,
-        validation=found.get(VALIDATION),
+        validation=held,
     )
 
 

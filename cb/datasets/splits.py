@@ -5,6 +5,8 @@ legacy generator and with other roundings. The examples that runs hold out
 must stay the same, so they are drawn here, from generators with keys.
 """
 
+from collections.abc import Mapping
+from typing import Any
 from typing import Literal
 
 import numpy as np
@@ -14,6 +16,13 @@ from cb.errors import InputError
 from cb.seeds import generator
 
 Order = Literal["random", "time"]
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+# Usual names of the parts.
+PARTS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("dev", "val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
 
 
 def hold_out(
@@ -87,6 +96,35 @@ def train_test(
         f"Data set {name!r} has too few examples, {len(examples)}, for a test "
         f"part of {fraction}.",
     )
+
+
+def completed(
+    found: Mapping[str, Examples],
+    fraction: float,
+    name: str,
+    places: Mapping[str, Any],
+) -> tuple[Examples, Examples, Examples | None]:
+    """Return parts that a user has named, with a test part in any case.
+
+    Args:
+        found: Dict of `TRAIN` and perhaps `VALIDATION` and `TEST` to
+            `Examples`. Without a test part the validation part is it, which is
+            printed; without both it is split off.
+        fraction: As in `train_test`.
+        name: As in `train_test`.
+        places: Dict of part to where it is, for the message.
+
+    Returns:
+        Tuple of the training, the test and the validation part or `None`.
+    """
+    parts = dict(found)
+    if TEST not in parts and VALIDATION in parts:
+        place = str(places[VALIDATION])
+        print(f"{place!r} is the test part, as there is no other", flush=True)
+        parts[TEST] = parts.pop(VALIDATION)
+    if TEST not in parts:
+        return *train_test(parts[TRAIN], fraction, name), None
+    return parts[TRAIN], parts[TEST], parts.get(VALIDATION)
 
 
 def parse_fold(text: str) -> tuple[int, int]:

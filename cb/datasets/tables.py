@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,8 @@ class Table:
         where: String, the file or data set, for messages.
         label: `Column` of labels.
         names: Names of the columns of features.
-        features: float64 array `(rows, features)`, NaN where a cell is empty.
+        features: float64 array `(rows, features)`, or float32 where that
+            holds all values; NaN where a cell is empty.
         place: Function from a row to its name in messages.
     """
 
@@ -71,14 +73,15 @@ def examples(
         offset = [
             name
             for place, name in enumerate(table.names)
-            if _merges(table.features[:, place])
+            if table.features.dtype != np.float32
+            and _merges(table.features[:, place])
         ]
         dtype = np.dtype(np.float64 if offset else np.float32)
         if offset:
             print(
                 f"Standardized before rounding to float32: {', '.join(offset)}"
             )
-    return Examples(table.features.astype(dtype), labels), classes
+    return Examples(table.features.astype(dtype, copy=False), labels), classes
 
 
 def of_arrays(
@@ -101,9 +104,11 @@ def of_arrays(
     """
     names: list[str] = []
     parts = []
+    kinds = [column.dtype for column in columns.values()]
+    dtype = np.result_type(np.float32, *kinds)
     for name, column in columns.items():
         flat = column.reshape(len(column), -1)
-        part = flat.astype(np.float64)
+        part = flat.astype(dtype, copy=False)
         names += [name] if column.ndim == 1 else _numbered(name, flat.shape[1])
         if flat.dtype.kind in "iu" and flat.dtype.itemsize == 8:
             for number in range(flat.shape[1]):
@@ -117,6 +122,55 @@ def of_arrays(
 
     found = Column.of(where, label, labels, place)
     return Table(where, found, names, np.concatenate(parts, axis=1), place)
+
+
+def of_images(where: str, label: str, labels: np.ndarray) -> Table:
+    """Return labels of images as a table of the positions of the images.
+
+    Args:
+        where: As in `of_arrays`.
+        label: As in `of_arrays`.
+        labels: As in `of_arrays`.
+    """
+    positions = np.arange(len(labels), dtype=np.float64)
+    return of_arrays(where, label, labels, {"position": positions})
+
+
+def with_images(
+    table: Table,
+    images: Any,
+    classes: Classes | None = None,
+    missing: Missing = "refuse",
+    like: Examples | None = None,
+) -> tuple[Examples, Classes]:
+    """Return features and labels of a table, whose features may be images.
+
+    Args:
+        table: `Table`; that of `of_images`, if there are images.
+        images: Array, or images on disk; or `None`.
+        classes: As in `examples`.
+        missing: As in `examples`.
+        like: `Examples` that are trained on, whose type others take.
+
+    Returns:
+        As `examples`.
+
+    Raises:
+        InputError: As `examples`.
+    """
+    if images is None:
+        dtype = None if like is None else like.features.dtype
+        return examples(table, classes, missing, dtype)
+    found, classes = examples(table, classes, missing, np.dtype(np.float64))
+    kept = found.features[:, 0].astype(np.int64)
+    if len(kept) < len(images):
+        images = images[kept]
+    return Examples(images, found.labels), classes
+
+
+def names(table: Table, images: Any) -> tuple[str, ...] | None:
+    """Return the names of the features, which images do not have."""
+    return tuple(table.names) if images is None else None
 
 
 def _numbered(name: str, width: int) -> list[str]:

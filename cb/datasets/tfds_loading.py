@@ -5,19 +5,26 @@ import logging
 import os
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from cb.datasets import preparation
+from cb.datasets import tables
+from cb.datasets.classes import Classes
 from cb.datasets.dataset_splits import DatasetSplits
-from cb.datasets.dataset_splits import Examples
 from cb.datasets.splits import train_test
 from cb.datasets.storage import EncodedImages
+from cb.datasets.tables import Missing
+from cb.datasets.tables import Table
 from cb.errors import InputError
 from cb.errors import one_line
 from cb.files import replacing
+from cb.registry import lazy_import
+
+tf = lazy_import("tensorflow")
 
 RETRIES = 3
 AT_ONCE = 4096
@@ -35,12 +42,14 @@ def load(
     train: str = "train",
     test: str | None = None,
     label: str | None = None,
+    missing: Missing = "refuse",
     **details,
 ) -> DatasetSplits:
     """Load a data set of images, or of features, with labels.
 
-    Images are the first feature that is one; otherwise all numbers but the
-    label are features, in the order of their names.
+    The supervised keys of the data set name features and label. Without them
+    the first image is the feature, otherwise all numbers but the label, in the
+    order of their names.
 
     Args:
         name: String, a TFDS name.
@@ -48,12 +57,15 @@ def load(
         train: String, a TFDS split.
         test: String, a TFDS split; by default `test` or `validation`, or if
             there are neither, a fifth of every class, always the same.
-        label: String, a feature; by default the first that is a class, or is
-            named like one.
+        label: String, a feature; by default the supervised one, the first
+            that is a class, or is named like one.
+        missing: `"refuse"` examples with an empty label or a number that is
+            NaN, or `"drop"` them.
         **details: Other arguments of `DatasetSplits`.
 
     Returns:
-        A `DatasetSplits` of uint8 images or float32 features.
+        A `DatasetSplits` of uint8 images, or of features as in
+        `cb.datasets.tables.examples`.
 
     Raises:
         InputError: If the data are not prepared and cannot be downloaded, or
@@ -64,18 +76,29 @@ def load(
         splits = builder.info.splits
         test = next((name for name in TEST_SPLITS if name in splits), None)
     label = label or _label(builder)
+    feature = _label_feature(builder, label)
     print(f"Reading {name} from {builder.data_path}", flush=True)
-    parts = [_read(builder, split, label) for split in (train, test) if split]
-    if len(parts) == 1:
-        parts = list(train_test(parts[0], TEST_FRACTION, name))
+    part = _read(builder, train, label)
+    known = getattr(feature, "num_classes", None)
+    classes = Classes(tuple(range(known))) if known else None
+    trained, classes = tables.with_images(*part, classes, missing)
+    if test is None:
+        parts = train_test(trained, TEST_FRACTION, name)
+    else:
+        held = tables.with_images(
+            *_read(builder, test, label), classes, missing, trained
+        )[0]
+        parts = (trained, held)
     return DatasetSplits(
         name=name,
         train=parts[0],
         test=parts[1],
         **{
-            "num_classes": _num_classes(builder, label, parts),
-            "class_names": _class_names(builder, label),
+            "num_classes": len(classes.values),
+            "class_names": tuple(getattr(feature, "names", classes.names)),
             "preparations": preparation.of_kind(parts[0].features),
+            "label": label,
+            "feature_names": tables.names(*part),
             **details,
         },
     )
@@ -123,21 +146,35 @@ def _builder(name, data_dir, **options):
         ) from error
 
 
-def _image(builder) -> str | None:
+def _inputs(builder, label: str | None = None) -> list[str]:
+    """Return the names of the features, sorted; TFDS gives them in any order.
+
+    They are those of the supervised keys, if the data set has such.
+    """
+    keys = builder.info.supervised_keys
+    supervised = {*tf.nest.flatten(keys[0])} if keys else {*()}
+    found = sorted({*builder.info.features} - {label})
+    return [name for name in found if name in supervised] or found
+
+
+def _image(builder, label: str | None = None) -> str | None:
     """Return the name of the first feature that is an image."""
-    for name, feature in builder.info.features.items():
-        if isinstance(feature, tfds.features.Image):
+    features, inputs = builder.info.features, _inputs(builder, label)
+    for name in features:
+        if name in inputs and isinstance(features[name], tfds.features.Image):
             return name
     return None
 
 
-def _varies(builder) -> bool:
-    image = _image(builder)
+def _varies(builder, label: str | None = None) -> bool:
+    image = _image(builder, label)
     return bool(image) and None in builder.info.features[image].shape
 
 
 def _label(builder) -> str:
-    features = builder.info.features
+    features, keys = builder.info.features, builder.info.supervised_keys
+    if keys and isinstance(keys[1], str) and keys[1] in features:
+        return keys[1]
     label = tfds.features.ClassLabel
     found = [name for name in features if isinstance(features[name], label)]
     found += [name for name in LABELS if name in features]
@@ -149,78 +186,82 @@ def _label(builder) -> str:
     return found[0]
 
 
-def _num_classes(builder, label, parts) -> int:
-    found = getattr(builder.info.features[label], "num_classes", None)
-    return found or 1 + max(int(part.labels.max()) for part in parts)
-
-
-def _class_names(builder, label) -> tuple[str, ...] | None:
-    names = getattr(builder.info.features[label], "names", None)
-    return tuple(names) if names else None
-
-
-def _read(builder, split: str, label: str) -> Examples:
-    if label not in builder.info.features:
+def _label_feature(builder, label: str):
+    """Return the feature that is the label, which must be a single value."""
+    features = builder.info.features
+    if label not in features:
         raise InputError(
             f"Data set {builder.name!r} has no feature {label!r}. Expected one "
-            f"of {list(builder.info.features)}."
+            f"of {list(features)}."
         )
-    if _varies(builder):
-        return _read_encoded(builder, split, label)
-    image = _image(builder)
-    names = [image] if image else _numbers(builder, label)
+    if features[label].shape != ():
+        raise InputError(
+            f"Label {label!r} of data set {builder.name!r} must be one value "
+            f"for each example. Received: {type(features[label]).__name__} "
+            f"of shape {features[label].shape}. `label` names another of "
+            f"{[name for name in features if features[name].shape == ()]}"
+        )
+    return features[label]
+
+
+def _read(builder, split: str, label: str) -> tuple[Table, Any]:
+    """Read a split as a table, or as images and a table of their positions."""
+    where = f"split {split!r} of data set {builder.name!r}"
+    images: Any
+    if _varies(builder, label):
+        images, labels = _read_encoded(builder, split, label)
+    else:
+        image = _image(builder, label)
+        names = [image] if image else _numbers(builder, label)
+        columns = _columns(builder, split, [*names, label])
+        labels = columns.pop(label)
+        if not image:
+            return tables.of_arrays(where, label, labels, columns), None
+        images = columns[image]
+    return tables.of_images(where, label, labels), images
+
+
+def _columns(builder, split: str, names) -> dict[str, np.ndarray]:
     try:
         dataset = builder.as_dataset(split=split, shuffle_files=False)
     except (ValueError, KeyError) as error:
         raise _no_split(builder, split) from error
-    features, labels = [], []
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for batch in dataset.batch(AT_ONCE).as_numpy_iterator():
-        columns = [batch[name] for name in names]
-        features.append(columns[0] if image else _matrix(columns))
-        labels.append(_integers(batch[label], label))
-    if not labels:
+        for name in names:
+            found[name].append(batch[name])
+    if not found[names[0]]:
         raise InputError(f"Split {split!r} of {builder.name!r} is empty.")
-    return Examples(np.concatenate(features), np.concatenate(labels))
+    # Of large data nothing is there twice.
+    return {name: np.concatenate(found.pop(name)) for name in names}
 
 
 def _numbers(builder, label) -> list[str]:
-    """Return the names of the features that are numbers, sorted.
-
-    TFDS gives them in any order.
-    """
+    """Return the names of the features that are numbers or booleans."""
+    features, inputs = builder.info.features, _inputs(builder, label)
     names = [
         name
-        for name, feature in sorted(builder.info.features.items())
-        if name != label
-        and isinstance(feature, tfds.features.Tensor)
-        and None not in feature.shape
-        and np.issubdtype(feature.np_dtype, np.number)
+        for name in inputs
+        if isinstance(features[name], tfds.features.Tensor)
+        and None not in features[name].shape
+        and np.dtype(features[name].np_dtype).kind in "biuf"
     ]
     if not names:
         raise InputError(
             f"Data set {builder.name!r} has neither images nor numbers of a "
-            f"fixed shape among {list(builder.info.features)}."
+            f"fixed shape among {inputs}."
         )
+    if len(names) < len(inputs):
+        others = ", ".join(name for name in inputs if name not in names)
+        print(f"Not read, as they are no numbers: {others}", flush=True)
     return names
 
 
-def _matrix(columns) -> np.ndarray:
-    return np.concatenate(
-        [column.reshape(len(column), -1) for column in columns], axis=1
-    ).astype(np.float32)
-
-
-def _integers(labels, name) -> np.ndarray:
-    if labels.ndim != 1 or (labels != labels.astype(np.int32)).any():
-        raise InputError(
-            f"Label {name!r} must be one integer for each example."
-        )
-    return labels.astype(np.int32)
-
-
-def _read_encoded(builder, split: str, label: str) -> Examples:
+def _read_encoded(
+    builder, split: str, label: str
+) -> tuple[EncodedImages, np.ndarray]:
     """Open images that stay on disk; only labels are read, and kept."""
-    image = _image(builder)
+    image = _image(builder, label)
     try:
         source = builder.as_data_source(
             split=split, decoders={image: tfds.decode.SkipDecoding()}
@@ -240,9 +281,7 @@ def _read_encoded(builder, split: str, label: str) -> Examples:
 
     labels = _kept_labels(builder, split, source, label)
     channels = builder.info.features[image].shape[-1]
-    return Examples(
-        EncodedImages(read, np.arange(len(source)), channels), labels
-    )
+    return EncodedImages(read, np.arange(len(source)), channels), labels
 
 
 def _no_split(builder, split: str) -> InputError:
@@ -267,7 +306,7 @@ def _kept_labels(builder, split, source, label) -> np.ndarray:
             list(range(start, min(start + AT_ONCE, len(source))))
         )
     ]
-    labels = _integers(np.array(found), label)
+    labels = np.array(found)
     # In a folder that others prepared they are read again next time.
     with contextlib.suppress(OSError), replacing(file, shared=True) as opened:
         np.save(opened, labels)

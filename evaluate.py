@@ -18,7 +18,11 @@ MODES = (
     Mode(
         "lesion",
         "lesion:evaluate_lesion",
-        {"lesion": "study", "conflicting_samples_size": "num_samples"},
+        {
+            "lesion": "study",
+            "conflicting_samples_size": "num_samples",
+            "amplitude": "amplitude",
+        },
         "Score a checkpoint without some of its blocks: lesion, or for "
         "example \"lesion(blocks=2, draws=10, among='conflicting')\".",
     ),

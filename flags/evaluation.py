@@ -48,11 +48,27 @@ flags.DEFINE_integer(
     "without --all_conflict_layers, only of the last layer.",
     lower_bound=1,
 )
+flags.DEFINE_enum(
+    "amplitude",
+    None,
+    ["layer", "model"],
+    "Weights that bundles are measured by: those that the activations meet "
+    "next, or all of the model, as published. Default: layer, or model with "
+    "--published_columns.",
+)
+flags.DEFINE_list(
+    "conflict_layers",
+    None,
+    "Layers to measure instead of all or the last: patterns of names, such as "
+    "pool for the pooled vector; or branches, or published (the blocks, with "
+    "the branches of residual ones).",
+)
 flags.DEFINE_bool(
     "published_columns",
     None,
     "Also write test.csv and conflicting_layers.csv with the columns of the "
-    "published code, into the folder published/ of the run.",
+    "published code, into the folder published/ of the run; of residual "
+    "networks branches are measured too.",
 )
 flags.DEFINE(
     _PositiveIntegers(),
@@ -97,6 +113,8 @@ OF_CONFLICTS = {
     "all_conflict_layers": "all_layers",
     "conflicting_samples_size": "num_samples",
     "published_columns": "published_columns",
+    "amplitude": "amplitude",
+    "conflict_layers": "layers",
 }
 
 

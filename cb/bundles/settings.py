@@ -21,6 +21,11 @@ class Settings:
         checks: Integer, in how many epochs to measure.
         when: `"before"` or `"after"` the epoch.
         num_samples: Integer, training examples to measure with.
+        amplitude: Weights that the bundles are measured by: `"layer"`, those
+            that the activations meet next, or `"model"`, all, as published.
+        gate: Name of the layer whose conflicts stop the training: `"pool"`,
+            the pooled vector, in the code of the paper. By default the last
+            block.
         tolerance: Float in nats, the highest entropy without a conflict.
         restarts: Integer, how many attempts may follow the first.
         warm: Boolean, whether to restart with the weights of surviving
@@ -37,6 +42,8 @@ class Settings:
     checks: Count = 10
     when: Literal["before", "after"] = "after"
     num_samples: Count = 512
+    amplitude: Literal["layer", "model"] = "layer"
+    gate: str | None = None
     tolerance: NotNegative = 0.0
     restarts: Natural = 20
     warm: bool = False

@@ -10,6 +10,7 @@ from cb.bundles.shrink import counts
 from cb.bundles.shrink import surviving
 from cb.callbacks.bundle_monitor import BundleMonitor
 from cb.errors import InputError
+from cb.metrics.recorder import Recorder
 from cb.registry import Count
 from cb.registry import NotNegative
 from cb.registry import check_arguments
@@ -39,6 +40,8 @@ class AutoTune(BundleMonitor):
             sooner.
         layers: Layers that end the blocks, one per block, in order; in the
             form of `BundleMonitor`.
+        gate: String, the layer whose conflicts stop the training; by default
+            the last block.
         **kwargs: Other arguments of `BundleMonitor`, but for `every`.
 
     Attributes:
@@ -74,6 +77,7 @@ class AutoTune(BundleMonitor):
         when: Literal["before", "after"] = "after",
         tolerance: NotNegative = 0.0,
         layers: str | Sequence[str] = "all",
+        gate: str | None = None,
         **kwargs,
     ):
         # This class calls `check` itself.
@@ -86,6 +90,7 @@ class AutoTune(BundleMonitor):
         self.checks = checks
         self.when = when
         self.tolerance = tolerance
+        self.gate = gate
         self.outcome: str | None = None
         self.kept: list[int] | None = None
         self.next_blocks: tuple[int, ...] | None = None
@@ -107,6 +112,17 @@ class AutoTune(BundleMonitor):
                 f"{sum(self.blocks)} blocks {self.blocks}. Received: "
                 f"layers={self.layers!r}, which records {names}"
             )
+        if self.gate is not None:
+            self._recorder = Recorder(
+                self.model, [*names, self.gate], self.amplitude, self.memory
+            )
+            recorded = self._recorder.names(self._x)
+            if recorded[:-1] != names:
+                raise InputError(
+                    "Argument `gate` must name one layer after the last "
+                    f"block. Received: gate={self.gate!r}, with which "
+                    f"{recorded} are recorded"
+                )
         self.outcome = self.kept = self.next_blocks = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -133,7 +149,8 @@ class AutoTune(BundleMonitor):
             self.outcome = "diverged"
         elif entropies[-1] > self.tolerance:
             self.outcome = "conflict"
+            blocks = entropies[: sum(self.blocks)]
             self.kept = surviving(
-                self.blocks, entropies, self.rule, self.tolerance
+                self.blocks, blocks, self.rule, self.tolerance
             )
             self.next_blocks = counts(self.blocks, self.kept)

@@ -2,14 +2,18 @@
 
 import csv
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 
 from cb.bundles.history import integral
 from cb.callbacks.bundle_monitor import log_bundles
+from cb.errors import argument_error
 from cb.evaluation.opened_run import OpenedRun
 from cb.evaluation.scores import average_last
 from cb.evaluation.scores import evaluate_each
+from cb.metrics.recorder import PUBLISHED
+from cb.metrics.recorder import Amplitude
 from cb.metrics.recorder import Measurement
 from cb.metrics.recorder import Recorder
 from cb.plots.conflicts import draw_entropies
@@ -29,6 +33,8 @@ def evaluate_conflicts(
     all_layers: bool = False,
     num_samples: int = NUM_SAMPLES,
     published_columns: bool = False,
+    amplitude: Amplitude | None = None,
+    layers: str | Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Score checkpoints of a run and measure the bundles of its layers.
 
@@ -42,7 +48,12 @@ def evaluate_conflicts(
         all_layers: Boolean, whether to measure all layers or only the last.
         num_samples: Integer, how many training examples.
         published_columns: Boolean, whether to write the results a second
-            time, in the format of the published code.
+            time, in the format of the published code, and to measure what it
+            does: by the amplitude of the model, and branches too.
+        amplitude: `"layer"` or `"model"`, as in
+            `cb.metrics.recorder.Recorder`; `"layer"` by default.
+        layers: As in `Recorder`, instead of `all_layers`: `"pool"` is the
+            pooled vector, the last layer in the code of the paper.
 
     Returns:
         Dict of layer to the mean of its entropy over the checkpoints.
@@ -51,9 +62,16 @@ def evaluate_conflicts(
         InputError: If the data are missing, there are fewer examples than
             asked for, or the model has nothing to record.
     """
+    if amplitude is None:
+        amplitude = "model" if published_columns else "layer"
+    if layers is not None and all_layers:
+        raise argument_error("layers", "None with all_layers=True", layers)
+    if layers is None:
+        everything = PUBLISHED if published_columns else "all"
+        layers = everything if all_layers else "last"
     directory, classes = run.results, run.data.source.num_classes
     x, labels = training_sample(run.config, run.data, num_samples)
-    recorder = Recorder(run.model, "all" if all_layers else "last")
+    recorder = Recorder(run.model, layers, amplitude)
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
     step = {"num_classes": classes, **training_step(run.config)}

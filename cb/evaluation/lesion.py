@@ -9,6 +9,7 @@ from cb.errors import InputError
 from cb.evaluation.conflicts import NUM_SAMPLES
 from cb.evaluation.opened_run import OpenedRun
 from cb.metrics.recorder import BRANCHES
+from cb.metrics.recorder import Amplitude
 from cb.metrics.recorder import Recorder
 from cb.models.lesion import additions
 from cb.models.lesion import drop_blocks
@@ -24,7 +25,10 @@ NO_LESION = Draw("none", 0, 0, ())
 
 
 def evaluate_lesion(
-    run: OpenedRun, study: str = "lesion", num_samples: int = NUM_SAMPLES
+    run: OpenedRun,
+    study: str = "lesion",
+    num_samples: int = NUM_SAMPLES,
+    amplitude: Amplitude = "layer",
 ) -> list[tuple[Draw, float]]:
     """Score a checkpoint of a run without some of its blocks.
 
@@ -37,6 +41,7 @@ def evaluate_lesion(
         run: `OpenedRun`.
         study: Spec of `cb.bundles.lesion.Lesion`.
         num_samples: Integer, training examples to measure bundles with.
+        amplitude: `"layer"`, or `"model"` as published.
 
     Returns:
         List of `Draw` and test accuracy; the first drops nothing.
@@ -54,7 +59,7 @@ def evaluate_lesion(
             f"Received: model={run.config.model!r}"
         )
     step = run.load(run.checkpoint)["step"]
-    entropies = block_entropies(run, num_samples)
+    entropies = block_entropies(run, num_samples, amplitude)
     chosen = lesion.draws(settings, entropies, run.config.seed)
     conflicts = [k for k in entropies if entropies[k] > settings.tolerance]
     print(
@@ -80,12 +85,15 @@ def evaluate_lesion(
     return results
 
 
-def block_entropies(run: OpenedRun, num_samples: int) -> dict[int, float]:
+def block_entropies(
+    run: OpenedRun, num_samples: int, amplitude: Amplitude = "layer"
+) -> dict[int, float]:
     """Measure the bundles of the blocks that can be dropped.
 
     Args:
         run: `OpenedRun` with the weights of a checkpoint.
         num_samples: Integer.
+        amplitude: As in `evaluate_lesion`.
 
     Returns:
         Dict of the number of a block to its entropy.
@@ -93,7 +101,7 @@ def block_entropies(run: OpenedRun, num_samples: int) -> dict[int, float]:
     x, labels = training_sample(run.config, run.data, num_samples)
     layers = BRANCHES if additions(run.model) else "all"
     classes = run.data.source.num_classes
-    measured = Recorder(run.model, layers).measure(
+    measured = Recorder(run.model, layers, amplitude).measure(
         x, labels, num_classes=classes, **training_step(run.config)
     )
     entropies = {item.layer: item.entropy for item in measured}

@@ -45,10 +45,11 @@ def _unnormalized(
     activation: Activation, calls: list[RecordedCall]
 ) -> tf.Tensor:
     branch = tf.cast(activation.tensor, tf.float32)
-    for call in calls:
+    # The last convolution first, as in the source.
+    for call in reversed(calls):
         match = CONVOLUTION.fullmatch(call.layer.name)
         if match and match[1] == activation.name:
             convolved = tf.cast(call.outputs[0], tf.float32)
             variance = tf.math.reduce_variance(convolved)
-            branch = branch * tf.math.rsqrt(variance + EPSILON)
+            branch = branch * (1.0 / tf.sqrt(variance + EPSILON))
     return branch

@@ -5,7 +5,9 @@ import functools
 import re
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Literal
 from typing import NamedTuple
+from typing import get_args
 
 import keras
 import numpy as np
@@ -26,8 +28,9 @@ from cb.metrics.weight_magnitude import magnitude_of_layers
 from cb.metrics.weight_magnitude import magnitude_of_model
 from cb.registry import unknown
 
-AMPLITUDES = ("layer", "model")
-BRANCHES = "branches"
+Amplitude = Literal["layer", "model"]
+AMPLITUDES = get_args(Amplitude)
+BRANCHES, PUBLISHED = "branches", "published"
 # Names in the zoo of the layers at the ends of blocks.
 BLOCK = re.compile(r"block_\d+")
 
@@ -51,13 +54,15 @@ class Recorder:
 
     Args:
         model: Keras model of any kind, built.
-        layers: `"all"`, `"last"`, `"branches"`, or a pattern of layer names
-            or a list of them. `"all"` means the blocks of a model of the
-            zoo, and for other models whatever layers with kernels take as
-            inputs, except for the data. `"branches"` is what residual blocks
-            of the zoo add to their shortcuts, as in
+        layers: `"all"`, `"last"`, `"branches"`, `"published"`, or a pattern
+            of layer names or a list of them. `"all"` means the blocks of a
+            model of the zoo, and for other models whatever layers with
+            kernels take as inputs, except for the data. `"branches"` is what
+            residual blocks of the zoo add to their shortcuts, as in
             `cb.metrics.branches.branch_activations`; these depend on each
-            other, so all examples are measured together.
+            other, so all examples are measured together. `"published"` is
+            the blocks, with the branch of each residual block before it, as
+            `block_1_branch`.
         amplitude: `"layer"` for the kernels that are multiplied by the
             activations next, or `"model"` for all trainable weights, as
             published.
@@ -80,6 +85,8 @@ class Recorder:
             raise InputError(
                 f"Model {model.name!r} must be built before it is recorded."
             )
+        if not isinstance(layers, str) and len(layers) == 1:
+            (layers,) = layers
         self._model = model
         self._layers = layers
         self._amplitude = amplitude
@@ -121,7 +128,7 @@ class Recorder:
         classes = num_classes or int(np.max(labels)) + 1
         labels = check_labels(labels, len(labels), classes)
         function = self._trace(x)
-        whole = self._layers == BRANCHES
+        whole = self._layers in (BRANCHES, PUBLISHED)
         size = len(labels) if whole else self._piece_size()
         step = (tf.constant(learning_rate, tf.float32), tf.constant(batch_size))
         pieces = [
@@ -182,10 +189,12 @@ class Recorder:
 
     def _chosen(self, calls) -> list[Activation]:
         names = [layer.name for layer in ordered_layers(self._model)[1:]]
-        if self._layers in ("all", "last"):
+        if self._layers in ("all", "last", PUBLISHED):
             blocks = list(filter(BLOCK.fullmatch, names))
             found = layer_outputs(calls, blocks) or hidden_activations(calls)
             missing = "layer with a kernel follows another one"
+            if self._layers == PUBLISHED:
+                found = with_branches(found, branch_activations(calls))
         elif self._layers == BRANCHES:
             found = branch_activations(calls)
             missing = "residual block has the name of one"
@@ -204,6 +213,19 @@ class Recorder:
             for activation in self._recorded
         )
         return max(1, self._memory // (4 * numbers))
+
+
+def with_branches(
+    outputs: list[Activation], branches: list[Activation]
+) -> list[Activation]:
+    """Put the branch of each residual block before its output."""
+    named = {branch.name: branch for branch in branches}
+    found = []
+    for output in outputs:
+        if branch := named.get(output.name):
+            found.append(branch._replace(name=f"{output.name}_branch"))
+        found.append(output)
+    return found
 
 
 def matching(names: Sequence[str], patterns: str | Sequence[str]) -> list[str]:

@@ -15,8 +15,8 @@ PERCEPTRONS = (
     ("fnn_150_10", 150, 10, 2, "run.sh, first line (9c0b9b5)"),
 )
 MEASURE = (
-    "Then: python evaluate.py --run_dir=runs/{name} --all_conflict_layers; a "
-    "number of checkpoints is kept for it."
+    "Then: python evaluate.py --run_dir=runs/{name} --all_conflict_layers "
+    "--published_columns; a number of checkpoints is kept for it."
 )
 
 
@@ -51,7 +51,8 @@ def experiments():
             "bundle_vgg(depth=120)",
             120,
             GPU,
-            auto_tune="auto_tune(rule='truncate', checks=10, num_samples=512)",
+            auto_tune="auto_tune(rule='truncate', checks=10, "
+            "num_samples=512, amplitude='model', gate='pool')",
         )
 
 

@@ -327,3 +327,38 @@ def test_warm_needs_names_of_blocks():
     model = cb.models.build("mlp(units=(4,))", (6,), 3)
     with pytest.raises(InputError, match="`warm` needs layers named"):
         transfer(model, model, kept=[0])
+
+
+@pytest.mark.parametrize("gate", [None, "pool"])
+def test_another_layer_than_the_last_block_may_stop_the_training(gate):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(64, 4, 4, 1)).astype(np.float32)
+    # All examples have the same mean in every channel, but differ.
+    x -= x.mean(axis=(1, 2), keepdims=True)
+    labels = np.arange(64) % 2
+    inputs = keras.Input((4, 4, 1))
+    block = keras.layers.Conv2D(
+        1, 1, use_bias=False, kernel_initializer="ones", name="block_1"
+    )(inputs)
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")(block)
+    model = keras.Model(inputs, keras.layers.Dense(2)(pool))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1e-9), loss)
+    tuner = cb.callbacks.AutoTune(
+        (x, labels), 64, (1,), num_samples=64, learning_rate=1e-1, gate=gate
+    )
+    model.fit(x, labels, 64, 1, verbose=0, callbacks=[tuner])
+    assert (tuner.outcome == "conflict") == (gate is not None)
+    names = [measured.layer for measured in tuner.measurements[-1]]
+    assert names == ["block_1", *([gate] if gate else [])]
+
+
+def test_a_gate_is_a_layer_of_its_own():
+    model = builder()((2,))
+    x, y = np.zeros((4, 6), np.float32), np.zeros(4, int)
+    tuner = cb.callbacks.AutoTune(
+        (x, y), 4, (2,), num_samples=4, gate="block_1"
+    )
+    tuner.set_model(model)
+    with pytest.raises(InputError, match="`gate` must name one layer"):
+        tuner.on_train_begin()

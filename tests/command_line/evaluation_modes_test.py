@@ -13,16 +13,23 @@ pytestmark = pytest.mark.slow
 
 CHANGED = "accept_changed_data"
 OF_RUNS = {"run_dir", "checkpoint", "data_dir", "strategy", "attempt", CHANGED}
-BUNDLES = {"all_conflict_layers", "conflicting_samples_size"}
+BUNDLES = {
+    "all_conflict_layers",
+    "conflicting_samples_size",
+    "amplitude",
+    "conflict_layers",
+}
 # Written from the documentation: flags that go with the one that chooses.
 TOGETHER = {
     "saved_model": {
         *("dataset", "data_dir", "batch_size", "augmentation", CHANGED)
     },
-    "lesion": OF_RUNS | {"conflicting_samples_size"},
+    "lesion": OF_RUNS | {"conflicting_samples_size", "amplitude"},
     "export": OF_RUNS | {"export_batch_sizes"},
     "all_conflict_layers": OF_RUNS | BUNDLES | {"published_columns"},
     "conflicting_samples_size": OF_RUNS | BUNDLES | {"published_columns"},
+    "amplitude": OF_RUNS | BUNDLES | {"published_columns"},
+    "conflict_layers": OF_RUNS | BUNDLES | {"published_columns"},
     "published_columns": OF_RUNS | BUNDLES,
     "profile": OF_RUNS,
     "run_dir": OF_RUNS,
@@ -31,6 +38,7 @@ CHOOSERS = {*TOGETHER} - {"run_dir"}
 VALUES = {
     "accept_changed_data": "True",
     "all_conflict_layers": "True",
+    "amplitude": "model",
     "attempt": "1",
     "batch_size": "9",
     "conflicting_samples_size": "9",

@@ -2,6 +2,7 @@
 
 import csv
 
+import keras
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -9,11 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from cb import datasets
+from cb.callbacks.training_state import model_variables
+from cb.callbacks.training_state import read_all
 from cb.config import Config
 from cb.errors import InputError
 from cb.evaluation.conflicts import evaluate_conflicts
 from cb.evaluation.opened_run import OpenedRun
 from cb.evaluation.scores import evaluate_scores
+from cb.metrics.recorder import Recorder
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
 from cb.training.compilation import training_step
@@ -218,3 +222,83 @@ def test_the_command_measures_the_last_layer_or_all(tmp_path):
     shown = events.Tensors("bundles/block_3/entropy")
     assert [event.step for event in shown] == [0, 28]
     assert "bundles/entropy_over_time" in events.Tags()["tensors"]
+
+
+def rows_of_the_source(run, x, labels):
+    """Bundles and entropies of all layers, as the published code finds them."""
+    model, step = run.model, training_step(run.config)
+    outputs = {layer.name: layer.output for layer in model.layers}
+    number = sum(name.endswith("_add") for name in outputs)
+    wanted = [
+        outputs[name.format(block)]
+        for block in range(1, number + 1)
+        for name in (
+            "block_{}_conv_1",
+            "block_{}_conv_2",
+            "block_{}_norm_2",
+            "block_{}",
+        )
+    ]
+    found = keras.Model(model.inputs[0], wanted)(x, training=False)
+    found = [np.array(one) for one in found]
+    amplitude = max(np.abs(w.numpy()).max() for w in model.trainable_weights)
+    rows = []
+    for first, second, branch, output in zip(*[iter(found)] * 4, strict=True):
+        scales = [
+            np.float32(1) / np.sqrt(np.var(one) + np.float32(1e-6))
+            for one in (first, second)
+        ]
+        for a in (branch * scales[1] * scales[0], output):
+            change = a * np.float32(step["learning_rate"])
+            change = change * np.float32(1 / step["batch_size"])
+            grid = (amplitude - change).reshape(len(a), -1)
+            _, bundles = np.unique(grid, axis=0, return_inverse=True)
+            counts = np.zeros((bundles.max() + 1, 10))
+            np.add.at(counts, (bundles, labels), 1)
+            sizes = counts.sum(1)
+            p = counts / sizes[:, None]
+            each = np.maximum(-(p * np.log(p + 1e-5)).sum(1), 0)
+            rows.append((len(sizes), (each * sizes).sum() / len(labels)))
+    return rows
+
+
+def test_published_rows_are_branch_and_output_by_the_whole_model(tmp_path):
+    directory = make_run(
+        tmp_path / "run", 1, "bundle_resnet(blocks=(1, 1, 0, 0))"
+    )
+    run = opened(directory, "last")
+    run.load("last")
+    # So small that outputs fall together, where the branches, which are
+    # scaled, do not.
+    gamma = run.model.get_layer("stem_norm").gamma
+    gamma.assign(np.full(gamma.shape, 1e-5))
+    arrays = read_all(model_variables(run.model))
+    folder = CheckpointFolder(directory.checkpoints)
+    folder.save("last", Checkpoint(arrays, {"step": 9, "epoch": 1, "batch": 0}))
+    evaluate_conflicts(
+        run, all_layers=True, num_samples=96, published_columns=True
+    )
+    x, labels = training_sample(run.config, run.data, 96)
+    expected = rows_of_the_source(run, x, labels)
+    with open(directory.published / "conflicting_layers.csv") as file:
+        ours = [tuple(map(float, row)) for row in csv.reader(file)]
+    assert len(ours) == 4
+    assert len({bundles for bundles, _ in expected}) > 1
+    assert [row[0] for row in ours] == [row[0] for row in expected]
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    names = [row["layer"] for row in rows(directory.conflicts_file)]
+    assert names[0] == "block_1_branch"
+
+
+def test_amplitude_and_layers_can_be_chosen(tmp_path):
+    run = opened(make_run(tmp_path / "run", 1, "bundle_resnet(depth=4)"), "1")
+    x, labels = training_sample(run.config, run.data, 64)
+    run.load("1")
+    for amplitude in ("layer", "model"):
+        (measured,) = Recorder(run.model, "pool", amplitude).measure(
+            x, labels, num_classes=10, **training_step(run.config)
+        )
+        found = evaluate_conflicts(run, layers=["pool"], amplitude=amplitude)
+        assert found == {"pool": pytest.approx(measured.entropy)}
+    with pytest.raises(InputError, match="`layers`"):
+        evaluate_conflicts(run, all_layers=True, layers=["pool"])

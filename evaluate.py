@@ -18,11 +18,7 @@ MODES = (
     Mode(
         "lesion",
         "lesion:evaluate_lesion",
-        {
-            "lesion": "study",
-            "conflicting_samples_size": "num_samples",
-            "amplitude": "amplitude",
-        },
+        evaluation.OF_LESIONS,
         "Score a checkpoint without some of its blocks: lesion, or for "
         "example \"lesion(blocks=2, draws=10, among='conflicting')\".",
     ),

@@ -109,6 +109,11 @@ OF_SAVED_MODELS = {
     "augmentation": "augmentation",
     "accept_changed_data": "accept_changed_data",
 }
+OF_LESIONS = {
+    "lesion": "study",
+    "conflicting_samples_size": "num_samples",
+    "amplitude": "amplitude",
+}
 OF_CONFLICTS = {
     "all_conflict_layers": "all_layers",
     "conflicting_samples_size": "num_samples",

@@ -6,7 +6,7 @@ Without flags: a perceptron at 90 % sparsity on embedded digits.
 from cb.registry import parse_spec
 from flags import command
 from flags import training
-from flags.quiet import quiet_stderr
+from flags.quiet import keras_imported
 
 
 def main():
@@ -14,7 +14,7 @@ def main():
     config, sources = training.experiment()
     # TensorFlow takes seconds to import. Not needed for `--help` or to reject
     # typos.
-    with quiet_stderr():
+    with keras_imported():
         from cb.auto_tuning.run import tune
         from cb.training.train import train
     tuned = parse_spec(config.auto_tune).name != "none"

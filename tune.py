@@ -7,7 +7,7 @@ search of sparse perceptrons on embedded digits.
 from flags import command
 from flags import training
 from flags import tuning
-from flags.quiet import quiet_stderr
+from flags.quiet import keras_imported
 
 
 def main():
@@ -16,7 +16,7 @@ def main():
     compared, layers = tuning.compared(), training.layers()
     # TensorFlow takes seconds to import. Not needed for `--help` or to reject
     # typos.
-    with quiet_stderr():
+    with keras_imported():
         from cb.tuning.plan import FixedConfiguration
         from cb.tuning.sweep import SweepSettings
         from cb.tuning.sweep import compare

@@ -44,13 +44,26 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
         except flags.Error as error:
             raise InputError(_reason(error)) from error
         if text is None:
-            # Keras could not even be imported where a backend is missing.
-            require_tensorflow(os.environ.get("KERAS_BACKEND"))
+            _check_environment()
             main()
         else:
             print(text)
 
     guarded(parsed)
+
+
+def _check_environment() -> None:
+    """Refuse variables of Keras that would make another run of a command."""
+    # Keras could not even be imported where a backend is missing.
+    require_tensorflow(os.environ.get("KERAS_BACKEND"))
+    # Else that of the user's keras.json.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        if name in os.environ:
+            raise InputError(
+                f"{name} must not be set: it would end a training early "
+                f"without a word. Received: {name}={os.environ[name]!r}"
+            )
 
 
 def _parse(words: list[str], modules: Iterable[ModuleType]) -> str | None:

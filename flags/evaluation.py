@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags
 
 from cb.errors import InputError
-from flags.quiet import quiet_stderr
+from flags.quiet import keras_imported
 
 
 class _PositiveIntegers(flags.ListParser):
@@ -168,7 +168,7 @@ class Mode:
     def evaluate(self) -> None:
         """Call the function with the flags that are given."""
         module, _, name = self.function.partition(":")
-        with quiet_stderr():
+        with keras_imported():
             found = importlib.import_module(f"cb.evaluation.{module}")
             from cb.evaluation.opened_run import OpenedRun
         opened = []

@@ -1,10 +1,13 @@
-"""Hides TensorFlow's start-up messages unless the command fails."""
+"""Imports TensorFlow and Keras without a word, and with known settings."""
 
 import contextlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from cb.errors import InputError
+from cb.errors import one_line
 
 
 @contextlib.contextmanager
@@ -20,6 +23,9 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except InputError:
+            # Says everything in its one line.
+            raise
         except BaseException:
             held.seek(0)
             os.write(kept, held.read())
@@ -27,3 +33,25 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def keras_imported() -> Iterator[None]:
+    """Import Keras with its default settings, then the block, quietly.
+
+    Raises:
+        InputError: If Keras refuses the user's `keras.json`.
+    """
+    with quiet_stderr():
+        try:
+            import keras
+        except (AttributeError, OSError, TypeError, ValueError) as error:
+            raise InputError(
+                "Keras cannot be imported with the settings in its keras.json "
+                f"or environment. Received: {one_line(error)}"
+            ) from error
+        from cb.training.keras_settings import use_defaults
+
+        del keras
+        use_defaults()
+        yield

@@ -130,8 +130,10 @@ def _work(pipe) -> None:
         target=_end_with, args=(parent.sentinel,), daemon=True
     ).start()
     # Imports TensorFlow, which the thread above does not need.
+    from cb.training import keras_settings
     from cb.tuning import trial
 
+    keras_settings.use_defaults()
     pipe.send(trial.__name__)
     while True:
         try:

@@ -40,10 +40,13 @@ _PACKAGES = (
 # The objects that Keras's files name, by the module that registers them.
 _IN_FILES = {
     "cb.layers": """
-        GhostBatchNormalization MaskedConv1D MaskedConv2D MaskedConv2DTranspose
-        MaskedConv3D MaskedDense MaskedDepthwiseConv2D
-        MaskedEinsumDense MaskedGRU MaskedGRUCell MaskedGroupQueryAttention
-        MaskedLSTM MaskedLSTMCell MaskedMultiHeadAttention MaskedRNN
+        GhostBatchNormalization MaskedConv1D MaskedConv1DTranspose MaskedConv2D
+        MaskedConv2DTranspose MaskedConv3D MaskedConv3DTranspose
+        MaskedConvLSTM1D MaskedConvLSTM2D MaskedConvLSTM3D MaskedConvLSTMCell
+        MaskedDense MaskedDepthwiseConv1D MaskedDepthwiseConv2D
+        MaskedEinsumDense MaskedEmbedding MaskedGRU MaskedGRUCell
+        MaskedGroupQueryAttention MaskedLSTM MaskedLSTMCell
+        MaskedMultiHeadAttention MaskedRNN MaskedReversibleEmbedding
         MaskedSeparableConv1D MaskedSeparableConv2D MaskedSimpleRNN
         MaskedSimpleRNNCell NeuralODE SparseDense TiedConv2D TiedDense
     """,

@@ -66,6 +66,8 @@ def reasons(
         own = (full[id(layer)], layer.name)
         if include is not None and not any(name in included for name in own):
             found[id(layer)] = "not included"
+        elif include is None and _on_request(layer):
+            found[id(layer)] = "dense unless it is included by name"
         for name in own:
             found[id(layer)] = found[id(layer)] or excluded.get(name, "")
     if first_dense:
@@ -109,6 +111,11 @@ def concealing(model: keras.Model) -> Layers:
         return [found for layer in model.layers for found in concealing(layer)]
     shown = not is_graph(model) and classes_inside_layer(model)
     return [] if kinds.intersection(shown or ()) else [model]
+
+
+def _on_request(layer) -> bool:
+    masked_class = MASKED_CLASSES.get(type(layer))
+    return getattr(masked_class, "on_request", False)
 
 
 def classes_inside_layer(layer: keras.layers.Layer) -> list[type]:

@@ -9,15 +9,23 @@ from cb.layers.masked import Masked
 from cb.layers.masked_attention import MaskedGroupQueryAttention
 from cb.layers.masked_attention import MaskedMultiHeadAttention
 from cb.layers.masked_conv import MaskedConv1D
+from cb.layers.masked_conv import MaskedConv1DTranspose
 from cb.layers.masked_conv import MaskedConv2D
 from cb.layers.masked_conv import MaskedConv2DTranspose
 from cb.layers.masked_conv import MaskedConv3D
+from cb.layers.masked_conv import MaskedConv3DTranspose
+from cb.layers.masked_conv import MaskedDepthwiseConv1D
 from cb.layers.masked_conv import MaskedDepthwiseConv2D
 from cb.layers.masked_conv import MaskedSeparableConv1D
 from cb.layers.masked_conv import MaskedSeparableConv2D
 from cb.layers.masked_dense import MaskedDense
 from cb.layers.masked_dense import MaskedEinsumDense
+from cb.layers.masked_embedding import MaskedEmbedding
+from cb.layers.masked_embedding import MaskedReversibleEmbedding
 from cb.layers.masked_in_place import MasksInside
+from cb.layers.masked_recurrent import MaskedConvLSTM1D
+from cb.layers.masked_recurrent import MaskedConvLSTM2D
+from cb.layers.masked_recurrent import MaskedConvLSTM3D
 from cb.layers.masked_recurrent import MaskedGRU
 from cb.layers.masked_recurrent import MaskedGRUCell
 from cb.layers.masked_recurrent import MaskedLSTM
@@ -39,12 +47,19 @@ __all__ = [
     "GhostBatchNormalization",
     "Masked",
     "MaskedConv1D",
+    "MaskedConv1DTranspose",
     "MaskedConv2D",
     "MaskedConv2DTranspose",
     "MaskedConv3D",
+    "MaskedConv3DTranspose",
+    "MaskedConvLSTM1D",
+    "MaskedConvLSTM2D",
+    "MaskedConvLSTM3D",
     "MaskedDense",
+    "MaskedDepthwiseConv1D",
     "MaskedDepthwiseConv2D",
     "MaskedEinsumDense",
+    "MaskedEmbedding",
     "MaskedGRU",
     "MaskedGRUCell",
     "MaskedGroupQueryAttention",
@@ -52,6 +67,7 @@ __all__ = [
     "MaskedLSTMCell",
     "MaskedMultiHeadAttention",
     "MaskedRNN",
+    "MaskedReversibleEmbedding",
     "MaskedSeparableConv1D",
     "MaskedSeparableConv2D",
     "MaskedSimpleRNN",

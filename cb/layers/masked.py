@@ -61,8 +61,8 @@ class Masked(Granular, ComputedKernels):
     """
 
     masked_weights: Sequence[str] = ("kernel",)
-    # How many leading axes of a kernel are spatial, and which axes number
-    # the output channels.
+    # How many leading axes of a kernel are spatial (below zero: all but so
+    # many), and which axes number the output channels.
     spatial_axes: dict[str, int] = {}
     filter_axes: tuple[int, ...] = (-1,)
     # While true, gradients reach inactive weights too. Read when a function
@@ -150,6 +150,8 @@ class Masked(Granular, ComputedKernels):
     ) -> tuple[int, ...]:
         """Return the shape of the blocks of a weight of a given shape."""
         spatial = cls.spatial_axes.get(name, 0)
+        if spatial < 0:
+            spatial += len(shape)
         return block_shape(granularity, tuple(shape), spatial, cls.filter_axes)
 
     # The versions of the Keras layers save the masked product, which loses

@@ -39,6 +39,18 @@ class MaskedConv3D(Masked, keras.layers.Conv3D):
     spatial_axes = {"kernel": 3}
 
 
+@register_masked(keras.layers.DepthwiseConv1D, family=("conv", "depthwise"))
+class MaskedDepthwiseConv1D(Masked, keras.layers.DepthwiseConv1D):
+    """`keras.layers.DepthwiseConv1D` whose kernel is multiplied by a mask.
+
+    Takes the arguments of `keras.layers.DepthwiseConv1D`. The mask has the
+    shape of the kernel, `(kernel_size, inputs, multiplier)`.
+    """
+
+    spatial_axes = {"kernel": 1}
+    filter_axes = (-2, -1)
+
+
 @register_masked(keras.layers.DepthwiseConv2D, family=("conv", "depthwise"))
 class MaskedDepthwiseConv2D(Masked, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D` whose kernel is multiplied by a mask.
@@ -51,6 +63,18 @@ class MaskedDepthwiseConv2D(Masked, keras.layers.DepthwiseConv2D):
     filter_axes = (-2, -1)
 
 
+@register_masked(keras.layers.Conv1DTranspose, family="conv")
+class MaskedConv1DTranspose(Masked, keras.layers.Conv1DTranspose):
+    """`keras.layers.Conv1DTranspose` whose kernel is multiplied by a mask.
+
+    Takes the arguments of `keras.layers.Conv1DTranspose`. The mask has the
+    shape of the kernel, `(kernel_size, filters, inputs)`.
+    """
+
+    spatial_axes = {"kernel": 1}
+    filter_axes = (-2,)
+
+
 @register_masked(keras.layers.Conv2DTranspose, family="conv")
 class MaskedConv2DTranspose(Masked, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` whose kernel is multiplied by a mask.
@@ -60,6 +84,18 @@ class MaskedConv2DTranspose(Masked, keras.layers.Conv2DTranspose):
     """
 
     spatial_axes = {"kernel": 2}
+    filter_axes = (-2,)
+
+
+@register_masked(keras.layers.Conv3DTranspose, family="conv")
+class MaskedConv3DTranspose(Masked, keras.layers.Conv3DTranspose):
+    """`keras.layers.Conv3DTranspose` whose kernel is multiplied by a mask.
+
+    Takes the arguments of `keras.layers.Conv3DTranspose`. The mask has the
+    shape of the kernel, `(depth, height, width, filters, inputs)`.
+    """
+
+    spatial_axes = {"kernel": 3}
     filter_axes = (-2,)
 
 

@@ -39,6 +39,22 @@ class MaskedGRUCell(_MaskedCell, keras.layers.GRUCell):
     """
 
 
+# The one cell of all three layers, which Keras does not export.
+_CONV_LSTM_CELL = type(keras.layers.ConvLSTM2D(1, 1).cell)
+
+
+@register_masked(_CONV_LSTM_CELL, family=("conv", "recurrent"))
+class MaskedConvLSTMCell(_MaskedCell, _CONV_LSTM_CELL):
+    """The cell of Keras's ConvLSTM layers, its two kernels masked.
+
+    Takes the arguments of Keras's cell. The masks are `mask` and
+    `recurrent_mask`.
+    """
+
+    # Of any rank; the last two axes are inputs and gates.
+    spatial_axes = {"kernel": -2, "recurrent_kernel": -2}
+
+
 class _MaskedRecurrent(MaskedInside):
     """Mixin: masks the cell, and computes its kernels once a call."""
 
@@ -97,4 +113,31 @@ class MaskedGRU(_MaskedRecurrent, keras.layers.GRU):
 
     Takes the arguments of `keras.layers.GRU`. Its `cell` is a
     `MaskedGRUCell`.
+    """
+
+
+@register_masked(keras.layers.ConvLSTM1D)
+class MaskedConvLSTM1D(_MaskedRecurrent, keras.layers.ConvLSTM1D):
+    """`keras.layers.ConvLSTM1D` with masked kernels.
+
+    Takes the arguments of `keras.layers.ConvLSTM1D`. Its `cell` is a
+    `MaskedConvLSTMCell`.
+    """
+
+
+@register_masked(keras.layers.ConvLSTM2D)
+class MaskedConvLSTM2D(_MaskedRecurrent, keras.layers.ConvLSTM2D):
+    """`keras.layers.ConvLSTM2D` with masked kernels.
+
+    Takes the arguments of `keras.layers.ConvLSTM2D`. Its `cell` is a
+    `MaskedConvLSTMCell`.
+    """
+
+
+@register_masked(keras.layers.ConvLSTM3D)
+class MaskedConvLSTM3D(_MaskedRecurrent, keras.layers.ConvLSTM3D):
+    """`keras.layers.ConvLSTM3D` with masked kernels.
+
+    Takes the arguments of `keras.layers.ConvLSTM3D`. Its `cell` is a
+    `MaskedConvLSTMCell`.
     """

@@ -24,11 +24,19 @@ CASES = {
     "Conv1D": ({"filters": 5, "kernel_size": 3}, (6, 2)),
     "Conv2D": ({"filters": 4, "kernel_size": 3, "groups": 2}, (6, 6, 2)),
     "Conv3D": ({"filters": 3, "kernel_size": 2}, (4, 4, 4, 2)),
+    "DepthwiseConv1D": ({"kernel_size": 3, "depth_multiplier": 2}, (6, 3)),
     "DepthwiseConv2D": ({"kernel_size": 3, "depth_multiplier": 2}, (6, 6, 3)),
     "Conv2DTranspose": (
         {"filters": 4, "kernel_size": 3, "strides": 2},
         (4, 4, 2),
     ),
+    "Conv1DTranspose": ({"filters": 4, "kernel_size": 3, "strides": 2}, (4, 2)),
+    "Conv3DTranspose": ({"filters": 3, "kernel_size": 2}, (2, 2, 2, 2)),
+    "ConvLSTM1D": ({"filters": 2, "kernel_size": 2}, (3, 4, 2)),
+    "ConvLSTM2D": ({"filters": 2, "kernel_size": 2}, (3, 4, 4, 2)),
+    "ConvLSTM3D": ({"filters": 2, "kernel_size": 2}, (2, 3, 3, 3, 2)),
+    "Embedding": ({"input_dim": 7, "output_dim": 4}, (5,)),
+    "ReversibleEmbedding": ({"input_dim": 7, "output_dim": 4}, (5,)),
     "SeparableConv1D": ({"filters": 5, "kernel_size": 3}, (6, 2)),
     "SeparableConv2D": ({"filters": 5, "kernel_size": 3}, (6, 6, 2)),
     "MultiHeadAttention": ({"num_heads": 2, "key_dim": 3}, (5, 4)),
@@ -92,6 +100,8 @@ def build_pair(name, policy="float32"):
     ):
         target.assign(products.get(id(source), np.asarray(source)))
     inputs = random.normal(size=(4, *CASES[name][1])).astype("float32")
+    if name.endswith("Embedding"):
+        inputs = random.integers(7, size=inputs.shape)
     return model, twin, inputs
 
 
@@ -170,12 +180,13 @@ def _twin_gradients(twin, inputs):
     variables = [
         variable
         for variable in twin.trainable_variables
-        if variable.name.endswith("kernel")
+        if variable.name.endswith(("kernel", "embeddings"))
     ]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(twin(inputs) ** 2)
+    # Those of embeddings are slices.
     return [
-        gradient.numpy()
+        tf.convert_to_tensor(gradient).numpy()
         for gradient in tape.gradient(loss, [v.value for v in variables])
     ]
 

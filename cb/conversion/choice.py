@@ -10,6 +10,7 @@ from cb.conversion.targets import Kernel
 from cb.errors import InputError
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.registration import class_names
+from cb.layers.registration import masked_class
 from cb.layers.traversal import is_graph
 from cb.layers.traversal import made_by_its_class
 from cb.layers.traversal import named_layers
@@ -85,9 +86,9 @@ def reasons(
 
 def _unable(layer) -> str:
     """Return why a layer cannot be masked, empty if it can."""
-    if type(layer) in MASKED_CLASSES:
+    if masked_class(type(layer)):
         return ""
-    if any(kind in MASKED_CLASSES for kind in classes_inside_layer(layer)):
+    if any(map(masked_class, classes_inside_layer(layer))):
         return ""
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
         return f"no masked form of {type(layer).__name__}"
@@ -103,19 +104,21 @@ def concealing(model: keras.Model) -> Layers:
     Returns:
         List of models that their class makes, and of layers made of others.
     """
-    kinds = {*MASKED_CLASSES, *MASKED_CLASSES.values()}
     inside = [*map(type, model._flatten_layers())]
-    if type(model) in kinds or not kinds.intersection(inside):
+    if _has_kernels(type(model)) or not any(map(_has_kernels, inside)):
         return []
     if is_graph(model) and not made_by_its_class(model):
         return [found for layer in model.layers for found in concealing(layer)]
     shown = not is_graph(model) and classes_inside_layer(model)
-    return [] if kinds.intersection(shown or ()) else [model]
+    return [] if any(map(_has_kernels, shown or ())) else [model]
+
+
+def _has_kernels(kind: type) -> bool:
+    return masked_class(kind) or kind in MASKED_CLASSES.values()
 
 
 def _on_request(layer) -> bool:
-    masked_class = MASKED_CLASSES.get(type(layer))
-    return getattr(masked_class, "on_request", False)
+    return getattr(masked_class(type(layer)), "on_request", False)
 
 
 def classes_inside_layer(layer: keras.layers.Layer) -> list[type]:
@@ -173,7 +176,7 @@ def kernels(
     pattern = granularities.pattern(granularity)
     found, unfit = [], {}
     for position, (name, layer) in enumerate(named_layers(model)):
-        if id(layer) not in owners or type(layer) not in MASKED_CLASSES:
+        if id(layer) not in owners or not masked_class(type(layer)):
             continue
         owner = owners[id(layer)]
         for kernel in _kernels(layer, position, name, owner, granularity):
@@ -186,15 +189,15 @@ def kernels(
 
 
 def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:
-    masked_class = MASKED_CLASSES[type(layer)]
+    masked = masked_class(type(layer))
     names = {name, layer.name, owner.name}
     names |= class_names(type(layer)) | class_names(type(owner))
     found = []
-    for weight in masked_class.masked_weights:
+    for weight in masked.masked_weights:
         key = f"{position}/{weight}"
         full_name = name if weight == "kernel" else f"{name}/{weight}"
         shape = tuple(getattr(layer, weight).shape)
-        block = masked_class.block_of(granularity, weight, shape)
+        block = masked.block_of(granularity, weight, shape)
         all_names = frozenset({*names, full_name})
         found.append(Kernel(key, all_names, full_name, shape, block))
     return found

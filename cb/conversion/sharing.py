@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from cb.errors import InputError
-from cb.layers.registration import MASKED_CLASSES
+from cb.layers.registration import masked_class
 from cb.layers.traversal import ordered_layers
 from cb.layers.traversal import own_variables
 
@@ -30,8 +30,8 @@ def require_own_kernels(
         id(getattr(layer, name)): (layer, outer)
         for outer in chosen
         for layer in outer._flatten_layers()
-        if type(layer) in MASKED_CLASSES and layer.built
-        for name in MASKED_CLASSES[type(layer)].masked_weights
+        if (masked := masked_class(type(layer))) and layer.built
+        for name in masked.masked_weights
     }
     for reader, variable in _readings(model):
         owner, outer = owners.get(id(variable), (reader, reader))

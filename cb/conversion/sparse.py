@@ -21,7 +21,7 @@ from cb.layers.copying import paired_layers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
 from cb.layers.masked_in_place import record_masks
-from cb.layers.registration import MASKED_CLASSES
+from cb.layers.registration import masked_class
 from cb.layers.traversal import graph_layers
 from cb.layers.traversal import is_graph
 from cb.sparsity.amount import Sparsity
@@ -136,7 +136,7 @@ def sparsify(
     config = regularizer and keras.regularizers.serialize(regularizer)
 
     def replace(layer, kind):
-        masked = MASKED_CLASSES.get(kind)
+        masked = masked_class(kind)
         # A layer beside the graph, which only a training step may use.
         beside = id(layer) not in plan.reasons
         if masked is None or beside or plan.reasons[id(layer)]:
@@ -215,7 +215,7 @@ def _masked_in_place(model, layers, options, first) -> Plan:
     plan.choose(*first)
     for layer in layers:
         if not plan.reasons[id(layer)]:
-            mask_in_place(layer, MASKED_CLASSES[type(layer)], granularity)
+            mask_in_place(layer, masked_class(type(layer)), granularity)
     for layer in choice.concealing(model):
         record_masks(layer)
     forget_functions(model)
@@ -236,7 +236,7 @@ def _reachable(model, of_graph) -> list[keras.layers.Layer]:
     found: dict[int, keras.layers.Layer] = {}
 
     def visit(layer):
-        if type(layer) in MASKED_CLASSES and layer.built:
+        if masked_class(type(layer)) and layer.built:
             found[id(layer)] = layer
         else:
             inside = of_graph(layer) if is_graph(layer) else layer._layers

@@ -6,6 +6,7 @@ from cb.errors import require_tensorflow
 from cb.layers.chunked_loss import ChunkedLoss
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.masked import Masked
+from cb.layers.masked import maskable
 from cb.layers.masked_attention import MaskedGroupQueryAttention
 from cb.layers.masked_attention import MaskedMultiHeadAttention
 from cb.layers.masked_conv import MaskedConv1D
@@ -77,6 +78,7 @@ __all__ = [
     "SparseDense",
     "TiedConv2D",
     "TiedDense",
+    "maskable",
     "register_masked",
     "replace_batch_normalization",
 ]

@@ -1,5 +1,6 @@
 """The mixin that masks the weights of a Keras layer."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -12,11 +13,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from cb.errors import InputError
 from cb.layers.attributes import AddedArguments
 from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernel
 from cb.layers.computed_kernels import ComputedKernels
-from cb.layers.registration import MASKED_CLASSES
+from cb.layers.registration import Class
+from cb.layers.registration import derive_masked
+from cb.layers.registration import masked_class
 from cb.layers.traversal import named_layers
 from cb.layers.traversal import own_variables
 from cb.sparsity.granularity import block_shape
@@ -212,13 +216,56 @@ class MaskedInside(Granular):
     def add_masks(self):
         """Mask the layers inside the built layer."""
         for layer in self.layers_inside():
-            if type(layer) in MASKED_CLASSES:
-                masked_class = MASKED_CLASSES[type(layer)]
-                mask_in_place(layer, masked_class, self.granularity)
+            if found := masked_class(type(layer)):
+                mask_in_place(layer, found, self.granularity)
 
     def layers_inside(self):
         """List the layers to mask, among others."""
         return self._layers
+
+
+def maskable(
+    *weights: str, family: str | tuple[str, ...] = ()
+) -> Callable[[Class], Class]:
+    """Let `cb.sparsify` mask a layer class of your own.
+
+    Args:
+        *weights: Strings, attributes that hold the kernels to mask, which
+            `call` reads by these names. None are needed for a subclass of a
+            Keras layer that can be masked.
+        family: As in `cb.layers.register_masked`.
+
+    Returns:
+        A decorator that registers a masked class and returns the class as it
+        is.
+
+    Raises:
+        InputError: If no weights are named for a class of its own kind.
+
+    Example:
+
+    >>> @cb.layers.maskable("kernel", family="dense")
+    ... class Projection(keras.layers.Layer):
+    ...     def build(self, shape):
+    ...         self.kernel = self.add_weight(shape=(shape[-1], 4))
+    ...
+    ...     def call(self, inputs):
+    ...         return inputs @ self.kernel
+    """
+
+    def decorator(kind):
+        if weights:
+            families = (family,) if isinstance(family, str) else family
+            # `build` is that of the class, whose signature Keras records.
+            derive_masked((Masked, kind), families, masked_weights=weights)
+        elif masked_class(kind) is None:
+            raise InputError(
+                f"Decorator `maskable` of {kind.__name__} needs the names of "
+                "its kernels, as in `@cb.layers.maskable('kernel')`."
+            )
+        return kind
+
+    return decorator
 
 
 def mask_in_place(layer, masked_class, granularity="weight"):

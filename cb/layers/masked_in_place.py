@@ -14,7 +14,7 @@ from cb.layers.masked import Masked
 from cb.layers.masked import OfActive
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import mask_name
-from cb.layers.registration import MASKED_CLASSES
+from cb.layers.registration import masked_class
 from cb.layers.traversal import ordered_layers
 
 _REGISTERED = {"package": "cb", "name": "MasksInside"}
@@ -71,8 +71,7 @@ class MasksInside(AddedArguments):
             layer = layers[position]
             if not layer.built:
                 waiting.append((position, granularity))
-            elif type(layer) in MASKED_CLASSES:
-                kind = MASKED_CLASSES[type(layer)]
+            elif kind := masked_class(type(layer)):
                 mask_in_place(layer, kind, granularity)
         self.masks_due = tuple(waiting)
 

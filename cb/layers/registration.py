@@ -1,6 +1,7 @@
 """The masked class of every Keras class that has one."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ def register_masked(
         family: String or tuple of strings, families that the layers belong
             to: names that `sparsity="conv=0.5"` may use.
         package: String, the package in the name that `.keras` files have for
-            the class.
+            the class. For a layer of your own, `cb.layers.maskable` is all.
 
     Returns:
         A decorator of a class that derives from `cb.layers.Masked` and from
@@ -54,6 +55,42 @@ def register_masked(
     return decorator
 
 
+def masked_class(kind: type) -> Any:
+    """Return the masked class of a class of dense layers, or `None`.
+
+    A subclass of a class that has one gets its own, which computes what the
+    subclass computes. To read `.keras` files with it in another process, put
+    `@cb.layers.maskable()` before the subclass.
+    """
+    found = MASKED_CLASSES.get(kind)
+    # Layers of this package that derive from Keras's have kernels of their own.
+    ours = hasattr(kind, "dense_class") or kind.__module__.startswith("cb.")
+    if found is None and not ours:
+        bases = (MASKED_CLASSES.get(base) for base in kind.__mro__)
+        base = next((base for base in bases if base is not None), None)
+        found = base and derive_masked((base, kind), base.families)
+    return found
+
+
+def derive_masked(bases: tuple, families: Iterable[str], **attributes: Any):
+    """Make and register the masked class of the last of some bases.
+
+    Args:
+        bases: Tuple of classes, the last the class of dense layers.
+        families: Strings, as in `register_masked`.
+        **attributes: Attributes of the class.
+    """
+    kind = bases[-1]
+    attributes["__doc__"] = f"`{kind.__name__}` with masked kernels."
+    attributes["__module__"] = kind.__module__
+    made = type(f"Masked{kind.__name__}", bases, attributes)
+    package = keras.saving.get_registered_name(kind).rpartition(">")[0]
+    register = register_masked(
+        kind, tuple(families), package or kind.__module__
+    )
+    return register(made)
+
+
 def class_names(kind: type) -> set[str]:
     """Return the names that a sparsity map may use for layers of a class.
 
@@ -64,5 +101,5 @@ def class_names(kind: type) -> set[str]:
         Set of the name of the dense class and of the families.
     """
     dense_class = getattr(kind, "dense_class", kind)
-    masked_class = MASKED_CLASSES.get(dense_class)
-    return {dense_class.__name__, *getattr(masked_class, "families", ())}
+    masked = masked_class(dense_class)
+    return {dense_class.__name__, *getattr(masked, "families", ())}

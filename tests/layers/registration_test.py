@@ -1,5 +1,9 @@
 """Masked kinds of layers that are defined outside of the package."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -11,66 +15,49 @@ from tests.commands import ROOT
 
 
 def worked_example():
-    """Return the masked class that CONTRIBUTING.md shows."""
+    """Return the layer class that CONTRIBUTING.md shows."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = text.partition("\n## Adding a masked layer kind\n")[2]
     module = {"__name__": "worked_example"}
     exec(section.partition("```python\n")[2].partition("```")[0], module)
-    return module["MaskedConv1DTranspose"]
+    return module["Mixing"]
 
 
-MaskedConv1DTranspose = worked_example()
+Mixing = worked_example()
 
 
 @keras.saving.register_keras_serializable("test")
-class Mixing(keras.layers.Layer):
-    """A user's own layer: every channel is a mean of others."""
-
-    def __init__(self, units, w_regularizer=None, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.w_regularizer = keras.regularizers.get(w_regularizer)
-
-    def build(self, input_shape):
-        self.scale = self.add_weight(shape=(self.units,), initializer="ones")
-        self.w = self.add_weight(
-            shape=(input_shape[-1], self.units), regularizer=self.w_regularizer
-        )
+class Widening(keras.layers.Conv1DTranspose):
+    """A user's subclass of a layer that has a masked class."""
 
     def call(self, inputs):
-        return self.scale * keras.ops.matmul(inputs, self.w)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def get_config(self):
-        regularizer = keras.regularizers.serialize(self.w_regularizer)
-        config = super().get_config()
-        return {**config, "units": self.units, "w_regularizer": regularizer}
+        return 2.0 * super().call(inputs)
 
 
-@cb.layers.register_masked(Mixing, family="conv", package="test")
-class MaskedMixing(cb.layers.Masked, Mixing):
-    """`Mixing` with a masked weight."""
-
-    masked_weights = ("w",)
+@keras.saving.register_keras_serializable("test")
+class Registered(keras.layers.Conv1DTranspose):
+    """One whose masked class is written out."""
 
 
-# Layer, shape of its weight, products for each example.
+@cb.layers.register_masked(Registered, family="conv", package="test")
+class MaskedRegistered(cb.layers.Masked, Registered):
+    """`Registered` with a masked kernel."""
+
+
+# Layer, its weight, the shape of it, products for each example.
 KINDS = {
-    "transposed": (
-        lambda: keras.layers.Conv1DTranspose(5, 3, name="new"),
-        MaskedConv1DTranspose,
+    "own": (lambda: Mixing(5, name="new"), "w", (2, 5), 2 * 5 * 6),
+    "registered": (
+        lambda: Registered(5, 3, name="new"),
         "kernel",
         (3, 5, 2),
         3 * 5 * 2 * 6,
     ),
-    "own": (
-        lambda: Mixing(5, name="new"),
-        MaskedMixing,
-        "w",
-        (2, 5),
-        2 * 5 * 6,
+    "subclass": (
+        lambda: Widening(5, 3, name="new"),
+        "kernel",
+        (3, 5, 2),
+        3 * 5 * 2 * 6,
     ),
 }
 
@@ -96,11 +83,12 @@ def sparse_model(kind, **kwargs):
 
 
 def test_its_family_reaches_it_and_nothing_else(kind):
-    _, masked_class, weight, shape, _ = kind
+    make, weight, shape, _ = kind
     reports = []
     model = sparse_model(kind, report=reports.append)
     (kernel,) = masked_kernels(model)
-    assert isinstance(model.get_layer("new"), masked_class)
+    assert isinstance(model.get_layer("new"), cb.layers.Masked)
+    assert isinstance(model.get_layer("new"), type(make()))
     assert kernel.weight_name == weight
     assert tuple(kernel.mask.shape) == shape
     assert np.count_nonzero(kernel.mask) == np.prod(shape) // 2
@@ -109,7 +97,7 @@ def test_its_family_reaches_it_and_nothing_else(kind):
 
 
 def test_it_computes_what_the_dense_layer_does_with_zeros(kind):
-    make, _, weight, _, _ = kind
+    make, weight, _, _ = kind
     model = dense_model(make)
     sparse = cb.sparsify(model, "conv=0.5")
     (kernel,) = masked_kernels(sparse)
@@ -123,7 +111,7 @@ def test_it_computes_what_the_dense_layer_does_with_zeros(kind):
 def test_it_trains_is_saved_stripped_counted_and_exported(
     kind, algorithm, tmp_path
 ):
-    make, _, weight, shape, macs = kind
+    make, weight, shape, macs = kind
     # With other weights RigL may grow what it drops, in a kernel of ten.
     keras.utils.set_random_seed(1)
     model = sparse_model(kind, regularization="l2(1e-3)")
@@ -177,5 +165,40 @@ def test_it_is_masked_inside_of_a_wrapper():
     model = keras.Model(inputs, x)
     sparse = cb.sparsify(model, "conv=0.5")
     (kernel,) = masked_kernels(sparse)
-    assert isinstance(kernel.layer, MaskedMixing)
+    assert type(kernel.layer).__name__ == "MaskedMixing"
     assert type(cb.strip(sparse).layers[1].layer) is Mixing
+
+
+def test_a_kind_of_its_own_needs_the_names_of_its_kernels():
+    with pytest.raises(cb.errors.InputError, match="names of its kernels"):
+        cb.layers.maskable()(keras.layers.PReLU)
+
+
+def test_a_file_with_a_derived_class_loads_where_its_class_is_maskable(
+    tmp_path,
+):
+    (tmp_path / "mine.py").write_text(
+        "import cb, keras\n"
+        "@cb.layers.maskable()\n"
+        "@keras.saving.register_keras_serializable('mine')\n"
+        "class Own(keras.layers.Dense):\n"
+        "    pass\n"
+    )
+    program = (
+        "import mine, cb, keras, sys\n"
+        "model = keras.Sequential([keras.Input((3,)), mine.Own(4)])\n"
+        "if sys.argv[1] == 'save':\n"
+        "    cb.sparsify(model, 0.5).save('model.keras')\n"
+        "else:\n"
+        "    loaded = keras.models.load_model('model.keras')\n"
+        "    assert type(loaded.layers[-1]).__name__ == 'MaskedOwn'\n"
+    )
+    for step in ("save", "load"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, step],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr

@@ -42,14 +42,17 @@ _IN_FILES = {
     "cb.layers": """
         GhostBatchNormalization MaskedConv1D MaskedConv1DTranspose MaskedConv2D
         MaskedConv2DTranspose MaskedConv3D MaskedConv3DTranspose
-        MaskedConvLSTM1D MaskedConvLSTM2D MaskedConvLSTM3D MaskedConvLSTMCell
+        MaskedConvLSTM1D MaskedConvLSTM2D MaskedConvLSTM3D
         MaskedDense MaskedDepthwiseConv1D MaskedDepthwiseConv2D
         MaskedEinsumDense MaskedEmbedding MaskedGRU MaskedGRUCell
         MaskedGroupQueryAttention MaskedLSTM MaskedLSTMCell
-        MaskedMultiHeadAttention MaskedRNN MaskedReversibleEmbedding
+        MaskedMultiHeadAttention MaskedRNN MaskedReversibleEmbedding MasksInside
         MaskedSeparableConv1D MaskedSeparableConv2D MaskedSimpleRNN
         MaskedSimpleRNNCell NeuralODE SparseDense TiedConv2D TiedDense
     """,
+    "cb.export.stand_ins": "OwnVariable WithMask",
+    "cb.layers.chunked_loss": "ChunkedLoss",
+    "cb.layers.masked_recurrent": "MaskedConvLSTMCell",
     "cb.layers.regularizers": "GroupLasso",
     "cb.metrics": "BundleEntropy",
     "cb.models.wiring_graph": "NodeFilters",

@@ -107,6 +107,8 @@ def test_files_of_every_class_load_where_cb_and_keras_are_imported(tmp_path):
         for name in names.split()
     }
     assert {*listed} == {*registered}
+    # Files with it name a class of the user's own besides.
+    del listed["MasksInside"], registered["MasksInside"]
     for name, found in registered.items():
         # A new process may have imported no other module.
         module = importlib.import_module(listed[name])

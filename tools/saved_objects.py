@@ -30,21 +30,28 @@ SEQUENCE = (5, 3)
 LAYERS = {
     "GhostBatchNormalization": ({"virtual_batch_size": 2}, (5,)),
     "MaskedConv1D": ({"filters": 5, "kernel_size": 3}, (6, 2)),
+    "MaskedConv1DTranspose": ({"filters": 4, "kernel_size": 3}, (4, 2)),
     "MaskedConv2D": ({"filters": 4, "kernel_size": 3}, IMAGE),
     "MaskedConv2DTranspose": (
         {"filters": 4, "kernel_size": 3, "strides": 2},
         (4, 4, 2),
     ),
     "MaskedConv3D": ({"filters": 3, "kernel_size": 2}, (4, 4, 4, 2)),
+    "MaskedConv3DTranspose": ({"filters": 3, "kernel_size": 2}, (2, 2, 2, 2)),
+    "MaskedConvLSTM1D": ({"filters": 2, "kernel_size": 2}, (3, 4, 2)),
+    "MaskedConvLSTM2D": ({"filters": 2, "kernel_size": 2}, (3, 4, 4, 2)),
+    "MaskedConvLSTM3D": ({"filters": 2, "kernel_size": 2}, (2, 3, 3, 3, 2)),
     "MaskedDense": (
         {"units": 6, "granularity": "block(rows=2, columns=2)"},
         (4,),
     ),
+    "MaskedDepthwiseConv1D": ({"kernel_size": 3}, (6, 2)),
     "MaskedDepthwiseConv2D": ({"kernel_size": 3}, IMAGE),
     "MaskedEinsumDense": (
         {"equation": "abc,cd->abd", "output_shape": (3, 5)},
         (3, 4),
     ),
+    "MaskedEmbedding": ({"input_dim": 7, "output_dim": 4}, (5,)),
     "MaskedGRU": ({"units": 4}, SEQUENCE),
     "MaskedGroupQueryAttention": (
         {"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
@@ -52,16 +59,19 @@ LAYERS = {
     ),
     "MaskedLSTM": ({"units": 4, "return_sequences": True}, SEQUENCE),
     "MaskedMultiHeadAttention": ({"num_heads": 2, "key_dim": 3}, SEQUENCE),
+    "MaskedReversibleEmbedding": ({"input_dim": 7, "output_dim": 4}, (5,)),
     "MaskedSeparableConv1D": ({"filters": 5, "kernel_size": 3}, (6, 2)),
     "MaskedSeparableConv2D": ({"filters": 5, "kernel_size": 3}, IMAGE),
     "MaskedSimpleRNN": ({"units": 4}, SEQUENCE),
     "NodeFilters": ({"kernel_size": 3}, IMAGE),
+    "OwnVariable": ({"shape": (4, 3)}, (4,)),
     "SparseDense": ({"units": 5, "connections": 7}, (4,)),
     "TiedConv2D": (
         {"filters": 4, "kernel_size": 3, "sparsity": 0.5},
         IMAGE,
     ),
     "TiedDense": ({"units": 5, "sparsity": 0.5}, (4,)),
+    "WithMask": ({}, (4,)),
 }
 ATTENTION = {"MaskedGroupQueryAttention", "MaskedMultiHeadAttention"}
 # Class name: arguments; schedules wrap one of Keras's.
@@ -139,6 +149,7 @@ def model_of(name, found):
         SystemExit: If this file does not know the object.
     """
     layer, optimizer, shape = keras.layers.Dense(3), "adam", (4,)
+    loss = "mse"
     if name in SCHEDULES:
         rate = keras.optimizers.schedules.CosineDecay(0.1, 10)
         schedule = found(rate, **SCHEDULES[name])
@@ -151,13 +162,15 @@ def model_of(name, found):
                 keras.optimizers.Adam(0.01),
             ]
         optimizer = found(**arguments)
+    elif issubclass(found, keras.losses.Loss):
+        loss = found(loss, 2)
     else:
         layer, shape = layer_of(name, found)
     inputs = keras.Input(shape, batch_size=EXAMPLES)
     twice = name in ATTENTION
     outputs = layer(inputs, inputs) if twice else layer(inputs)
     model = keras.Model(inputs, outputs)
-    model.compile(optimizer, "mse")
+    model.compile(optimizer, loss)
     return model
 
 
@@ -166,6 +179,9 @@ def layer_of(name, found):
     if name in LAYERS:
         arguments, shape = LAYERS[name]
         return found(**arguments), shape
+    if name == "MaskedConvLSTMCell":
+        # Never without its layer, which makes it.
+        return cb.layers.MaskedConvLSTM1D(2, 2), (3, 4, 2)
     if name.endswith("Cell"):
         return keras.layers.RNN(found(4)), SEQUENCE
     if name == "MaskedRNN":
@@ -189,6 +205,8 @@ def data(model):
     """Return inputs and targets, the same for every process."""
     random = np.random.default_rng(1)
     inputs = random.normal(size=model.input_shape).astype("float32")
+    if "Embedding" in type(model.layers[-1]).__name__:
+        inputs = np.abs(inputs)
     shape = model.output_shape
     return inputs, random.normal(size=shape).astype("float32")
 

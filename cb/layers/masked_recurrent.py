@@ -1,5 +1,7 @@
 """Recurrent layers and cells with masked kernels."""
 
+from typing import Any
+
 import keras
 
 from cb.layers.attributes import overridden
@@ -40,7 +42,7 @@ class MaskedGRUCell(_MaskedCell, keras.layers.GRUCell):
 
 
 # The one cell of all three layers, which Keras does not export.
-_CONV_LSTM_CELL = type(keras.layers.ConvLSTM2D(1, 1).cell)
+_CONV_LSTM_CELL: Any = type(keras.layers.ConvLSTM2D(1, 1).cell)
 
 
 @register_masked(_CONV_LSTM_CELL, family=("conv", "recurrent"))

@@ -111,7 +111,7 @@ def test_an_embedding_is_left_dense_and_reported():
     reports = []
     cb.sparsify(transformer(), 0.5, report=reports.append)
     rows = {row.name: row.reason for row in reports[0].rows}
-    assert rows["embed"] == "no masked form of Embedding"
+    assert rows["embed"] == "dense unless it is included by name"
     assert rows["attend/query"] == ""
 
 

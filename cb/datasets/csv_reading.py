@@ -144,7 +144,7 @@ def _features(file, header, label, columns, style) -> list[str]:
         if name not in header:
             raise InputError(
                 f"File {file!r} has no column {name!r}. Expected one of "
-                f"{header}.{_other_separator(header, name, style)}"
+                f"{header}.{_other_style(header, name, style)}"
             )
     if columns is not None:
         names = list(columns)
@@ -166,7 +166,9 @@ def _features(file, header, label, columns, style) -> list[str]:
     return names
 
 
-def _other_separator(header, name, style) -> str:
+def _other_style(header, name, style) -> str:
+    if any(map(NUMBER.fullmatch, header)) and style.header is not None:
+        return " `header=None` reads a file without a row of names"
     joined = style.sep.join(header)
     for sep in SEPARATORS:
         cells = [cell.strip(' "') for cell in joined.split(sep)]

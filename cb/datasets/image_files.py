@@ -1,14 +1,45 @@
 """Images of all usual formats in a form that TensorFlow decodes upright."""
 
 import io
+import os
+import pathlib
 import warnings
 
 # EXIF data stand before the pixels.
 HEADER = 1 << 16
+# How files begin, and how those that are whole end.
+ENDS = (
+    (b"\xff\xd8\xff", b"\xff\xd9"),
+    (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"),
+    (b"GIF8", b"\x00;"),
+)
 TIFF = (b"II*\0", b"MM\0*")
 ORIENTATION, UPRIGHT = 0x0112, 1
 EIGHT_BITS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB"}
 EIGHT_BITS |= {"RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
+
+
+def looks_whole(file: pathlib.Path) -> bool:
+    """Tell from the first and the last bytes whether an image is whole.
+
+    `False` means that only decoding can tell: of a format whose end has no
+    mark, and of a file that something was appended to.
+
+    Args:
+        file: Path of an image file.
+    """
+    with open(file, "rb") as opened:
+        head = opened.read(12)
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(size - 8, 0))
+        tail = opened.read()
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        return int.from_bytes(head[4:8], "little") + 8 == size
+    if head[:2] == b"BM":
+        return int.from_bytes(head[2:6], "little") == size
+    return any(
+        head.startswith(start) and tail.endswith(end) for start, end in ENDS
+    )
 
 
 def upright(content: bytes) -> bytes:

@@ -94,8 +94,11 @@ class EncodedImages:
         )
         return tf.ensure_shape(image, [None, None, self._channels])
 
-    def require_decodable(self) -> None:
+    def require_decodable(self, where: str = "the data set") -> None:
         """Decode image by image.
+
+        Args:
+            where: String, what the images are of, for the message.
 
         Raises:
             InputError: If one cannot be decoded; it is named.
@@ -107,7 +110,7 @@ class EncodedImages:
             except tf.errors.InvalidArgumentError as error:
                 name = number if self._names is None else self._names[number]
                 raise InputError(
-                    f"Image {str(name)!r} of the data set cannot be decoded. "
+                    f"Image {str(name)!r} of {where} cannot be decoded. "
                     "Expected a whole JPEG, PNG, GIF, BMP, WebP or TIFF file. "
                     f"Received: {len(content)} bytes"
                 ) from error

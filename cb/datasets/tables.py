@@ -20,6 +20,8 @@ Missing = Literal["refuse", "drop"]
 OFFSET = 4
 # which counts once rounding merges this part of their distinct values.
 MERGED = 0.1
+# Columns of smaller numbers lose bits as well: float32 has no smaller ones.
+SMALLEST = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
 
 
 @dataclasses.dataclass
@@ -247,7 +249,8 @@ def _require_finite(table: Table) -> None:
 def _merges(column: np.ndarray) -> bool:
     """Tell whether rounding to float32 merges much that need not merge."""
     low, high = column.min(), column.max()
-    if max(abs(low), abs(high)) < OFFSET * (high - low) / 2:
+    largest = max(abs(low), abs(high))
+    if SMALLEST < largest < OFFSET * (high - low) / 2:
         return False
     distinct = np.unique(column)
     rounded = np.unique(distinct.astype(np.float32))

@@ -81,7 +81,7 @@ class Data:
         try:
             yield
         except tf.errors.InvalidArgumentError:
-            for part in (self.source.train, self.source.test):
+            for part in self.source.parts().values():
                 if isinstance(part.features, EncodedImages):
                     part.features.require_decodable()
             raise

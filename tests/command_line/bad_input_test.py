@@ -117,7 +117,11 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
         code, printed = worker.finish()
     assert code == 2, printed
     assert "Traceback" not in printed
-    expected = f"Image 'dogs/19.png' of the data set cannot be decoded. {WHOLE}"
+    expected = (
+        f"Image 'dogs/19.png' of folder 'images' cannot be decoded. {WHOLE}"
+    )
+    # At once, not when training or testing comes to it.
+    assert not (tmp_path / "run").exists()
     assert printed.splitlines()[-1] == expected.format(len(image) - 20)
 
 

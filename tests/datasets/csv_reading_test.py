@@ -152,6 +152,7 @@ def rows(cells, number=20):
         ("x,k\n1,a\n1e39,b\n", {}, "finite"),
         ("x,k\n1,a\ntrue,b\n", {}, "'true' in row 2"),
         ("x,k\n", {}, "only a header"),
+        (rows(lambda n: f"{n},w{n}"), {"label": "c"}, "`header=None` reads"),
         ("", {}, "no CSV table"),
         ("x,k\n1,a\n2,b\n", {"sep": "::"}, "one character"),
         ("x,k\n1,a\n2,b\n", {"encoding": "utf8x"}, "Python knows"),
@@ -229,6 +230,10 @@ def test_times_keep_their_differences(tmp_path, capsys):
     text = "t,x,k\n" + rows(lambda n: f"{start + n},{n % 7},{n % 2}", 60)
     source = load(write(tmp_path, text))
     assert "rounding to float32: t" in capsys.readouterr().out
+    assert len({*source.train.features[:, 0]}) == len(source.train)
+    # Nor are numbers merged that float32 has no smaller ones than.
+    text = "t,k\n" + rows(lambda n: f"{n}e-50,{n % 2}", 60)
+    source = load(write(tmp_path, text))
     assert len({*source.train.features[:, 0]}) == len(source.train)
     # Numbers that rounding leaves apart stay as they were.
     text = "t,k\n" + rows(lambda n: f"{273 + n / 7},{n % 2}", 60)

@@ -60,7 +60,17 @@ def slices():
         Pieces(),
         lambda index: Pieces()[index % 3],
     ],
-    ids=str,
+    # Parallel workers must agree on them; addresses differ.
+    ids=[
+        "pair",
+        "list",
+        "tensors",
+        "examples",
+        "mapped",
+        "batches",
+        "sequence",
+        "function",
+    ],
 )
 def test_data_are_cut_into_the_batches_of_fit(data, model):
     fit = looked(model, X, Y, batch_size=8)

@@ -19,6 +19,7 @@ _ATTRIBUTES = {
     "sparsify_layers": ("cb.conversion", "sparsify_layers"),
     "strip": ("cb.conversion", "strip"),
     "strip_layers": ("cb.conversion", "strip_layers"),
+    "summary": ("cb.costs.model_table", "summary"),
     "to_csr": ("cb.conversion", "to_csr"),
     "to_masked": ("cb.conversion", "to_masked"),
     "reallocation": ("cb.sparsity.reallocation", None),

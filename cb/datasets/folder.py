@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -28,6 +29,9 @@ SUFFIXES = (
 )
 # Files that are read at once, as those of another machine take a while each.
 READERS = 16
+WORDS = re.compile(r"[^\W_\d]+|\d+")
+# Words, "set" left out, that may stand beside that of a part.
+UNSAID = {"", "data", "images"}
 # What systems and programs leave behind, besides names that begin with a dot.
 LEFT_BEHIND = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN"}
 
@@ -76,19 +80,23 @@ def folder(
 
 def _parts(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """Return the folders that are parts, by the part; empty without parts."""
-    parts: dict[str, pathlib.Path] = {}
-    others = []
-    for entry in _folders(root):
-        part = _part(entry.name)
+    # By what else their names say: `seg_train` belongs to `seg_test`.
+    groups: dict[str, dict[str, pathlib.Path]] = {}
+    folders = _folders(root)
+    for entry in folders:
+        part, rest = _part(entry.name)
         if part is None:
-            others.append(entry.name)
-        elif part in parts:
+            continue
+        group = groups.setdefault(rest, {})
+        if part in group:
             raise InputError(
                 f"Folder {str(root)!r} must have one {part} part. Received: "
-                f"{parts[part].name!r} and {entry.name!r}"
+                f"{group[part].name!r} and {entry.name!r}"
             )
-        else:
-            parts[part] = entry
+        group[part] = entry
+    several = (g for g in groups.values() if TRAIN in g and len(g) > 1)
+    parts = groups.get("") or next(several, {})
+    others = [entry.name for entry in folders if entry not in parts.values()]
     if parts and (TRAIN not in parts or (others and len(parts) == 1)):
         raise InputError(
             f"Folder {str(root)!r} must hold classes, or a training part and "
@@ -101,11 +109,13 @@ def _parts(root: pathlib.Path) -> dict[str, pathlib.Path]:
     return parts
 
 
-def _part(name: str) -> str | None:
-    words = name.lower().replace("-", "_").replace(" ", "_")
-    for end in ("_set", "set", "_data", "_images"):
-        words = words.removesuffix(end)
-    return PARTS.get(words)
+def _part(name: str) -> tuple[str | None, str]:
+    """Return the part that a name contains, if any, and its other words."""
+    spaced = re.sub("([a-z])([A-Z])", r"\1 \2", name).lower()
+    words = [word.removesuffix("set") for word in WORDS.findall(spaced)]
+    parts = [PARTS[word] for word in words if word in PARTS]
+    rest = [word for word in words if word not in {*PARTS, *UNSAID}]
+    return (parts[0] if len(parts) == 1 else None), " ".join(rest)
 
 
 def _folders(root: pathlib.Path) -> list[pathlib.Path]:
@@ -166,9 +176,10 @@ def _examples(root: pathlib.Path, names, channels: int, held: bool) -> Examples:
 
 def _images(root: pathlib.Path, ignored: Counter[str]):
     """Yield the images in a folder and the folders in it."""
-    walked = set()
+    above = pathlib.Path(os.path.realpath(root)).parents
+    walked = {*map(str, above)}
     for folder, folders, files in os.walk(root, followlinks=True):
-        # A link may lead back to where it is.
+        # A link may lead back to where it is, or to all classes.
         if os.path.realpath(folder) in walked:
             folders.clear()
             continue

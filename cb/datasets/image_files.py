@@ -13,6 +13,9 @@ ENDS = (
     (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"),
     (b"GIF8", b"\x00;"),
 )
+# TensorFlow decodes few kinds of BMP, of colours in a table to others, and
+# neither to grey.
+FEW_KINDS = (b"BM", b"GIF8")
 TIFF = (b"II*\0", b"MM\0*")
 ORIENTATION, UPRIGHT = 0x0112, 1
 EIGHT_BITS = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB"}
@@ -45,9 +48,9 @@ def looks_whole(file: pathlib.Path) -> bool:
 def upright(content: bytes) -> bytes:
     """Return an encoded image, as PNG if TensorFlow would show it otherwise.
 
-    Those are WebP and TIFF images, and photographs that a camera has marked as
-    rotated. An image that is not whole is left as it is, since decoding names
-    it.
+    Those are BMP, GIF, TIFF and WebP images, and photographs that a camera
+    has marked as rotated. An image that is not whole is left as it is, since
+    decoding names it.
 
     Args:
         content: Bytes of an image file.
@@ -56,7 +59,8 @@ def upright(content: bytes) -> bytes:
         Bytes of an image file with the same pixels.
     """
     head = content[:HEADER]
-    foreign = head[:4] in TIFF or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
+    foreign = head[:4] in TIFF or head.startswith(FEW_KINDS)
+    foreign |= (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
     if not foreign and b"Exif\0\0" not in head and b"eXIf" not in head:
         return content
     from PIL import Image

@@ -18,6 +18,10 @@ from cb.sparsity import granularity as granularities
 
 Patterns = str | Sequence[str] | None
 Layers = list[keras.layers.Layer]
+# Begins the reason why a layer with a kernel of an unknown kind stays dense.
+UNKNOWN = "no masked form of"
+NOT_INCLUDED = "not included"
+ON_REQUEST = "dense unless it is included by name"
 
 
 def reasons(
@@ -56,6 +60,9 @@ def reasons(
             "masked. Expected one of "
             f"{sorted(kind.__name__ for kind in MASKED_CLASSES)}."
         )
+    for layer in layers:
+        if include is not None and found[id(layer)].startswith(UNKNOWN):
+            found[id(layer)] = NOT_INCLUDED
     full = {id(layer): name for name, layer in named_layers(model)}
     names = [*dict.fromkeys(full[id(layer)] for layer in able)]
     names += [layer.name for layer in able if layer.name not in names]
@@ -66,9 +73,9 @@ def reasons(
     for layer in able:
         own = (full[id(layer)], layer.name)
         if include is not None and not any(name in included for name in own):
-            found[id(layer)] = "not included"
+            found[id(layer)] = NOT_INCLUDED
         elif include is None and _on_request(layer):
-            found[id(layer)] = "dense unless it is included by name"
+            found[id(layer)] = ON_REQUEST
         for name in own:
             found[id(layer)] = found[id(layer)] or excluded.get(name, "")
     if first_dense:
@@ -91,7 +98,7 @@ def _unable(layer) -> str:
     if any(map(masked_class, classes_inside_layer(layer))):
         return ""
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):
-        return f"no masked form of {type(layer).__name__}"
+        return f"{UNKNOWN} {type(layer).__name__}"
     return "no kernel"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cb.conversion import choice
 from cb.conversion import initial_masks
+from cb.conversion.coverage import warn_of_dense
 from cb.conversion.initial_masks import Masks
 from cb.conversion.report import Report
 from cb.conversion.report import Row
@@ -64,6 +65,23 @@ class Plan:
                 position = kernel.key.split("/")[0]
                 self._counted.setdefault(position, []).append(kernel)
         self._leave_uncounted()
+        if choice.NOT_INCLUDED not in self.reasons.values():
+            self._warn_of_dense()
+
+    def _warn_of_dense(self):
+        layers = [layer for _, layer in named_layers(self._model)]
+        places = [key.split("/") for key in self._masks]
+        masked = {id(getattr(layers[int(at)], name)) for at, name in places}
+        others = {*self._unfit.values(), choice.ON_REQUEST}
+        reasons = {
+            id(inner): reason
+            if reason in others or reason.startswith(choice.UNKNOWN)
+            else ""
+            for layer in self._layers
+            for inner in layer._flatten_layers()
+            for reason in [self.reasons[id(layer)]]
+        }
+        warn_of_dense(self._model, masked, reasons)
 
     def _count(self, sparsity, distribution, rounding) -> dict[str, int]:
         sparsity = parse_sparsity(sparsity)

@@ -24,7 +24,8 @@ def warn_of_dense(
         reasons: Dict of the `id` of a layer to the reason why it stays dense,
             empty if that is what the caller has asked for.
     """
-    reached, dense = 0, {}
+    reached = 0
+    dense: dict[str, tuple[int, str]] = {}
     seen: set[int] = set()
     for name, layer in named_layers(model):
         for variable in layer._trainable_variables:

@@ -2,6 +2,7 @@
 
 from cb.conversion.csr import to_csr
 from cb.conversion.csr import to_masked
+from cb.conversion.dense import load_dense_weights
 from cb.conversion.dense import strip
 from cb.conversion.dense import strip_layers
 from cb.conversion.report import Report
@@ -13,6 +14,7 @@ from cb.sparsity.amount import parse_sparsity
 __all__ = [
     "Report",
     "parse_sparsity",
+    "load_dense_weights",
     "sparsify",
     "sparsify_layers",
     "strip",

@@ -1,5 +1,8 @@
 """From a sparse Keras model to a plain one."""
 
+import os
+from collections.abc import Sequence
+
 import keras
 
 from cb.conversion.classes import copy_with
@@ -7,6 +10,7 @@ from cb.conversion.classes import dense_form
 from cb.conversion.duplicates import duplicate
 from cb.errors import InputError
 from cb.layers.computed_kernels import ComputedKernels
+from cb.layers.copying import copy_model_state
 from cb.layers.masked import Masked
 from cb.layers.masked_in_place import remove_masks
 from cb.layers.traversal import is_graph
@@ -67,3 +71,41 @@ def forget_functions(model: keras.Model) -> None:
     """Drop the functions that were traced with other layers."""
     for function in ("train_function", "test_function", "predict_function"):
         setattr(model, function, None)
+
+
+def load_dense_weights(
+    model: keras.Model, weights: str | os.PathLike | Sequence, **kwargs
+) -> None:
+    """Load the weights of the dense model into a sparse one; masks stay.
+
+    The other way is `cb.strip(model).save_weights(path)`, or `get_weights()`
+    of it.
+
+    Args:
+        model: Keras model with masked layers, built.
+        weights: String, a `.weights.h5` or `.h5` file of the dense model; or
+            a list of arrays, its `get_weights()`. Weights where a mask is
+            zero stay under the mask.
+        **kwargs: As in `keras.Model.load_weights`, for a file.
+
+    Raises:
+        InputError: If the model has no masked layers.
+        ValueError: If the weights do not fit, as Keras raises it.
+
+    Example:
+
+    >>> sparse = cb.sparsify(model, 0.9)
+    >>> cb.conversion.load_dense_weights(sparse, "pretrained.weights.h5")
+    """
+    if not any(isinstance(layer, Masked) for layer in ordered_layers(model)):
+        raise InputError(
+            "Dense weights are loaded into a model with masked layers. For "
+            "others use `model.load_weights`. Received: no masked layer in "
+            f"model {model.name!r}"
+        )
+    plain = strip(model)
+    if isinstance(weights, str | os.PathLike):
+        plain.load_weights(weights, **kwargs)
+    else:
+        plain.set_weights(weights)
+    copy_model_state(plain, model)

@@ -31,6 +31,10 @@ class RunError(RuntimeError):
     code = RUN_ERROR
 
 
+class NotReached(UserWarning):
+    """Something that was asked for did not happen in a training."""
+
+
 class WorkerLost(RunError):
     """Another worker of a training has exited or never appeared."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cb.callbacks.reallocation.callback import Change
+from cb.callbacks.reallocation.outcome import Change
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.slots import steps_done
 from cb.distribute.variables import read

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from cb.callbacks.epoch_numbers import epoch_numbers
-from cb.callbacks.reallocation.callback import Change
+from cb.callbacks.reallocation.outcome import Change
 from cb.callbacks.slots import steps_done
 from cb.run_log import TRAIN
 from cb.run_log import VALIDATION
@@ -61,14 +60,13 @@ class RunLogger(keras.callbacks.Callback):
             metrics: Dict of name to number, the metrics of the algorithm.
         """
         numbers = dict(metrics)
-        for kernel, before, after in changes:
-            dropped = float(np.count_nonzero(before & ~after))
-            grown = float(np.count_nonzero(after & ~before))
-            numbers[f"dropped/{kernel.name}"] = dropped
-            numbers[f"grown/{kernel.name}"] = grown
+        for change in changes:
+            name = change.kernel.name
+            numbers[f"dropped/{name}"] = float(change.dropped)
+            numbers[f"grown/{name}"] = float(change.grown)
             # The end of an epoch logs densities itself.
             if step % self.updates_per_epoch:
-                numbers[f"density/{kernel.name}"] = float(after.mean())
+                numbers[f"density/{name}"] = float(change.after.mean())
         self.log.scalars(step, numbers)
 
     def on_train_begin(self, logs=None):
@@ -80,6 +78,9 @@ class RunLogger(keras.callbacks.Callback):
         step = steps_done(self.model)
         parts: dict[str, dict[str, float]] = {TRAIN: {}, VALIDATION: {}}
         for name, value in (logs or {}).items():
+            if name.startswith("reallocation/"):
+                # Logged event by event, and by kernel.
+                continue
             part = VALIDATION if name.startswith("val_") else TRAIN
             parts[part][name.removeprefix("val_")] = value
         for numbers in self._numbers:

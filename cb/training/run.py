@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import tensorflow as tf
 from cb.callbacks.auto_tune import AutoTune
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import slots
+from cb.callbacks.slots import steps_done
 from cb.config import Config
 from cb.conversion import Report
 from cb.conversion import to_masked
@@ -22,6 +24,7 @@ from cb.costs.files import file_bytes
 from cb.distribute import collectives
 from cb.distribute.collectives import assert_equal
 from cb.errors import InputError
+from cb.errors import NotReached
 from cb.export import save
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
@@ -36,6 +39,7 @@ from cb.training.run_costs import recorded
 from cb.training.run_costs import run_costs
 from cb.training.start import initialize
 from cb.training.summary import csr_layers
+from cb.training.summary import moved
 from cb.training.summary import print_kernels
 from cb.training.summary import print_start
 from cb.training.summary import summarize
@@ -187,7 +191,7 @@ class TrainingRun:
                 self.fit(callbacks, epoch, batch)
             if any(gate.outcome for gate in gates):
                 return {}
-            return self.finish()
+            return self.finish(callbacks)
 
     def build_callbacks(
         self, extra: Sequence[keras.callbacks.Callback] = ()
@@ -254,23 +258,27 @@ class TrainingRun:
             if epoch >= end or self.model.stop_training:
                 continue
             # The rest of an epoch takes a `fit` of its own.
-            self.model.fit(
-                data.batches.dataset(epoch * length + batch, end * length),
-                initial_epoch=epoch,
-                epochs=end,
-                steps_per_epoch=length - batch,
-                validation_data=data.validation,
-                callbacks=callbacks.in_order(),
-                shuffle=False,
-                verbose=1 if self._interactive else 0,
-            )
+            with warnings.catch_warnings():
+                # The summary says it.
+                warnings.simplefilter("ignore", NotReached)
+                self.model.fit(
+                    data.batches.dataset(epoch * length + batch, end * length),
+                    initial_epoch=epoch,
+                    epochs=end,
+                    steps_per_epoch=length - batch,
+                    validation_data=data.validation,
+                    callbacks=callbacks.in_order(),
+                    shuffle=False,
+                    verbose=1 if self._interactive else 0,
+                )
             epoch, batch = end, 0
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self, callbacks: assembly.Callbacks) -> dict[str, Any]:
         """Evaluate and export the trained model, and write the summary."""
         run = self.directory
         scores = self.evaluate()
         on_csr = csr_layers(self.model)
+        steps = steps_done(self.model)
         self.model = to_masked(self.model)
         if run.writes:
             save(self.model, str(run.export))
@@ -286,6 +294,7 @@ class TrainingRun:
             },
             "training": training.as_dict(),
             "csr_layers": on_csr,
+            **moved(self.model, callbacks.reallocation.values(), steps),
             "seconds": round(time.monotonic() - self._started, 1),
         }
         run.write_summary(summary)

@@ -2,18 +2,25 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
 from cb.callbacks.checkpointing import estimate_bytes
+from cb.callbacks.epoch_numbers import densities
+from cb.callbacks.reallocation.callback import Reallocation
+from cb.callbacks.reallocation.outcome import COUNTED
+from cb.callbacks.reallocation.outcome import TOTALS
+from cb.callbacks.reallocation.outcome import shortfalls
 from cb.config import Config
 from cb.conversion import Report
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
+from cb.schedules import TrainingLength
 from cb.training import compilation
 from cb.training.data import Data
 
@@ -65,6 +72,35 @@ def summarize(
         "test": scores,
         "run_dir": str(run.path),
     }
+
+
+def moved(
+    model: keras.Model, callbacks: Iterable[Reallocation], steps: int
+) -> dict[str, Any]:
+    """Summarize the reallocation events of a run, also of its earlier parts.
+
+    Args:
+        model: Trained Keras model.
+        callbacks: The `Reallocation` of the run, none without masks.
+        steps: Integer, optimizer steps of the run.
+
+    Returns:
+        Dict of JSON values.
+    """
+    found: dict[str, Any] = {}
+    masks = {k.key: read(k.mask) != 0 for k in masked_kernels(model)}
+    for callback in callbacks:
+        state = callback.get_state()
+        totals = state.pop(TOTALS, np.zeros(len(COUNTED), int))
+        for name, number in zip(COUNTED, totals, strict=True):
+            found[f"reallocation/{name}"] = int(number)
+        found["reallocation/density"] = densities(model)["density"]
+        length = TrainingLength(callback.total_steps, callback.steps_per_epoch)
+        algorithm = callback.algorithm
+        found["not_reached"] = shortfalls(
+            algorithm, algorithm.period(length), (0, steps), masks, state
+        )
+    return found
 
 
 def print_start(
@@ -166,6 +202,11 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(parameters)
     if summary.get("csr_layers"):
         print(f"CSR kernels in {', '.join(summary['csr_layers'])}")
+    if summary.get("reallocation/events"):
+        events, dropped, grown = (summary[f"reallocation/{n}"] for n in COUNTED)
+        print(f"events {events:,}, {dropped:,} dropped, {grown:,} grown")
+    for line in summary.get("not_reached", ()):
+        print(f"NOT REACHED: {line}")
     for line in cost_lines(summary):
         print(line)
     scores = "  ".join(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import cb
 from cb.callbacks import epoch_numbers
+from cb.callbacks.reallocation.outcome import Change
 from cb.callbacks.run_logger import RunLogger
 from cb.run_log import RunLog
 from cb.run_log import Sink
@@ -148,7 +149,7 @@ def test_an_event_leaves_counts_and_densities_inside_of_epochs(sink):
     logger = RunLogger(RunLog([sink]), UPDATES, {})
     before = np.array([[True, True, False, False]])
     after = np.array([[True, False, True, True]])
-    change = (types.SimpleNamespace(name="hidden"), before, after)
+    change = Change(types.SimpleNamespace(name="hidden"), before, after)
     logger.log_event(UPDATES - 1, [change], {"threshold": 0.5})
     assert sink.rows == [
         ("train", UPDATES - 1, "threshold", 0.5),

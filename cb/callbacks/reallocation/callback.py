@@ -1,7 +1,7 @@
 """The reallocation callback, the only writer of masks during training."""
 
+import os
 from collections.abc import Callable
-from typing import NamedTuple
 from typing import TypeVar
 
 import keras
@@ -13,18 +13,20 @@ from cb.callbacks.reallocation.current_fit import CurrentFit
 from cb.callbacks.reallocation.current_fit import current_fit
 from cb.callbacks.reallocation.event_gradients import EventGradients
 from cb.callbacks.reallocation.followed import follow
-from cb.callbacks.reallocation.gradients import NoisyGradients
-from cb.callbacks.reallocation.gradients import RunningGradients
+from cb.callbacks.reallocation.outcome import TOTALS
+from cb.callbacks.reallocation.outcome import Change
+from cb.callbacks.reallocation.outcome import Outcome
+from cb.callbacks.reallocation.outcome import masks_to_come
 from cb.callbacks.reallocation.probe_batches import check_probe_data
+from cb.callbacks.reallocation.requirements import check_epochs
 from cb.callbacks.reallocation.requirements import check_order
 from cb.callbacks.reallocation.requirements import check_source
 from cb.callbacks.reallocation.requirements import check_training
-from cb.callbacks.reallocation.saved_state import SavedState
+from cb.callbacks.reallocation.saved_state import attach
+from cb.callbacks.reallocation.saved_state import detach
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.distribute import collectives
 from cb.distribute.variables import read
-from cb.errors import InputError
-from cb.layers.masked import MaskedKernel
 from cb.runs.source import read_arrays
 from cb.schedules import StepTracker
 from cb.seeds import fold_in
@@ -36,20 +38,6 @@ from cb.sparsity.reallocation.base import State
 
 # New masks and the algorithm's state with them, each by name.
 Result = TypeVar("Result")
-
-
-class Change(NamedTuple):
-    """The change of one kernel's mask in an event.
-
-    Attributes:
-        kernel: `MaskedKernel`.
-        before: Boolean array, the mask before the event.
-        after: Boolean array, the mask after it.
-    """
-
-    kernel: MaskedKernel
-    before: np.ndarray
-    after: np.ndarray
 
 
 class Reallocation(keras.callbacks.Callback):
@@ -82,6 +70,14 @@ class Reallocation(keras.callbacks.Callback):
         optimizer: Keras optimizer whose steps count and whose kernels move,
             for a model that trains with optimizers of its own, such as a GAN:
             one callback for each. Defaults to that of `compile`.
+        log_dir: Folder to which every event writes `density/KERNEL`,
+            `dropped/KERNEL` and `grown/KERNEL` for TensorBoard.
+
+    The logs of an epoch, and so `history`, get `reallocation/events`,
+    `reallocation/dropped` and `reallocation/grown` of that epoch, and the
+    `reallocation/density` of all sparse kernels. What was asked for and has
+    not happened when training ends, such as events or a final sparsity, is a
+    `cb.errors.NotReached` warning.
 
     Raises:
         InputError: If the algorithm's spec is wrong, or `dataset` can be read
@@ -107,6 +103,7 @@ class Reallocation(keras.callbacks.Callback):
         steps_per_epoch: int | None = None,
         on_event: Callable | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
+        log_dir: str | os.PathLike[str] | None = None,
     ):
         super().__init__()
         if not isinstance(algorithm, reallocation.Algorithm):
@@ -119,6 +116,7 @@ class Reallocation(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.on_event = on_event
         self.optimizer = optimizer
+        self._outcome = Outcome(log_dir)
         self._state: State | None = None
         # A state from outside, with the step up to which events have happened.
         self._given: tuple[int | None, State] | None = None
@@ -136,14 +134,18 @@ class Reallocation(keras.callbacks.Callback):
 
     def get_state(self) -> State:
         """Return the algorithm's state for a checkpoint, name to array."""
-        return dict(self._given[1] if self._given else self._state or {})
+        if self._given is not None:
+            return dict(self._given[1])
+        totals = self._outcome.totals
+        counted = {TOTALS: totals} if totals.any() else {}
+        return {**(self._state or {}), **counted}
 
     def set_state(self, state: State) -> None:
         """Continue from a saved state."""
         self._given = (None, dict(state))
 
     def saved(self) -> tuple[str, int, State] | None:
-        """Return what weights files hold, see `SavedState`."""
+        """Return what weights files hold, see `attach`."""
         if self._state is None:
             return None
         step = self._steps.step if self._resolved else self._steps_done()
@@ -161,10 +163,12 @@ class Reallocation(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         # Before any callback restores weights in `on_train_begin`.
-        vars(model)[self._attribute()] = SavedState(self)
+        attach(self, model, self.optimizer)
 
     def on_train_begin(self, logs=None):
         before, written = self._prepare(current_fit())
+        self._outcome.begin(self.model)
+        self._first = self._steps_done()
         if self._kernels.kernels:
             self._begin(before, written)
         self._period, self._resolved = None, False
@@ -184,20 +188,18 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
         )
-        if self._gradients.noise is not None:
-            self._gradients.noise.begin()
+        self._gradients.begin()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
             return
         # The length is known only now: `fit` may begin in a later epoch.
-        self._check_epochs()
+        if self.total_steps is None:
+            check_epochs(self.algorithm, self.params["epochs"])
         self._length = self._followed.training_length(
             self.params, epoch, self.total_steps, self.steps_per_epoch
         )
-        self._period = None
-        if self._kernels.kernels:
-            self._period = self.algorithm.period(self._length)
+        self._period = self.algorithm.period(self._length)
         self._resolved = True
         self._track_steps()
 
@@ -206,10 +208,7 @@ class Reallocation(keras.callbacks.Callback):
         # Not at the end of a batch: there Keras waits for the step, to hand
         # its logs to callbacks.
         self._act(self._steps.crossed())
-        if self._gradients.running is not None:
-            self._arm(self._gradients.running)
-        if self._gradients.noise is not None:
-            self._set_noise(self._gradients.noise)
+        self._gradients.before_batch(self._steps, self._act, self._event)
         batches = self.model.steps_per_execution
         self._steps.begin_batches(batches * self._followed.updates)
 
@@ -222,29 +221,26 @@ class Reallocation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._settle()
         self._act(self._steps.catch_up())
+        if logs is not None:
+            self._outcome.end_epoch(self.model, logs)
 
     def on_train_end(self, logs=None):
         self._settle()
-        vars(self.model).pop(self._attribute(), None)
+        if self._resolved:
+            self._say(current_fit())
+        self._outcome.end()
+        detach(self, self.model)
         self._kernels.end()
-        if self._gradients.noise is not None:
-            self._gradients.noise.end()
+        self._gradients.end()
         self._resolved = False
-
-    def _attribute(self) -> str:
-        """Return the attribute of the model that holds the state."""
-        found = "reallocation_state"
-        if self.optimizer is None:
-            return found
-        held = [k for k, v in vars(self.model).items() if v is self.optimizer]
-        return f"{found}_{min(held, default=self.optimizer.name)}"
 
     def _steps_done(self) -> int:
         return int(read(self._followed.optimizer.iterations))
 
     def _track_steps(self):
         since, self._since = self._since, None
-        self._steps = StepTracker(self._period, self._steps_done, since)
+        period = self._period if self._kernels.kernels else None
+        self._steps = StepTracker(period, self._steps_done, since)
 
     def _settle(self, compare: bool = False):
         """Bring all in line with what others have written since the last step.
@@ -268,21 +264,31 @@ class Reallocation(keras.callbacks.Callback):
     def _agree(self, written: set[str]):
         """Let the state agree with kernels, some of them written by others."""
         if self._given is not None:
-            (self._since, self._state), self._given = self._given, None
-            written = set()
-        self._take_up()
+            (self._since, state), self._given = self._given, None
+            self._state, written, self._first = dict(state), set(), 0
+            counted = self._state.pop(TOTALS, self._outcome.totals)
+            self._outcome.restore(counted)
         layers = self._kernels.layers()
+        # Layers that did not train before have no state yet.
+        state = {**self.algorithm.init(layers), **(self._state or {})}
         self._state = self.algorithm.adopt(
-            {key: layers[key] for key in layers if key in written}, self._state
+            {key: layers[key] for key in layers if key in written}, state
         )
 
-    def _check_epochs(self):
-        epochs, wanted = self.params["epochs"], self.algorithm.total_epochs()
-        if self.total_steps is None and wanted not in (None, epochs):
-            raise InputError(
-                "Arguments `iterations` and `post_epochs` need a training of "
-                f"{wanted} epochs. Received: epochs={epochs}"
-            )
+    def _say(self, fit: CurrentFit | None):
+        """Warn of what was asked for and has not happened."""
+        last, total = self._steps_done(), self.total_steps
+        if total is not None and last < total and not self.model.stop_training:
+            return
+        masks = self._kernels.masks
+        if fit is not None and self in fit.callbacks:
+            later = fit.callbacks[[*fit.callbacks].index(self) + 1 :]
+            kernels = self._kernels.kernels
+            masks = masks_to_come(self.model, kernels, masks, later)
+        steps = (self._first, last)
+        self._outcome.warn(
+            self.algorithm, self._period, steps, masks, self._state or {}
+        )
 
     def _prepare(self, fit: CurrentFit | None) -> tuple[Masks, set[str]]:
         """Find kernels and make gradient functions, once a compiled model.
@@ -321,15 +327,6 @@ class Reallocation(keras.callbacks.Callback):
             for one, its in zip(together, followed, strict=True):
                 one._followed = its
 
-    def _take_up(self) -> None:
-        """Complete the state with that of layers that did not train before."""
-        state = self.algorithm.init(self._kernels.layers())
-        old = self._state or {}
-        self._state = {
-            **old,
-            **{k: v for k, v in state.items() if k not in old},
-        }
-
     def _start(self):
         """Initialize the state, and the masks if the algorithm chooses them."""
         if self._source:
@@ -350,21 +347,6 @@ class Reallocation(keras.callbacks.Callback):
     def _decided(self, decide: Callable[[], Result]) -> Result:
         """Let one worker decide for all, so that masks never differ."""
         return collectives.broadcast(self.model.distribute_strategy, decide)
-
-    def _arm(self, running: RunningGradients):
-        """Record the gradients of the next step if an event follows it."""
-        if not self._steps.within(1):
-            return
-        # Overflowed steps did not count, so the event may be further away.
-        self._act(self._steps.catch_up())
-        if self._steps.next == self._steps.step + 1:
-            running.arm()
-
-    def _set_noise(self, noise: NoisyGradients):
-        step, deviation = self._steps.step + 1, 0.0
-        if self._steps.next == step:
-            deviation = self.algorithm.gradient_noise(self._event(step))
-        noise.set_deviation(deviation)
 
     def _event(self, step: int) -> Event:
         number = self._period.number(step)
@@ -388,9 +370,10 @@ class Reallocation(keras.callbacks.Callback):
         values = algorithm.values(layers, masks, self._state, seed=seed)
         backward = algorithm.backward(self._state)
         self._kernels.write(masks, values, backward)
+        changes = [
+            Change(k, layers[k.key].mask, masks[k.key])
+            for k in self._kernels.kernels
+        ]
+        self._outcome.add(event.step, changes)
         if self.on_event is not None:
-            changes = [
-                Change(k, layers[k.key].mask, masks[k.key])
-                for k in self._kernels.kernels
-            ]
             self.on_event(event.step, changes)

@@ -1,5 +1,6 @@
 """The gradients that an algorithm reads in its events."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from cb.callbacks.reallocation.gradients import RunningGradients
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.reallocation.probe_batches import probe_batches
 from cb.callbacks.reallocation.requirements import needs_probe
+from cb.schedules import StepTracker
 from cb.sparsity.reallocation.base import Algorithm
+from cb.sparsity.reallocation.base import Event
 
 Gradients = Sequence[np.ndarray] | None
 
@@ -28,10 +31,6 @@ class EventGradients:
         data: Data for probe batches, as in `probe_batches`.
         fit: `CurrentFit`, or `None` if it is not known.
         seed: Integer, that of the noise.
-
-    Attributes:
-        running: `RunningGradients`, or `None` if there are none.
-        noise: `NoisyGradients`, or `None` if there is none.
     """
 
     def __init__(
@@ -46,17 +45,51 @@ class EventGradients:
         optimizer, kernels, _ = followed
         common = (model, optimizer, kernels)
         self._algorithm = algorithm
-        self.running = self.noise = None
+        self._running = self._noise = None
         self._probe: ProbeGradients | None = None
         if algorithm.gradients == "running":
-            self.running = RunningGradients(*common, algorithm.skip_update)
+            self._running = RunningGradients(*common, algorithm.skip_update)
         if algorithm.noise_on_gradients:
-            self.noise = NoisyGradients(*common, seed)
+            self._noise = NoisyGradients(*common, seed)
         if needs_probe(algorithm):
             batches = probe_batches(data, fit)
             self._probe = ProbeGradients(
                 model, kernels, batches, optimizer=optimizer
             )
+
+    def begin(self) -> None:
+        """Put noise into the training step of this `fit`, if there is any."""
+        if self._noise is not None:
+            self._noise.begin()
+
+    def end(self) -> None:
+        """Undo `begin`."""
+        if self._noise is not None:
+            self._noise.end()
+
+    def before_batch(
+        self,
+        steps: StepTracker,
+        act: Callable[[int | None], None],
+        event: Callable[[int], Event],
+    ) -> None:
+        """Record the gradients of the next step, or set their noise.
+
+        Args:
+            steps: `StepTracker`.
+            act: Callable that lets the event of a step happen, if one is due.
+            event: Callable from a due step to its `Event`.
+        """
+        if self._running is not None and steps.within(1):
+            # Overflowed steps did not count, so it may be further away.
+            act(steps.catch_up())
+            if steps.next == steps.step + 1:
+                self._running.arm()
+        if self._noise is not None:
+            step, deviation = steps.step + 1, 0.0
+            if steps.next == step:
+                deviation = self._algorithm.gradient_noise(event(step))
+            self._noise.set_deviation(deviation)
 
     def read(self, number: int) -> tuple[Gradients, Gradients]:
         """Return gradients and curvature for an event, `None` if not needed.
@@ -64,8 +97,8 @@ class EventGradients:
         Args:
             number: Integer, the number of events before it.
         """
-        if self.running is not None:
-            return self.running.read(), None
+        if self._running is not None:
+            return self._running.read(), None
         if self._probe is None:
             return None, None
         probe, count = self._probe, self._algorithm.num_batches

@@ -10,6 +10,7 @@ import tensorflow as tf
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import one_line
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
 from cb.layers.sparse_dense import opened
@@ -80,7 +81,7 @@ class ProbeGradients:
         batch = self._distributed(self._batches(index))
         scale = self._loss_scale()
         while True:
-            gradients = self._function(batch, tf.constant(scale), vectors)
+            gradients = self._called(batch, tf.constant(scale), vectors)
             gradients = [gradient.numpy() for gradient in gradients]
             # If any element is not finite, neither is the minimum or maximum.
             if all(np.isfinite([g.min(), g.max()]).all() for g in gradients):
@@ -91,6 +92,20 @@ class ProbeGradients:
                     "The gradients of the probe batch are not finite. A lower "
                     "`--learning_rate` may help."
                 )
+
+    def _called(self, *arguments):
+        try:
+            return self._function(*arguments)
+        except (NotImplementedError, ValueError) as error:
+            kind = type(self._model)
+            if kind.train_step is keras.Model.train_step:
+                raise
+            raise InputError(
+                f"{kind.__name__} must have `call` and `compute_loss` for the "
+                "gradients of a probe batch, as its `train_step` is its own. "
+                "Use `rigl(gradients='running')` for those of training steps. "
+                f"Received: {one_line(error)}"
+            ) from error
 
     def _loss_scale(self) -> float:
         """Return the scale that keeps small float16 gradients above zero."""

@@ -65,6 +65,21 @@ def check_training(
         )
 
 
+def check_epochs(algorithm: Algorithm, epochs: int) -> None:
+    """Refuse another number of epochs than an algorithm decides.
+
+    Args:
+        algorithm: `Algorithm`.
+        epochs: Integer, those of `fit`.
+    """
+    wanted = algorithm.total_epochs()
+    if wanted not in (None, epochs):
+        raise InputError(
+            "Arguments `iterations` and `post_epochs` need a training of "
+            f"{wanted} epochs. Received: epochs={epochs}"
+        )
+
+
 def check_order(
     callbacks: Sequence[keras.callbacks.Callback],
     callback: keras.callbacks.Callback,

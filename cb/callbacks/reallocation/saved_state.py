@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+import keras
 import numpy as np
 from keras.src.saving.keras_saveable import KerasSaveable
 
@@ -60,3 +61,31 @@ class SavedState(KerasSaveable):
         # One of those that Keras knows; it only tells which attributes of
         # this object hold no state of their own.
         return "Loss"
+
+
+def attach(
+    owner: Owner,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer | None,
+) -> None:
+    """Make a callback's state part of the weights files of its model.
+
+    Args:
+        owner: `Owner`.
+        model: Keras model.
+        optimizer: The one that the callback follows, `None` for that of
+            `compile`. Its place in the model makes the name in files.
+    """
+    name = "reallocation_state"
+    if optimizer is not None:
+        held = [key for key, value in vars(model).items() if value is optimizer]
+        name += f"_{min(held, default=optimizer.name)}"
+    # Not by assignment, which Keras tracks.
+    vars(model)[name] = SavedState(owner)
+
+
+def detach(owner: Owner, model: keras.Model) -> None:
+    """Undo `attach`."""
+    for name, value in [*vars(model).items()]:
+        if isinstance(value, SavedState) and value.owner is owner:
+            del vars(model)[name]

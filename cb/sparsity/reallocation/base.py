@@ -318,3 +318,13 @@ class Algorithm:
         """Return metrics of the state to log, name to number."""
         del state
         return {}
+
+    def unreached(self, masks: Masks, state: State) -> str:
+        """Return a sentence about a goal that is missed at the end, or `""`.
+
+        Args:
+            masks: Dict of layer key to boolean array, when training ends.
+            state: Dict of name to array, at that time.
+        """
+        del masks, state
+        return ""

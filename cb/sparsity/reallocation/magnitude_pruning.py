@@ -11,6 +11,7 @@ from typing import runtime_checkable
 import numpy as np
 
 from cb.errors import InputError
+from cb.errors import argument_error
 from cb.registry import Count
 from cb.registry import Natural
 from cb.registry import Rate
@@ -26,6 +27,10 @@ SCHEDULES = {
     "linear": lambda progress: 1.0 - progress,
     "cubic": lambda progress: (1.0 - progress) ** 3,
 }
+
+
+# The first of several iterations, if it precedes the first step.
+AT_ONCE = Event(0, 0, PeriodicSchedule(1, 0, 0))
 
 
 @runtime_checkable
@@ -59,7 +64,8 @@ class MagnitudePruning(Periodic):
             compares all weights, each divided by the norm of its layer.
         minimum: Integer, connections that a layer keeps under `"global"`.
         iterations: Integer, the number of times to prune, from `start` on,
-            every `every`; `end` is then not used.
+            every `every`; `end` is then not used. With `start` 0, the first
+            time is before the first step.
         post_epochs: Integer, epochs of training after the last iteration.
             It needs `start` and `every` in epochs, and with them decides
             the length of the training: `train.py` sets it, and any other
@@ -92,6 +98,13 @@ class MagnitudePruning(Periodic):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.iterations is not None and isinstance(self.every, Mapping):
+            raise argument_error(
+                "every",
+                "one time with `iterations`",
+                self.every,
+                iterations=self.iterations,
+            )
         if self.post_epochs is None:
             return
         counted = all(
@@ -116,6 +129,10 @@ class MagnitudePruning(Periodic):
         every = training_length.interval(self.every)
         start = training_length.steps(self.start, "start")
         if self.iterations is not None:
+            if not self._begins_at_once:
+                start = max(start, 1)
+            elif self.iterations == 1:
+                return None
             end = start + (self.iterations - 1) * every
             return PeriodicSchedule(every, start, end, start)
         end = training_length.steps(self.end, "end")
@@ -138,10 +155,18 @@ class MagnitudePruning(Periodic):
         total = start + (self.iterations - 1) * every + self.post_epochs
         return math.ceil(total) - self.published
 
+    @property
+    def _begins_at_once(self) -> bool:
+        """Whether the first of several iterations precedes the first step."""
+        at_zero = float(str(self.start).removesuffix("ep")) == 0.0
+        return self.iterations is not None and at_zero
+
     def mean_density(self, density, training_length):
-        period = self.period(training_length)
+        period = self.period(training_length) or AT_ONCE.period
         total = training_length.total_steps
         current, since, area = 1.0 - self.initial_sparsity, 0, 0.0
+        if self._begins_at_once and not callable(self.schedule):
+            current = self._density_after(AT_ONCE, density)
         due = period.next(0)
         while due is not None and due < total:
             area += current * (due - since)
@@ -164,14 +189,45 @@ class MagnitudePruning(Periodic):
         }
 
     def initial_masks(self, layers, state, *, seed):
-        del seed
-        return {
-            key: masks.keep_top(
-                np.abs(layer.weights),
-                _count(layer.mask.size, self.initial_sparsity),
+        layers = {
+            key: layer._replace(
+                mask=masks.keep_top(
+                    np.abs(layer.weights),
+                    _count(layer.mask.size, self.initial_sparsity),
+                )
             )
             for key, layer in layers.items()
-        }, state
+        }
+        if self._begins_at_once and not callable(self.schedule):
+            return self.update(layers, state, event=AT_ONCE, seed=seed)
+        return {key: layer.mask for key, layer in layers.items()}, state
+
+    def unreached(self, masks, state):
+        if not state:
+            return ""
+        sizes = {key: mask.size for key, mask in masks.items()}
+        kept = {key: np.count_nonzero(mask) for key, mask in masks.items()}
+        wanted = {key: int(state[f"target/{key}"]) for key in masks}
+        if callable(self.schedule):
+            if self.schedule.end_step < 0:
+                return ""
+            _, sparsity = self.schedule(self.schedule.end_step)
+            wanted = {k: _count(n, float(sparsity)) for k, n in sizes.items()}
+        if self.scope == "layer":
+            missed = any(kept[key] > wanted[key] for key in masks)
+        else:
+            missed = sum(kept.values()) > sum(wanted.values())
+        if not missed:
+            return ""
+        asked, reached = (
+            1.0 - sum(found.values()) / sum(sizes.values())
+            for found in (wanted, kept)
+        )
+        return (
+            f"MagnitudePruning has not reached the sparsity of {asked:.4f} "
+            f"that it was asked for, but {reached:.4f}: training ended before "
+            "its last event."
+        )
 
     def update(self, layers, state, *, event, seed):
         del seed

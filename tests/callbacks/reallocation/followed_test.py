@@ -184,3 +184,10 @@ def test_a_step_that_cannot_be_traced_needs_built_optimizers(batches):
     before = masks(gan)
     fit(gan, batches(4), both(gan))
     assert all((a != b).any() for a, b in zip(before, masks(gan), strict=True))
+
+
+def test_a_probe_needs_a_loss_that_can_be_called(batches):
+    gan = compiled()
+    callbacks = both(gan, "rigl(every=2)", dataset=batches(4))
+    with pytest.raises(InputError, match="gradients='running'"):
+        fit(gan, batches(4), callbacks)

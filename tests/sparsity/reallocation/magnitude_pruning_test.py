@@ -1,5 +1,6 @@
 """Gradual pruning: exact counts at every event and at the end."""
 
+import itertools
 import math
 import warnings
 
@@ -23,6 +24,9 @@ def run(algorithm, layers, training_length):
     state = algorithm.init(layers)
     masks, state = algorithm.initial_masks(layers, state, seed=0)
     period = algorithm.period(training_length)
+    yield 0, masks
+    if period is None:
+        return
     step = 0
     while (step := period.next(step)) is not None:
         if step > training_length.total_steps:
@@ -45,6 +49,7 @@ def counts(algorithm, layers, training_length=HORIZON):
     return [
         (step, [int(mask.sum()) for mask in masks.values()])
         for step, masks in run(algorithm, layers, training_length)
+        if step
     ]
 
 
@@ -168,7 +173,7 @@ def test_the_smallest_weights_go():
     algorithm = reallocation.build(
         "magnitude_pruning(sparsity=0.5, schedule='constant')"
     )
-    (_, masks), *_ = run(algorithm, {"a": layer}, TrainingLength(1000, 100))
+    _, (_, masks), *_ = run(algorithm, {"a": layer}, TrainingLength(1000, 100))
     order = np.argsort(-np.abs(layer.weights))
     assert set(np.flatnonzero(masks["a"])) == set(order[:10])
 
@@ -211,7 +216,7 @@ def test_global_pruning_compares_normalised_magnitudes():
     algorithm = reallocation.build(
         "magnitude_pruning(sparsity=0.5, schedule='constant', scope='global')"
     )
-    (_, masks), *_ = run(algorithm, layers, TrainingLength(1000, 100))
+    _, (_, masks), *_ = run(algorithm, layers, TrainingLength(1000, 100))
     scores = np.concatenate(
         [
             np.abs(layer.weights) / np.linalg.norm(layer.weights)
@@ -289,3 +294,76 @@ def test_an_end_after_the_training_is_refused():
     algorithm = reallocation.build("magnitude_pruning(end=2000)")
     with pytest.raises(InputError, match="never reached"):
         algorithm.period(TrainingLength(1000, 100))
+
+
+SIZE = 60
+TIMES = {
+    "start": (0, 1, "0ep", "1ep", 0.001, 0.5),
+    "end": (0, 5, 0.5, 1.0, "3ep"),
+    "every": (1, 7, "1ep", 0.3),
+    "iterations": (None, 1, 2, 5),
+    "published": (False, True),
+}
+
+
+@pytest.mark.parametrize("steps", [1, 10, 60])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_the_sparsity_comes_or_is_said_to_be_missing(scope, steps):
+    length, layers = TrainingLength(steps, 10), {"a": dense(SIZE)}
+    reached = missing = 0
+    for values in itertools.product(*TIMES.values()):
+        options = dict(zip(TIMES, values, strict=True))
+        algorithm = reallocation.get("magnitude_pruning")(
+            sparsity=0.9, scope=scope, **options
+        )
+        try:
+            algorithm.period(length)
+        except InputError:
+            continue
+        *_, (_, masks) = run(algorithm, layers, length)
+        said = algorithm.unreached(masks, algorithm.init(layers))
+        number = int(masks["a"].sum())
+        assert ("0.9000" in said) == (number > 6), options
+        missing += bool(said)
+        reached += not said
+        if options["iterations"] and not options["published"]:
+            every = length.interval(options["every"])
+            start = length.steps(options["start"], "start")
+            fits = max(start, 1) + every * (options["iterations"] - 1) <= steps
+            assert not fits or number == 6, options
+    assert reached > 50 and missing > 50
+
+
+def test_iterations_from_the_start_begin_before_the_first_step():
+    algorithm = reallocation.build(
+        "magnitude_pruning(sparsity=0.9, iterations=4, every=10, "
+        "schedule='linear')"
+    )
+    layers = {"a": dense(1000)}
+    seen = [
+        (step, int(masks["a"].sum()))
+        for step, masks in run(algorithm, layers, HORIZON)
+    ]
+    assert seen == [(0, 775), (10, 550), (20, 325), (30, 100)]
+
+
+def test_iterations_need_one_interval():
+    with pytest.raises(InputError, match="one time with `iterations`"):
+        reallocation.build(
+            "magnitude_pruning(iterations=3, every={0: 10, 2: 20})"
+        )
+
+
+def test_a_schedule_of_the_toolkit_that_is_cut_short_is_said():
+    class Toolkit:
+        begin_step, end_step, frequency = 0, 40, 10
+
+        def __call__(self, step):
+            return True, min(step / 50, 0.8)
+
+    algorithm = reallocation.get("magnitude_pruning")(schedule=Toolkit())
+    layers = {"a": dense(100)}
+    for steps, missing in ((40, False), (35, True)):
+        *_, (_, masks) = run(algorithm, layers, TrainingLength(steps, 10))
+        said = algorithm.unreached(masks, algorithm.init(layers))
+        assert bool(said) == missing

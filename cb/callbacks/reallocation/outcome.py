@@ -1,0 +1,197 @@
+"""What the events of a training have done, and what they have not."""
+
+import warnings
+from collections.abc import Mapping
+from collections.abc import MutableMapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from cb.callbacks.epoch_numbers import densities
+from cb.distribute import collectives
+from cb.errors import NotReached
+from cb.layers.masked import MaskedKernel
+from cb.run_log import REGISTRY
+from cb.run_log import RunLog
+from cb.schedules import PeriodicSchedule
+from cb.sparsity.reallocation.base import Algorithm
+from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import State
+
+COUNTED = ("events", "dropped", "grown")
+# The key of the counts in the state of a callback.
+TOTALS = "totals"
+
+
+class Change(NamedTuple):
+    """The change of one kernel's mask in an event.
+
+    Attributes:
+        kernel: `MaskedKernel`.
+        before: Boolean array, the mask before the event.
+        after: Boolean array, the mask after it.
+    """
+
+    kernel: MaskedKernel
+    before: np.ndarray
+    after: np.ndarray
+
+    @property
+    def dropped(self) -> int:
+        """The number of entries that the event made inactive."""
+        return int(np.count_nonzero(self.before & ~self.after))
+
+    @property
+    def grown(self) -> int:
+        """The number of entries that the event made active."""
+        return int(np.count_nonzero(self.after & ~self.before))
+
+
+class Outcome:
+    """Counts events, and the connections that they have dropped and grown.
+
+    Args:
+        log_dir: Folder for TensorBoard, or `None`.
+
+    Attributes:
+        totals: Integer array: events, dropped, grown.
+    """
+
+    def __init__(self, log_dir: Any = None):
+        self.totals: np.ndarray = np.zeros(len(COUNTED), np.int64)
+        self._logged = self.totals
+        self._log_dir = log_dir
+        self._said = False
+        self._log = RunLog([])
+
+    def begin(self, model: keras.Model) -> None:
+        """Prepare the log, which only the chief of several workers writes."""
+        chief = collectives.is_chief(model.distribute_strategy)
+        if self._log_dir is not None and chief:
+            sink = REGISTRY.build("tensorboard", folder=self._log_dir)
+            self._log = RunLog([sink])
+
+    def restore(self, totals: np.ndarray) -> None:
+        """Continue from the counts of an earlier part of the training."""
+        self.totals = self._logged = totals
+
+    def add(self, step: int, changes: Sequence[Change]) -> None:
+        """Count an event and log it by kernel.
+
+        Args:
+            step: Integer, the step that made it due.
+            changes: List of `Change`.
+        """
+        dropped = [change.dropped for change in changes]
+        grown = [change.grown for change in changes]
+        moved = [1, sum(dropped), sum(grown)]
+        self.totals = self.totals + np.array(moved, np.int64)
+        numbers = {}
+        for change, less, more in zip(changes, dropped, grown, strict=True):
+            name = change.kernel.name
+            numbers[f"density/{name}"] = float(change.after.mean())
+            numbers[f"dropped/{name}"] = float(less)
+            numbers[f"grown/{name}"] = float(more)
+        self._log.scalars(step, numbers)
+
+    def end_epoch(self, model: keras.Model, logs: MutableMapping) -> None:
+        """Add what happened in an epoch to its logs.
+
+        Args:
+            model: Keras model.
+            logs: Dict of name to number, in which several callbacks add up.
+        """
+        for name, number in zip(
+            COUNTED, self.totals - self._logged, strict=True
+        ):
+            key = f"reallocation/{name}"
+            logs[key] = logs.get(key, 0.0) + float(number)
+        logs["reallocation/density"] = densities(model)["density"]
+        self._logged = self.totals
+
+    def warn(self, *training) -> None:
+        """Warn, once, of what has not happened.
+
+        Args:
+            *training: As in `shortfalls`.
+        """
+        texts = [] if self._said else shortfalls(*training)
+        for text in texts:
+            warnings.warn(text, NotReached, stacklevel=3)
+        self._said |= bool(texts)
+
+    def end(self) -> None:
+        """Release the files of the log."""
+        self._log.close()
+
+
+def shortfalls(
+    algorithm: Algorithm,
+    period: PeriodicSchedule | None,
+    steps: tuple[int, int],
+    masks: Masks,
+    state: State,
+) -> list[str]:
+    """Say what was asked for and did not happen in a training.
+
+    Args:
+        algorithm: `Algorithm`.
+        period: `PeriodicSchedule` of its events, or `None`.
+        steps: Tuple of the first and the last step of the training.
+        masks: Dict of layer key to boolean array, at the end.
+        state: Dict of name to array, at the end.
+
+    Returns:
+        List of sentences.
+    """
+    name = type(algorithm).__name__
+    if period is not None and not masks:
+        return [f"{name} moved nothing: all sparse kernels are frozen."]
+    found = [algorithm.unreached(masks, state)]
+    first, last = steps
+    if period is not None and period.count(first) == period.count(last):
+        every = period.every
+        text = (
+            f"No event of {name} was due in the {last - first} steps of this "
+            f"training: events come every {every} steps, from step "
+            f"{period.start} to step {period.end}."
+        )
+        span = min(period.end, last) - max(period.start, first)
+        if span > 0:
+            text += f" Use `every={max(span // 10, 1)}` for about ten events."
+        found.append(text)
+    return [text for text in found if text]
+
+
+def masks_to_come(
+    model: keras.Model,
+    kernels: Sequence[MaskedKernel],
+    masks: Masks,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Masks:
+    """Return the masks after `EarlyStopping` has restored its best weights.
+
+    Args:
+        model: Keras model.
+        kernels: List of `MaskedKernel`.
+        masks: Dict of layer key to boolean array, the present masks.
+        callbacks: List of callbacks that end after this is called.
+
+    Returns:
+        Dict of layer key to boolean array.
+    """
+    found: Mapping[int, Any] = {}
+    for one in callbacks:
+        if isinstance(one, keras.callbacks.EarlyStopping):
+            if one.restore_best_weights and one.best_weights is not None:
+                weights = zip(model.weights, one.best_weights, strict=True)
+                found = {id(v): value for v, value in weights}
+    return {
+        kernel.key: found[id(kernel.mask)] != 0
+        if id(kernel.mask) in found
+        else masks[kernel.key]
+        for kernel in kernels
+    }

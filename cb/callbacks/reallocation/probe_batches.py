@@ -1,5 +1,6 @@
 """Probe batches by number, from whatever `fit` takes."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -51,8 +52,8 @@ class Batches:
 
 
 def check_probe_data(data: Any) -> None:
-    """Refuse data that can be read only once, such as a generator."""
-    if hasattr(data, "__next__"):
+    """Refuse data without batches by number, such as a generator."""
+    if hasattr(data, "__next__") or inspect.isgeneratorfunction(data):
         raise InputError(
             f"Argument `dataset` must be {EXPECTED}. For a generator, pass "
             "`tf.data.Dataset.from_generator(FUNCTION, output_signature=...)` "

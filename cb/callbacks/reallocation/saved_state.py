@@ -29,15 +29,19 @@ class SavedState(KerasSaveable):
     masks that it belongs to.
 
     Args:
-        owner: `Owner`.
+        owner: `Owner`, or `None` in a copy of the model, which has no state.
     """
 
-    def __init__(self, owner: Owner):
+    def __init__(self, owner: Owner | None):
         self.owner = owner
+
+    def __deepcopy__(self, memo):
+        return SavedState(None)
 
     def save_own_variables(self, store):
         """Write the state into a file of Keras."""
-        if (found := self.owner.saved()) is not None:
+        found = self.owner and self.owner.saved()
+        if found is not None:
             name, step, state = found
             store[NAME] = np.frombuffer(name.encode(), np.uint8)
             store[STEP] = np.int64(step)
@@ -48,7 +52,7 @@ class SavedState(KerasSaveable):
     def load_own_variables(self, store):
         """Read the state, where the file has one."""
         arrays: Mapping = {key: np.array(store[key]) for key in store.keys()}
-        if NAME in arrays:
+        if self.owner is not None and NAME in arrays:
             state = {
                 key.removeprefix("state:").replace("|", "/"): value
                 for key, value in arrays.items()

@@ -202,6 +202,17 @@ def test_steps_are_counted_anew_after_older_weights_were_loaded(
     assert events == [3, 6, 6]
 
 
+def test_a_model_in_training_can_be_copied(build_model, batches, compile_model):
+    model = compile_model(build_model(), sgd())
+    plain = []
+    look = Call(lambda model: plain.append(cb.strip(model)))
+    fit(model, batches(2), [cb.callbacks.Reallocation("static"), look], 1)
+    for x, _ in batches(1):
+        before = plain[0](x)
+        fit(model, batches(2), [cb.callbacks.Reallocation("static")], 1)
+        np.testing.assert_array_equal(plain[0](x), before)
+
+
 def test_a_training_that_was_cut_leaves_nothing_behind(
     build_model, batches, compile_model
 ):

@@ -118,6 +118,13 @@ def test_what_is_read_only_once_is_refused():
         cb.callbacks.Reallocation("rigl", batches)
     with pytest.raises(InputError, match="read again"):
         cb.callbacks.Reallocation("rigl", iter(slices()))
+    with pytest.raises(InputError, match="from_generator.*<function"):
+        cb.callbacks.Reallocation("rigl", forever)
+
+
+def forever():
+    while True:
+        yield X, Y
 
 
 def test_what_is_no_data_is_refused():

@@ -9,6 +9,7 @@ from keras.src.models.functional import Functional
 
 from cb.errors import InputError
 from cb.errors import one_line
+from cb.layers.attributes import AddedArguments
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import numpy_value
 from cb.layers.masked import Masked
@@ -263,7 +264,7 @@ def _refuse_files(model, copy, pairs) -> None:
         }
     before = "get_config" in vars(model)
     changed = any(
-        isinstance(new, ComputedKernels)
+        isinstance(new, AddedArguments)
         and (before or type(old) is not type(new))
         for old, new in pairs
         if id(new) in inside
@@ -275,9 +276,9 @@ def _refuse_files(model, copy, pairs) -> None:
     def refuse():
         raise InputError(
             f"Model {model.name!r} cannot be saved whole, since class {kind} "
-            "would load it with dense layers. Use `save_weights`, and load "
-            "them into a model that was made sparse in the same way, or save "
-            "`cb.strip(model)`."
+            "would load it with the layers that it makes. Use `save_weights`, "
+            "and load them into a model that was changed in the same way. "
+            "`cb.strip(model)` can be saved where only kernels differ."
         )
 
     vars(copy)["get_config"] = refuse

@@ -198,3 +198,23 @@ def test_a_layer_without_a_configuration_of_its_own_keeps_its_name():
     copy = cb.sparsify(model, 0.0)
     assert [it.name for it in copy.layers] == [it.name for it in model.layers]
     np.testing.assert_array_equal(copy(X), model(X))
+
+
+class Normalized(keras.Model):
+    """A class that makes layers which a conversion replaces."""
+
+    def __init__(self, name=None, **kwargs):
+        inputs, x = dense(4)
+        x = keras.layers.BatchNormalization()(x)
+        super().__init__(inputs, keras.layers.Dense(3)(x), name=name)
+
+
+def test_replaced_layers_of_a_class_are_not_lost_in_a_file(tmp_path):
+    file = str(tmp_path / "model.keras")
+    model = Normalized()
+    ghosts = cb.layers.replace_batch_normalization(model, 2)
+    csr = cb.to_csr(cb.sparsify(model, 0.5), max_density=1.0, min_size=1)
+    for changed in (ghosts, csr, cb.sparsify(ghosts, 0.5)):
+        assert isinstance(changed, Normalized)
+        with pytest.raises(InputError, match="class Normalized would load"):
+            changed.save(file)

@@ -3,6 +3,8 @@
 import re
 import shlex
 
+import keras
+import numpy as np
 import pytest
 from absl import flags
 
@@ -11,6 +13,8 @@ from cb.config import layered
 from cb.training import assembly
 from flags import training as _training  # noqa: F401
 from tests.commands import ROOT
+from tests.commands import run
+from tests.experiments_test import write_images
 
 PAGE = ROOT / "docs" / "flags_of_the_sources.md"
 # As the sources have them, in the order of the sections of the page.
@@ -41,6 +45,13 @@ THEIRS = (
     size_last_mlp_layer conv_stage_1 conv_stage_2 conv_stage_3 conv_stage_4
     learning_rate learning_rate_scheduler momentum weight_decay use_dropout
     dropout use_label_smoothing label_smoothing batch_size epochs""",
+    """data --data-backend --arch --model-config --workers --epochs
+    --start-epoch --batch-size --optimizer-batch-size --lr --lr-schedule
+    --warmup --label-smoothing --mixup --momentum --weight-decay
+    --bn-weight-decay --nesterov --print-freq --resume --pretrained-weights
+    --fp16 --static-loss-scale --dynamic-loss-scale --prof --amp --local_rank
+    --seed --gather-checkpoints --raport-file --final-weights --evaluate
+    --training-only --no-checkpoints --workspace""",
 )
 
 
@@ -92,3 +103,180 @@ def test_every_flag_of_ours_takes_the_value(place):
 
 def _fields():
     return Config.__dataclass_fields__
+
+
+def whole_commands():
+    """Return pairs of a command of a source and ours, as lists of words."""
+    part = PAGE.read_text().split("## Whole commands")[1]
+    blocks = part.split("```")[1].strip().split("\n\n")
+    pairs = [block.split("\n", 1) for block in blocks]
+    return [
+        (
+            shlex.split(theirs.removeprefix("# theirs: "))[1:],
+            shlex.split(ours.replace("\\\n", " "))[1:],
+        )
+        for theirs, ours in pairs
+    ]
+
+
+# Short names of options, as the sources define them.
+SHORT = {"-b": "--batch-size", "-c": "--model-config", "-p": "--print-freq"}
+SHORT["--wd"] = "--weight-decay"
+PARTS = {"main_normal.py": 1, "main_gbn.py": 1}
+
+
+def of_theirs(words):
+    """Return the place of the program among `THEIRS`, and its options."""
+    program, *rest = words
+    place = PARTS.get(program, 2 if program != "main.py" else 0)
+    if any(word.startswith("experiment") for word in rest):
+        pairs = [word.split("=") for word in rest]
+        return 3, {name.rpartition(".")[2]: value for name, value in pairs}
+    if "--arch" in rest:
+        place = 4
+    options, name = {}, "data"
+    for word in rest:
+        if word.startswith("-"):
+            name = SHORT.get(word, word)
+            options[name] = True
+        else:
+            options[name], name = word, "data"
+    return place, options
+
+
+def config_of(words):
+    values = {}
+    for word in words[1:]:
+        name, _, value = word.removeprefix("--").partition("=")
+        values[name] = flags.FLAGS[name].parser.parse(value or "true")
+    schedule = values.pop("schedule_file", None)
+    schedule = schedule and str(ROOT / schedule)
+    return layered(None, values, [], schedule)
+
+
+def test_whole_commands_agree_with_those_of_the_sources():
+    programs = set()
+    for theirs, ours in whole_commands():
+        place, options = of_theirs(theirs)
+        programs.add((place, theirs[0]))
+        for option in options:
+            known = THEIRS[place].split()
+            turned_off = f"--{option.removeprefix('--no-')}"
+            assert option in known or turned_off in known
+        if ours[0] != "train.py":
+            continue
+        config, _ = assembly.resolve(*config_of(ours))
+        batch = options.get("--batch-size") or options.get("--batch_size")
+        # Of each of four devices.
+        scale = 4 if place == 4 else 1
+        if batch:
+            assert config.batch_size == int(batch) * scale
+        if "--epochs" in options:
+            assert config.epochs == int(options["--epochs"])
+        for name in ("fc", "conv"):
+            sparsity = options.get(f"--initial-sparsity-{name}")
+            if sparsity:
+                assert config.sparsity == float(sparsity)
+        decay = options.get("--weight-decay")
+        if decay and float(decay):
+            used = config.regime if place == 4 else config.optimizer
+            numbers = re.findall(r"weight_decay[=:] ?([\d.e-]+)", used)
+            assert {float(n) for n in numbers} == {float(decay)}
+        clipped = config.global_clipnorm == 5
+        assert clipped == (place == 1)
+    assert programs == {
+        (0, "main.py"),
+        (1, "main_normal.py"),
+        (1, "main_gbn.py"),
+        *((2, f"{name}.py") for name in ("train", "evaluate")),
+        *((2, f"{name}.py") for name in ("auto_tune", "lesion")),
+        (3, "main.py"),
+        (4, "main.py"),
+    }
+
+
+# What makes a command small: other values of the same flags.
+SMALLER = {
+    "fnn(blocks=50, width=10)": "fnn(blocks=3, width=64)",
+    "lesion": "lesion(blocks=1, draws=1)",
+    "wide_resnet(depth=28, width=2)": "wide_resnet(depth=10, width=1)",
+    "resnet44": "resnet44(depth=8)",
+    "bundle_vgg(depth=120)": "bundle_vgg(depth=4)",
+    "resnet50(config='ignorefirst10')": "resnet18(config='ignorefirst10')",
+}
+SHRUNK = {
+    "magnitude_pruning": ["iterations=1", "post_epochs=1"],
+    "auto_tune": ["num_samples=8", "tolerance=9"],
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Write a few images of each data set that the commands name."""
+    write_images(tmp_path / "data", "mnist", "3.0.1", (28, 28, 1))
+    write_images(tmp_path / "data", "cifar10", "3.0.2", (32, 32, 3))
+    random = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for name in "ab":
+            folder = tmp_path / "imagenet" / part / name
+            folder.mkdir(parents=True)
+            for number in range(8):
+                keras.utils.save_img(
+                    folder / f"{number}.png",
+                    random.integers(0, 256, (260, 260, 3)),
+                    scale=False,
+                )
+    return tmp_path
+
+
+def small(words, folder, run_dir):
+    """Return a command that trains for some steps only."""
+    found = [f"--data_dir={folder / 'data'}", "--strategy=none"]
+    for word in words[1:]:
+        name, _, value = word.removeprefix("--").partition("=")
+        if name == "run_dir":
+            continue
+        for old, new in (
+            ("/data/imagenet", str(folder / "imagenet")),
+            ("DENSE", str(folder / "dense")),
+        ):
+            value = value.replace(old, new)
+        if name == "model":
+            value = SMALLER.get(value, value)
+        found.append(f"--{name}={value}" if value else f"--{name}")
+        for part, changes in SHRUNK.items():
+            if value.startswith(f"{part}("):
+                found += [f"--set={name}.{change}" for change in changes]
+    return [
+        *found,
+        "--epochs=1",
+        "--batch_size=4",
+        "--limit_examples=12",
+        f"--run_dir={run_dir}",
+    ]
+
+
+@pytest.mark.slow
+def test_whole_commands_train(data):
+    dense = "--model=mnist_mlp --dataset=mnist --sparsity=0"
+    dense = f"train.py {dense} --reallocation=static --validation_fraction=0"
+    commands = [dense.split(), *(ours for _, ours in whole_commands())]
+    names = {0: "dense"}
+    last = None
+    for number, words in enumerate(commands):
+        if words[0] == "train.py":
+            last = data / names.get(number, str(number))
+            given = small(words, data, last)
+        else:
+            given = [word.replace("RUN", str(last)) for word in words[1:]]
+            given = [
+                word.replace("=lesion", f"={SMALLER['lesion']}")
+                for word in given
+            ]
+            given.append("--strategy=none")
+            if "--profile" not in given:
+                given.append("--conflicting_samples_size=8")
+        code, _, errors = run(words[0], *given, folder=ROOT)
+        assert code == 0, (words, errors)
+        if words[0] == "train.py":
+            assert (last / "summary.json").is_file()

@@ -17,7 +17,12 @@ from cb.registry import Interval
 @REGISTRY.register("resnet44")
 @recipes.trained_by(
     recipes.big_batch(
-        (0, 0.1), (81, 0.01), (122, 0.001), (164, 1e-4), weight_decay=1e-4
+        (0, 0.1),
+        (81, 0.01),
+        (122, 0.001),
+        (164, 1e-4),
+        weight_decay=1e-4,
+        renewed=(122,),
     )
 )
 def resnet44(

@@ -49,19 +49,22 @@ def trained_by(recipe: Recipe | Callable[..., Recipe]):
     return decorator
 
 
-def sgd(*steps, weight_decay, momentum=0.9, **settings) -> dict:
+def sgd(*steps, weight_decay, momentum=0.9, renewed=(), **settings) -> dict:
     """Write a regime of SGD: pairs of an epoch and a learning rate.
 
     Args:
         *steps: Pairs `(epoch, learning_rate)`, the first at epoch 0.
         weight_decay: Float.
         momentum: Float.
+        renewed: Epochs at which the optimizer is made anew.
         **settings: Other settings at epoch 0.
 
     Returns:
         Dict of epoch to settings.
     """
     regime = {epoch: {"learning_rate": rate} for epoch, rate in steps}
+    for epoch in renewed:
+        regime[epoch]["optimizer"] = "sgd"
     regime[0] = {
         "optimizer": "sgd",
         "momentum": momentum,

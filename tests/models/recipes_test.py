@@ -49,6 +49,9 @@ def test_published_details():
     assert settings("wide_resnet", 0)["nesterov"] is True
     assert models.recipe("resnet50").label_smoothing == 0.1
     assert models.recipe("mlp") is None
+    assert regimes.from_dict(models.recipe("resnet44").regime).renewals() == [
+        122
+    ]
 
 
 def test_a_configuration_of_wirings_holds_its_sparsity():

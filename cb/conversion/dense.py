@@ -7,13 +7,13 @@ import keras
 
 from cb.conversion.classes import copy_with
 from cb.conversion.classes import dense_form
-from cb.conversion.duplicates import duplicate
+from cb.conversion.duplicates import copy_whole
 from cb.errors import InputError
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.copying import copy_model_state
 from cb.layers.masked import Masked
 from cb.layers.masked_in_place import remove_masks
-from cb.layers.traversal import is_graph
+from cb.layers.traversal import made_by_its_class
 from cb.layers.traversal import ordered_layers
 
 
@@ -21,8 +21,7 @@ def strip(model: keras.Model) -> keras.Model:
     """Make a plain Keras copy of a sparse model, zeros folded in.
 
     Tied kernels are written out. Keras's own functions load the copy without
-    `cb`. A subclassed model, and a functional one whose class has its own
-    constructor, keep their class, which makes the copy.
+    `cb`. The copy is of the model's class.
 
     Args:
         model: Keras model with masked or tied layers, built.
@@ -33,8 +32,8 @@ def strip(model: keras.Model) -> keras.Model:
     Raises:
         InputError: If the model cannot be copied.
     """
-    if not is_graph(model):
-        return strip_layers(duplicate(model, "cb.strip_layers(model)"))
+    if made_by_its_class(model) and not _computed(model):
+        return strip_layers(copy_whole(model, "cb.strip_layers(model)"))
     plain = copy_with(model, lambda layer, kind: dense_form(kind))
     remove_masks(plain)
     return plain
@@ -55,16 +54,24 @@ def strip_layers(model: keras.Model) -> keras.Model:
     Raises:
         InputError: If it has layers with CSR or tied kernels.
     """
-    for layer in ordered_layers(model):
-        if isinstance(layer, ComputedKernels) and not isinstance(layer, Masked):
-            raise InputError(
-                f"Layer {layer.name!r} cannot be changed in place. Expected "
-                f"masked layers. Received: {type(layer).__name__}. Use "
-                "`cb.strip(model)`, which makes a copy."
-            )
+    for layer in _computed(model):
+        raise InputError(
+            f"Layer {layer.name!r} cannot be changed in place. Expected "
+            f"masked layers. Received: {type(layer).__name__}. Use "
+            "`cb.strip(model)`, which makes a copy."
+        )
     remove_masks(model)
     forget_functions(model)
     return model
+
+
+def _computed(model) -> list[keras.layers.Layer]:
+    """List the layers with kernels that are computed from no mask."""
+    return [
+        layer
+        for layer in ordered_layers(model)
+        if isinstance(layer, ComputedKernels) and not isinstance(layer, Masked)
+    ]
 
 
 def forget_functions(model: keras.Model) -> None:

@@ -10,15 +10,51 @@ from keras.src.saving.serialization_lib import SafeModeScope
 from cb.errors import InputError
 from cb.errors import first_cause
 from cb.errors import one_line
+from cb.layers.copying import copy_model
 from cb.layers.copying import copy_state
 from cb.layers.copying import paired
 from cb.layers.masked_in_place import dense_description
 from cb.layers.masked_in_place import made_class
+from cb.layers.traversal import is_graph
+from cb.layers.traversal import made_by_its_class
 
 # Attributes of these types are settings, and follow to a copy.
 _PLAIN = (bool, int, float, str, type(None), np.ndarray, np.generic)
+# Attributes that are no settings of the class.
+_OF_OTHERS = """
+    built history masks_due name optimizer reallocation_state
+""".split()
 # What Keras records of every layer.
 _OF_EVERY_LAYER = {"name", "trainable", "dtype"}
+
+
+def copy_whole(model: keras.Model, in_place: str) -> keras.Model:
+    """Copy a model and its state, of whatever class.
+
+    Args:
+        model: Keras model, built.
+        in_place: As in `duplicate`.
+
+    Returns:
+        A Keras model of the same class.
+
+    Raises:
+        InputError: If neither its graph nor its class can make it again.
+    """
+    if not is_graph(model):
+        return duplicate(model, in_place)
+    of_keras = made_class(model).get_config.__module__.startswith("keras.")
+    if of_keras or not made_by_its_class(model):
+        return copy_model(model)
+    # The class says how it is made, which may be more than layers: a task of
+    # KerasHub compiles itself.
+    try:
+        return duplicate(model, in_place)
+    except InputError as error:
+        try:
+            return copy_model(model)
+        except InputError:
+            raise error from None
 
 
 def duplicate(model: keras.Model, in_place: str) -> keras.Model:
@@ -41,6 +77,8 @@ def duplicate(model: keras.Model, in_place: str) -> keras.Model:
     try:
         copy = _made_again(model, kind)
         copy_state(model, copy)
+        for old, new in paired(model, copy):
+            _copy_settings(old, new)
     except (NotImplementedError, TypeError, ValueError, KeyError) as error:
         reason = one_line(first_cause(error))
         raise InputError(
@@ -50,8 +88,6 @@ def duplicate(model: keras.Model, in_place: str) -> keras.Model:
             f"`{in_place}`, which changes the layers in place."
         ) from error
     copy.name = model.name
-    for old, new in paired(model, copy):
-        _copy_settings(old, new)
     return copy
 
 
@@ -78,11 +114,16 @@ def _made_again(model, kind) -> Any:
 
 def _copy_settings(old, new) -> None:
     """Copy what was set on a layer after its class had made it."""
-    values = vars(new)
     for name, value in vars(old).items():
-        public = not name.startswith("_") or name == "_trainable"
-        plain = isinstance(value, _PLAIN) and name != "name"
-        if public and plain and isinstance(values.get(name), _PLAIN):
-            values[name] = value
+        if name != "_trainable" and name.startswith(("_", *_OF_OTHERS)):
+            continue
+        if callable(value):
+            # Functions made for the old one.
+            continue
+        if isinstance(value, _PLAIN):
+            if isinstance(vars(new).get(name, 0), _PLAIN):
+                vars(new)[name] = value
+        elif name not in vars(new) and made_class(old) is made_class(new):
+            raise ValueError(f"its attribute `{name}` was set by others")
     if not old.trainable:
         new.trainable = False

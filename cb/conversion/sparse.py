@@ -9,14 +9,13 @@ from cb.conversion.choice import Patterns
 from cb.conversion.classes import Replacement
 from cb.conversion.classes import copy_with
 from cb.conversion.dense import forget_functions
-from cb.conversion.duplicates import duplicate
+from cb.conversion.duplicates import copy_whole
 from cb.conversion.initial_masks import Masks
 from cb.conversion.plan import Plan
 from cb.conversion.report import Report
 from cb.errors import InputError
 from cb.errors import argument_error
 from cb.layers import regularizers
-from cb.layers.copying import copy_model
 from cb.layers.copying import paired_layers
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import masked_kernels
@@ -24,6 +23,7 @@ from cb.layers.masked_in_place import record_masks
 from cb.layers.registration import masked_class
 from cb.layers.traversal import graph_layers
 from cb.layers.traversal import is_graph
+from cb.layers.traversal import ordered_layers
 from cb.sparsity.amount import Sparsity
 
 
@@ -50,9 +50,9 @@ def sparsify(
     weights (inactive ones keep theirs under the mask until training starts),
     names, inputs and outputs, and no optimizer.
 
-    Of a subclassed model, and of a functional one whose class has its own
-    constructor (as those of KerasHub), the class makes the copy, from its
-    `get_config()`. Layers inside such a model, and inside layers of a kind
+    A subclassed model, and a functional one whose class has its own
+    `get_config()` (as those of KerasHub), are made again by their class.
+    Layers inside such a model, and inside layers of a kind
     that `cb` does not know, are masked where they are; patterns match their
     own names or those with the layers around them, as `block/dense`.
 
@@ -202,9 +202,9 @@ def sparsify_layers(
 
 def _copied_whole(model) -> keras.Model | None:
     """Copy a model whose layers can only be masked where they are."""
-    if not is_graph(model):
-        return duplicate(model, "cb.sparsify_layers(model, ...)")
-    return copy_model(model) if choice.concealing(model) else None
+    if is_graph(model) and not choice.concealing(model):
+        return None
+    return copy_whole(model, "cb.sparsify_layers(model, ...)")
 
 
 def _masked_in_place(model, layers, options, first) -> Plan:
@@ -260,3 +260,20 @@ def _check_dense(model: keras.Model) -> None:
             f"Model {model.name!r} is sparse already. Use `cb.strip(model)` "
             "first to start from its dense form."
         )
+    for layer in ordered_layers(model):
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:
+            raise InputError(
+                f"Layer {layer.name!r} of model {model.name!r} is quantized. "
+                "Expected weights that can be trained: make the model sparse, "
+                "train it, and quantize what `cb.strip` returns. Received: "
+                f"quantization mode {mode!r}"
+            )
+        if getattr(layer, "lora_enabled", False):
+            raise InputError(
+                f"Layer {layer.name!r} of model {model.name!r} has LoRA "
+                "weights, whose product fills the zeros of a kernel. Expected "
+                "a model without: `save_weights` merges them, so load the file "
+                "into a new model. Received: LoRA of rank "
+                f"{layer.lora_rank}"
+            )

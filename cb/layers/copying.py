@@ -108,7 +108,8 @@ def copy_model(
         pair
         for old, new in copied.pairs
         # Without those that `call` leaves out.
-        if not is_graph(old) and (new.built or not old.built)
+        if not is_graph(old)
+        and (new.built or not old.built or not old.variables)
         for pair in paired(old, new)
     )
     return copied.model
@@ -174,10 +175,12 @@ def paired_layers(model: keras.Model, copy: keras.Model) -> Iterator[Pair]:
 
 def paired(old: keras.layers.Layer, new: keras.layers.Layer) -> Iterator[Pair]:
     """Pair a layer and those inside it, which its class makes in order."""
-    if len(old._layers) != len(new._layers):
+    # Without weights, it may make layers when it is first called.
+    later = not old.variables and not new.built
+    if len(old._layers) != len(new._layers) and not later:
         raise _unlike(old, [inner.name for inner in new._layers])
     yield old, new
-    for pair in zip(old._layers, new._layers, strict=True):
+    for pair in zip(old._layers, new._layers, strict=not later):
         yield from paired(*pair)
 
 

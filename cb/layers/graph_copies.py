@@ -22,13 +22,15 @@ from cb.layers.traversal import own_variables
 
 # Attributes that training, and `_refuse_files`, leave on a model; a copy is not
 # compiled.
-_NOT_TAKEN = frozenset(
+NOT_TAKEN = frozenset(
     """
     _compile_config _compiled_trainable_state _distributed_dataset
     _eval_epoch_iterator get_config history optimizer stop_evaluating
     stop_predicting stop_training
     """.split()
 )
+# How attributes begin that TensorFlow and callbacks set.
+_BY_OTHERS = ("_self_", "reallocation_state")
 
 
 class GraphCopy:
@@ -88,7 +90,7 @@ class GraphCopy:
         copy = self.layer(layer)
         if layer.built and not copy.built:
             copy.build_from_config(layer.get_build_config())
-        if layer.built and not copy.built:
+        if layer.built and not copy.built and layer.variables:
             raise InputError(
                 f"Layer {layer.name!r} cannot be copied. Expected one that "
                 "its `get_build_config()` builds, as it is called outside of "
@@ -190,9 +192,9 @@ class GraphCopy:
         vars(copy)["_auto_config"] = vars(model).get("_auto_config")
         for variable in own_variables(model):
             copy._track_variable(self._variable(variable))
-        present = {*vars(copy), *_NOT_TAKEN}
+        present = {*vars(copy), *NOT_TAKEN}
         for name, value in [*vars(model).items()]:
-            if name in present or name.startswith("_self_"):
+            if name in present or name.startswith(_BY_OTHERS):
                 continue
             try:
                 setattr(copy, name, self._value(value))

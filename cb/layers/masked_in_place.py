@@ -4,6 +4,8 @@ The configuration of such a layer does not show the layers inside it, so that
 masks are added to, and removed from, what its class has made.
 """
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -29,8 +31,9 @@ class MasksInside(AddedArguments):
     """
 
     added_arguments = ("made_by", "masks_inside")
-    # Positions and granularities of masks to add once the layers are built.
-    masks_due: tuple[tuple[int, str], ...] = ()
+    # By class: of each of its layers the granularity of a mask to add once
+    # they are all built, or `None`.
+    masks_due: Mapping[str, Sequence[str | None]] = {}
 
     def __call__(self, *args, **kwargs):
         outputs = super().__call__(*args, **kwargs)
@@ -44,11 +47,14 @@ class MasksInside(AddedArguments):
     def get_config(self):
         made_by = dense_description(self)
         config = made_by.pop("config")
-        masks = [
-            [position, layer.granularity]
-            for position, layer in enumerate(ordered_layers(self))
-            if isinstance(layer, Granular)
-        ]
+        specs = {
+            name: [
+                one.granularity if isinstance(one, Granular) else None
+                for one in layers
+            ]
+            for name, layers in _by_class(self).items()
+        }
+        masks = {name: found for name, found in specs.items() if any(found)}
         return {**config, "made_by": made_by, "masks_inside": masks}
 
     @classmethod
@@ -58,7 +64,7 @@ class MasksInside(AddedArguments):
         made_by = {**config.pop("made_by"), "config": config}
         layer = keras.saving.deserialize_keras_object(made_by)
         record_masks(layer)
-        layer.masks_due = tuple((place, spec) for place, spec in masks)
+        vars(layer)["masks_due"] = masks
         layer.add_due_masks()
         return layer
 
@@ -66,14 +72,30 @@ class MasksInside(AddedArguments):
         """Add the masks of a configuration to the layers built so far."""
         if not self.masks_due:
             return
-        layers, waiting = ordered_layers(self), []
-        for position, granularity in self.masks_due:
-            layer = layers[position]
-            if not layer.built:
-                waiting.append((position, granularity))
-            elif kind := masked_class(type(layer)):
-                mask_in_place(layer, kind, granularity)
-        self.masks_due = tuple(waiting)
+        found, waiting = _by_class(self), {}
+        for name, specs in self.masks_due.items():
+            layers = found.get(name, [])
+            ready = all(layer.built for layer in layers)
+            if not ready or len(layers) != len(specs):
+                waiting[name] = specs
+                continue
+            for layer, granularity in zip(layers, specs, strict=True):
+                kind = granularity and masked_class(type(layer))
+                if kind:
+                    mask_in_place(layer, kind, granularity)
+        vars(self)["masks_due"] = waiting
+
+
+def _by_class(layer) -> dict[str, list[keras.layers.Layer]]:
+    """List the layers inside a layer by the class that they have when dense.
+
+    Others may come and go: a preprocessor makes some when it is first used.
+    """
+    found: dict[str, list[keras.layers.Layer]] = {}
+    for inner in ordered_layers(layer):
+        kind = getattr(type(inner), "dense_class", type(inner))
+        found.setdefault(kind.__name__, []).append(inner)
+    return found
 
 
 def record_masks(layer: keras.layers.Layer) -> None:

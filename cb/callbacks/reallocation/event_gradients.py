@@ -52,7 +52,7 @@ class EventGradients:
         if algorithm.noise_on_gradients:
             self._noise = NoisyGradients(*common, seed)
         if needs_probe(algorithm):
-            batches = probe_batches(data, fit)
+            batches = probe_batches(data, fit, model)
             self._probe = ProbeGradients(
                 model, kernels, batches, optimizer=optimizer
             )

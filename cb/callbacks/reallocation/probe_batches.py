@@ -62,7 +62,9 @@ def check_probe_data(data: Any) -> None:
         )
 
 
-def probe_batches(data: Any, fit: CurrentFit | None) -> Callable:
+def probe_batches(
+    data: Any, fit: CurrentFit | None, model: Any = None
+) -> Callable:
     """Return probe batches by number.
 
     Data without batches, such as arrays, are cut into those of `fit`.
@@ -71,6 +73,7 @@ def probe_batches(data: Any, fit: CurrentFit | None) -> Callable:
         data: Whatever `fit` takes and can be read again, `(x, y)` or
             `(x, y, sample_weight)` for arrays, or a callable.
         fit: `CurrentFit`, or `None` if it is not known.
+        model: Keras model; a task of KerasHub makes numbers of texts.
 
     Returns:
         Callable from an integer to a batch.
@@ -83,6 +86,11 @@ def probe_batches(data: Any, fit: CurrentFit | None) -> Callable:
     if isinstance(data, keras.utils.PyDataset):
         return lambda index: data[index % (data.num_batches or index + 1)]
     size = DEFAULT_BATCH_SIZE if fit is None else fit.batch_size
+    if not isinstance(data, tf.data.Dataset) and _preprocesses(model):
+        # Also texts, which no adapter of Keras takes.
+        given = keras.utils.unpack_x_y_sample_weight(data)
+        given = tuple(part for part in given if part is not None)
+        data = tf.data.Dataset.from_tensor_slices(given).batch(size)
     if not isinstance(data, tf.data.Dataset):
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         try:
@@ -93,11 +101,18 @@ def probe_batches(data: Any, fit: CurrentFit | None) -> Callable:
                 f"{type(data).__name__}: {error}"
             ) from None
         data = adapter.get_tf_dataset()
+    elif _preprocesses(model):
+        data = data.map(lambda *batch: model.preprocess_samples(*batch))
     elif fit is not None and _rank(data.element_spec) + 1 == _rank(
         fit.batch_spec
     ):
         data = data.batch(size)
     return Batches(data)
+
+
+def _preprocesses(model) -> bool:
+    """Return whether `fit` makes numbers of texts, as KerasHub's tasks do."""
+    return hasattr(model, "preprocess_samples")
 
 
 def _rank(spec) -> int:

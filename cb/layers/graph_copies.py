@@ -76,14 +76,34 @@ class GraphCopy:
         copy = self._make(layer)
         # Not in the configuration that Keras derives from a constructor.
         copy.name = layer.name
-        # A layer that reads the weights of another in the graph.
         for name, value in vars(layer).items():
-            if id(value) in self._in_graph:
-                made, inner = vars(copy).get(name), self._built(value)
-                if copy._tracker.is_in_store("layers", made):
-                    copy._tracker.replace_tracked_value("layers", made, inner)
-                vars(copy)[name] = inner
+            made = self._with_others(copy, vars(copy).get(name), value)
+            if made is not vars(copy).get(name):
+                vars(copy)[name] = made
         return copy
+
+    def _with_others(self, copy, made, value):
+        """Put copies of layers in the graph into the attribute of another.
+
+        Such a layer reads their weights, and has made layers of its own from
+        its configuration.
+        """
+        if id(value) in self._in_graph:
+            inner = self._built(value)
+            if copy._tracker.is_in_store("layers", made):
+                copy._tracker.replace_tracked_value("layers", made, inner)
+            return inner
+        kind = next((k for k in (list, dict) if isinstance(value, k)), None)
+        if kind is None or not isinstance(made, kind):
+            return made
+        keys = [*value] if kind is dict else [*range(len(value))]
+        if keys != ([*made] if kind is dict else [*range(len(made))]):
+            return made
+        for key in keys:
+            item = self._with_others(copy, made[key], value[key])
+            # Past Keras, which would put tracked layers into another order.
+            kind.__setitem__(made, key, item)
+        return made
 
     def _built(self, layer):
         """Return the copy of a layer, built as the layer is."""

@@ -32,6 +32,31 @@ class Transposed(keras.layers.Layer):
         return cls(dense, name=config["name"])
 
 
+@keras.saving.register_keras_serializable("test")
+class Mirrored(keras.layers.Layer):
+    """The decoder of an autoencoder of several layers."""
+
+    def __init__(self, layers, **kwargs):
+        super().__init__(**kwargs)
+        self.stack = {"layers": layers}
+
+    def call(self, inputs):
+        for layer in reversed(self.stack["layers"]):
+            kernel = keras.ops.transpose(layer.kernel)
+            inputs = keras.ops.matmul(inputs, kernel)
+        return inputs
+
+    def get_config(self):
+        layers = self.stack["layers"]
+        layers = [keras.saving.serialize_keras_object(it) for it in layers]
+        return {**super().get_config(), "layers": layers}
+
+    @classmethod
+    def from_config(cls, config):
+        made = map(keras.saving.deserialize_keras_object, config["layers"])
+        return cls([*made], name=config["name"])
+
+
 class Holding(keras.layers.Layer):
     """A layer that takes the variable of another one."""
 
@@ -70,6 +95,23 @@ def test_a_decoder_that_holds_the_encoder_obeys_its_mask():
     callback = cb.callbacks.Reallocation("set(every=1)")
     sparse.fit(X, X, epochs=2, verbose=0, callbacks=[callback])
     assert not np.asarray(kernel.weight)[np.asarray(kernel.mask) == 0].any()
+
+
+def test_a_decoder_that_holds_a_list_of_layers_obeys_their_masks():
+    inputs = keras.Input((8,))
+    stack = [keras.layers.Dense(n, use_bias=False) for n in (6, 4)]
+    hidden = stack[1](stack[0](inputs))
+    model = keras.Model(inputs, Mirrored(stack)(hidden))
+    np.testing.assert_array_equal(cb.sparsify(model, 0.0)(X), model(X))
+    sparse = cb.sparsify(model, 0.5)
+    kernels = masked_kernels(sparse)
+    first, second = (
+        np.asarray(it.weight) * np.asarray(it.mask) for it in kernels
+    )
+    expected = X @ first @ second @ second.T @ first.T
+    for found in (sparse, cb.strip(sparse)):
+        np.testing.assert_allclose(found(X), expected, atol=1e-5)
+        assert len(found.trainable_weights) == 2
 
 
 def reading_models():

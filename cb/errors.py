@@ -128,6 +128,7 @@ def guarded(main: Callable[[], None]) -> NoReturn:
     Raises:
         SystemExit: Always; 0 after success, else one of the codes above.
     """
+    _open_streams()
     try:
         main()
     except (InputError, RunError) as error:
@@ -151,6 +152,27 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         traceback.print_exc()
         _leave(RUN_ERROR)
     sys.exit(0)
+
+
+def _open_streams() -> None:
+    """Let a command print wherever it is started from.
+
+    A closed stream, as of a daemon, is one that discards everything: its
+    number would else be that of the next file. A letter that the encoding of
+    the output does not have is printed as its escape.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Takes the lowest number that is free.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(number, "w" if number else "r", encoding="utf-8")
+            setattr(sys, name, stream)
+        if number and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _stop(message: str, code: int) -> NoReturn:

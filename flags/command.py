@@ -14,6 +14,7 @@ from cb.errors import InputError
 from cb.errors import guarded
 from cb.errors import require_tensorflow
 from cb.registry.annotations import nearest
+from flags.flagfile import expanded
 from flags.help import help_text
 
 HELP = {"--help", "-help", "-h", "-?"}
@@ -94,9 +95,7 @@ def _reason(error: flags.Error) -> str:
 
 def _unquoted(arguments: list[str]) -> Iterable[str]:
     """Expand flagfiles; quotes around a value there are not part of it."""
-    for argument in flags.FLAGS.read_flags_from_files(
-        arguments, force_gnu=False
-    ):
+    for argument in arguments[:1] + expanded(arguments[1:]):
         name, separator, value = argument.partition("=")
         quoted = len(value) > 1 and value[0] == value[-1] in "\"'"
         if quoted and name.startswith("-"):

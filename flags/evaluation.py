@@ -16,6 +16,8 @@ from flags.quiet import keras_imported
 class _PositiveIntegers(flags.ListParser):
     """Parser of integers, separated by commas."""
 
+    is_list = True
+
     def parse(self, argument):
         texts = super().parse(argument)
         numbers = [int(text) if text.isdecimal() else 0 for text in texts]

@@ -9,6 +9,7 @@ from typing import Literal
 from absl import flags
 
 from cb.config.values import converted
+from cb.config.values import kinds
 from cb.registry.annotations import describe
 
 # Flags belong to the modules that call `define`.
@@ -18,8 +19,9 @@ flags.disclaim_key_flags()
 class _Parser(flags.ArgumentParser):
     """Converts and checks text by a function."""
 
-    def __init__(self, parse: Callable[[Any], Any]):
+    def __init__(self, parse: Callable[[Any], Any], is_list: bool):
         self.parse = parse
+        self.is_list = is_list
 
 
 def define(
@@ -43,7 +45,8 @@ def define(
         if typing.get_origin(option) in (Annotated, Literal):
             text += f" Must be {describe(option)}."
     parser = _Parser(
-        parse or (lambda value: converted(name, value, annotation))
+        parse or (lambda value: converted(name, value, annotation)),
+        list in kinds(annotation),
     )
     flag = flags.Flag(
         parser, None, name, default, text, boolean=annotation is bool

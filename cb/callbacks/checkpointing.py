@@ -123,9 +123,9 @@ class Checkpointing(keras.callbacks.Callback):
             # No worker reports the checkpoint before the chief has written it.
             collectives.barrier(self.model.distribute_strategy)
             raise Preempted(
-                f"Stopped by SIGTERM in epoch {self._epoch + 1} after batch "
-                f"{done}, with a checkpoint written. Run the same command "
-                "again to resume."
+                f"Stopped by SIGTERM or SIGHUP in epoch {self._epoch + 1} "
+                f"after batch {done}, with a checkpoint written. Run the same "
+                "command again to resume."
             )
 
     def on_epoch_end(self, epoch, logs=None):

@@ -34,37 +34,37 @@ def converted(name: str, value: Any, annotation: Any) -> Any:
     >>> converted("seeds", "1,2", list[int])
     [1, 2]
     """
-    kinds = _kinds(annotation)
+    known = kinds(annotation)
     if isinstance(value, str):
-        value = _from_text(value, kinds)
+        value = _from_text(value, known)
     check(name, value, annotation)
-    if float in kinds and int not in kinds and type(value) is int:
+    if float in known and int not in known and type(value) is int:
         value = float(value)
     return value
 
 
-def _from_text(text: str, kinds: dict[Any, tuple]) -> Any:
-    if list in kinds:
+def _from_text(text: str, known: dict[Any, tuple]) -> Any:
+    if list in known:
         items = [part.strip() for part in text.split(",") if part.strip()]
-        return [_from_text(item, _kinds(*kinds[list])) for item in items]
-    if bool in kinds:
+        return [_from_text(item, kinds(*known[list])) for item in items]
+    if bool in known:
         return BOOLEANS.get(text.lower(), text)
-    if not kinds.keys().isdisjoint({int, float}):
+    if not known.keys().isdisjoint({int, float}):
         with contextlib.suppress(ValueError, SyntaxError):
             return ast.literal_eval(text)
     return text
 
 
-def _kinds(annotation: Any) -> dict[Any, tuple]:
+def kinds(annotation: Any) -> dict[Any, tuple]:
     """Return the plain types of an annotation, with their arguments."""
     origin = typing.get_origin(annotation)
     arguments = typing.get_args(annotation)
     if origin is Annotated:
-        return _kinds(arguments[0])
+        return kinds(arguments[0])
     if origin in (None, list, Literal):
         return {origin or annotation: arguments}
     return {
         kind: inner
         for option in arguments
-        for kind, inner in _kinds(option).items()
+        for kind, inner in kinds(option).items()
     }

@@ -1,10 +1,13 @@
-"""Reactions to lost workers and to SIGTERM."""
+"""Reactions to lost workers, and to SIGTERM and SIGHUP."""
 
 import contextlib
+import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -65,30 +68,58 @@ def reported_loss(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopped_at_once() -> Iterator[None]:
-    """Exit at SIGTERM without saving: nothing has been trained yet.
+    """Exit at SIGTERM or SIGHUP: nothing has been trained that could be saved.
 
     Raises:
-        Preempted: At SIGTERM.
+        Preempted: At either.
     """
 
     def stop(number, frame):
+        _leave_terminal()
         raise Preempted(
-            "Stopped by SIGTERM before training began. Run the same command "
-            "again to start it."
+            f"Stopped by {signal.Signals(number).name} before training began. "
+            "Run the same command again to start it."
         )
 
-    before = signal.signal(signal.SIGTERM, stop)
+    with _handled(stop):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Handle the signals that ask a process to stop."""
+    before = {
+        number: signal.signal(number, handler)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        # What `nohup` ignores stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _leave_terminal() -> None:
+    """Discard what is printed if the terminal has gone.
+
+    Printing there is an error, which would end the process before it saves.
+    """
+    for descriptor in (1, 2):
+        try:
+            os.write(descriptor, b"")
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
 
 class StopRequest:
-    """Whether any worker has received SIGTERM, the same on all of them.
+    """Whether any worker was told to stop, the same on all of them.
 
-    Inside of this context SIGTERM does not end the process. Workers exchange
-    a small message about once a second, not at every batch.
+    Inside of this context SIGTERM and SIGHUP do not end the process. Workers
+    exchange a small message about once a second, not at every batch.
 
     Args:
         strategy: `tf.distribute.Strategy`.
@@ -104,11 +135,12 @@ class StopRequest:
 
     def __enter__(self):
         # Installed after TensorFlow's handler, which discards the signal.
-        self._before = signal.signal(signal.SIGTERM, self._note)
+        self._handled = _handled(self._note)
+        self._handled.__enter__()
         return self
 
     def __exit__(self, *error):
-        signal.signal(signal.SIGTERM, self._before)
+        self._handled.__exit__(*error)
 
     def __call__(self) -> bool:
         """Return whether to stop; all workers call this before every batch."""
@@ -126,6 +158,7 @@ class StopRequest:
 
     def _note(self, number, frame):
         self._received = True
+        _leave_terminal()
 
     def _next_pause(self) -> int:
         """Return the number of batches in about a second.

@@ -1,5 +1,6 @@
 """Recurrent layers and cells with masked kernels."""
 
+import sys
 from typing import Any
 
 import keras
@@ -41,8 +42,10 @@ class MaskedGRUCell(_MaskedCell, keras.layers.GRUCell):
     """
 
 
-# The one cell of all three layers, which Keras does not export.
-_CONV_LSTM_CELL: Any = type(keras.layers.ConvLSTM2D(1, 1).cell)
+# The one cell of all three layers, which Keras does not export. Making a layer
+# to see its cell would start TensorFlow's runtime, which no fork survives.
+_CONV_LSTM: Any = sys.modules[keras.layers.ConvLSTM2D.__base__.__module__]
+_CONV_LSTM_CELL: Any = _CONV_LSTM.ConvLSTMCell
 
 
 @register_masked(_CONV_LSTM_CELL, family=("conv", "recurrent"))

@@ -101,11 +101,13 @@ def test_variables_that_would_make_another_run_are_refused(
     assert name in errors and value in errors
 
 
-# Every package is imported, and a model made sparse.
+# Every package is imported, and a model made sparse. An import must not start
+# TensorFlow's runtime, after which its devices cannot be configured.
 LIBRARY = """
-import keras, cb
+import keras, cb, tensorflow as tf
 for name in cb.__all__:
     getattr(cb, name)
+tf.config.threading.set_intra_op_parallelism_threads(1)
 x = keras.Input((4,))
 cb.sparsify(keras.Model(x, keras.layers.Dense(3)(x)), 0.5)
 config = keras.config

@@ -4,11 +4,10 @@ import pytest
 
 from cb.errors import InputError
 from flags import training
-from flags import tuning
 from flags.flagfile import expanded
 
 # Define the flags.
-assert training and tuning
+assert training
 
 
 @pytest.fixture
@@ -75,9 +74,7 @@ def test_a_flag_replaces_what_a_file_sets_of_it(write, given, left):
     assert expanded([flag, *given]) == [*expected, *given]
 
 
-@pytest.mark.parametrize(
-    "name", ["include", "exclude", "worker_hosts", "folds", "seeds", "from"]
-)
+@pytest.mark.parametrize("name", ["include", "exclude", "worker_hosts"])
 def test_a_list_is_given_once_at_each_level(write, name):
     flag = write("a.flags", f"--{name}=a\n--{name}=b")
     for words, place in (

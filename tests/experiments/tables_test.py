@@ -43,16 +43,42 @@ def prune_like_the_source(weights, sparsity, job, cubic):
     return after, found, epochs
 
 
+SIZES = {"hidden_1": 784 * 300, "hidden_2": 300 * 100, "logits": 100 * 10}
+
+
+def shares_of_the_source(flags):
+    """Return the sparsity of each layer of `mnist_mlp` in a flagfile."""
+    last, rest = str(flags["sparsity"]).split(",")
+    return {
+        "hidden_1": float(rest.removeprefix("dense=")),
+        "hidden_2": float(rest.removeprefix("dense=")),
+        "logits": float(last.removeprefix("logits=")),
+    }
+
+
+@pytest.mark.parametrize("percent", [95, 96, 97, 98, 99])
+def test_pruned_perceptrons_keep_a_hundred_weights_in_the_last_layer(percent):
+    (name,) = (n for n in PRUNED if n.endswith(f"s{percent}") and "mnist" in n)
+    shares = shares_of_the_source(ALL[name].flags)
+    kept = {key: (1 - shares[key]) * size for key, size in SIZES.items()}
+    assert kept["logits"] == pytest.approx(100)
+    total = (1 - percent / 100) * sum(SIZES.values())
+    assert sum(kept.values()) == pytest.approx(total, abs=0.01)
+
+
 @pytest.mark.parametrize("name", PRUNED)
 def test_pruned_runs_prune_when_and_what_the_source_does(name):
     flags = ALL[name].flags
     given = parse_spec(flags["reallocation"]).kwargs
+    if "sparsity" not in given:
+        given["sparsity"] = shares_of_the_source(flags)["hidden_1"]
     job = JOBS[name.partition("/")[2].partition("_")[0]]
     weights = np.random.default_rng(0).normal(size=5000).astype(np.float32)
     after, expected, epochs = prune_like_the_source(
         weights, given["sparsity"], job, given["schedule"] == "cubic"
     )
-    spec = f"{flags['reallocation'][:-1]}, published=True)"
+    spec = parse_spec(flags["reallocation"])
+    spec.kwargs.update(published=True, sparsity=given["sparsity"])
     algorithm = reallocation.build(spec)
     assert algorithm.total_epochs() == epochs
     # The default trains as long after its last prune as it is asked to.

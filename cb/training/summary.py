@@ -94,7 +94,8 @@ def moved(
         totals = state.pop(TOTALS, np.zeros(len(COUNTED), int))
         for name, number in zip(COUNTED, totals, strict=True):
             found[f"reallocation/{name}"] = int(number)
-        found["reallocation/density"] = densities(model)["density"]
+        density = densities(model)["density"]
+        found["reallocation/density"] = float(density)
         length = TrainingLength(callback.total_steps, callback.steps_per_epoch)
         algorithm = callback.algorithm
         found["not_reached"] = shortfalls(

@@ -109,7 +109,7 @@ class Outcome:
         ):
             key = f"reallocation/{name}"
             logs[key] = logs.get(key, 0.0) + float(number)
-        logs["reallocation/density"] = densities(model)["density"]
+        logs["reallocation/density"] = float(densities(model)["density"])
         self._logged = self.totals
 
     def warn(self, *training) -> None:

@@ -25,6 +25,7 @@ from cb.layers.masked import masked_kernels
 from cb.layers.sparse_dense import SparseDense
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import WeightPenalty
+from tests.callbacks.reallocation.foreign_writes_test import GoBack
 
 INPUTS, CLASSES = 24, 5
 ALGORITHMS = {
@@ -138,6 +139,16 @@ def test_masks_are_those_of_masked_training_and_weights_nearly(name, optimizer):
     every = EVERY.get(name, updates + 1)
     assert [step for step, _ in events] == [*range(every, updates + 1, every)]
     compare(masked, sparse)
+
+
+def test_weights_of_an_earlier_epoch_are_taken_as_in_masked_layers():
+    models = [build(kernels, "adam") for kernels in ("masked", "csr")]
+    for model in models:
+        callbacks = [mover("set"), GoBack()]
+        model.fit(
+            batches(10), epochs=3, callbacks=callbacks, verbose=0, shuffle=False
+        )
+    compare(*models)
 
 
 def test_two_replicas_do_the_same(two_replicas):

@@ -115,6 +115,17 @@ def test_earlier_weights_bring_all_in_line(
             )
 
 
+def test_earlier_weights_do_so_on_two_replicas(
+    build_model, batches, compile_model, two_replicas
+):
+    with two_replicas.scope():
+        model = compile_model(build_model(), sgd())
+    start = [np.count_nonzero(read(k.mask)) for k in masked_kernels(model)]
+    callback = callback_for("set", batches)
+    fit(model, batches(5), [callback, GoBack()], epochs=3)
+    check(model, callback.algorithm, start)
+
+
 def test_a_foreign_mask_is_the_new_budget_and_its_zeros_are_made(
     build_model, batches, compile_model
 ):

@@ -1,0 +1,44 @@
+"""The closing summary says what events have done, and what is missing."""
+
+import keras
+import numpy as np
+import pytest
+
+import cb
+from cb.training.summary import moved
+from cb.training.summary import print_summary
+
+
+@pytest.mark.parametrize("every", [10, 100])
+def test_events_of_the_whole_run_are_in_the_summary(every, capsys):
+    dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8)])
+    model = cb.sparsify(dense, 0.5)
+    callback = cb.callbacks.Reallocation(
+        f"set(every={every}, end=1.0)", total_steps=40, steps_per_epoch=10
+    )
+    # As a checkpoint has it, if the run was killed before its summary.
+    callback.set_state({"totals": np.array([4, 1200, 1100])})
+    found = moved(model, [callback], 40)
+    assert found["reallocation/events"] == 4
+    assert found["reallocation/dropped"] == 1200
+    assert found["reallocation/grown"] == 1100
+    assert found["reallocation/density"] == 0.5
+    print_summary(
+        {
+            "layers": [],
+            "parameters": 56,
+            "test": {"accuracy": 0.5},
+            "epochs": 4,
+            "seconds": 1.0,
+            "run_dir": "runs/one",
+            **found,
+        }
+    )
+    printed = capsys.readouterr().out
+    assert "events 4, 1,200 dropped, 1,100 grown" in printed
+    assert ("NOT REACHED: No event of Sparse" in printed) == (every == 100)
+
+
+def test_a_run_without_masks_has_no_events():
+    dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8)])
+    assert moved(dense, [], 40) == {}

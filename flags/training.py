@@ -10,6 +10,7 @@ from cb.config import HELP
 from cb.config import METADATA
 from cb.config import Config
 from cb.config import check_file
+from cb.config import check_settings
 from cb.config import check_values
 from cb.config import checked
 from cb.config import layered
@@ -17,6 +18,8 @@ from cb.config.metadata import GROUPS as TITLES
 from cb.config.metadata import RUN
 from cb.errors import InputError
 from cb.registry import parse_spec
+from cb.runs import source
+from cb.runs.directory import RunDirectory
 from flags.quiet import quiet_stderr
 from flags.typed import define
 
@@ -73,6 +76,9 @@ def experiment() -> tuple[Config, dict[str, str]]:
     with quiet_stderr():
         config, sources = layered(*layers())
     if parse_spec(config.strategy).name != "multi_worker":
+        # Of several machines, the chief alone needs the other run.
+        if config.initialize_from and not _is_there(config.run_dir):
+            source.require(config.initialize_from)
         # The workers in a run's own file apply only with its own strategy.
         ignored = sources["strategy"] == "default"
         for name in WORKERS:
@@ -84,6 +90,11 @@ def experiment() -> tuple[Config, dict[str, str]]:
                     f"Received: {name}={value!r}, strategy={config.strategy!r}"
                 )
     return config, sources
+
+
+def _is_there(run_dir: str | None) -> bool:
+    """Return whether there is a run, which may have begun with another."""
+    return bool(run_dir and RunDirectory(run_dir).config_file.exists())
 
 
 def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
@@ -104,6 +115,7 @@ def layers() -> tuple[str | None, dict[str, Any], list[str], str | None]:
     with quiet_stderr():
         # TensorFlow Datasets is imported for a data set that is not ours.
         check_values(given)
+        check_settings(values.set or [])
         if values.config:
             check_file(values.config, given)
     return values.config, given, values.set or [], values.schedule_file

@@ -91,7 +91,6 @@ ALLOWED = {
         "cb.datasets",
         "cb.distribute",
         "cb.export",
-        "cb.files",
         "cb.layers",
         "cb.metrics",
         "cb.models",

@@ -11,6 +11,7 @@ from cb.config.configuration import checked
 from cb.config.configuration import default_run_dir
 from cb.config.layers import FORMAT
 from cb.config.layers import check_file
+from cb.config.layers import check_settings
 from cb.config.layers import is_explicit
 from cb.config.layers import layered
 from cb.config.layers import read_file
@@ -24,6 +25,7 @@ __all__ = [
     "SPECS",
     "Config",
     "check_file",
+    "check_settings",
     "check_values",
     "checked",
     "default_run_dir",

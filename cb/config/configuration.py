@@ -167,9 +167,7 @@ def check_values(values: Mapping[str, Any]) -> None:
         InputError: If a value is wrong, or a name or a value in a spec.
     """
     for name, value in values.items():
-        value = checked(name, value)
-        if METADATA[name].light:
-            METADATA[name].complete(value)
+        METADATA[name].check_value(checked(name, value))
 
 
 def default_run_dir(config: Config) -> str:

@@ -180,7 +180,7 @@ class Fields:
     accept_changed_data: bool = flag(False, DATA, identity=False, kept=False)
     validation_fraction: Rate = flag(0.1, DATA)
     validation_examples: Natural | None = flag(None, DATA)
-    fold: str | None = flag(None, DATA)
+    fold: str | None = flag(None, DATA, check="cb.datasets.splits:parse_fold")
     limit_examples: Count | None = flag(None, DATA)
     augmentation: str = flag(
         "auto", DATA, parts="cb.datasets.preparation:complete", light=True
@@ -241,7 +241,9 @@ class Fields:
         common=True,
         light=True,
     )
-    regime: str = flag("none", TRAINING)
+    regime: str = flag(
+        "none", TRAINING, check="cb.optimization.regimes:check_text"
+    )
     momentum_reset: Literal["renewal", "epoch"] = flag("renewal", TRAINING)
     learning_rate_scaling: Literal["none", "sqrt", "linear"] = flag(
         "none", LARGE_BATCHES

@@ -124,6 +124,26 @@ def check_file(file: str, overridden: Collection[str] = ()) -> None:
                 check_values({name: value})
 
 
+def check_settings(settings: list[str]) -> None:
+    """Check each `--set` as far as no other value matters.
+
+    Args:
+        settings: As in `layered`.
+
+    Raises:
+        InputError: If a name is unknown, or the value of a field is wrong.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        path = setting.partition("=")[0]
+        field, _, keyword = path.partition(".")
+        if field not in METADATA:
+            raise unknown("name in `set`", field, METADATA)
+        if not keyword:
+            _apply(setting, values)
+    check_values(values)
+
+
 def is_explicit(field: str, sources: Mapping[str, str]) -> bool:
     """Tell whether the user gave a field, or a keyword of it, a value.
 

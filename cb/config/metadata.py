@@ -37,6 +37,10 @@ class Metadata(NamedTuple):
         spec: Whether the value is a single spec, whose keywords `--set` takes.
         light: Whether `parts` does its work without TensorFlow, so that
             mistakes are reported before it is imported.
+        check: Callable that refuses values which cannot be used, as
+            `"module:attribute"` that needs no TensorFlow; it may look for
+            files. Reading the configuration of an earlier run does not call
+            it.
         convert: Callable from a value of the right type, or a mapping, to the
             value that the field holds; raises `InputError`.
     """
@@ -49,6 +53,7 @@ class Metadata(NamedTuple):
     parts: str | None = None
     spec: bool = False
     light: bool = False
+    check: str | None = None
     convert: Callable[[Any], Any] | None = None
 
     def complete(self, value: str) -> str:
@@ -57,9 +62,19 @@ class Metadata(NamedTuple):
         Raises:
             InputError: If a name or a value in the spec is wrong.
         """
-        module, _, attribute = str(self.parts).partition(":")
-        found = operator.attrgetter(attribute)(importlib.import_module(module))
-        return str(found(value))
+        return str(_imported(str(self.parts))(value))
+
+    def check_value(self, value: Any) -> None:
+        """Raise `InputError` if a value of the right type cannot be used."""
+        if self.light:
+            self.complete(value)
+        if self.check is not None and value is not None:
+            _imported(self.check)(value)
+
+
+def _imported(place: str) -> Callable[[Any], Any]:
+    module, _, attribute = place.partition(":")
+    return operator.attrgetter(attribute)(importlib.import_module(module))
 
 
 def flag(default: Any, group: str, **details: Any) -> Any:

@@ -151,6 +151,36 @@ class Regime:
         return segments
 
 
+def read(text: str) -> Regime:
+    """Read a regime from a file, or from YAML in braces.
+
+    Args:
+        text: String, the path of a YAML file, or such text itself.
+
+    Raises:
+        InputError: As in `from_yaml`, or if there is no such file.
+    """
+    if text.strip().startswith("{"):
+        return from_yaml(text)
+    return from_yaml(
+        documents.read_text(
+            text.strip(),
+            "Argument `regime` must be none, model, a YAML file or a mapping "
+            "of epochs to settings in braces. A file of that name",
+        )
+    )
+
+
+def check_text(text: str) -> None:
+    """Raise `InputError` if the text of a configuration is no regime.
+
+    Args:
+        text: `"none"`, `"model"`, or as in `read`.
+    """
+    if text.strip() not in ("none", "model"):
+        read(text)
+
+
 def from_yaml(text: str) -> Regime:
     """Read a regime.
 

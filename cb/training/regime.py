@@ -8,7 +8,6 @@ from cb import models
 from cb.config import Config
 from cb.config import is_explicit
 from cb.errors import InputError
-from cb.files.documents import read_text
 from cb.models.recipes import Recipe
 from cb.optimization import regimes
 from cb.optimization.regimes import Regime
@@ -99,12 +98,4 @@ def _read(config: Config) -> Regime:
             epochs = recipe.epochs or config.epochs
             return regimes.from_function(recipe.regime, epochs)
         return regimes.from_dict(recipe.regime)
-    if text.startswith("{"):
-        return regimes.from_yaml(text)
-    return regimes.from_yaml(
-        read_text(
-            text,
-            "Argument `regime` must be none, model, a YAML file or a mapping "
-            "of epochs to settings in braces, and a file",
-        )
-    )
+    return regimes.read(text)

@@ -6,6 +6,7 @@ import pytest
 
 from cb.config import FORMAT
 from cb.config import Config
+from cb.config import check_settings
 from cb.config import default_run_dir
 from cb.config import layered
 from cb.errors import InputError
@@ -163,6 +164,39 @@ def test_refuses_a_bad_file(tmp_path, content, message):
     file.write_text(content)
     with pytest.raises(InputError, match=message):
         layered(str(file), {}, [])
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"fold": "3/2"}, "`fold` must be a fold"),
+        ({"regime": "nowhere.yaml"}, "must be none, model, a YAML file"),
+        ({"regime": "{0: {}}"}, "positive `learning_rate` at epoch 0"),
+    ],
+)
+def test_values_are_checked_before_they_are_used(values, message):
+    with pytest.raises(InputError, match=message):
+        layered(None, values, [])
+    # A run that was started with them may still be read.
+    assert Config(**values).as_dict()
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("epochs=many", "`epochs` must be an integer"),
+        ("fold=3/2", "`fold` must be a fold"),
+        ("reallocation=rigle", "Did you mean 'rigl'"),
+        ("epocs=3", "Did you mean 'epochs'"),
+        ("reallocatoin.every=3", "Did you mean 'reallocation'"),
+        ("epochs", "must have the form"),
+    ],
+)
+def test_settings_are_checked_alone(setting, message):
+    with pytest.raises(InputError, match=message):
+        check_settings([setting])
+    # The algorithm may be the space's.
+    check_settings(["reallocation.temperature=1.0", "model.units.1=3"])
 
 
 @pytest.mark.parametrize(

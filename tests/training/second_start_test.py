@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
+from tests import forks
 from tests.commands import ROOT
 from tests.commands import run
 
@@ -20,7 +22,7 @@ def table(number=60, shift=0):
     return "\n".join(["x,y,k", *rows]) + "\n"
 
 
-def train(folder, *flags, path="t.csv"):
+def train(folder, *flags, path="t.csv", prepare=()):
     return run(
         "train.py",
         f"--dataset=csv(path='{path}', label='k')",
@@ -31,6 +33,7 @@ def train(folder, *flags, path="t.csv"):
         "--run_dir=run",
         *flags,
         folder=folder,
+        prepare=prepare,
     )
 
 
@@ -121,6 +124,28 @@ def moved(folder):
     assert code == 0 and "Resuming after epoch 1" in printed, errors
 
 
+def read_only(folder):
+    made = folder / "run"
+    subprocess.run(["chmod", "-R", "a-w", made], check=True)
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    user = {"folder": folder, "prepare": [forks.drop_privileges]}
+    code, printed, errors = run("evaluate.py", "--run_dir=run", **user)
+    assert code == 0 and "test  accuracy" in printed, errors
+    assert "cannot be written; results are kept in" in printed
+    code, printed, _ = train(folder, prepare=user["prepare"])
+    assert code == 0 and "Finished already" in printed
+    code, _, errors = train(folder, "--epochs=2", prepare=user["prepare"])
+    assert code == 2 and "folder that can be written" in errors
+    flags = ("--config=run/config.json", "--run_dir=again")
+    code, _, errors = run("train.py", *flags, **user)
+    assert code == 0, errors
+    (folder / "t.csv").write_text(table(shift=1))
+    code, _, errors = run("evaluate.py", "--run_dir=run", **user)
+    assert code == 2 and "features of the test part differ" in errors
+    after = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    assert after == before
+
+
 def no_record(folder):
     changed(folder, lambda content: content.pop("data"))
     code, printed, errors = train(folder, "--epochs=2")
@@ -168,6 +193,7 @@ CHECKS = {
     "another number of replicas": replicas,
     "a score on changed data": score,
     "the folder of the run was moved": moved,
+    "the folder of the run may only be read": read_only,
 }
 
 

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -48,6 +49,7 @@ _REFUSALS = (
     RuntimeError,
     TypeError,
     ValueError,
+    tf.errors.InvalidArgumentError,
 )
 # Layers whose inputs are no floats; the shapes that Keras keeps do not tell.
 _OF_OTHER_TYPES = (
@@ -143,11 +145,30 @@ def plain_graph(model: keras.Model, inputs: Any = None) -> keras.Model:
     try:
         plain = graphs.rebuild(graph, _make, _fill)
         _compare(model, plain, symbolic)
-    except InputError:
+    except (InputError, *_REFUSALS):
         # A layer that its configuration does not describe.
-        plain = graphs.rebuild(graph, _share, _fill)
-        _compare(model, plain, symbolic)
+        with _refusing(model):
+            plain = graphs.rebuild(graph, _share, _fill)
+            _compare(model, plain, symbolic)
     return plain
+
+
+@contextlib.contextmanager
+def _refusing(model) -> Iterator[None]:
+    """Refuse in one line a model that is no graph."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _REFUSALS as error:
+        reason = one_line(first_cause(error))
+        raise InputError(
+            f"Model {model.name!r} cannot be opened as a graph of layers. "
+            "Expected a `call` of Keras layers and `keras.ops` on inputs of "
+            "any batch size, not of TensorFlow operations. Received: "
+            f"{type(model).__name__} ({reason}). The form 'dense' and "
+            "`cb.strip` do without."
+        ) from error
 
 
 def _opaque(layer) -> bool:
@@ -176,6 +197,7 @@ def _opened_graph(model, symbolic) -> Graph:
     names = [(layer, f"layer_{n}") for n, layer in enumerate(layers)]
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(_refusing(model))
             stack.enter_context(overridden("symbolic_call", calls))
             stack.enter_context(overridden("add_loss", ignored))
             stack.enter_context(overridden("name", names))
@@ -186,15 +208,6 @@ def _opened_graph(model, symbolic) -> Graph:
             for tensor, history in histories.values():
                 tensor._keras_history = history
             graph = graphs.trace(keras.Model(symbolic, outputs))
-    except _REFUSALS as error:
-        reason = one_line(first_cause(error))
-        raise InputError(
-            f"Model {model.name!r} cannot be opened as a graph of layers. "
-            "Expected a `call` of Keras layers and `keras.ops` on inputs of "
-            "any batch size, not of TensorFlow operations. Received: "
-            f"{type(model).__name__} ({reason}). The form 'dense' and "
-            "`cb.strip` do without."
-        ) from error
     finally:
         _cut(nodes)
     return dataclasses.replace(graph, name=model.name)

@@ -14,6 +14,8 @@ import tensorflow as tf
 from cb.conversion import strip
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import first_cause
+from cb.errors import one_line
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export import program
@@ -201,8 +203,16 @@ def write_plain(model: keras.Model, path: str, inputs: Any) -> None:
     archive = keras.export.ExportArchive()
     for layer in _with_tables(model):
         archive.track(layer)
-    archive.add_endpoint("serve", serve, [inputs])
-    archive.write_out(path, verbose=False)
+    try:
+        archive.add_endpoint("serve", serve, [inputs])
+        archive.write_out(path, verbose=False)
+    except (TypeError, ValueError) as error:
+        reason = one_line(first_cause(error))
+        raise InputError(
+            f"TensorFlow cannot export model {model.name!r}. Expected a `call` "
+            "on inputs of any batch size, with tensors as outputs. Received: "
+            f"{type(model).__name__} ({reason})"
+        ) from error
 
 
 def _write_fastest(model, path, batch_sizes, inputs) -> str:

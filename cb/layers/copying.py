@@ -267,6 +267,8 @@ def _copy_other_state(old, new) -> None:
         store: dict = {}
         old.save_own_variables(store)
         new.load_own_variables({k: np.asarray(v) for k, v in store.items()})
+        # Those that it derives again may have been trained meanwhile.
+        _copy_variables(old, new)
     elif hasattr(new, "finalize_state"):
         new.finalize_state()
     if hasattr(kind, "load_assets"):

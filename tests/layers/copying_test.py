@@ -210,3 +210,29 @@ def test_a_layer_that_shares_a_kernel_is_refused_by_name():
     model = keras.Model(inputs, layer(inputs))
     with pytest.raises(InputError, match="'inner' and 'spectral' share"):
         cb.sparsify(model, 0.5)
+
+
+@keras.saving.register_keras_serializable("copying")
+class Rederived(keras.layers.Layer):
+    """Derives a variable when it is loaded, and trains it."""
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=input_shape[1:], name="kernel")
+        self.twice = self.add_weight(shape=input_shape[1:], name="twice")
+
+    def call(self, inputs):
+        return inputs * self.twice
+
+    def save_own_variables(self, store):
+        store["0"] = self.kernel
+
+    def load_own_variables(self, store):
+        self.kernel.assign(store["0"])
+        self.twice.assign(2.0 * store["0"])
+
+
+def test_what_a_layer_derives_is_copied_as_it_is():
+    model = keras.Sequential([keras.Input((3,)), Rederived()])
+    model.layers[0].twice.assign([1.0, 5.0, 7.0])
+    x = np.ones((1, 3))
+    np.testing.assert_array_equal(copy_model(model)(x), model(x))

@@ -7,7 +7,9 @@ from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.distribute import collectives
+from cb.distribute.variables import read
 from cb.layers.masked import mask_name
+from cb.layers.masked import masked_kernels
 from cb.runs.source import locate
 from cb.runs.source import read_arrays
 
@@ -31,9 +33,23 @@ def initialize(model: keras.Model, text: str) -> None:
         # Keep the masks that were just drawn.
         others = [key for key in variables if not key.endswith("/mask")]
         variables = {key: variables[key] for key in others}
+    asked = _density(model)
     write_all(variables, arrays)
     what = "weights" if dense else "weights and masks"
     print(f"Starting from the {what} of {path} ({checkpoint or 'last'})")
+    found = _density(model)
+    if abs(found - asked) > 1e-3:
+        print(
+            f"Its masks have density {found:.4f}, not the {asked:.4f} that the "
+            "flags ask for; --masks=magnitude prunes its weights to that"
+        )
+
+
+def _density(model: keras.Model) -> float:
+    """Return the fraction of the masked weights that is active."""
+    masks = [read(kernel.mask) for kernel in masked_kernels(model)]
+    active = sum(np.count_nonzero(mask) for mask in masks)
+    return active / max(sum(mask.size for mask in masks), 1)
 
 
 def initialize_dense(model: keras.Model, text: str) -> None:

@@ -70,6 +70,13 @@ def test_nonzero_takes_the_masks_of_the_run(folder):
         )
 
 
+def test_masks_of_another_density_than_asked_for_are_said(folder):
+    flags = ["--sparsity=0.9", "--initialize_from=dense", "--run_dir=copied"]
+    code, output, errors = run("train.py", *MODEL, *flags, folder=folder)
+    assert code == 0, errors
+    assert "density 1.0000, not the 0.1000" in output
+
+
 def test_such_a_run_is_scored_and_repeated(folder):
     code, scores, errors = run("evaluate.py", "--run_dir=again", folder=folder)
     assert code == 0 and "again last: test" in scores, errors

@@ -81,6 +81,7 @@ ALLOWED = {
         "cb.optimization",
         "cb.runs",
     },
+    "cb.inputs": {"cb.training"},
     "cb.training": {
         *PURE,
         "cb",

@@ -12,6 +12,8 @@ from tests.commands import ROOT
 
 # Keras says so of every data set that is given to `fit`.
 @pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
+# It is shorter here than the interval of events.
+@pytest.mark.filterwarnings("ignore:No event of RigL:UserWarning")
 def test_the_examples_in_python_run(tmp_path, monkeypatch):
     training, exporting = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL

@@ -112,7 +112,10 @@ def main(arguments):
 
 
 def objects():
-    """Return what is registered once all modules are imported, by name."""
+    """Return what is registered once all modules are imported, by name.
+
+    Not `MasksInside`, which is nothing without a class of the user's own.
+    """
     for found in pkgutil.walk_packages(cb.__path__, "cb."):
         if found.name.rpartition(".")[2] != "__main__":
             importlib.import_module(found.name)
@@ -120,7 +123,9 @@ def objects():
         name.removeprefix(PREFIX): found
         for name, found in keras.saving.get_custom_objects().items()
         # Users may register classes of their own under the same prefix.
-        if name.startswith(PREFIX) and found.__module__.startswith("cb.")
+        if name.startswith(PREFIX)
+        and found.__module__.startswith("cb.")
+        and found.__name__ != "MasksInside"
     }
 
 

@@ -151,7 +151,8 @@ def test_too_many_restarts_end_with_one_line_again_and_again(tmp_path):
     "flags, message",
     [
         (["--model=mlp"], "needs a model with `blocks`"),
-        (["--initialize_from=other"], "from the beginning"),
+        (["--initial_epoch=1"], "from the beginning"),
+        (["--initialize_from=other"], "A run must be named by its folder"),
         (
             [auto_tune(rule="some")],
             "`rule` of auto-tune `auto_tune` must be one of",
@@ -199,3 +200,10 @@ def test_a_lesioned_model_is_refused():
     config = Config(model="bundle_resnet(depth=4, lesion=(1,))")
     with pytest.raises(InputError, match="none of them left out"):
         blocks_of(assembly.completed(config))
+
+
+def test_it_does_not_start_from_another_run(tuned, tmp_path):
+    (source,) = tuned[0].rglob("attempt_1/config.json")
+    flags = [*FLAGS, auto_tune(), f"--initialize_from={source.parent}"]
+    code, _, errors = run("train.py", *flags, folder=tmp_path)
+    assert code == 2 and "from the beginning" in errors

@@ -15,6 +15,11 @@ CASES = {
         (2, 6, 2),
         (2, 4, 5),
     ),
+    "MaskedConv1DTranspose": (
+        {"filters": 4, "kernel_size": 3},
+        (2, 4, 2),
+        (2, 6, 4),
+    ),
     "MaskedConv2D": (
         {"filters": 4, "kernel_size": 3, "padding": "same"},
         IMAGE,
@@ -30,7 +35,28 @@ CASES = {
         (2, 4, 4, 4, 2),
         (2, 3, 3, 3, 3),
     ),
+    "MaskedConv3DTranspose": (
+        {"filters": 3, "kernel_size": 2},
+        (2, 2, 2, 2, 2),
+        (2, 3, 3, 3, 3),
+    ),
+    "MaskedConvLSTM1D": (
+        {"filters": 2, "kernel_size": 2},
+        (2, 3, 4, 2),
+        (2, 3, 2),
+    ),
+    "MaskedConvLSTM2D": (
+        {"filters": 2, "kernel_size": 2},
+        (2, 3, 4, 4, 2),
+        (2, 3, 3, 2),
+    ),
+    "MaskedConvLSTM3D": (
+        {"filters": 2, "kernel_size": 2},
+        (2, 2, 3, 3, 3, 2),
+        (2, 2, 2, 2, 2),
+    ),
     "MaskedDense": ({"units": 5, "activation": "relu"}, (2, 4), (2, 5)),
+    "MaskedDepthwiseConv1D": ({"kernel_size": 3}, (2, 6, 2), (2, 4, 2)),
     "MaskedDepthwiseConv2D": (
         {"kernel_size": 3, "depth_multiplier": 2},
         IMAGE,
@@ -40,6 +66,11 @@ CASES = {
         {"equation": "abc,cd->abd", "output_shape": (3, 5)},
         (2, 3, 4),
         (2, 3, 5),
+    ),
+    "MaskedEmbedding": (
+        {"input_dim": 7, "output_dim": 4},
+        (2, 5),
+        (2, 5, 4),
     ),
     "MaskedGRU": ({"units": 4}, (2, 5, 3), (2, 4)),
     "MaskedGroupQueryAttention": (
@@ -61,6 +92,11 @@ CASES = {
         {"cell": layers.MaskedGRUCell(4)},
         (2, 5, 3),
         (2, 4),
+    ),
+    "MaskedReversibleEmbedding": (
+        {"input_dim": 7, "output_dim": 4},
+        (2, 5),
+        (2, 5, 4),
     ),
     "MaskedSeparableConv1D": (
         {"filters": 5, "kernel_size": 3},
@@ -86,12 +122,15 @@ CASES = {
     ),
     "TiedDense": ({"units": 5, "sparsity": 0.5}, (2, 4), (2, 5)),
 }
-# The base of all and functions; cells are checked inside recurrent layers.
+# Bases, a loss and functions; cells are checked inside recurrent layers.
 NO_LAYERS = {
+    "ChunkedLoss",
     "Masked",
     "MaskedGRUCell",
     "MaskedLSTMCell",
     "MaskedSimpleRNNCell",
+    "MasksInside",
+    "maskable",
     "register_masked",
     "replace_batch_normalization",
 }

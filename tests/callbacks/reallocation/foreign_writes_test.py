@@ -14,6 +14,9 @@ from tests.callbacks.reallocation.contract_test import bits
 from tests.callbacks.reallocation.contract_test import callback_for
 from tests.callbacks.reallocation.contract_test import sgd
 
+# These trainings are shorter than what is asked of the algorithms.
+pytestmark = pytest.mark.filterwarnings("ignore::cb.errors.NotReached")
+
 
 class Kill(keras.callbacks.Callback):
     """Ends a training at the start of its third epoch."""

@@ -13,6 +13,9 @@ from cb.layers.masked import masked_kernels
 from cb.schedules import PeriodicSchedule
 from cb.sparsity.reallocation.base import Algorithm
 
+# These trainings are shorter than what is asked of the algorithms.
+pytestmark = pytest.mark.filterwarnings("ignore::cb.errors.NotReached")
+
 RUNNING = "rigl(gradients='running')"
 NOISE = "deep_rewiring(noise='gradients')"
 

@@ -15,6 +15,9 @@ from cb.schedules import PeriodicSchedule
 from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import WeightPenalty
 
+# These trainings are shorter than what is asked of the algorithms.
+pytestmark = pytest.mark.filterwarnings("ignore::cb.errors.NotReached")
+
 
 def fit(model, data, algorithm):
     callback = cb.callbacks.Reallocation(algorithm)

@@ -125,7 +125,7 @@ def objects():
         # Users may register classes of their own under the same prefix.
         if name.startswith(PREFIX)
         and found.__module__.startswith("cb.")
-        and found.__name__ != "MasksInside"
+        and name != f"{PREFIX}MasksInside"
     }
 
 

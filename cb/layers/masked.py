@@ -233,14 +233,16 @@ def maskable(
         *weights: Strings, attributes that hold the kernels to mask, which
             `call` reads by these names. None are needed for a subclass of a
             Keras layer that can be masked.
-        family: As in `cb.layers.register_masked`.
+        family: As in `cb.layers.register_masked`; a subclass without `weights`
+            has the families of its base.
 
     Returns:
         A decorator that registers a masked class and returns the class as it
         is.
 
     Raises:
-        InputError: If no weights are named for a class of its own kind.
+        InputError: If no weights are named for a class of its own kind, or
+            beside a family.
 
     Example:
 
@@ -258,7 +260,7 @@ def maskable(
             families = (family,) if isinstance(family, str) else family
             # `build` is that of the class, whose signature Keras records.
             derive_masked((Masked, kind), families, masked_weights=weights)
-        elif masked_class(kind) is None:
+        elif family or masked_class(kind) is None:
             raise InputError(
                 f"Decorator `maskable` of {kind.__name__} needs the names of "
                 "its kernels, as in `@cb.layers.maskable('kernel')`."

@@ -172,6 +172,9 @@ def test_it_is_masked_inside_of_a_wrapper():
 def test_a_kind_of_its_own_needs_the_names_of_its_kernels():
     with pytest.raises(cb.errors.InputError, match="names of its kernels"):
         cb.layers.maskable()(keras.layers.PReLU)
+    # The family of a subclass is that of its base, and never another.
+    with pytest.raises(cb.errors.InputError, match="names of its kernels"):
+        cb.layers.maskable(family="mine")(Widening)
 
 
 def test_a_file_with_a_derived_class_loads_where_its_class_is_maskable(

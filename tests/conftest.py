@@ -1,5 +1,6 @@
 """Sets up TensorFlow before its runtime starts; chooses the quick tests."""
 
+import gc
 import os
 import sys
 
@@ -36,6 +37,12 @@ def pytest_configure(config):
     )
     if config.getoption("quick"):
         config.pluginmanager.register(Quick())
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of garbage collections, as commands do."""
+    gc.collect()
+    gc.freeze()
 
 
 # TensorFlow takes seconds to import, and many tests do without.

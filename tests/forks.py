@@ -5,6 +5,7 @@ that can be killed, and starts TensorFlow's runtime itself.
 """
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import runpy
@@ -27,6 +28,8 @@ def redirect(folder, output, errors, seconds):
     """Let this process work in a folder and print into two descriptors."""
     # The server says nothing of modules that it cannot import.
     assert {*PRELOADED} <= {*sys.modules}
+    # Collections would visit, and so copy, all that was imported.
+    gc.freeze()
     # A process that hangs ends by itself, whatever becomes of the test.
     signal.alarm(seconds)
     os.chdir(folder)

@@ -16,6 +16,7 @@ from cb.kernels.threads import require_numba
 from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import numpy_value
+from cb.layers.saved_state import SavedStates
 from cb.sparsity import masks
 
 # Sums over single weights are the same without the zeros.
@@ -147,6 +148,7 @@ class SparseDense(ComputedKernels, keras.layers.Dense):
         self.input_spec = keras.layers.InputSpec(
             min_ndim=2, axes={-1: self.kernel_shape[0]}
         )
+        vars(self)["reallocation_state"] = SavedStates()
         self.built = True
 
     def _initial_values(self, drawn):

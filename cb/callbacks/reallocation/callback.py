@@ -27,6 +27,7 @@ from cb.callbacks.reallocation.saved_state import detach
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.distribute import collectives
 from cb.distribute.variables import read
+from cb.layers.saved_state import AlgorithmState
 from cb.runs.source import read_arrays
 from cb.schedules import StepTracker
 from cb.seeds import fold_in
@@ -144,17 +145,18 @@ class Reallocation(keras.callbacks.Callback):
         """Continue from a saved state."""
         self._given = (None, dict(state))
 
-    def saved(self) -> tuple[str, int, State] | None:
-        """Return what weights files hold, see `attach`."""
+    def saved(self) -> AlgorithmState | None:
+        """Return what files of the model hold, see `attach`."""
         if self._state is None:
             return None
         step = self._steps.step if self._resolved else self._steps_done()
-        return type(self.algorithm).__name__, step, self.get_state()
+        name = type(self.algorithm).__name__
+        return AlgorithmState(name, step, self.get_state())
 
-    def load(self, name: str, step: int, state: State) -> None:
+    def load(self, state: AlgorithmState) -> None:
         """Take over what `saved` returned, if it is of the same algorithm."""
-        if name == type(self.algorithm).__name__:
-            self._given = (step, state)
+        if state.name == type(self.algorithm).__name__:
+            self._given = (state.step, dict(state.arrays))
 
     def metrics(self) -> dict[str, float]:
         """Return the algorithm's own metrics, name to number."""
@@ -265,6 +267,9 @@ class Reallocation(keras.callbacks.Callback):
         """Let the state agree with kernels, some of them written by others."""
         if self._given is not None:
             (self._since, state), self._given = self._given, None
+            if self._since is not None and self._since > self._steps_done():
+                # The file's masks, in a training that counts from new.
+                self._since = None
             self._state, written, self._first = dict(state), set(), 0
             counted = self._state.pop(TOTALS, self._outcome.totals)
             self._outcome.restore(counted)

@@ -1,6 +1,7 @@
 """Finds which kernels an optimizer trains, and how often in a batch."""
 
 import contextlib
+import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from cb.callbacks.slots import inner
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.errors import first_cause
+from cb.errors import one_line
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import masked_kernels
 from cb.schedules import TrainingLength
@@ -119,8 +122,14 @@ def _traced(model, optimizers, fit) -> Sequence[list | None]:
         )
         try:
             step.get_concrete_function(fit.batch_spec)
-        except Exception:
-            # `fit` itself will say what is wrong with the step.
+        except Exception as error:
+            warnings.warn(
+                f"The training step of {type(model).__name__} cannot be "
+                "traced, to see which variables it hands to which optimizer "
+                f"({one_line(first_cause(error))}). `Reallocation` follows the "
+                "variables that its optimizer was built with.",
+                stacklevel=2,
+            )
             return unknown
     replicas = strategy.num_replicas_in_sync
     return [calls[id(one)][::replicas] for one in optimizers]

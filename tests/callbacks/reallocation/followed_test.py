@@ -186,6 +186,32 @@ def test_a_step_that_cannot_be_traced_needs_built_optimizers(batches):
     assert all((a != b).any() for a, b in zip(before, masks(gan), strict=True))
 
 
+def test_a_step_whose_trace_fails_is_said(batches):
+    class Late(keras.Model):
+        """Trains with something that a later callback gives it."""
+
+        scale = None
+
+        def train_step(self, data):
+            x, y = data
+            return super().train_step((x * self.scale, y))
+
+    class Give(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.scale = 2.0
+
+    inputs = keras.Input((6,))
+    model = cb.sparsify(Late(inputs, keras.layers.Dense(3)(inputs)), 0.5)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    events = []
+    callback = cb.callbacks.Reallocation(
+        "set(every=1, end=1.0)", on_event=lambda step, _: events.append(step)
+    )
+    with pytest.warns(UserWarning, match="step of Late cannot be traced"):
+        fit(model, batches(3), [callback, Give()])
+    assert events == [1, 2, 3]
+
+
 def test_a_probe_needs_a_loss_that_can_be_called(batches):
     gan = compiled()
     callbacks = both(gan, "rigl(every=2)", dataset=batches(4))

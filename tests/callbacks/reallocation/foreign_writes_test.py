@@ -95,6 +95,74 @@ def test_a_backup_restores_the_same_training(
         assert run(backup, first=first, seed=5) == whole
 
 
+class Save(keras.callbacks.Callback):
+    """Ends a training after two epochs, and saves the model before."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            if self.path.suffix == ".keras":
+                self.model.save(self.path)
+            else:
+                self.model.save_weights(self.path)
+            raise KeyboardInterrupt
+
+
+# What has a state besides counts, and one that has none.
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+@pytest.mark.parametrize(
+    "name", ["deep_rewiring", "dynamic_sparse", "set", "top_kast"]
+)
+def test_what_is_loaded_before_a_training_continues_it(
+    name, ending, build_model, batches, compile_model, tmp_path
+):
+    def run(model, *others, **kwargs):
+        callbacks = [callback_for(name, batches), *others]
+        model.fit(
+            batches(5),
+            epochs=4,
+            verbose=0,
+            shuffle=False,
+            callbacks=callbacks,
+            **kwargs,
+        )
+        return bits([*model.variables, *model.optimizer.variables])
+
+    whole = run(compile_model(build_model(seed=0), sgd()))
+    path = tmp_path / f"model{ending}"
+    with pytest.raises(KeyboardInterrupt):
+        run(compile_model(build_model(seed=0), sgd()), Save(path))
+    if ending == ".keras":
+        model = keras.models.load_model(path)
+    else:
+        model = compile_model(build_model(seed=5), sgd())
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+    assert run(model, initial_epoch=2) == whole
+
+
+def test_a_state_without_the_steps_of_its_optimizer_counts_from_new(
+    build_model, batches, compile_model, tmp_path
+):
+    path = tmp_path / "model.weights.h5"
+    model = compile_model(build_model(), sgd())
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batches(5), [callback_for("set", batches), Save(path)])
+    # Not compiled, so that there is no optimizer to load.
+    model = build_model()
+    with pytest.warns(UserWarning, match="optimizer"):
+        compile_model(model, sgd()).load_weights(path)
+    events = []
+    callback = cb.callbacks.Reallocation(
+        "set(every=3, end=1.0)", on_event=lambda step, _: events.append(step)
+    )
+    fit(model, batches(7), [callback], epochs=1)
+    assert events == [3, 6]
+
+
 @pytest.mark.parametrize("name", reallocation.names())
 def test_earlier_weights_bring_all_in_line(
     name, build_model, batches, compile_model

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 
 from cb.layers.copying import copy_model
+from cb.layers.copying import made_from
 from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
 
@@ -92,7 +93,7 @@ def _remade(layer, replace):
     config = _replaced(layer.get_config(), partial(replace, layer))
     found = replace(layer, type(layer))
     if found is None:
-        return type(layer).from_config(config)
+        return made_from(layer, config)
     return found.new_class.from_config(found.config(config))
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from cb.layers.computed_kernels import kernel_names
 from cb.layers.graph_copies import GraphCopy
 from cb.layers.graph_copies import beside_graph
 from cb.layers.masked_in_place import made_class
+from cb.layers.outside_reads import require_own_reads
 from cb.layers.traversal import is_graph
 from cb.layers.traversal import own_variables
 
@@ -54,7 +56,26 @@ def clone_operation(operation: keras.Operation) -> keras.Operation:
         InputError: If its configuration is not enough for that.
     """
     with _cloning(operation):
-        return type(operation).from_config(operation.get_config())
+        return made_from(operation, operation.get_config())
+
+
+def made_from(
+    operation: keras.Operation, config: dict[str, Any]
+) -> keras.Operation:
+    """Make an operation of the class of another from a configuration.
+
+    A `Lambda` keeps its functions, of which a configuration has no safe form.
+    """
+    if isinstance(operation, keras.layers.Lambda):
+        config = {
+            **config,
+            "function": operation.function,
+            "output_shape": operation._output_shape,
+            "mask": operation.mask,
+            "arguments": operation.arguments,
+        }
+        return type(operation)(**config)
+    return type(operation).from_config(config)
 
 
 def copy_model(
@@ -112,6 +133,7 @@ def copy_model(
         and (new.built or not old.built or not old.variables)
         for pair in paired(old, new)
     )
+    require_own_reads(model, [new for old, new in copied.pairs if new.built])
     return copied.model
 
 

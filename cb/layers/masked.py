@@ -20,7 +20,9 @@ from cb.layers.computed_kernels import ComputedKernel
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.registration import Class
 from cb.layers.registration import derive_masked
+from cb.layers.registration import masked_base
 from cb.layers.registration import masked_class
+from cb.layers.saved_state import SavedStates
 from cb.layers.traversal import named_layers
 from cb.layers.traversal import own_variables
 from cb.sparsity.granularity import block_shape
@@ -105,6 +107,7 @@ class Masked(Granular, ComputedKernels):
             if weight.regularizer is not None:
                 weight.regularizer = OfActive(weight.regularizer, mask)
         self._tracker.lock()
+        vars(self)["reallocation_state"] = SavedStates()
 
     def raw(self, name):
         return getattr(self, f"_{name}")
@@ -156,7 +159,17 @@ class Masked(Granular, ComputedKernels):
         spatial = cls.spatial_axes.get(name, 0)
         if spatial < 0:
             spatial += len(shape)
-        return block_shape(granularity, tuple(shape), spatial, cls.filter_axes)
+        found = block_shape(granularity, tuple(shape), spatial, cls.filter_axes)
+        unknown = name not in cls.spatial_axes and len(shape) > 2
+        if unknown and found != block_shape(granularity, tuple(shape), 1):
+            raise InputError(
+                f"Argument `granularity` depends on which axes of `{name}` are "
+                f"spatial in {cls.dense_class.__name__}. Expected `@cb.layers."
+                f"maskable({name!r}, spatial_axes={{{name!r}: number}})` with "
+                "the number of leading ones, or that `exclude` names these "
+                f"layers. Received: granularity={granularity!r} for {shape}"
+            )
+        return found
 
     # The versions of the Keras layers save the masked product, which loses
     # inactive weights. Here every variable is an entry, and a mask is packed
@@ -225,16 +238,25 @@ class MaskedInside(Granular):
 
 
 def maskable(
-    *weights: str, family: str | tuple[str, ...] = ()
+    *weights: str,
+    family: str | tuple[str, ...] = (),
+    spatial_axes: Mapping[str, int] | None = None,
+    filter_axes: tuple[int, ...] | None = None,
 ) -> Callable[[Class], Class]:
     """Let `cb.sparsify` mask a layer class of your own.
 
+    A subclass of a Keras layer that can be masked takes from it what is not
+    given.
+
     Args:
         *weights: Strings, attributes that hold the kernels to mask, which
-            `call` reads by these names. None are needed for a subclass of a
-            Keras layer that can be masked.
-        family: As in `cb.layers.register_masked`; a subclass without `weights`
-            has the families of its base.
+            `call` reads by these names.
+        family: As in `cb.layers.register_masked`; only beside `weights`.
+        spatial_axes: Dict of a kernel of more than two axes to how many of
+            them, the first ones, are spatial. Needed for granularities
+            `"row"`, `"slice"` and `"filter"`; only beside `weights`.
+        filter_axes: Tuple of the axes that number output channels, the last
+            one by default; only beside `weights`.
 
     Returns:
         A decorator that registers a masked class and returns the class as it
@@ -242,7 +264,7 @@ def maskable(
 
     Raises:
         InputError: If no weights are named for a class of its own kind, or
-            beside a family.
+            beside other arguments.
 
     Example:
 
@@ -256,11 +278,20 @@ def maskable(
     """
 
     def decorator(kind):
+        others = family or spatial_axes or filter_axes
         if weights:
+            known = masked_base(kind)
+            base: Any = known if known and issubclass(known, Masked) else Masked
             families = (family,) if isinstance(family, str) else family
             # `build` is that of the class, whose signature Keras records.
-            derive_masked((Masked, kind), families, masked_weights=weights)
-        elif family or masked_class(kind) is None:
+            derive_masked(
+                (base, kind),
+                families or getattr(base, "families", ()),
+                masked_weights=weights,
+                spatial_axes={**base.spatial_axes, **(spatial_axes or {})},
+                filter_axes=filter_axes or base.filter_axes,
+            )
+        elif others or masked_class(kind) is None:
             raise InputError(
                 f"Decorator `maskable` of {kind.__name__} needs the names of "
                 "its kernels, as in `@cb.layers.maskable('kernel')`."

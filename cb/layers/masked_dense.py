@@ -32,3 +32,5 @@ class MaskedEinsumDense(Masked, keras.layers.EinsumDense):
 
     Takes the arguments of `keras.layers.EinsumDense`.
     """
+
+    spatial_axes = {"kernel": 0}

@@ -75,13 +75,18 @@ class MasksInside(AddedArguments):
         found, waiting = _by_class(self), {}
         for name, specs in self.masks_due.items():
             layers = found.get(name, [])
-            ready = all(layer.built for layer in layers)
+            # Those without a mask may never be built, if nothing calls them.
+            due = [
+                (layer, spec)
+                for layer, spec in zip(layers, specs, strict=False)
+                if spec is not None
+            ]
+            ready = all(layer.built for layer, _ in due)
             if not ready or len(layers) != len(specs):
                 waiting[name] = specs
                 continue
-            for layer, granularity in zip(layers, specs, strict=True):
-                kind = granularity and masked_class(type(layer))
-                if kind:
+            for layer, granularity in due:
+                if kind := masked_class(type(layer)):
                     mask_in_place(layer, kind, granularity)
         vars(self)["masks_due"] = waiting
 
@@ -154,6 +159,7 @@ def remove_masks(model: keras.layers.Layer) -> None:
             continue
         if isinstance(layer, Masked):
             _fold(layer)
+            vars(layer).pop("reallocation_state", None)
         kind: Any = type(layer)
         for name in kind.added_arguments:
             layer.__dict__.pop(name, None)

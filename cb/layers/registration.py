@@ -63,13 +63,18 @@ def masked_class(kind: type) -> Any:
     `@cb.layers.maskable()` before the subclass.
     """
     found = MASKED_CLASSES.get(kind)
-    # Layers of this package that derive from Keras's have kernels of their own.
-    ours = hasattr(kind, "dense_class") or kind.__module__.startswith("cb.")
-    if found is None and not ours:
-        bases = (MASKED_CLASSES.get(base) for base in kind.__mro__)
-        base = next((base for base in bases if base is not None), None)
-        found = base and derive_masked((base, kind), base.families)
+    if found is None and (base := masked_base(kind)):
+        found = derive_masked((base, kind), base.families)
     return found
+
+
+def masked_base(kind: type) -> Any:
+    """Return the masked class of the first base that has one, or `None`."""
+    # Layers of this package that derive from Keras's have kernels of their own.
+    if hasattr(kind, "dense_class") or kind.__module__.startswith("cb."):
+        return None
+    bases = (MASKED_CLASSES.get(base) for base in kind.__mro__)
+    return next((base for base in bases if base is not None), None)
 
 
 def derive_masked(bases: tuple, families: Iterable[str], **attributes: Any):

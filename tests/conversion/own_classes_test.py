@@ -368,3 +368,25 @@ def test_an_opened_model_is_saved_and_loaded(tmp_path):
     small.save(tmp_path / "small.keras")
     loaded = keras.models.load_model(tmp_path / "small.keras")
     np.testing.assert_array_equal(loaded(X), small(X))
+
+
+@keras.saving.register_keras_serializable("own_classes")
+class Optional(Block):
+    """A block with a layer that it does not call."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+        self.spare = keras.layers.Dense(units, name="spare")
+
+
+def test_masks_are_loaded_beside_layers_that_nothing_calls(tmp_path):
+    inputs = keras.Input((4,))
+    model = cb.sparsify(keras.Model(inputs, Optional(4)(inputs)), 0.5)
+    path = tmp_path / "spare.keras"
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    pairs = zip(masked_kernels(loaded), masked_kernels(model), strict=True)
+    for new, old in pairs:
+        np.testing.assert_array_equal(new.mask, old.mask)

@@ -155,3 +155,44 @@ def test_a_copy_reads_its_own_kernel(number):
         variable.assign(keras.ops.zeros_like(variable))
     np.testing.assert_allclose(copy(x), expected, rtol=1e-5)
     np.testing.assert_allclose(cb.strip(copy)(x), expected, rtol=1e-5)
+
+
+def held(kind):
+    """Return a tied autoencoder whose decoder is a function, not a layer."""
+    inputs, layer, codes = encoder()
+
+    def decode(codes):
+        return keras.ops.matmul(codes, keras.ops.transpose(layer.kernel))
+
+    class Decoder(keras.layers.Layer):
+        def call(self, inputs):
+            return decode(inputs)
+
+    decoder = {
+        "lambda": lambda: keras.layers.Lambda(decode),
+        "shaped": lambda: keras.layers.Lambda(decode, output_shape=(8,)),
+        "activation": lambda: keras.layers.Activation(decode),
+        "own": Decoder,
+    }[kind]()
+    return keras.Model(inputs, decoder(codes)), decoder
+
+
+@pytest.mark.parametrize("kind", ["lambda", "shaped", "activation", "own"])
+def test_functions_that_read_a_kernel_from_outside_are_refused(kind):
+    model, decoder = held(kind)
+    match = f"'{decoder.name}'.*reads 'encoder/kernel'.*'encoder' as an attr"
+    if kind == "activation":
+        # Keras has no configuration of such a function.
+        match = f"'{decoder.name}'"
+    with pytest.raises(InputError, match=match):
+        cb.sparsify(model, 0.5)
+
+
+def test_functions_that_read_nothing_are_kept():
+    inputs, _, codes = encoder()
+    scale = np.float32(3.0)
+    outputs = keras.layers.Lambda(lambda x: scale * x)(codes)
+    model = keras.Model(inputs, outputs)
+    sparse = cb.sparsify(model, 0.0)
+    np.testing.assert_array_equal(sparse(X), model(X))
+    np.testing.assert_array_equal(cb.strip(sparse)(X), model(X))

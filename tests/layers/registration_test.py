@@ -177,6 +177,59 @@ def test_a_kind_of_its_own_needs_the_names_of_its_kernels():
         cb.layers.maskable(family="mine")(Widening)
 
 
+@keras.saving.register_keras_serializable("test")
+class Gated(keras.layers.Conv2D):
+    """A convolution whose kernel is named for `maskable`."""
+
+
+cb.layers.maskable("kernel")(Gated)
+
+
+class Pixels(keras.layers.Layer):
+    """A convolution of its own kind."""
+
+    def build(self, input_shape):
+        self.w = self.add_weight(shape=(3, 3, input_shape[-1], 4), name="w")
+
+    def call(self, inputs):
+        return keras.ops.conv(inputs, self.w)
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def image_model(layer):
+    inputs = keras.Input((6, 6, 2))
+    return keras.Model(inputs, layer(inputs))
+
+
+def test_named_kernels_of_a_subclass_have_the_axes_of_its_base():
+    layer = Gated(4, 3, name="gated")
+    sparse = cb.sparsify(image_model(layer), "conv=0.5", granularity="filter")
+    (kernel,) = masked_kernels(sparse)
+    assert kernel.block == (3, 3, 2, 1)
+    filters = np.asarray(kernel.mask).reshape(-1, 4)
+    np.testing.assert_array_equal(filters.min(axis=0), filters.max(axis=0))
+    assert filters[0].sum() == 2
+    (kernel,) = masked_kernels(
+        cb.sparsify(image_model(layer), 0.5, granularity="slice")
+    )
+    assert kernel.block == (3, 3, 1, 1)
+
+
+def test_axes_that_are_not_known_are_asked_for():
+    cb.layers.maskable("w")(Pixels)
+    with pytest.raises(cb.errors.InputError, match="spatial_axes.*'filter'"):
+        cb.sparsify(image_model(Pixels()), 0.5, granularity="filter")
+    # Neither depends on them.
+    for spec in ("weight", "block(rows=2, columns=2)"):
+        cb.sparsify(image_model(Pixels()), 0.5, granularity=spec)
+    cb.layers.maskable("w", spatial_axes={"w": 2})(Pixels)
+    sparse = cb.sparsify(image_model(Pixels()), 0.5, granularity="filter")
+    (kernel,) = masked_kernels(sparse)
+    assert kernel.block == (3, 3, 2, 1)
+
+
 def test_a_file_with_a_derived_class_loads_where_its_class_is_maskable(
     tmp_path,
 ):

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +26,8 @@ _CONTEXT = "current_call_ctx"
 # Sizes of the batches that are compared, and how often each is.
 BATCHES, _TIMES = (_EXAMPLES, 1), 2
 # Sizes to try for axes that are not fixed: deep networks need large images,
-# some texts are short.
-SIDES = (32, 128, 256, 8, 2)
+# some texts are short; and sound is long, where no input has two such axes.
+SIDES, _LONG = (32, 128, 256, 8, 2), 2048
 # Largest difference from rounding, relative to the largest output. Smaller
 # outputs count as this large, since the terms of their sums may round by more.
 _TOLERANCE, _COARSE = 1e-4, 0.1
@@ -50,9 +51,8 @@ def inputs_for(
         Dict of name to a tensor; zeros and ones for integers.
     """
     specs = signature.structured_input_signature[1]
-    free = any(None in spec.shape[1:] for spec in specs.values())
-    sides = SIDES if free else SIDES[:1]
-    *tries, last = itertools.product((False, True), sides)
+    shapes = [spec.shape for spec in specs.values()]
+    *tries, last = itertools.product((False, True), sides(shapes))
 
     def drawn(indices, side):
         random = np.random.default_rng(seed)
@@ -67,6 +67,14 @@ def inputs_for(
             signature(**found)
             return found
     return drawn(*last)
+
+
+def sides(shapes: Iterable[Sequence[int | None]]) -> tuple[int, ...]:
+    """Return the sizes to try for axes of inputs that are not fixed."""
+    free = max(list(shape)[1:].count(None) for shape in shapes)
+    if not free:
+        return SIDES[:1]
+    return SIDES if free > 1 else (*SIDES, _LONG)
 
 
 def draw(

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from cb.export import graph as graphs
+from cb.export.arguments import with_one_argument
 from cb.export.compaction_report import CompactionReport
 from cb.export.compaction_report import Row
 from cb.export.graph import Call
@@ -35,7 +36,8 @@ def compact(
             ones and layers made of other layers are flattened into one.
         report: Callable that is given a `CompactionReport`, such as `print`.
         inputs: Structure of arrays or `keras.Input` as a subclassed model is
-            called on; only needed where its types are not known.
+            called on, or a dict of them by argument if `call` takes several;
+            only needed where these are not known.
 
     Returns:
         A functional Keras model of layers without masks, with the inputs and
@@ -50,6 +52,7 @@ def compact(
     >>> small = cb.export.compact(model, report=print)
     """
     graphs.require(model)
+    model, inputs = with_one_argument(model, inputs)
     plain = plain_graph(model, inputs)
     graph = graphs.trace(plain)
     rules = {call: rule(call) for call in graph.calls}

@@ -18,6 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend import get_keras_mask
+from keras.src.ops.numpy import BroadcastTo
+from keras.src.ops.numpy import Reshape
 
 from cb.conversion import strip
 from cb.conversion.classes import dense_layer
@@ -32,6 +34,7 @@ from cb.export.graph import Graph
 from cb.export.graph import Value
 from cb.export.stand_ins import OwnVariable
 from cb.export.stand_ins import SharedLayer
+from cb.export.stand_ins import Sized
 from cb.export.stand_ins import WithMask
 from cb.layers.attributes import overridden
 from cb.layers.traversal import is_graph
@@ -187,8 +190,9 @@ def _opened_graph(model, symbolic) -> Graph:
     layers = ordered_layers(model)
     nodes = _lengths(model)
     histories: dict[int, Any] = {}
+    required = (model, vars(model).get("wrapped"))
     calls = [
-        (layer, _inside(layer, histories, required=layer is model))
+        (layer, _inside(layer, histories, any(layer is r for r in required)))
         for layer in layers
         if layer is model or is_graph(layer) or _opaque(layer)
     ]
@@ -240,6 +244,8 @@ def _inside(layer, histories, required) -> Callable:
                 raise
             # It stays one layer of the graph.
             _cut(nodes)
+            # Not all such layers take it, and an export is inference anyway.
+            kwargs = {k: v for k, v in kwargs.items() if k != "training" or v}
             return type(layer).symbolic_call(layer, *args, **kwargs)
         for tensor in keras.tree.flatten(outputs):
             # Keras is about to note that it comes from this layer.
@@ -308,9 +314,26 @@ def _with_variables(graph: Graph) -> Graph:
             args=keras.tree.map_structure(value, call.args),
             kwargs=keras.tree.map_structure(value, call.kwargs),
         )
-        for call in graph.calls
+        for call in (_with_sizes(call, source) for call in graph.calls)
     ]
     return dataclasses.replace(graph, calls=[*readers.values(), *calls])
+
+
+def _with_sizes(call: Call, source: Value) -> Call:
+    """Give a reshape to a size that `call` did not know that of the batch."""
+    operation: Any = call.operation
+    sizes = None
+    if isinstance(operation, BroadcastTo):
+        sizes = operation.shape
+    elif isinstance(operation, Reshape):
+        sizes = operation.newshape
+    if not isinstance(sizes, list | tuple) or None not in sizes:
+        return call
+    sized = Sized(
+        sizes, isinstance(operation, BroadcastTo), name=operation.name
+    )
+    args = (*call.args, source)
+    return dataclasses.replace(call, operation=sized, args=args)
 
 
 def _make(call: Call) -> keras.Operation:
@@ -355,7 +378,8 @@ def _compare(model, plain, symbolic) -> None:
 
 def _drawn(model, symbolic, size) -> tuple[Any, Any]:
     """Draw inputs that a model takes; return its outputs too."""
-    *tries, last = itertools.product((False, True), checking.SIDES)
+    shapes = [one.shape for one in keras.tree.flatten(symbolic)]
+    *tries, last = itertools.product((False, True), checking.sides(shapes))
 
     def run(indices, side):
         random = np.random.default_rng(size)

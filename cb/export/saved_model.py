@@ -19,6 +19,7 @@ from cb.errors import one_line
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export import program
+from cb.export.arguments import with_one_argument
 from cb.export.choice import dense_calls
 from cb.export.compaction import compact
 from cb.export.loading import check_batch_sizes
@@ -73,7 +74,8 @@ def save(
             warning.
         batch_sizes: Integers, at which it is measured what is faster.
         inputs: Structure of arrays or `keras.Input` as a subclassed model is
-            called on; only needed where its types are not known.
+            called on, or a dict of them by argument if `call` takes several;
+            only needed where these are not known.
 
     Returns:
         String, the form that was written.
@@ -88,6 +90,7 @@ def save(
         raise unknown("form", form, FORMS)
     graphs.require(model)
     check_batch_sizes(batch_sizes)
+    model, inputs = with_one_argument(model, inputs)
     inputs = symbolic_inputs(model, inputs)
     # A symbolic link stays; the folder that it points to is replaced.
     path = os.path.realpath(path)

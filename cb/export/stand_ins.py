@@ -75,3 +75,34 @@ class SharedLayer(keras.layers.Layer):
 
     def get_config(self):
         return {"name": self.name, "layer": self.layer}
+
+
+@keras.saving.register_keras_serializable("cb")
+class Sized(keras.Operation):
+    """Reshapes or broadcasts to sizes of which that of the batch varies.
+
+    Args:
+        shape: Tuple of integers and `None`: first for the batch, then once
+            for what remains in a reshape.
+        broadcasts: Boolean, whether to broadcast.
+        **kwargs: As in a Keras operation.
+    """
+
+    def __init__(self, shape, broadcasts=False, **kwargs):
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+        self.broadcasts = broadcasts
+
+    def call(self, inputs, batch):
+        """Return the inputs in the shape; `batch` is any tensor of it."""
+        sizes = [*self.shape]
+        if None in sizes:
+            sizes[sizes.index(None)] = keras.ops.shape(batch)[0]
+        sizes = [-1 if size is None else size for size in sizes]
+        if self.broadcasts:
+            return keras.ops.broadcast_to(inputs, sizes)
+        return keras.ops.reshape(inputs, sizes)
+
+    def compute_output_spec(self, inputs, batch):
+        """Return the shape and type of the outputs."""
+        return keras.KerasTensor(self.shape, inputs.dtype)

@@ -61,16 +61,39 @@ def test_deep_networks_on_images_of_any_size_are_given_large_ones(tmp_path):
     np.testing.assert_allclose(found, model(x), atol=1e-5)
 
 
+class Twice(layers.Layer):
+    """Cannot be made again from a configuration."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs):
+        """Return a multiple of the inputs."""
+        return self.factor * inputs
+
+
 def test_layers_that_cannot_be_made_again_come_out_dense(tmp_path):
-    twice = layers.Lambda(lambda x: 2 * x)
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(20), twice])
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(20)])
+    model.add(Twice(2))
     cb.sparsify_layers(model, 0.5)
-    path = str(tmp_path / "lambda")
+    path = str(tmp_path / "own")
     cb.export.save(model, path)
     x = images(3, (4,))
     np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
     with pytest.raises(InputError, match="cannot be cloned"):
         cb.export.save(model, path, "sparse")
+
+
+@pytest.mark.parametrize("form", ["dense", "compact", "sparse"])
+def test_lambdas_keep_their_functions(form, tmp_path):
+    twice = layers.Lambda(lambda x: 2 * x)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(20), twice])
+    model = cb.sparsify(model, 0.5)
+    path = str(tmp_path / "lambda")
+    cb.export.save(model, path, form)
+    x = images(3, (4,))
+    np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
 
 
 def test_texts_go_in(tmp_path):
@@ -136,3 +159,59 @@ def test_a_head_in_full_precision_takes_halves(tmp_path):
     x = images(8, (30,))
     found = cb.export.load(str(tmp_path / "a"), batch_sizes=[8])(x)
     np.testing.assert_allclose(found, model(x), atol=0.02)
+
+
+class Two(keras.Model):
+    """A subclassed model of two tensors, one of them of integers."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = layers.Embedding(5, 6)
+        self.first = layers.Dense(6, "relu")
+        self.last = layers.Dense(2)
+
+    def call(self, numbers, words, training=False):
+        """Return logits."""
+        x = self.first(numbers) + keras.ops.mean(self.words(words), axis=1)
+        return self.last(x)
+
+
+@pytest.mark.parametrize("form", ["dense", "compact", "sparse"])
+def test_models_of_several_arguments(form, tmp_path):
+    model = Two()
+    x = {"numbers": images(3, (4,)), "words": np.array([[1, 2]] * 3)}
+    model(**x)
+    cb.sparsify_layers(model, 0.5)
+    path = str(tmp_path / "two")
+    with pytest.raises(InputError, match="several.*'numbers', 'words'"):
+        cb.export.save(model, path, form)
+    cb.export.save(model, path, form, inputs=x)
+    saved = tf.saved_model.load(path).signatures["serving_default"]
+    (found,) = saved(**{k: tf.constant(v) for k, v in x.items()}).values()
+    np.testing.assert_allclose(found, model(**x), atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["dense", "compact"])
+def test_reshapes_to_the_size_of_the_batch(form, tmp_path):
+    class Heads(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = layers.Dense(6)
+            self.last = layers.Dense(2)
+
+        def call(self, inputs):
+            x = self.first(inputs)
+            batch = keras.ops.shape(x)[0]
+            x = keras.ops.reshape(x, (batch, 2, 3))
+            bias = keras.ops.broadcast_to(inputs[:1, :3], (batch, 3))
+            x = x + keras.ops.reshape(bias, (batch, 1, 3))
+            return self.last(keras.ops.reshape(x, (batch, 6)))
+
+    model = Heads()
+    x = images(3, (4,))
+    model(x)
+    cb.sparsify_layers(model, 0.5)
+    path = str(tmp_path / "heads")
+    cb.export.save(model, path, form)
+    found = cb.export.load(path)(x)
+    np.testing.assert_allclose(found, model(x), atol=1e-5)

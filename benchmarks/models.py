@@ -7,7 +7,6 @@ there and back, and writes `benchmarks/models.csv` and the table of
 `docs/models.md`. With names it renews their lines. The tests repeat some.
 """
 
-import csv
 import pathlib
 import re
 import sys
@@ -21,9 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 import cb
+from benchmarks import tables
 from benchmarks.guide_models import GUIDES
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import first_cause
+from cb.errors import one_line
 from cb.layers.masked import Masked
 from cb.layers.masked import masked_kernels
 from cb.layers.traversal import ordered_layers
@@ -41,6 +43,7 @@ STEPS = (
     "compact",
     "sparse",
 )
+COLUMNS = ("model", "kernels", "weights", *STEPS)
 ALGORITHMS = {
     "set": "set(every=1, end=1.0)",
     "rigl": "rigl(every=1, end=1.0)",
@@ -130,6 +133,15 @@ class Case:
         # It is compared with the model before it is there.
         return cb.export.save(self.sparse, path, form, [2]) == form
 
+    def refused_by_keras(self):
+        """Return why Keras cannot export the dense model; none if it can."""
+        try:
+            self.model.export(f"{self.folder.name}/keras", verbose=False)
+        except Exception as error:
+            reason = one_line(first_cause(error))
+            return f"refused: Keras cannot export the dense model. {reason}"
+        return None
+
     def _fit(self, model, spec, optimizer=None):
         kernels = masked_kernels(model)
         counts = [np.count_nonzero(kernel.mask) for kernel in kernels]
@@ -189,6 +201,11 @@ def measure(make: Callable[[], tuple]) -> dict[str, Any]:
         except Exception as error:
             text = " ".join(str(error).split())
             row[step] = f"{type(error).__name__}: {text[:200]}"
+    if row["dense"].startswith("refused"):
+        # Exports that need not be opened are Keras's own.
+        reason = case.refused_by_keras()
+        for step in ("dense", "compact", "sparse"):
+            row[step] = reason or row[step]
     kernels = masked_kernels(case.sparse) if hasattr(case, "sparse") else []
     sizes = [np.size(kernel.mask) for kernel in kernels]
     case.folder.cleanup()
@@ -202,14 +219,6 @@ def makers() -> dict[str, Callable[[], tuple]]:
     except ImportError:
         return {**GUIDES}
     return {**GUIDES, **BACKBONES}
-
-
-def rows() -> dict[str, dict[str, str]]:
-    """Read the table."""
-    if not FILE.exists():
-        return {}
-    with open(FILE, encoding="utf-8", newline="") as file:
-        return {row["model"]: row for row in csv.DictReader(file)}
 
 
 def table(found: dict[str, dict[str, str]]) -> str:
@@ -233,26 +242,15 @@ def _short(reason: str) -> str:
     return f"{expected.split('. Expected')[0][:160]} ({received[:120]})"
 
 
-def write(found: dict[str, dict[str, str]]) -> None:
-    """Write the table, and copy it to the page."""
-    with open(FILE, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(
-            file, ["model", "kernels", "weights", *STEPS], lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(found.values())
-    page = PAGE.read_text(encoding="utf-8")
-    before, after = re.split(r"(?s)(?<=<!-- table -->\n).*(?=<!--)", page)
-    PAGE.write_text(f"{before}{table(found)}\n{after}", encoding="utf-8")
-
-
 def main(names: list[str]) -> None:
     """Measure models, and renew their lines."""
-    found, makes = rows(), makers()
+    found, makes = tables.read(FILE), makers()
     for name in names or makes:
         start = time.perf_counter()
         found[name] = {"model": name, **measure(makes[name])}
-        write({key: found[key] for key in makes if key in found})
+        found = {key: found[key] for key in makes if key in found}
+        tables.write(FILE, COLUMNS, found)
+        tables.renew(PAGE, table(found))
         print(f"{time.perf_counter() - start:.0f} s", found[name], flush=True)
         keras.utils.clear_session()
 

@@ -15,8 +15,10 @@ from benchmarks.kerashub.parts import tokens
 
 def basnet():
     """Return the backbone and inputs."""
-    encoder = resnet((64, 64, 64, 64), image_shape=(32, 32, 3))
-    model = hub.BASNetBackbone(encoder, num_classes=1)
+    encoder = resnet((4, 4, 4, 4), first=4, image_shape=(None, None, 3))
+    model = hub.BASNetBackbone(
+        encoder, num_classes=1, image_shape=(64, 64, 3), projection_filters=4
+    )
     return model, images(64)
 
 
@@ -214,7 +216,7 @@ def efficientnet():
         stackwise_nores_option=[False, False],
         stackwise_width_coefficients=[1.0, 1.0],
         stackwise_depth_coefficients=[1.0, 1.0],
-        num_features=16,
+        # Not `num_features`, which its configuration leaves out.
         dropout=0.0,
     )
     return model, images(32)

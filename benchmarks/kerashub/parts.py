@@ -122,11 +122,11 @@ def images(side=16):
     return random(2, side, side, 3)
 
 
-def resnet(filters=(64, 8, 8), **options):
+def resnet(filters=(64, 8, 8), first=64, **options):
     """Return a small residual network."""
     stages = len(filters)
     return hub.ResNetBackbone(
-        input_conv_filters=[64],
+        input_conv_filters=[first],
         input_conv_kernel_sizes=[3],
         stackwise_num_filters=[*filters],
         stackwise_num_blocks=[1] * stages,

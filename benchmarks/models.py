@@ -186,6 +186,8 @@ def measure(make: Callable[[], tuple]) -> dict[str, Any]:
         Dict of one line of the table: masked kernels, their weights, and for
         each step "works" or why not.
     """
+    # Names of layers are in the table.
+    keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     case = Case(*make())
     row: dict[str, Any] = {}
@@ -252,7 +254,6 @@ def main(names: list[str]) -> None:
         tables.write(FILE, COLUMNS, found)
         tables.renew(PAGE, table(found))
         print(f"{time.perf_counter() - start:.0f} s", found[name], flush=True)
-        keras.utils.clear_session()
 
 
 if __name__ == "__main__":

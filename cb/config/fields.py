@@ -79,9 +79,10 @@ class Fields:
         distribution: Distribution of the connections over the layers, one of
             {cb.sparsity.distributions}.
         masks: First masks: random; magnitude (the largest weights of each layer
-            stay); or nonzero (weights that are not zero, of a model that was
-            pruned before, without --sparsity). The weights are those of
-            --initialize_from, or of a model file.
+            stay); lottery_ticket (the same, and every weight starts as in the
+            run of --initialize_from); or nonzero (weights that are not zero,
+            of a model that was pruned before, without --sparsity). The weights
+            are those of --initialize_from, or of a model file.
         rounding: Rounding of the number of connections: total (exact over all
             layers), or down, nearest or up in each layer, as in published
             runs.
@@ -199,7 +200,7 @@ class Fields:
         common=True,
         light=True,
     )
-    masks: Literal["random", "magnitude", "nonzero"] = flag(
+    masks: Literal["random", "magnitude", "lottery_ticket", "nonzero"] = flag(
         "random", SPARSITY, later=True
     )
     rounding: Literal["total", "down", "nearest", "up"] = flag(

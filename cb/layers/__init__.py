@@ -37,6 +37,7 @@ from cb.layers.masked_recurrent import MaskedSimpleRNNCell
 from cb.layers.neural_ode import NeuralODE
 from cb.layers.registration import register_masked
 from cb.layers.replacement import replace_batch_normalization
+from cb.layers.s_shaped_relu import SReLU
 from cb.layers.sparse_dense import SparseDense
 from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
@@ -75,6 +76,7 @@ __all__ = [
     "MaskedSimpleRNNCell",
     "MasksInside",
     "NeuralODE",
+    "SReLU",
     "SparseDense",
     "TiedConv2D",
     "TiedDense",

@@ -1,7 +1,10 @@
 """Multilayer perceptrons."""
 
+from typing import Literal
+
 import keras
 
+from cb.layers.s_shaped_relu import SReLU
 from cb.models import REGISTRY
 from cb.models import blocks
 from cb.models import recipes
@@ -9,6 +12,8 @@ from cb.models.blocks import Gamma
 from cb.models.blocks import Shape
 from cb.registry import Count
 from cb.registry import Rate
+
+Biases = Literal["zeros", "torch"]
 
 
 @REGISTRY.register("mlp")
@@ -19,6 +24,7 @@ def mlp(
     activation: str = "relu",
     dropout: Rate = 0.0,
     kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+    biases: Biases = "zeros",
 ):
     """Build a perceptron with hidden layers of the given widths.
 
@@ -26,9 +32,12 @@ def mlp(
         input_shape: Tuple, shape of one example; it is flattened.
         num_classes: Integer, number of logits.
         units: Integer or tuple of integers, widths of the hidden layers.
-        activation: String, Keras activation of the hidden layers.
+        activation: String, Keras activation of the hidden layers, or
+            `"srelu"`, whose four parameters of every unit are trained too.
         dropout: Float in [0, 1), rate after every hidden layer.
         kernel_initializer: String, Keras initializer of the kernels.
+        biases: `"zeros"`, or `"torch"` for the uniform distribution up to
+            `1 / sqrt(inputs)`, as PyTorch draws them by default.
 
     Returns:
         A Keras model.
@@ -36,18 +45,27 @@ def mlp(
     units = (units,) if isinstance(units, int) else tuple(units)
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
-    for number, width in enumerate(units, start=1):
-        x = keras.layers.Dense(
+
+    def dense(x, width, name, **kwargs):
+        drawn = biases == "torch"
+        initializer = blocks.torch_bias(x.shape[-1]) if drawn else "zeros"
+        return keras.layers.Dense(
             width,
-            activation=activation,
             kernel_initializer=kernel_initializer,
-            name=f"hidden_{number}",
+            bias_initializer=initializer,
+            name=name,
+            **kwargs,
         )(x)
+
+    for number, width in enumerate(units, start=1):
+        if activation == "srelu":
+            x = dense(x, width, f"hidden_{number}")
+            x = SReLU(name=f"srelu_{number}")(x)
+        else:
+            x = dense(x, width, f"hidden_{number}", activation=activation)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
-    x = keras.layers.Dense(
-        num_classes, kernel_initializer=kernel_initializer, name="logits"
-    )(x)
+    x = dense(x, num_classes, "logits")
     return blocks.finish(inputs, x, "mlp")
 
 
@@ -71,6 +89,7 @@ def lenet_300_100(
     input_shape: Shape,
     num_classes: Count,
     kernel_initializer: str | None = None,
+    biases: Biases = "zeros",
 ):
     """Build the perceptron 300-100 of the pruning literature, with biases.
 
@@ -84,6 +103,7 @@ def lenet_300_100(
         num_classes: Integer, number of logits.
         kernel_initializer: String, Keras initializer. Defaults to the
             uniform distribution up to `1 / sqrt(inputs)`.
+        biases: As in `mlp`.
 
     Returns:
         A Keras model; 266,200 weights on 28x28 images with ten classes.
@@ -93,6 +113,7 @@ def lenet_300_100(
         num_classes,
         units=(300, 100),
         kernel_initializer=kernel_initializer or blocks.torch_uniform(),
+        biases=biases,
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Final
 
 import keras
 import tensorflow as tf
@@ -42,9 +43,11 @@ from cb.training import regime
 from cb.training.data import Data
 from cb.training.data import without_mixup
 from cb.training.start import initialize_dense
+from cb.training.start import rewind
 
 # Steps between logged events of algorithms that act after every step.
 LOGGED_EVERY = 100
+TICKET: Final = "lottery_ticket"
 
 
 def completed(config: Config) -> Config:
@@ -83,6 +86,9 @@ def resolve(
             expected = "left out with masks='nonzero', where zeros decide"
             raise argument_error("sparsity", expected, config.sparsity)
         config = dataclasses.replace(config, sparsity=sparsity)
+    if config.masks == TICKET and config.initialize_from is None:
+        expected = f"a run that was trained, with masks={TICKET!r}"
+        raise argument_error("initialize_from", expected, None)
     return completed(config), sources
 
 
@@ -134,11 +140,13 @@ def build_model(
             None if config.masks == "nonzero" else config.sparsity,
             config.distribution,
             **common,
-            masks=config.masks,
+            masks="magnitude" if config.masks == TICKET else config.masks,
             rounding=config.rounding,
             regularization=config.regularization,
             report=report,
         )
+    if config.masks == TICKET:
+        rewind(model, str(config.initialize_from))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return normalization.apply(
         config.normalization, model, config.batch_size // replicas

@@ -3,11 +3,14 @@
 import keras
 import numpy as np
 
+from cb.callbacks.reallocation.copied_masks import read_initial
+from cb.callbacks.reallocation.copied_masks import write_initial
 from cb.callbacks.training_state import masked_form
 from cb.callbacks.training_state import model_variables
 from cb.callbacks.training_state import write_all
 from cb.distribute import collectives
 from cb.distribute.variables import read
+from cb.errors import InputError
 from cb.layers.masked import mask_name
 from cb.layers.masked import masked_kernels
 from cb.runs.source import locate
@@ -74,3 +77,27 @@ def initialize_dense(model: keras.Model, text: str) -> None:
             arrays[name] = np.where(mask != 0, arrays[name], 0)
     write_all(variables, arrays)
     print(f"Starting from the weights of {path} ({checkpoint or 'last'})")
+
+
+def rewind(model: keras.Model, text: str) -> None:
+    """Return the weights of a model, not its masks, to a run's first ones.
+
+    Args:
+        model: Masked Keras model.
+        text: As in `initialize`.
+
+    Raises:
+        InputError: If the run has saved only some of its first weights.
+    """
+    initial, (path, _) = collectives.broadcast(
+        model.distribute_strategy, lambda: (read_initial(text), locate(text))
+    )
+    if any(name.endswith("/starts") for name in initial):
+        raise InputError(
+            "Argument `masks` must not be 'lottery_ticket' where the run of "
+            "`initialize_from` trained CSR kernels: it saved the initial "
+            "weights of its first connections only. "
+            f"Received: initialize_from={text!r}"
+        )
+    write_initial(model, initial)
+    print(f"Its weights start as those of {path} did")

@@ -101,6 +101,22 @@ def test_translation_is_bilinear_and_reflects():
         np.testing.assert_allclose(found[place], expected, atol=1e-4)
 
 
+def test_rotation_is_bilinear_about_the_centre():
+    angles = (2 * numbers("angle") - 1) * 30
+    found = applied("rotation(30)")
+    for place in range(0, COUNT, 7):
+        expected = ndimage.rotate(
+            IMAGES[place] / 255.0,
+            angles[place],
+            axes=(1, 0),
+            reshape=False,
+            order=1,
+            mode="nearest",
+        )
+        np.testing.assert_allclose(found[place], expected, atol=1e-4)
+    assert angles.min() < -20 and angles.max() > 20
+
+
 def test_zoom_crop_enlarges_in_training_only():
     chain = build("zoom_crop(10, 8)")
     larger = tf.image.resize(IMAGES / np.float32(255), [10, 10]).numpy()
@@ -184,6 +200,20 @@ def test_standardize_is_measured_on_what_it_is_fitted_to():
     mean, std = moments(IMAGES)
     np.testing.assert_allclose(mean, (IMAGES / 255).mean(axis=(0, 1, 2)))
     np.testing.assert_allclose(std, (IMAGES / 255).std(axis=(0, 1, 2)))
+
+
+def test_each_pixel_may_be_standardized_by_itself():
+    images = IMAGES.copy()
+    images[:, 3, 4, 1] = 7
+    chain = build("standardize(each='pixel')").fitted(images)
+    pixels = images / 255.0
+    std = pixels.std(axis=0)
+    expected = (pixels - pixels.mean(axis=0)) / np.where(std > 0, std, 1)
+    for found in (chain, chain.evaluation()):
+        assert found.output_shape((8, 8, 3)) == (8, 8, 3)
+        values = found(tf.constant(images)).numpy()
+        np.testing.assert_allclose(values, expected, atol=1e-5)
+    assert not values[:, 3, 4, 1].any()
 
 
 @pytest.mark.parametrize(

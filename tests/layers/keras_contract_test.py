@@ -114,6 +114,7 @@ CASES = {
         (2, 3),
         (2, 3),
     ),
+    "SReLU": ({}, (2, 4), (2, 4)),
     "SparseDense": ({"units": 5, "connections": 7}, (2, 4), (2, 5)),
     "TiedConv2D": (
         {"filters": 4, "kernel_size": 3, "sparsity": 0.5},

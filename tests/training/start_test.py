@@ -21,8 +21,13 @@ def folder(tmp_path_factory):
         "dense": ["--sparsity=0.0"],
         "pruned": ["--sparsity=0.8", "--masks=magnitude"],
         "again": ["--masks=nonzero"],
+        "ticket": ["--sparsity=0.9", "--masks=lottery_ticket"],
     }.items():
-        source = {"pruned": "dense", "again": "pruned"}.get(name)
+        source = {
+            "pruned": "dense",
+            "again": "pruned",
+            "ticket": "pruned",
+        }.get(name)
         if source:
             flags.append(f"--initialize_from={source}")
         flags.append(f"--run_dir={name}")
@@ -70,6 +75,25 @@ def test_nonzero_takes_the_masks_of_the_run(folder):
         )
 
 
+def test_a_lottery_ticket_has_first_weights_and_masks_by_the_last(folder):
+    trained = kernels(folder, "pruned", "last")
+    first = arrays(folder, "pruned", "initial")
+    found = arrays(folder, "ticket", "initial")
+    active = total = 0
+    for key, (kernel, mask) in kernels(folder, "ticket", "initial").items():
+        magnitudes = np.abs(trained[key][0] * trained[key][1])
+        assert magnitudes[mask].min() >= magnitudes[~mask].max()
+        weights = first[f"{key}/kernel"]
+        np.testing.assert_array_equal(kernel * mask, weights * mask)
+        np.testing.assert_array_equal(
+            found[f"{key}/bias"], first[f"{key}/bias"]
+        )
+        active, total = active + mask.sum(), total + mask.size
+    assert active == round(0.1 * total)
+    changed = arrays(folder, "ticket", "last")
+    assert any((changed[key] != found[key]).any() for key in found)
+
+
 def test_masks_of_another_density_than_asked_for_are_said(folder):
     flags = ["--sparsity=0.9", "--initialize_from=dense", "--run_dir=copied"]
     code, output, errors = run("train.py", *MODEL, *flags, folder=folder)
@@ -100,6 +124,10 @@ def test_such_a_run_is_scored_and_repeated(folder):
             "`masks` must be 'random' with weight_sharing",
         ),
         (["--masks=largest"], "`masks` must be one of"),
+        (
+            ["--masks=lottery_ticket"],
+            "`initialize_from` must be a run that was trained",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, flags, message):

@@ -38,7 +38,28 @@ def copy_source(
     write_all(masks, decided(lambda: chosen))
     if algorithm.initial_weights:
         text = str(algorithm.copy_mask_from)
-        initial = decided(lambda: read_arrays(locate(text)[0], "initial"))
-        others = [k for k in variables if k not in masks]
-        weights = {k: variables[k] for k in others if "seed" not in k}
-        write_all(weights, initial)
+        write_initial(model, decided(lambda: read_initial(text)))
+
+
+def read_initial(text: str) -> Arrays:
+    """Read the weights that a run began with.
+
+    Args:
+        text: `RUN[:initial|best|last|N]`; the checkpoint does not matter.
+    """
+    return read_arrays(locate(text)[0], "initial")
+
+
+def write_initial(model: keras.Model, initial: Arrays) -> None:
+    """Set all weights of a model, but no masks, to those that a run began with.
+
+    Args:
+        model: Keras model.
+        initial: Dict of name to array, from `read_initial`.
+    """
+    weights = {
+        name: variable
+        for name, variable in model_variables(model).items()
+        if not name.endswith("mask") and "seed" not in name
+    }
+    write_all(weights, initial)

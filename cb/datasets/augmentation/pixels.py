@@ -20,6 +20,7 @@ from cb.registry import lazy_import
 tf = lazy_import("tensorflow")
 
 CHUNK = 8192
+Mode = Literal["reflect", "constant", "nearest", "wrap"]
 
 
 @REGISTRY.register("flip")
@@ -47,25 +48,61 @@ class Translation(Transform):
     """
 
     fraction: Fraction = 0.1
-    mode: Literal["reflect", "constant", "nearest", "wrap"] = "reflect"
+    mode: Mode = "reflect"
 
     def __call__(self, features, random):
         features = unit_scaled(features)
-        shape = tf.shape(features)
-        size = tf.cast(shape[1:3], tf.float32)
+        size = tf.cast(tf.shape(features)[1:3], tf.float32)
         down = (2.0 * random("row") - 1.0) * self.fraction * size[0]
         right = (2.0 * random("column") - 1.0) * self.fraction * size[1]
         one, zero = tf.ones_like(down), tf.zeros_like(down)
         matrices = [one, zero, -right, zero, one, -down, zero, zero]
-        shifted = tf.raw_ops.ImageProjectiveTransformV3(
-            images=features,
-            transforms=tf.stack(matrices, axis=1),
-            output_shape=shape[1:3],
-            fill_value=0.0,
-            interpolation="BILINEAR",
-            fill_mode=self.mode.upper(),
-        )
-        return tf.ensure_shape(shifted, features.shape)
+        return _projected(features, matrices, self.mode)
+
+
+@REGISTRY.register("rotation")
+@dataclasses.dataclass(frozen=True)
+class Rotation(Transform):
+    """Turn images about their centres.
+
+    Args:
+        degrees: Float, the angle is uniform in `[-degrees, degrees)`.
+        mode: Pixels that come in, as in `translation`.
+    """
+
+    degrees: NotNegative = 10.0
+    mode: Mode = "nearest"
+
+    def __call__(self, features, random):
+        features = unit_scaled(features)
+        size = tf.cast(tf.shape(features)[1:3], tf.float32)
+        middle, centre = (size[0] - 1.0) / 2.0, (size[1] - 1.0) / 2.0
+        angle = (2.0 * random("angle") - 1.0) * math.radians(self.degrees)
+        cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros_like(angle)
+        column = centre - cos * centre + sin * middle
+        row = middle - sin * centre - cos * middle
+        matrices = [cos, -sin, column, sin, cos, row, zero, zero]
+        return _projected(features, matrices, self.mode)
+
+
+def _projected(features, matrices, mode):
+    """Return images whose pixels come from other places in them.
+
+    Args:
+        features: Float tensor `(batch, height, width, channels)`.
+        matrices: List of the eight numbers of a projection, each a tensor
+            `(batch,)`, from places in the output to places in the input.
+        mode: As in `Translation`.
+    """
+    projected = tf.raw_ops.ImageProjectiveTransformV3(
+        images=features,
+        transforms=tf.stack(matrices, axis=1),
+        output_shape=tf.shape(features)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode=mode.upper(),
+    )
+    return tf.ensure_shape(projected, features.shape)
 
 
 @REGISTRY.register("brightness")
@@ -140,10 +177,16 @@ class Standardize(Fixed):
     """Normalize every channel or feature as measured on the training part.
 
     Channels and features that are constant there become zero.
+
+    Args:
+        each: `"channel"`, or `"pixel"` to normalize each place in the images
+            by itself.
     """
 
     needs_images: ClassVar[bool] = False
     centres: ClassVar[bool] = True
+
+    each: Literal["channel", "pixel"] = "channel"
 
     def __call__(self, features, random):
         # Called before it is fitted only to find shapes.
@@ -155,22 +198,49 @@ class Standardize(Fixed):
                 "Augmentation `standardize` needs examples in memory. For "
                 "images on disk use 'normalize(mean=..., std=...)'."
             )
+        if self.each == "pixel":
+            return _Pixelwise(*moments(features, axes=(0,)))
         mean, std = moments(features)
         return Normalize(tuple(mean.tolist()), tuple(std.tolist()))
 
 
-def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+class _Pixelwise(Fixed):
+    """Subtracts a mean image and divides by an image of deviations."""
+
+    needs_images: ClassVar[bool] = False
+    centres: ClassVar[bool] = True
+
+    def __init__(self, mean: np.ndarray, std: np.ndarray):
+        # The arguments of the others are literals, these are not.
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
+
+    def __call__(self, features, random):
+        features = unit_scaled(features)
+        mean, std = (
+            tf.constant(value, features.dtype)
+            for value in (self.mean, self.std)
+        )
+        return tf.cast((features - mean) / std, tf.float32)
+
+
+def moments(
+    features: np.ndarray, axes: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of every channel or feature.
 
     Args:
         features: Array `(examples, ..., channels)`; uint8 pixels are scaled
             to [0, 1].
+        axes: Axes that are averaged over, the first among them; all but the
+            last by default.
 
     Returns:
-        Tuple of float64 arrays `(channels,)`; a deviation of 0 becomes 1.
+        Tuple of float64 arrays of the remaining shape; a deviation of 0
+        becomes 1.
     """
-    axes = tuple(range(features.ndim - 1))
-    number = math.prod(features.shape[:-1])
+    axes = tuple(range(features.ndim - 1)) if axes is None else axes
+    number = math.prod(features.shape[axis] for axis in axes)
     unit = 255.0 if features.dtype == np.uint8 else 1.0
     # In pieces: a copy in double precision is many times the data.
     pieces = range(0, len(features), CHUNK)

@@ -10,6 +10,7 @@ from cb import schedules
 from cb import seeds
 from cb.errors import InputError
 from cb.registry import Fraction
+from cb.registry import Natural
 from cb.schedules import Decay
 from cb.schedules import Every
 from cb.schedules import PeriodicSchedule
@@ -66,6 +67,9 @@ class DropAndGrow(Periodic):
             matrix and `sqrt(2 / (positions * filters))` for a convolution;
             `"gradient"`, a step of `grown_scale` down the gradient.
         grown_scale: Float, the step of `"gradient"`.
+        offset: Integer, steps by which events come after the multiples of
+            `every`. With 1, an event at the end of an epoch follows the scores
+            of that epoch, as in published curves.
         **kwargs: As in `Periodic`.
     """
 
@@ -75,6 +79,7 @@ class DropAndGrow(Periodic):
     decay: Decay = "cosine"
     grown: Literal["zero", "redrawn", "gradient"] = "zero"
     grown_scale: float = 0.0
+    offset: Natural = 0
 
     # Whether a connection may grow in the event that drops it.
     regrow_dropped = False
@@ -97,6 +102,9 @@ class DropAndGrow(Periodic):
     @property
     def sees_blocks(self):
         return self.grown == "zero"
+
+    def period(self, training_length):
+        return super().period(training_length)._replace(offset=self.offset)
 
     def init(self, layers):
         return {f"explored/{key}": layers[key].mask for key in layers}

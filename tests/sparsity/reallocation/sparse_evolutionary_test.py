@@ -7,6 +7,7 @@ import pytest
 
 from cb.errors import InputError
 from cb.schedules import PeriodicSchedule
+from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import LayerState
@@ -149,3 +150,16 @@ def test_layers_draw_different_positions():
 def test_an_unknown_rule_is_refused():
     with pytest.raises(InputError, match="Did you mean 'magnitude'"):
         reallocation.build("set(rule='magnitud')")
+
+
+def test_events_may_come_an_update_after_the_end_of_an_epoch():
+    def due(text):
+        period = reallocation.build(text).period(TrainingLength(40, 10))
+        step, found = 0, []
+        while (step := period.next(step)) is not None:
+            found.append(step)
+        return found
+
+    assert due("set(every='1ep', end=1.0)") == [10, 20, 30, 40]
+    text = "set(every='1ep', start='1ep', end=1.0, offset=1)"
+    assert due(text) == [11, 21, 31]

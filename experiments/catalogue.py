@@ -4,18 +4,19 @@ import dataclasses
 import importlib
 from collections.abc import Mapping
 
-from experiments.tables.reproduced import RESULTS
-from experiments.tables.reproduced import Result
-
 SOURCES = (
     "dynamic_sparse",
     "big_batch",
     "wirings",
     "autosparse",
     "bundles",
+    "sparse_learning",
+    "rigl",
+    "lottery_ticket",
+    "set_keras",
 )
-REPRODUCED, RUNS, GPU = "reproduced here", "runs here", "needs a GPU"
-STATUSES = (REPRODUCED, RUNS, GPU)
+RUNS, GPU = "runs here", "needs a GPU"
+STATUSES = (RUNS, GPU)
 UNKNOWN = "not published as a number"
 
 
@@ -30,10 +31,13 @@ class Experiment:
         table: String, where the run is in the paper or its code.
         flags: Flags of `train.py` and their values.
         expected: Float, published test accuracy in percent, or `None`.
+        deviation: Float, published standard deviation of single runs, in
+            points, or `None`.
+        error: Float, published standard error of the mean, in points, or
+            `None`.
         time: String, how long it takes on what, and how that is known.
         status: One of `STATUSES`.
         note: String, what a reader must know besides.
-        ours: `Result` of running it here, or `None`.
     """
 
     name: str
@@ -42,10 +46,11 @@ class Experiment:
     table: str
     flags: Mapping[str, object]
     expected: float | None = None
+    deviation: float | None = None
+    error: float | None = None
     time: str
     status: str
     note: str = ""
-    ours: Result | None = None
 
     @property
     def path(self) -> str:
@@ -57,6 +62,10 @@ class Experiment:
         number = UNKNOWN
         if self.expected is not None:
             number = f"test accuracy {self.expected} %"
+        if self.deviation is not None:
+            number += f", standard deviation {self.deviation}"
+        if self.error is not None:
+            number += f", standard error {self.error}"
         lines = [
             self.title,
             "",
@@ -67,9 +76,6 @@ class Experiment:
             f"Time: {self.time}",
             f"Status: {self.status}",
         ]
-        if self.ours:
-            result = f"test accuracy {self.ours.accuracy} %, {self.ours.how}"
-            lines.append(f"Ours: {result}")
         if self.note:
             lines.append(f"Note: {self.note}")
         comments = [f"# {line}".rstrip() for line in lines]
@@ -81,19 +87,12 @@ class Experiment:
 def experiments() -> list[Experiment]:
     """Return all experiments, in the order of their sources."""
     return [
-        _with_result(experiment)
+        experiment
         for source in SOURCES
         for experiment in importlib.import_module(
             f"experiments.tables.{source}"
         ).experiments()
     ]
-
-
-def _with_result(experiment: Experiment) -> Experiment:
-    result = RESULTS.get(experiment.name)
-    if result is None:
-        return experiment
-    return dataclasses.replace(experiment, ours=result, status=REPRODUCED)
 
 
 def header(text: str) -> dict[str, str]:
@@ -111,43 +110,3 @@ def header(text: str) -> dict[str, str]:
         if line.startswith("# ") and separator:
             found[key] = value
     return found
-
-
-def page() -> str:
-    """Return the catalogue page."""
-    lines = [
-        "# Published experiments",
-        "",
-        "Every run of the five sources is a flagfile. `make experiment "
-        "NAME=SOURCE/RUN` trains it, evaluates",
-        "it on the test set and prints the published number beside ours; "
-        '`FLAGS="--data_dir=DIR --seed=1"`',
-        "adds flags. Flags given by hand win, so `--limit_examples=1000 "
-        "--epochs=1` tries a run out, and",
-        "`--dataset=\"folder(path='DIR')\"` takes ImageNet from a folder.",
-        "",
-        "The settings are those of the papers with the mistakes of their code "
-        "corrected; the headers of the",
-        "files say where that matters. `python -m experiments.write` writes "
-        "the files and this page from",
-        "`experiments/tables`.",
-        "",
-        f"Status: *{REPRODUCED}*: trained to the end on two CPU cores, the "
-        f"header says when and how long; *{RUNS}*:",
-        f"within hours on two CPU cores, not trained to the end yet; *{GPU}*: "
-        "it would take days or more there.",
-    ]
-    for source in SOURCES:
-        lines += ["", f"## {source}", ""]
-        lines += [
-            "| experiment | what | published % | ours % | status |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| [{e.name.partition('/')[2]}](../{e.path}) | {e.title} "
-            f"| {'' if e.expected is None else e.expected} "
-            f"| {e.ours.accuracy if e.ours else ''} | {e.status} |"
-            for e in experiments()
-            if e.name.startswith(f"{source}/")
-        ]
-    return "\n".join(lines) + "\n"

@@ -1,24 +1,33 @@
-"""Write the flagfiles of all published experiments, and their catalogue.
+"""Write flagfiles, pages and figures of all published experiments.
 
 python -m experiments.write
 """
 
-import pathlib
-
+from experiments import pages
+from experiments import published
+from experiments import results
 from experiments.catalogue import experiments
-from experiments.catalogue import page
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGE = "docs/experiments.md"
+DOCS = results.ROOT / "docs"
 
 
 def main():
-    """Write every file that the tables describe."""
+    """Write every file that definitions and results describe."""
     for experiment in experiments():
-        file = ROOT / experiment.path
+        file = results.ROOT / experiment.path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(experiment.text(), encoding="utf-8")
-    (ROOT / PAGE).write_text(page(), encoding="utf-8")
+    for name, page in (
+        ("experiments.md", pages.experiments_page()),
+        ("published_tables.md", pages.tables_page()),
+    ):
+        (DOCS / name).write_text(page, encoding="utf-8")
+    file = results.ROOT / "README.md"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(pages.readme(text), encoding="utf-8")
+    for table in published.tables().values():
+        if results.read(table.name) and pages.curves(table):
+            pages.draw(table, DOCS / pages.FIGURES / f"table_{table.name}.png")
 
 
 if __name__ == "__main__":

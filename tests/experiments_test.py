@@ -21,6 +21,7 @@ from cb.datasets.dataset_splits import Examples
 from cb.training import assembly
 from cb.training.data import build_chain
 from experiments import catalogue
+from experiments import pages
 from experiments import run
 from flags import training as _training  # noqa: F401
 from tests.commands import ROOT
@@ -88,7 +89,12 @@ def tiny(monkeypatch):
 def test_files_and_catalogue_are_what_the_tables_say():
     for found in ALL.values():
         assert (ROOT / found.path).read_text() == found.text(), found.name
-    assert (ROOT / "docs/experiments.md").read_text() == catalogue.page()
+    page = pages.experiments_page()
+    assert (ROOT / "docs/experiments.md").read_text() == page
+    page = pages.tables_page()
+    assert (ROOT / "docs/published_tables.md").read_text() == page
+    readme = (ROOT / "README.md").read_text()
+    assert readme == pages.readme(readme)
     files = {
         str(file.relative_to(ROOT))
         for source in catalogue.SOURCES

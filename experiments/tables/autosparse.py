@@ -9,7 +9,10 @@ PAPER = (
     "Training, zwouter/sparse-training-environment"
 )
 SPARSITY = 0.9
-LEVELS = ".1 .2 .3 .4 .5 .6 .7 .75 .8 .85 .9 .925 .95 .975 .99"
+LEVELS = (
+    *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75),
+    *(0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99),
+)
 # Steps between events, and the batch.
 PERCEPTRONS = {
     "mnist": (420, 128),
@@ -25,10 +28,15 @@ TEXT = {"dense": "dense", "set": "SET", "rigl": "RigL"}
 def experiments():
     """Return a dense run and the two methods for each data set."""
     for name, (every, batch) in PERCEPTRONS.items():
-        for method in METHODS:
+        levels = LEVELS if name == "electricity" else (SPARSITY,)
+        for method, sparsity in (
+            ("dense", 0),
+            *((m, s) for m in METHODS[1:] for s in levels),
+        ):
             yield _experiment(
                 name,
                 method,
+                sparsity,
                 every,
                 0.8,
                 {
@@ -49,6 +57,7 @@ def experiments():
             yield _experiment(
                 name,
                 method,
+                0 if method == "dense" else SPARSITY,
                 100,
                 0.75,
                 {
@@ -67,30 +76,37 @@ def experiments():
             )
 
 
+def named(dataset, method, sparsity):
+    """Return the name of a run."""
+    other = sparsity not in (0, SPARSITY)
+    suffix = f"_s{1000 * sparsity:03.0f}" if other else ""
+    return f"autosparse/{dataset}_{method}{suffix}"
+
+
 def _sgd(decay):
     return f"published_sgd(momentum=0.9, weight_decay={decay})"
 
 
-def _experiment(name, method, every, end, flags, status):
+def _experiment(name, method, sparsity, every, end, flags, status):
     reallocation = "static"
     if method != "dense":
         reallocation = f"{method}(drop_fraction=0.1, every={every}, end={end})"
     return Experiment(
-        name=f"autosparse/{name}_{method}",
+        name=named(name, method, sparsity),
         title=f"{name}, {TEXT[method]}"
-        + ("" if method == "dense" else f" at {100 * SPARSITY:g} %"),
+        + ("" if method == "dense" else f" at {100 * sparsity:g} %"),
         paper=PAPER,
         table=f"{name}_reproduction.yaml",
         flags={
             **flags,
             "augmentation": "corrected('autosparse')",
             "validation_fraction": 0,
-            "sparsity": 0 if method == "dense" else SPARSITY,
+            "sparsity": sparsity,
             "reallocation": reallocation,
         },
         time="hours on two CPU cores" if status == RUNS else "not measured",
         status=status,
-        note=f"The source runs the sparsities {LEVELS}: add --sparsity. "
+        note=f"The source runs the sparsities {' '.join(map(str, LEVELS))}. "
         "Dropout follows the activation and spares the logits, test and "
         "training parts are disjoint, and no example is left out.",
     )

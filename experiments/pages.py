@@ -1,0 +1,353 @@
+"""The pages of experiments and tables, made of definitions and results."""
+
+import pathlib
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from experiments import published
+from experiments import results
+from experiments.catalogue import GPU
+from experiments.catalogue import RUNS
+from experiments.catalogue import SOURCES
+from experiments.catalogue import Experiment
+from experiments.catalogue import experiments
+from experiments.published import ACCURACY
+from experiments.published import Published
+from experiments.published import Table
+
+NOT_RUN = "not run"
+FIGURES = "figures"
+# Tables of accuracy over sparsity that README shows, and where.
+IN_README = ("dynamic_sparse", "sparse_learning")
+BEGIN, END = "<!-- published tables -->\n", "<!-- end of tables -->\n"
+
+
+class Ours(NamedTuple):
+    """The results of a number, of all seeds that have ended.
+
+    Attributes:
+        values: List of floats, of the seeds that did not diverge.
+        diverged: Integer, how many did.
+    """
+
+    values: list[float]
+    diverged: int
+
+    def __str__(self):
+        parts = []
+        if len(self.values) > 1:
+            spread = statistics.stdev(self.values)
+            mean = statistics.mean(self.values)
+            parts.append(f"{shown(mean)} ± {spread:.2f} ({len(self.values)})")
+        elif self.values:
+            parts.append(f"{shown(self.values[0])} (1)")
+        if self.diverged:
+            parts.append(f"{self.diverged} diverged")
+        return ", ".join(parts) or NOT_RUN
+
+
+def collected(
+    found: Iterable[results.Result], known: Mapping[str, Experiment]
+) -> dict[str, dict[str, Ours]]:
+    """Return results by experiment and number.
+
+    Those of another protocol than an experiment has now are left out.
+    """
+    values: dict[str, dict[str, list[float]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    diverged: dict[str, int] = defaultdict(int)
+    for result in found:
+        experiment = known.get(result.experiment)
+        if experiment is None or result.flags != results.protocol(
+            experiment.flags
+        ):
+            continue
+        if result.value is None:
+            diverged[result.experiment] += 1
+        else:
+            values[result.experiment][result.name].append(result.value)
+    return {
+        name: {
+            number: Ours(values[name][number], diverged[name])
+            for number in values[name] or (ACCURACY,)
+        }
+        for name in {**values, **diverged}
+    }
+
+
+def verdict(expected: Published | None, ours: Ours | None) -> str:
+    """Say how a result stands to a published number."""
+    if ours is None:
+        return NOT_RUN
+    if expected is None:
+        return ""
+    agrees = expected.agrees(ours.values)
+    if agrees is None:
+        done = len(ours.values) + ours.diverged
+        few = done < published.ENOUGH
+        return f"{done} of {published.ENOUGH} seeds" if few else "compared"
+    return "reproduced" if agrees else "differs"
+
+
+def shown(value: float) -> str:
+    """Return a number with two digits, whole where it counts something."""
+    whole = value >= 100 and float(value).is_integer()
+    return f"{value:.0f}" if whole else f"{value:.2f}"
+
+
+def number(expected: Published) -> str:
+    """Return a published number as text."""
+    text = shown(expected.mean)
+    if expected.deviation is not None:
+        return f"{text} ± {expected.deviation:.2f}"
+    if expected.error is not None:
+        return f"{text} (standard error {expected.error:g})"
+    return text
+
+
+def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
+    """Return the catalogue page."""
+    known = published.by_name()
+    found: dict[str, dict[str, Ours]] = {}
+    for table in published.tables():
+        found |= collected(results.read(table, folder), known)
+    lines = [
+        "# Published experiments",
+        "",
+        "Every run of the sources below is a flagfile. `make experiment "
+        "NAME=SOURCE/RUN` trains it, evaluates",
+        "it on the test set and prints the published number beside ours; "
+        '`FLAGS="--data_dir=DIR --seed=1"`',
+        "adds flags. Flags given by hand win, so `--limit_examples=1000 "
+        "--epochs=1` tries a run out, and",
+        "`--dataset=\"folder(path='DIR')\"` takes ImageNet from a folder.",
+        "",
+        "The settings are those of the papers with the mistakes of their code "
+        "corrected; the headers of the",
+        "files say where that matters. `python -m experiments.write` writes "
+        "the files and this page from",
+        "`experiments/tables` and `experiments/results`. Runs to the end are "
+        "compared in",
+        "[published_tables.md](published_tables.md).",
+        "",
+        "*Ours* is the mean of the seeds that were run to the end, with their "
+        "standard deviation and number. Status:",
+        "*reproduced* or *differs*: three seeds, compared as the page of "
+        f"tables says; *{RUNS}*: within hours on two",
+        f"CPU cores, not trained to the end yet; *{GPU}*: it would take days "
+        "or more there.",
+    ]
+    for source in SOURCES:
+        lines += ["", f"## {source}", ""]
+        lines += [
+            "| experiment | what | published % | ours % | status |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            _catalogued(experiment, found.get(experiment.name, {}))
+            for experiment in experiments()
+            if experiment.name.startswith(f"{source}/")
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _catalogued(experiment: Experiment, found: Mapping[str, Ours]) -> str:
+    ours, status = found.get(ACCURACY), experiment.status
+    expected = None
+    if experiment.expected is not None:
+        expected = Published(
+            mean=experiment.expected,
+            deviation=experiment.deviation,
+            error=experiment.error,
+        )
+    if found:
+        status = verdict(expected, ours) or "run to its end"
+    name = experiment.name.partition("/")[2]
+    return (
+        f"| [{name}](../{experiment.path}) | {experiment.title} "
+        f"| {'' if expected is None else number(expected)} "
+        f"| {'' if ours is None else ours} | {status} |"
+    )
+
+
+def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
+    """Return the page of the published tables."""
+    lines = [
+        "# Published tables, run to their end",
+        "",
+        "`python -m experiments.table NAME --data_dir=DIR` runs a table; the "
+        "same command resumes it after a",
+        "kill, and after the 90 minutes that it takes at a time. What each run "
+        "gave is a line of",
+        "`experiments/results/NAME.csv`, with date, hardware, seed, commit and "
+        "all flags beside it;",
+        "`python -m experiments.write` makes this page and its figures from "
+        "these files.",
+        "",
+        "*Published* and *ours* are means, with the standard deviation of "
+        "single runs after ± and the number of",
+        "our seeds in brackets; accuracies are percent of the test set. A seed "
+        "that diverged is counted, not",
+        "run again.",
+    ]
+    for table in published.tables().values():
+        lines += ["", *section(table, folder)]
+    return "\n".join(lines) + "\n"
+
+
+def readme(text: str, folder: pathlib.Path = results.FOLDER) -> str:
+    """Return README with its table of published numbers and ours.
+
+    Args:
+        text: String, README as it is.
+        folder: Path of the results.
+    """
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    lines = ["", *_readme_table(folder), "", ""]
+    return f"{before}{BEGIN}" + "\n".join(lines) + f"{END}{after}"
+
+
+def _readme_table(folder: pathlib.Path) -> list[str]:
+    rows: list[tuple[str, dict[float, tuple[str, str]]]] = []
+    for name in IN_README:
+        for row, points in curves(published.tables()[name], folder).items():
+            cells = {
+                place: (
+                    "" if wanted is None else shown(wanted.mean),
+                    NOT_RUN if got is None else str(got),
+                )
+                for place, wanted, got in points
+            }
+            rows.append((f"{row} ({name})", cells))
+    places = sorted({place for _, cells in rows for place in cells})[::-1]
+    lines = [
+        f"| sparsity | | {' | '.join(f'{place:g}' for place in places)} |",
+        f"|---|---|{'---|' * len(places)}",
+    ]
+    for row, cells in rows:
+        for number, title in enumerate(("published", "ours")):
+            texts = [cells.get(place, ("", ""))[number] for place in places]
+            first = row if number == 0 else ""
+            lines.append(f"| {first} | {title} | {' | '.join(texts)} |")
+    return lines
+
+
+def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
+    """Return what the page says of a table, line by line."""
+    known = published.by_name()
+    read = results.read(table.name, folder)
+    found = collected(read, known)
+    lines = [
+        f"## {table.title}",
+        "",
+        f"`{table.name}`. {table.source}",
+        "",
+        f"*Protocol*: {table.protocol} *Goal*: {table.goal}",
+        "",
+        f"| | {table.axis} | what | published | ours | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for cell in table.cells:
+        expected = published.expected(cell, known[cell.experiment])
+        ours = found.get(cell.experiment, {})
+        for name in {**expected, **ours} or (ACCURACY,):
+            wanted = expected.get(name)
+            got = ours.get(name)
+            lines.append(
+                f"| [{cell.row}](../{known[cell.experiment].path}) "
+                f"| {cell.column} | {name} "
+                f"| {'' if wanted is None else number(wanted)} "
+                f"| {'' if got is None else got} | {verdict(wanted, got)} |"
+            )
+    lines += ["", _origin(read)]
+    if found and curves(table, folder):
+        lines += ["", f"![{table.title}]({FIGURES}/table_{table.name}.png)"]
+    return lines
+
+
+def _origin(read: Sequence[results.Result]) -> str:
+    if not read:
+        return "Not run yet."
+    dates = sorted({result.date for result in read})
+    period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    machines = ", ".join(sorted({result.hardware for result in read}))
+    commits = ", ".join(sorted({result.commit for result in read}))
+    return f"Ours: {period}, {machines}, commit {commits}."
+
+
+def curves(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, list[tuple[float, Published | None, Ours | None]]]:
+    """Return the accuracies of each row over its columns, as numbers.
+
+    Returns:
+        Dict of row to a list of a column, the published accuracy and ours;
+        rows of a single column are left out.
+    """
+    known = published.by_name()
+    found = collected(results.read(table.name, folder), known)
+    rows: dict[str, list] = {}
+    for cell in table.cells:
+        try:
+            place = float(cell.column)
+        except ValueError:
+            continue
+        wanted = published.expected(cell, known[cell.experiment])
+        got = found.get(cell.experiment, {})
+        rows.setdefault(cell.row, []).append(
+            (place, wanted.get(ACCURACY), got.get(ACCURACY))
+        )
+    return {row: sorted(p) for row, p in rows.items() if len(p) > 1}
+
+
+def draw(table: Table, file: pathlib.Path) -> None:
+    """Draw published and our accuracies over the columns of a table."""
+    # Matplotlib takes a second to import, which pages do not need.
+    from cb.plots import style
+
+    with style.drawing(file) as axes:
+        for (row, points), line in zip(
+            curves(table).items(), style.lines(), strict=False
+        ):
+            color = line["color"]
+            theirs = [(x, p.mean, p.deviation or 0) for x, p, _ in points if p]
+            ours = [
+                (x, statistics.mean(o.values), o.values)
+                for x, _, o in points
+                if o and o.values
+            ]
+            if theirs:
+                x, y, spread = zip(*theirs, strict=True)
+                axes.errorbar(
+                    x,
+                    y,
+                    spread,
+                    color=color,
+                    linestyle="dashed",
+                    capsize=2,
+                    label=f"{row}, published",
+                )
+            if ours:
+                x, y, values = zip(*ours, strict=True)
+                spread = [
+                    statistics.stdev(v) if len(v) > 1 else 0 for v in values
+                ]
+                axes.errorbar(
+                    x,
+                    y,
+                    spread,
+                    color=color,
+                    marker="o",
+                    capsize=2,
+                    label=f"{row}, ours",
+                )
+        axes.set_title(table.title)
+        axes.set_xlabel(table.axis)
+        axes.set_ylabel("test accuracy, %")
+        axes.legend()

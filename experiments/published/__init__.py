@@ -1,0 +1,178 @@
+"""Published tables: which runs they are made of and what they were to give."""
+
+import csv
+import dataclasses
+import importlib
+import math
+import statistics
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from cb.runs.directory import RunDirectory
+from experiments.catalogue import Experiment
+from experiments.catalogue import experiments
+
+NAMES = (
+    "dynamic_sparse",
+    "sparse_learning",
+    "rigl",
+    "set_keras",
+    "large_batch",
+    "lottery_ticket",
+    "bundles",
+    "trade_off",
+)
+ACCURACY = "accuracy"
+SEEDS = (0, 1, 2)
+ENOUGH = len(SEEDS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Published:
+    """A published number, and how far from it ours may be.
+
+    Args:
+        mean: Float.
+        deviation: Float, standard deviation of single runs, or `None`.
+        error: Float, standard error of the mean, or `None`.
+        within: Float, the largest difference where neither is known, or
+            `None`: then nothing says which differences matter.
+    """
+
+    mean: float
+    deviation: float | None = None
+    error: float | None = None
+    within: float | None = None
+
+    def agrees(self, ours: Sequence[float]) -> bool | None:
+        """Return whether results agree with it.
+
+        The mean must lie within two standard deviations, theirs and ours in
+        quadrature; where only a standard error is known, within two of the
+        difference and a tenth of a point.
+
+        Args:
+            ours: Sequence of floats, one for each seed.
+
+        Returns:
+            Boolean, or `None` where that cannot be said (yet).
+        """
+        if len(ours) < ENOUGH:
+            return None
+        spread = statistics.stdev(ours)
+        if self.within is not None:
+            most = self.within
+        elif self.deviation is not None:
+            most = 2 * math.hypot(self.deviation, spread)
+        elif self.error is not None:
+            most = 2 * math.hypot(self.error, spread / len(ours) ** 0.5) + 0.1
+        else:
+            return None
+        return abs(statistics.mean(ours) - self.mean) <= most
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """An experiment and its place in a table.
+
+    Args:
+        experiment: String, `source/what`.
+        row: String, the row of the table.
+        column: String, the column.
+        published: Dict of what is measured to `Published`. Defaults to the
+            accuracy of the experiment.
+        after: String, the experiment whose run of the same seed must be
+            there before, or `None`.
+    """
+
+    experiment: str
+    row: str
+    column: str
+    published: Mapping[str, Published] | None = None
+    after: str | None = None
+
+
+def last_accuracy(run: RunDirectory) -> dict[str, float]:
+    """Return the accuracy of a finished run on the test set, in percent."""
+    summary = run.read_summary() or {}
+    return {ACCURACY: 100 * summary["test"]["accuracy"]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A published table.
+
+    Args:
+        name: String, for the command.
+        title: String.
+        source: String, where it was published.
+        protocol: String, how its runs are trained.
+        goal: String, which differences count.
+        axis: String, what the columns are.
+        cells: Sequence of `Cell`, in the order of the table.
+        measure: Function of the `RunDirectory` of a finished run that returns
+            a dict of what is measured to its value.
+        seeds: Sequence of integers.
+    """
+
+    name: str
+    title: str
+    source: str
+    protocol: str
+    goal: str
+    axis: str
+    cells: Sequence[Cell]
+    measure: Callable[[RunDirectory], Mapping[str, float]] = last_accuracy
+    seeds: Sequence[int] = SEEDS
+
+
+def tables() -> dict[str, Table]:
+    """Return all tables by name."""
+    found = [
+        importlib.import_module(f"experiments.published.{name}").TABLE
+        for name in NAMES
+    ]
+    return {table.name: table for table in found}
+
+
+def by_name() -> dict[str, Experiment]:
+    """Return all experiments by name."""
+    return {experiment.name: experiment for experiment in experiments()}
+
+
+def expected(cell: Cell, experiment: Experiment) -> Mapping[str, Published]:
+    """Return what was published of a cell, by what is measured."""
+    if cell.published is not None:
+        return cell.published
+    if experiment.expected is None:
+        return {}
+    number = Published(
+        mean=experiment.expected,
+        deviation=experiment.deviation,
+        error=experiment.error,
+    )
+    return {ACCURACY: number}
+
+
+def accuracies_after(
+    run: RunDirectory, epochs: Sequence[int], name: str = "test/accuracy"
+) -> dict[str, float]:
+    """Return accuracies of a run after some of its epochs, in percent.
+
+    Args:
+        run: `RunDirectory` of a run with `evaluate_test`.
+        epochs: Sequence of integers.
+        name: String, in `metrics.csv`.
+    """
+    with open(run.metrics_file, newline="", encoding="utf-8") as opened:
+        values = {
+            int(row["epoch"]): 100 * float(row["value"])
+            for row in csv.DictReader(opened)
+            if row["name"] == name
+        }
+    return {
+        f"accuracy after {epoch} epochs": values[epoch]
+        for epoch in epochs
+        if epoch in values
+    }

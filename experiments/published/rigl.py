@@ -1,0 +1,81 @@
+"""RigL's table 2: the structure that training leaves in LeNet-300-100."""
+
+from experiments.published import Cell
+from experiments.published import Published
+from experiments.published import Table
+from experiments.published import last_accuracy
+
+# A weight, and eight entries of a mask.
+BYTES = 4
+
+
+def structure(run):
+    """Return what is left of a trained network, as the paper counts it.
+
+    Args:
+        run: `RunDirectory` of a finished run.
+
+    Returns:
+        Dict of name to number: pixels that a weight leads from, units that
+        `cb.export.compact` keeps, thousands of operations of an example, and
+        bytes of the weights with a mask for each sparse kernel.
+    """
+    # They import TensorFlow.
+    import numpy as np
+
+    from cb.evaluation.opened_run import OpenedRun
+    from cb.export import compact
+
+    opened = OpenedRun(str(run.path))
+    opened.load("last")
+    small = compact(opened.model)
+    kernels = [
+        np.asarray(layer.kernel)
+        for layer in small.layers
+        if hasattr(layer, "kernel")
+    ]
+    pixels = int(np.count_nonzero(kernels[0].any(axis=1)))
+    kernels[0] = kernels[0][kernels[0].any(axis=1)]
+    weights = sum(int(np.count_nonzero(kernel)) for kernel in kernels)
+    units = [kernel.shape[1] for kernel in kernels]
+    masks = sum(kernel.size for kernel in kernels[:-1]) / 8
+    return {
+        "error, %": 100 - last_accuracy(run)["accuracy"],
+        "input pixels": pixels,
+        "units of the first layer": units[0],
+        "units of the second layer": units[1],
+        "thousands of operations": 2 * weights / 1000,
+        "bytes": BYTES * (weights + sum(units)) + masks,
+    }
+
+
+TABLE = Table(
+    name="rigl",
+    title="The structure that RigL leaves",
+    source="Evci et al., 2020 (https://arxiv.org/abs/1911.11134), table 2; the "
+    "error is that of the last epoch. One run, as far as the paper says.",
+    protocol="LeNet-300-100, all 60,000 images in [0, 1], 200 epochs of "
+    "batches of 100, learning rate 0.2 divided by three from epochs 75 and 95, "
+    "1e-4 times half the squares of the kernels in the loss; 99 % of the first "
+    "kernel and 89.1 % of the second are inactive; an event every 100 steps "
+    "until step 50,000. A pixel counts if a weight leads from it, a unit if "
+    "`cb.export.compact` keeps it.",
+    goal="408-100-69 and 1.48 %, to the spread of the seeds.",
+    axis="network",
+    cells=(
+        Cell(
+            experiment="rigl/lenet_300_100_structure",
+            row="RigL",
+            column="LeNet-300-100",
+            published={
+                "error, %": Published(mean=1.48),
+                "input pixels": Published(mean=408),
+                "units of the first layer": Published(mean=100),
+                "units of the second layer": Published(mean=69),
+                "thousands of operations": Published(mean=12.6),
+                "bytes": Published(mean=31914),
+            },
+        ),
+    ),
+    measure=structure,
+)

@@ -1,0 +1,181 @@
+"""Results of the published tables: a CSV file for each, a number a line."""
+
+import csv
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import time
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cb.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "experiments" / "results"
+# What a result depends on, besides the flags, which stand beside it.
+CODE = ("cb", "flags", "train.py")
+DONE, DIVERGED = "done", "diverged"
+# Flags that say where a run is, not what.
+PLACES = ("run_dir", "data_dir", "initialize_from")
+
+
+class Result(NamedTuple):
+    """A line: one number of one run.
+
+    Attributes:
+        experiment: String, `source/what`.
+        seed: Integer.
+        name: String, what was measured; empty for a run that diverged.
+        value: Float, or `None` for a run that diverged.
+        status: `DONE` or `DIVERGED`.
+        date: String, when the run ended.
+        hardware: String.
+        commit: String, the last one that changed the code of trainings.
+        flags: String, those of the protocol.
+    """
+
+    experiment: str
+    seed: int
+    name: str
+    value: float | None
+    status: str
+    date: str
+    hardware: str
+    commit: str
+    flags: str
+
+
+def read(table: str, folder: pathlib.Path = FOLDER) -> list[Result]:
+    """Return the results of a table, none if there are none yet."""
+    file = folder / f"{table}.csv"
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as opened:
+        return [
+            Result(
+                **{
+                    **row,
+                    "seed": int(row["seed"]),
+                    "value": float(row["value"]) if row["value"] else None,
+                }
+            )
+            for row in csv.DictReader(opened)
+        ]
+
+
+def append(
+    table: str, results: Iterable[Result], folder: pathlib.Path = FOLDER
+) -> None:
+    """Add lines to the file of a table, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{table}.csv"
+    new = not file.exists()
+    with file.open("a", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        if new:
+            writer.writerow(Result._fields)
+        writer.writerows(results)
+
+
+def of_run(
+    experiment: str,
+    seed: int,
+    flags: Mapping[str, object],
+    commit: str,
+    numbers: Mapping[str, float],
+) -> list[Result]:
+    """Return the lines of a run that has just ended.
+
+    Args:
+        experiment: String, `source/what`.
+        seed: Integer.
+        flags: Dict of the flags of the experiment.
+        commit: String, from `code_commit`.
+        numbers: Dict of what was measured to its value; empty if the run
+            diverged.
+    """
+    common = (time.strftime("%Y-%m-%d"), hardware(), commit, protocol(flags))
+    if not numbers:
+        return [Result(experiment, seed, "", None, DIVERGED, *common)]
+    return [
+        Result(experiment, seed, name, round(value, 6), DONE, *common)
+        for name, value in numbers.items()
+    ]
+
+
+def protocol(flags: Mapping[str, object]) -> str:
+    """Return the flags of a protocol as they are written in a shell."""
+    return shlex.join(
+        f"--{name}={value}"
+        for name, value in flags.items()
+        if name not in PLACES
+    )
+
+
+def hardware() -> str:
+    """Return the processor and how many cores of it there are."""
+    name = platform.processor() or platform.machine()
+    file = pathlib.Path("/proc/cpuinfo")
+    if file.exists():
+        found = [
+            line.partition(":")[2].strip()
+            for line in file.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        name = found[0] if found else name
+    return f"{name}, one of {os.cpu_count()} cores"
+
+
+def code_commit() -> str:
+    """Return the last commit that changed the code of trainings.
+
+    Raises:
+        InputError: If there is none, or the code differs from it.
+    """
+    if _git("status", "--porcelain", "--", *CODE):
+        raise InputError(
+            "Tables are run from a committed state, so that their numbers can "
+            f"be had again. Received: changes in {', '.join(CODE)}"
+        )
+    return _git("log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(
+            "Tables are run in a clone of the repository, whose commit stands "
+            f"beside their numbers. Received: {ROOT}, where git fails"
+        ) from error
+
+
+def check_commits(
+    results: Iterable[Result], commit: str, mixed: bool = False
+) -> None:
+    """Refuse a commit other than that of the results.
+
+    Args:
+        results: Those of a table.
+        commit: String, that of now.
+        mixed: Boolean, whether other commits are allowed.
+
+    Raises:
+        InputError: If it is another.
+    """
+    others = sorted({result.commit for result in results} - {commit})
+    if others and not mixed:
+        raise InputError(
+            "Results of a table must come from one commit, or --mix_commits "
+            f"is given. Received: {commit}, and {', '.join(others)} in the "
+            "file"
+        )

@@ -1,0 +1,267 @@
+"""Run a published table to its end; the same command resumes it.
+
+    python -m experiments.table NAME [--data_dir=DIR] [--help]
+
+Every run is a process with one thread, in a folder of its own; what was
+measured is added to experiments/results/NAME.csv when it ends. One seed of
+every cell comes first, then the next seeds. Runs that are in the file are not
+done again, a seed that diverged among them. `python -m experiments.write`
+makes the pages from the files.
+"""
+
+import argparse
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cb.errors import PREEMPTED
+from cb.errors import RUN_ERROR
+from cb.errors import argument_error
+from cb.errors import guarded
+from cb.runs.directory import RunDirectory
+from experiments import results
+from experiments.catalogue import Experiment
+from experiments.published import Table
+from experiments.published import by_name
+from experiments.published import tables
+
+# A run has one core.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+NOT_FINITE = "finite"
+
+
+class Job(NamedTuple):
+    """A run of a table.
+
+    Attributes:
+        experiment: `Experiment`.
+        seed: Integer.
+        folder: Path of the run.
+        before: Path of the run that must be finished before, or `None`.
+    """
+
+    experiment: Experiment
+    seed: int
+    folder: pathlib.Path
+    before: pathlib.Path | None
+
+    def command(self, data_dir: str | None) -> list[str]:
+        """Return the command that trains or resumes the run."""
+        flags = {
+            **self.experiment.flags,
+            "seed": self.seed,
+            "run_dir": self.folder,
+        }
+        if self.before is not None:
+            flags["initialize_from"] = f"{self.before}:last"
+        if data_dir is not None:
+            flags["data_dir"] = data_dir
+        return [
+            sys.executable,
+            str(results.ROOT / "train.py"),
+            *(f"--{name}={value}" for name, value in flags.items()),
+        ]
+
+    def is_ready(self) -> bool:
+        """Return whether the run that must come before is finished."""
+        before = self.before and RunDirectory(str(self.before))
+        return not before or before.read_summary() is not None
+
+
+def jobs(table: Table, runs: pathlib.Path) -> Iterator[Job]:
+    """Yield the runs of a table: a whole seed, then the next."""
+    known = by_name()
+
+    def folder(name, seed):
+        return runs / table.name / f"{name.replace('/', '_')}_{seed}"
+
+    for seed in table.seeds:
+        for cell in table.cells:
+            yield Job(
+                known[cell.experiment],
+                seed,
+                folder(cell.experiment, seed),
+                cell.after and folder(cell.after, seed),
+            )
+
+
+class Runner:
+    """Does the runs of a table, some at a time.
+
+    Args:
+        table: `Table`.
+        commit: String, the last one that changed the code.
+        given: Namespace of the arguments of the command.
+    """
+
+    def __init__(self, table: Table, commit: str, given: argparse.Namespace):
+        self.table = table
+        self.commit = commit
+        self.given = given
+        self.running: dict[subprocess.Popen, Job] = {}
+        self.stopped = False
+        self._end = time.monotonic() + 60 * given.minutes
+
+    def waiting(self) -> list[Job]:
+        """Return the runs that are not in the file, in order."""
+        found = results.read(self.table.name, self.given.results)
+        done = {(r.experiment, r.seed, r.flags) for r in found}
+        return [
+            job
+            for job in jobs(self.table, self.given.runs)
+            if (
+                job.experiment.name,
+                job.seed,
+                results.protocol(job.experiment.flags),
+            )
+            not in done
+        ]
+
+    def run(self) -> int:
+        """Do all runs, or those that there is time for.
+
+        Returns:
+            Integer, the exit code.
+        """
+        waiting = self.waiting()
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        while waiting or self.running:
+            self.stopped |= time.monotonic() > self._end
+            if self.stopped:
+                waiting = []
+                for process in self.running:
+                    process.terminate()
+            ready = [job for job in waiting if job.is_ready()]
+            for job in ready[: self.given.jobs - len(self.running)]:
+                waiting.remove(job)
+                self._start(job)
+            if waiting and not self.running:
+                break
+            self._collect()
+            time.sleep(1)
+        left = self.waiting()
+        print(f"{self.table.name}: {len(left)} runs are left", flush=True)
+        if self.stopped:
+            return PREEMPTED
+        return RUN_ERROR if left else 0
+
+    def _stop(self, *_) -> None:
+        self.stopped = True
+
+    def _start(self, job: Job) -> None:
+        print(f"{job.experiment.name}, seed {job.seed}", flush=True)
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{job.folder}.log", "a", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                job.command(self.given.data_dir),
+                cwd=results.ROOT,
+                env={**os.environ, **ONE_THREAD},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.running[process] = job
+
+    def _collect(self) -> None:
+        """Write what the runs that have ended gave."""
+        for process in [p for p in self.running if p.poll() is not None]:
+            job, code = self.running.pop(process), process.returncode
+            if code == 0:
+                run = RunDirectory(str(job.folder))
+                self._record(job, self.table.measure(run))
+            elif code == RUN_ERROR and NOT_FINITE in _last_line(job):
+                self._record(job, {})
+            elif not self.stopped:
+                print(
+                    f"{job.experiment.name}, seed {job.seed}: exit code "
+                    f"{code}; {_last_line(job)}",
+                    flush=True,
+                )
+
+    def _record(self, job: Job, numbers) -> None:
+        lines = results.of_run(
+            job.experiment.name,
+            job.seed,
+            job.experiment.flags,
+            self.commit,
+            numbers,
+        )
+        results.append(self.table.name, lines, self.given.results)
+        for line in lines:
+            value = results.DIVERGED if line.value is None else line.value
+            print(
+                f"{line.experiment}, seed {line.seed}: {line.name} {value}",
+                flush=True,
+            )
+
+
+def _last_line(job: Job) -> str:
+    lines = pathlib.Path(f"{job.folder}.log").read_text("utf-8").splitlines()
+    return lines[-1] if lines else ""
+
+
+def arguments(given: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("table", choices=sorted(tables()))
+    parser.add_argument("--data_dir", help="folder of prepared data sets")
+    parser.add_argument(
+        "--runs",
+        type=pathlib.Path,
+        default=results.ROOT / "runs" / "tables",
+        help="folder of the run folders",
+    )
+    parser.add_argument(
+        "--results",
+        type=pathlib.Path,
+        default=results.FOLDER,
+        help="folder of the CSV files",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="runs at a time; by default one on each core",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=90.0,
+        help="after which runs are saved and stopped; the same command "
+        "resumes them",
+    )
+    parser.add_argument(
+        "--mix_commits",
+        action="store_true",
+        help="add to results of another commit",
+    )
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> None:
+    """Run a table."""
+    read = arguments(sys.argv[1:] if given is None else given)
+    if read.jobs < 1:
+        raise argument_error("jobs", "at least 1", read.jobs)
+    commit = results.code_commit()
+    found = results.read(read.table, read.results)
+    results.check_commits(found, commit, read.mix_commits)
+    sys.exit(Runner(tables()[read.table], commit, read).run())
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,244 @@
+"""The command that runs published tables, with trainings that are scripts."""
+
+import json
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cb.errors import InputError
+from experiments import pages
+from experiments import published
+from experiments import results
+from experiments import table
+from experiments.published import Cell
+from experiments.published import Published
+from experiments.published import Table
+
+DENSE, PRUNED, STATIC = (
+    f"dynamic_sparse/mnist_{name}"
+    for name in ("00_dense", "01_pruned_s99", "13_static_s99")
+)
+SMALL = Table(
+    name="small",
+    title="A small table",
+    source="",
+    protocol="",
+    goal="",
+    axis="sparsity",
+    cells=(
+        Cell(experiment=PRUNED, row="pruned", column="0.99", after=DENSE),
+        Cell(experiment=STATIC, row="static", column="0.99"),
+        Cell(experiment=DENSE, row="dense", column="0"),
+    ),
+    seeds=(0, 1),
+)
+# Stands for `train.py`: static networks diverge with seed 1.
+TRAINING = """
+import json, pathlib, sys, time
+flags = dict(flag[2:].split("=", 1) for flag in sys.argv[1:])
+run = pathlib.Path(flags["run_dir"])
+if "static_s99_1" in run.name:
+    sys.exit("The loss is no longer finite at step 7: nan.")
+if "initialize_from" in flags:
+    dense = pathlib.Path(flags["initialize_from"].removesuffix(":last"))
+    assert (dense / "summary.json").exists()
+run.mkdir()
+accuracy = 0.5 + int(flags["seed"]) / 10
+summary = {"test": {"accuracy": accuracy}}
+(run / "summary.json").write_text(json.dumps(summary))
+"""
+
+
+def runner(folder, training=TRAINING, jobs=2, monkeypatch=None):
+    """Return a runner whose trainings are a script."""
+    script = folder / "training.py"
+    script.write_text(training)
+    command = table.Job.command
+
+    def scripted(job, data_dir):
+        return [sys.executable, str(script), *command(job, data_dir)[2:]]
+
+    monkeypatch.setattr(table.Job, "command", scripted)
+    given = table.arguments(
+        [
+            "dynamic_sparse",
+            f"--runs={folder / 'runs'}",
+            f"--results={folder}",
+            f"--jobs={jobs}",
+        ]
+    )
+    return table.Runner(SMALL, "abc", given)
+
+
+@pytest.mark.slow
+def test_a_table_is_run_and_not_run_again(tmp_path, monkeypatch):
+    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    rows = results.read("small", tmp_path)
+    found = {(r.experiment, r.seed): (r.status, r.value) for r in rows}
+    assert found == {
+        (DENSE, 0): ("done", 50.0),
+        (DENSE, 1): ("done", 60.0),
+        (PRUNED, 0): ("done", 50.0),
+        (PRUNED, 1): ("done", 60.0),
+        (STATIC, 0): ("done", 50.0),
+        (STATIC, 1): ("diverged", None),
+    }
+    assert all("--epochs=100" in row.flags for row in rows)
+    assert {row.commit for row in rows} == {"abc"}
+    # Nothing is left, so nothing fails.
+    again = runner(tmp_path, "raise SystemExit(1)", monkeypatch=monkeypatch)
+    assert again.run() == 0
+    assert results.read("small", tmp_path) == rows
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_no_row(tmp_path, monkeypatch, capsys):
+    script = "import sys; sys.exit('No space is left on the disk.')"
+    failing = runner(tmp_path, script, monkeypatch=monkeypatch)
+    assert failing.run() == 1
+    assert results.read("small", tmp_path) == []
+    printed = capsys.readouterr().out
+    assert "exit code 1; No space is left" in printed
+    assert "6 runs are left" in printed
+
+
+STOPPED = """
+import pathlib, signal, sys, time
+flags = dict(flag[2:].split("=", 1) for flag in sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+pathlib.Path(flags["run_dir"] + ".begun").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_table_that_is_told_to_stop_stops_its_runs(tmp_path, monkeypatch):
+    stopped = runner(tmp_path, STOPPED, monkeypatch=monkeypatch)
+    start = stopped._start
+
+    def started(job):
+        start(job)
+        while not pathlib.Path(f"{job.folder}.begun").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(stopped, "_start", started)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        assert stopped.run() == 75
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+    assert not stopped.running
+    assert results.read("small", tmp_path) == []
+
+
+def line(value, seed, status="done", flags=None, experiment=STATIC):
+    """Return a line of the small table."""
+    known = published.by_name()[experiment]
+    return results.Result(
+        experiment,
+        seed,
+        "accuracy" if status == "done" else "",
+        value,
+        status,
+        "2026-11-29",
+        "a machine",
+        "abc",
+        flags or results.protocol(known.flags),
+    )
+
+
+def test_lines_come_back_as_they_were_written(tmp_path):
+    written = [line(50.0, 0), line(None, 1, "diverged")]
+    results.append("small", written[:1], tmp_path)
+    results.append("small", written[1:], tmp_path)
+    assert results.read("small", tmp_path) == written
+
+
+def test_commits_are_not_mixed_unless_told(tmp_path):
+    found = [line(50.0, 0)]
+    results.check_commits(found, "abc")
+    results.check_commits(found, "def", mixed=True)
+    with pytest.raises(InputError, match="from one commit.*def, and abc"):
+        results.check_commits(found, "def")
+
+
+@pytest.mark.slow
+def test_changed_code_has_no_commit(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+
+    (tmp_path / "cb").mkdir()
+    (tmp_path / "cb" / "code.py").write_text("one = 1\n")
+    git("init", "--quiet")
+    git("add", ".")
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    git(*who, "commit", "--quiet", "--message=one")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    assert len(results.code_commit()) >= 7
+    # Results are no code.
+    (tmp_path / "results.csv").write_text("")
+    assert results.code_commit()
+    (tmp_path / "cb" / "code.py").write_text("one = 2\n")
+    with pytest.raises(InputError, match="committed state"):
+        results.code_commit()
+
+
+def test_agreement_is_that_of_the_formulas():
+    ours = [97.8, 97.9, 97.6]
+    spread = float(np.std(ours, ddof=1))
+    mean = float(np.mean(ours))
+    for kind, most in (
+        ({"deviation": 0.1}, 2 * math.sqrt(0.1**2 + spread**2)),
+        ({"error": 0.05}, 2 * math.sqrt(0.05**2 + spread**2 / 3) + 0.1),
+        ({"within": 0.3}, 0.3),
+    ):
+        for sign in (-1, 1):
+            near = Published(mean=mean + sign * (most - 1e-6), **kind)
+            far = Published(mean=mean + sign * (most + 1e-6), **kind)
+            assert near.agrees(ours) is True
+            assert far.agrees(ours) is False
+            assert near.agrees(ours[:2]) is None
+    assert Published(mean=97.0).agrees(ours) is None
+
+
+def test_pages_count_seeds_and_leave_out_other_protocols(tmp_path):
+    lines = [
+        line(48.0, 0),
+        line(50.0, 1),
+        line(None, 2, "diverged"),
+        line(99.0, 3, flags="--epochs=1"),
+    ]
+    results.append("small", lines, tmp_path)
+    text = "\n".join(pages.section(SMALL, tmp_path))
+    assert "49.49 ± 5.89 | 49.00 ± 1.41 (2), 1 diverged | compared |" in text
+    assert "| [dense]" in text and "98.69 |  | not run |" in text
+    assert "2026-11-29, a machine, commit abc" in text
+
+
+def test_every_cell_is_an_experiment_and_has_its_place():
+    known = published.by_name()
+    for found in published.tables().values():
+        places = [(cell.row, cell.column) for cell in found.cells]
+        assert len(set(places)) == len(places)
+        named = [cell.experiment for cell in found.cells]
+        assert len(set(named)) == len(named)
+        for cell in found.cells:
+            assert cell.experiment in known
+            assert cell.after is None or cell.after in named
+
+
+def test_results_are_complete_lines():
+    for name in published.tables():
+        for result in results.read(name):
+            assert result.date and result.hardware and result.commit
+            assert (result.status == results.DONE) == bool(result.name)
+            assert json.loads(str(result.seed)) >= 0

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from cb.errors import PREEMPTED
 from cb.errors import RUN_ERROR
+from cb.errors import InputError
 from cb.errors import argument_error
 from cb.errors import guarded
 from cb.runs.directory import RunDirectory
@@ -178,8 +179,7 @@ class Runner:
         for process in [p for p in self.running if p.poll() is not None]:
             job, code = self.running.pop(process), process.returncode
             if code == 0:
-                run = RunDirectory(str(job.folder))
-                self._record(job, self.table.measure(run))
+                self._measure(job)
             elif code == RUN_ERROR and NOT_FINITE in _last_line(job):
                 self._record(job, {})
             elif not self.stopped:
@@ -188,6 +188,15 @@ class Runner:
                     f"{code}; {_last_line(job)}",
                     flush=True,
                 )
+
+    def _measure(self, job: Job) -> None:
+        try:
+            numbers = self.table.measure(RunDirectory(str(job.folder)))
+        except (InputError, subprocess.CalledProcessError) as error:
+            # The other runs of the table go on.
+            print(f"{job.experiment.name}, seed {job.seed}: {error}")
+            return
+        self._record(job, numbers)
 
     def _record(self, job: Job, numbers) -> None:
         lines = results.of_run(

@@ -44,7 +44,9 @@ def wirings_regime(epoch):
         part = (epoch - warmup) / (epochs - warmup)
         rate = peak * 0.5 * (1.0 + math.cos(math.pi * part))
     return {
-        "optimizer": "sgd",
+        # As the source means it: it names parameters with `bn`, and so forgets
+        # the normalizations beside the blocks.
+        "optimizer": "sgd(exclude_from_decay=('gamma', 'beta'))",
         "learning_rate": rate,
         "momentum": 0.875,
         "weight_decay": 2.0**-15,

@@ -26,12 +26,15 @@ def conflicts(run):
         "--published_columns",
     ]
     subprocess.run(command, cwd=results.ROOT, check=True, capture_output=True)
-    rows = list(LongCsv(run.conflicts_file, CONFLICTS_HEADER).read())
-    last = rows[-1]["layer"]
+    rows = [
+        row
+        for row in LongCsv(run.conflicts_file, CONFLICTS_HEADER).read()
+        if row["checkpoint"] == "last"
+    ]
     found = {
         row["name"]: float(row["value"])
         for row in rows
-        if (row["checkpoint"], row["layer"]) == ("last", last)
+        if row["layer"] == rows[-1]["layer"]
     }
     return {
         **last_accuracy(run),

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from cb.errors import RUN_ERROR
 from cb.errors import InputError
 from experiments import pages
 from experiments import published
@@ -20,6 +21,7 @@ from experiments import table
 from experiments.published import Cell
 from experiments.published import Published
 from experiments.published import Table
+from tests.commands import run
 
 DENSE, PRUNED, STATIC = (
     f"dynamic_sparse/mnist_{name}"
@@ -107,6 +109,19 @@ def test_a_run_that_fails_is_no_row(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "exit code 1; No space is left" in printed
     assert "6 runs are left" in printed
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_says_so_in_its_last_line(tmp_path):
+    code, _, errors = run(
+        "train.py",
+        "--learning_rate=1e30",
+        "--epochs=1",
+        "--run_dir=run",
+        folder=tmp_path,
+    )
+    assert code == RUN_ERROR
+    assert table.NOT_FINITE in errors.splitlines()[-1]
 
 
 STOPPED = """

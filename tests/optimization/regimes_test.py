@@ -263,3 +263,32 @@ def test_settings_of_other_optimizers_are_kept_where_they_have_them():
     for optimizer in (sgd, adamw, rmsprop):
         assert optimizer.gradient_accumulation_steps == 2
         assert optimizer.global_clipnorm == 5.0
+
+
+@pytest.mark.parametrize(("name", "decayed"), [("resnet50", 0), ("f1", 2)])
+def test_normalizations_decay_where_their_source_lets_them(name, decayed):
+    regime = models.recipe(name).regime
+    if callable(regime):
+        regime = regimes.from_function(regime, 3)
+    else:
+        regime = regimes.from_dict(regime)
+    optimizer = regime_optimizer.build(regime, updates_per_epoch=2)
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4),
+            keras.layers.BatchNormalization(),
+        ]
+    )
+    before = [np.ones(v.shape) for v in model.trainable_variables]
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape))
+    gradients = [tf.zeros(v.shape) for v in model.trainable_variables]
+    for _ in range(3):
+        optimizer.apply(gradients, model.trainable_variables)
+    changed = [
+        bool((np.asarray(after) != value).any())
+        for value, after in zip(before, model.trainable_variables, strict=True)
+    ]
+    assert changed[:2] == [True, True]
+    assert sum(changed[2:]) == decayed

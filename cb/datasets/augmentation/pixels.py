@@ -19,7 +19,7 @@ from cb.registry import lazy_import
 
 tf = lazy_import("tensorflow")
 
-CHUNK = 8192
+CHUNK, ROUNDING = 8192, 1e-14
 Mode = Literal["reflect", "constant", "nearest", "wrap"]
 
 
@@ -236,8 +236,8 @@ def moments(
             last by default.
 
     Returns:
-        Tuple of float64 arrays of the remaining shape; a deviation of 0
-        becomes 1.
+        Tuple of float64 arrays of the remaining shape; the deviation of
+        constants is 1.
     """
     axes = tuple(range(features.ndim - 1)) if axes is None else axes
     number = math.prod(features.shape[axis] for axis in axes)
@@ -253,4 +253,5 @@ def moments(
         for start in pieces
     ) / np.float64(number)
     std = np.sqrt(variance)
-    return mean, np.where(std > 0, std, 1.0)
+    # The mean of equal numbers may differ from them by its rounding.
+    return mean, np.where(std > ROUNDING * np.abs(mean), std, 1.0)

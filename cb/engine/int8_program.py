@@ -1,0 +1,322 @@
+"""Layout and memory of quantized networks: operations become a table."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from cb.engine import int8_kernels as kernels
+from cb.engine.int8_operations import GlobalPool
+from cb.engine.int8_operations import LookUp
+from cb.engine.int8_operations import MaxPool
+from cb.engine.int8_operations import Operations
+from cb.engine.int8_operations import Product
+from cb.engine.int8_operations import Quantize
+from cb.engine.int8_operations import Window
+
+_LINE = 64
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """Arguments of `int8_kernels.run`.
+
+    Attributes:
+        tile: Integer, how many images a call takes.
+        size: Integer, bytes of memory.
+        output: Integer, where the floats `[channels][positions]` are.
+        steps: As in `run`, and so on.
+        numbers: See `steps`.
+        entries: See `steps`.
+        factors: See `steps`.
+        tables: See `steps`.
+    """
+
+    tile: int
+    size: int
+    output: int
+    steps: np.ndarray
+    numbers: np.ndarray
+    entries: tuple[np.ndarray, np.ndarray, np.ndarray]
+    factors: np.ndarray
+    tables: np.ndarray
+
+
+class _Memory:
+    """Places for values, which are free again after their last use."""
+
+    def __init__(self):
+        self._blocks: list[tuple[int, int, int, int]] = []
+        self.size = 0
+
+    def place(self, size: int, first: int, last: int) -> int:
+        """Return where a value lies that is used by steps `first` to `last`."""
+        size = -(-(size + 2 * kernels.SLACK) // _LINE) * _LINE
+        alive = sorted(
+            (start, end)
+            for start, end, begin, finish in self._blocks
+            if begin <= last and finish >= first
+        )
+        found = 0
+        for start, end in alive:
+            if found + size <= start:
+                break
+            found = max(found, end)
+        self._blocks.append((found, found + size, first, last))
+        self.size = max(self.size, found + size)
+        return found + kernels.SLACK
+
+
+class _Writer:
+    """Writes the table, operation by operation."""
+
+    def __init__(self, network: Operations, tile: int):
+        self.tile = tile
+        self._shapes = network.shapes
+        self.memory = _Memory()
+        self.steps: list[list[int]] = []
+        self.numbers: list[tuple[float, float]] = []
+        self.entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.factors: list[np.ndarray] = []
+        self.tables: list[np.ndarray] = []
+        self._rows = 0
+        self.output = 0
+        self._places = self._plan(network)
+
+    def _plan(self, network: Operations) -> dict[int, int]:
+        """Find a place for every value."""
+        uses: dict[int, list[int]] = {}
+        for index, operation in enumerate(network.operations):
+            for field in ("source", "target", "residual", "second"):
+                value = getattr(operation, field, None)
+                if value is not None:
+                    uses.setdefault(value, []).append(index)
+        return {
+            value: self.memory.place(
+                self._planes(value) * self._plane(value), min(when), max(when)
+            )
+            for value, when in uses.items()
+        }
+
+    def _planes(self, value: int) -> int:
+        return -(-self._shapes[value][2] // 4)
+
+    def _plane(self, value: int) -> int:
+        """Return the bytes of four channels of a value."""
+        height, width, _ = self._shapes[value]
+        return 4 * _padded(height * width * self.tile)
+
+    def write(self, index: int, operation) -> None:
+        """Add the steps of an operation."""
+        if isinstance(operation, Product):
+            self._product(index, operation)
+            return
+        target = operation.target
+        to = self._places[target]
+        if isinstance(operation, Quantize):
+            columns = [to, self._plane(target), operation.zero]
+            self._step(kernels.QUANTIZE, columns, operation.factor)
+            return
+        source = operation.source
+        start, planes = self._places[source], self._planes(source)
+        if isinstance(operation, LookUp):
+            size = planes * self._plane(source)
+            columns = [start, to, size, len(self.tables)]
+            self.tables.append(operation.table)
+            self._step(kernels.LOOK_UP, columns)
+        elif isinstance(operation, GlobalPool):
+            height, width, _ = self._shapes[source]
+            columns = [start, to, planes, height * width]
+            columns += [self._plane(source), self._plane(target)]
+            mean = operation.function == "average"
+            kind = kernels.GLOBAL_MEAN if mean else kernels.GLOBAL_MAX
+            self._step(kind, columns, operation.factor, operation.shift)
+        else:
+            self._max_pool(index, operation)
+
+    def _step(self, kind, columns, *numbers) -> None:
+        row = [kind, *columns]
+        self.steps.append(row + [0] * (kernels.COLUMNS - len(row)))
+        self.numbers.append((*numbers, 0.0, 0.0)[:2])
+
+    def _expanded(self, index, source, high, wide, window, filling):
+        """Add the step that copies a value for each column of a kernel.
+
+        Returns:
+            Where the copies are, and the rows of one phase of the strides.
+        """
+        height, width, _ = self._shapes[source]
+        stride = window.strides[0]
+        rows = high + (window.size[0] - 1) * window.dilation[0] // stride
+        planes = self._planes(source)
+        size = window.size[1] * stride * rows * wide * 4
+        place = self.memory.place(planes * size, index, index)
+        columns = [self._places[source], place, planes, height, width]
+        columns += [window.size[1], window.dilation[1]]
+        columns += [window.padding[0][0], window.padding[1][0]]
+        columns += [*window.strides, rows, wide]
+        columns += [filling * 0x01010101, self._plane(source)]
+        self._step(kernels.EXPAND, columns)
+        return place, rows
+
+    def _max_pool(self, index: int, operation: MaxPool) -> None:
+        window = operation.window
+        high, wide, _ = self._shapes[operation.target]
+        place, rows = self._expanded(
+            index, operation.source, high, wide, window, 0
+        )
+        stride = window.strides[0]
+        from_plane = window.size[1] * stride * rows * wide * 4
+        columns = [place, self._places[operation.target]]
+        columns += [self._planes(operation.source), window.size[1]]
+        columns += [window.size[0], wide, rows, high, stride]
+        columns += [self._plane(operation.target), from_plane]
+        self._step(kernels.MAX_POOL, columns)
+
+    def _product(self, index: int, operation: Product) -> None:
+        source, target, window = (
+            operation.source,
+            operation.target,
+            operation.window,
+        )
+        high, wide = places(self._shapes[source], window)
+        positions = _padded(high * wide * self.tile)
+        block, row, column, channels = _blocks(operation)
+        outputs = -(-operation.kernel.shape[3] // 4) * 4
+        plain = window == Window()
+        if plain or (high * wide == 1 and not np.any(window.padding)):
+            # Weights find their inputs in the value itself.
+            place = self._places[source]
+            width = self._shapes[source][1]
+            y, x = row * window.dilation[0], column * window.dilation[1]
+            offsets = block * self._plane(source) + 4 * (y * width + x)
+        else:
+            place, rows = self._expanded(
+                index, source, high, wide, window, operation.filling
+            )
+            y, stride = row * window.dilation[0], window.strides[0]
+            line = (block * window.size[1] + column) * stride + y % stride
+            offsets = 4 * wide * (line * rows + y // stride)
+        self.entries.append(
+            (
+                offsets.astype("uint32"),
+                channels.weights,
+                np.bincount(channels.outputs, minlength=outputs),
+            )
+        )
+        factors = np.zeros((4, outputs), "float32")
+        for kind, values in enumerate(
+            (
+                operation.multiplier,
+                operation.shift,
+                operation.second_multiplier,
+                operation.second_shift,
+            )
+        ):
+            if values is not None:
+                factors[kind, : len(values)] = values
+        self.factors.append(factors)
+        if target is None:
+            to = self.memory.place(4 * outputs * positions, index, index)
+            self.output, kind, plane = to, kernels.FLOATS, 0
+        else:
+            kind, plane = kernels.PRODUCT, self._plane(target)
+            to = self._places[target] + operation.first // 4 * plane
+        others = [
+            -1 if value is None else self._places[value]
+            for value in (operation.residual, operation.second)
+        ]
+        columns = [place, to, *others, positions, outputs // 4, self._rows]
+        self._step(kind, [*columns, plane], operation.residual_factor)
+        self._rows += outputs
+
+
+def places(shape, window: Window) -> tuple[int, int]:
+    """Return how many places a window has along height and width."""
+    high, wide = (
+        (side + sum(pad) - (one - 1) * step - 1) // stride + 1
+        for side, one, stride, pad, step in zip(
+            shape[:2],
+            window.size,
+            window.strides,
+            window.padding,
+            window.dilation,
+            strict=True,
+        )
+    )
+    return high, wide
+
+
+def _padded(positions: int) -> int:
+    return -(-positions // 16) * 16
+
+
+@dataclasses.dataclass(frozen=True)
+class _Weights:
+    """Blocks of four weights as 32-bit numbers, and the outputs they add to."""
+
+    weights: np.ndarray
+    outputs: np.ndarray
+
+
+def _blocks(operation: Product):
+    """Return planes, rows, columns and weights of all blocks, by outputs."""
+    kernel = operation.kernel
+    height, width, inputs, outputs = kernel.shape
+    row, column, channel, output = np.nonzero(kernel)
+    values = kernel[row, column, channel, output]
+    group = output // (outputs // operation.groups)
+    channel = channel + group * inputs
+    planes = -(-inputs * operation.groups // 4)
+    shape = (outputs, planes, width, height)
+    flat = np.ravel_multi_index((output, channel // 4, column, row), shape)
+    found, number = np.unique(flat, return_inverse=True)
+    octets = np.zeros((len(found), 4), "int8")
+    octets[number, channel % 4] = values
+    output, plane, column, row = np.unravel_index(found, shape)
+    weights = octets.view("<i4")[:, 0].copy()
+    return plane, row, column, _Weights(weights, output)
+
+
+def tiles(network: Operations) -> tuple[int, ...]:
+    """Return how many images a program can take, ascending.
+
+    Several fill vectors where every value is a single position.
+    """
+    plain = all(
+        isinstance(one, Quantize | LookUp)
+        or (isinstance(one, Product) and one.window == Window())
+        for one in network.operations
+    )
+    flat = all(shape[:2] == (1, 1) for shape in network.shapes.values())
+    return (16, 96) if plain and flat else (1,)
+
+
+def compile_operations(network: Operations, tile: int = 1) -> Program:
+    """Return the table that runs a quantized network.
+
+    Args:
+        network: `Operations`.
+        tile: Integer, one of `tiles(network)`.
+
+    Returns:
+        `Program`.
+    """
+    writer = _Writer(network, tile)
+    for index, operation in enumerate(network.operations):
+        writer.write(index, operation)
+    offsets, weights, counts = (
+        np.concatenate(one) for one in zip(*writer.entries, strict=True)
+    )
+    starts = np.array([0, *itertools.accumulate(counts)], "int64")
+    tables = writer.tables or [np.zeros(256)]
+    return Program(
+        writer.tile,
+        writer.memory.size,
+        writer.output,
+        np.array(writer.steps, "int64"),
+        np.array(writer.numbers, "float32"),
+        (offsets, weights, starts),
+        np.concatenate(writer.factors, 1),
+        np.array(tables, "uint8"),
+    )

@@ -1,0 +1,275 @@
+"""Vectors of bytes in LLVM, as Numba's own code does not use them."""
+
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core import types
+from numba.extending import intrinsic
+
+from cb.engine.int8_features import lanes
+
+LANES = lanes()
+_WIDE = LANES == 16
+_BYTE, _SHORT = ir.IntType(8), ir.IntType(16)
+_INTEGER, _INDEX, _FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
+
+
+class _Code:
+    """Emits LLVM code for vectors.
+
+    Args:
+        builder: llvmlite builder, positioned in a function.
+        memory: Pointer to the bytes of all values.
+    """
+
+    def __init__(self, builder, memory):
+        self.builder = builder
+        self._memory = memory
+        self.integers = ir.VectorType(_INTEGER, LANES)
+        self.floats = ir.VectorType(_FLOAT, LANES)
+
+    def address(self, place, number, kind):
+        """Return the pointer to a vector, `number` vectors after a place."""
+        place = self.builder.add(place, _INDEX(number * 4 * LANES))
+        address = self.builder.gep(self._memory, [place])
+        return self.builder.bitcast(address, kind.as_pointer())
+
+    def spread(self, number):
+        """Return a vector of one number."""
+        vector = ir.VectorType(number.type, LANES)
+        nothing = ir.Constant(vector, ir.Undefined)
+        one = self.builder.insert_element(nothing, number, _INTEGER(0))
+        zeros = ir.Constant(self.integers, [0] * LANES)
+        return self.builder.shuffle_vector(one, nothing, zeros)
+
+    def multiply_bytes(self, total, unsigned, signed):
+        """Add to each sum the products of four bytes."""
+        name = f"llvm.x86.avx512.vpdpbusd.{32 * LANES}"
+        return self._call(name, self.integers, total, unsigned, signed)
+
+    def rounded(self, floats):
+        """Round to integers, halves to even ones."""
+        if not _WIDE:
+            return self._call(
+                "llvm.x86.avx.cvt.ps2dq.256", self.integers, floats
+            )
+        name = "llvm.x86.avx512.mask.cvtps2dq.512"
+        old = ir.Constant(self.integers, [0] * LANES)
+        every, current = _SHORT(0xFFFF), _INTEGER(4)
+        return self._call(name, self.integers, floats, old, every, current)
+
+    def packed(self, channels):
+        """Return four channels as bytes, limited to 0 to 255, one by one."""
+        family, bits = ("avx512", ".512") if _WIDE else ("avx2", "")
+        shorts = ir.VectorType(_SHORT, 2 * LANES)
+        octets = ir.VectorType(_BYTE, 4 * LANES)
+        pairs = [
+            self._call(f"llvm.x86.{family}.packssdw{bits}", shorts, *two)
+            for two in (channels[:2], channels[2:])
+        ]
+        name = f"llvm.x86.{family}.packuswb{bits}"
+        found = self._call(name, octets, *pairs)
+        # Packing works on 128 bits at a time: there, channel by channel.
+        order = [
+            16 * part + 4 * channel + position
+            for part in range(LANES // 4)
+            for position in range(4)
+            for channel in range(4)
+        ]
+        places = ir.Constant(ir.VectorType(_INTEGER, len(order)), order)
+        nothing = ir.Constant(octets, ir.Undefined)
+        return self.builder.shuffle_vector(found, nothing, places)
+
+    def channel(self, packed, number):
+        """Return one of four channels of packed bytes as floats."""
+        bits = ir.Constant(self.integers, [8 * number] * LANES)
+        mask = ir.Constant(self.integers, [255] * LANES)
+        found = self.builder.and_(self.builder.lshr(packed, bits), mask)
+        return self.builder.sitofp(found, self.floats)
+
+    def _call(self, name, result, *arguments):
+        kind = ir.FunctionType(result, [one.type for one in arguments])
+        found = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(found, arguments)
+
+
+def _pointers(context, builder, signature, given, numbers):
+    return [
+        context.make_array(signature.args[n])(context, builder, given[n]).data
+        for n in numbers
+    ]
+
+
+@intrinsic(prefer_literal=True)
+def four_channels(
+    typing, memory, places, entries, factors, row, residual_factor, form, count
+):
+    """Compute four output channels of `count` vectors of positions.
+
+    Args:
+        typing: Numba's typing context.
+        memory: Bytes of all values.
+        places: Tuple of integers: where the positions are in the source, the
+            target, the residual value and the second target (-1 for none),
+            and the bytes between channels of a target of floats.
+        entries: Tuple of arrays: offsets, weights and the first entry of each
+            row.
+        factors: Float array `(4, rows)`: what sums are multiplied by, what is
+            added, and the same for the second target.
+        row: Integer, the first of four rows.
+        residual_factor: Float, what the residual value is multiplied by.
+        form: Literal 0 for bytes, 1 for floats.
+        count: Literal.
+    """
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    number = count.literal_value
+    as_floats = bool(form.literal_value)
+
+    def generate(context, builder, signature, given):
+        (memory,) = _pointers(context, builder, signature, given, [0])
+        code = _Code(builder, memory)
+        unpack = cgutils.unpack_tuple
+        source, target, residual, second, plane = unpack(builder, given[1])
+        arrays = [
+            context.make_array(kind)(context, builder, one).data
+            for kind, one in zip(
+                signature.args[2], unpack(builder, given[2]), strict=True
+            )
+        ]
+        table = context.make_array(signature.args[3])(
+            context, builder, given[3]
+        )
+        stride = cgutils.unpack_tuple(builder, table.shape)[1]
+        row = given[4]
+
+        def factor(kind, channel):
+            place = builder.mul(stride, _INDEX(kind))
+            place = builder.add(place, builder.add(row, _INDEX(channel)))
+            return code.spread(builder.load(builder.gep(table.data, [place])))
+
+        sums = [
+            _sums(code, source, arrays, builder.add(row, _INDEX(n)), number)
+            for n in range(4)
+        ]
+        scales, shifts = (
+            [factor(kind, n) for n in range(4)] for kind in range(2)
+        )
+        some = builder.icmp_signed(">=", residual, _INDEX(0))
+        both = builder.icmp_signed(">=", second, _INDEX(0))
+        for v in range(number):
+            found = []
+            for n in range(4):
+                value = builder.sitofp(builder.load(sums[n][v]), code.floats)
+                value = builder.fadd(builder.fmul(value, scales[n]), shifts[n])
+                found.append(cgutils.alloca_once(builder, code.floats))
+                builder.store(value, found[n])
+            with builder.if_then(some):
+                kind = code.integers
+                other = builder.load(code.address(residual, v, kind), align=4)
+                spread = code.spread(given[5])
+                for n in range(4):
+                    part = builder.fmul(code.channel(other, n), spread)
+                    total = builder.fadd(builder.load(found[n]), part)
+                    builder.store(total, found[n])
+            values = [builder.load(one) for one in found]
+            if as_floats:
+                for n in range(4):
+                    place = builder.mul(plane, _INDEX(n))
+                    place = builder.add(target, place)
+                    where = code.address(place, v, code.floats)
+                    builder.store(values[n], where, align=4)
+                continue
+            _write(code, values, target, v)
+            with builder.if_then(both):
+                values = [
+                    builder.fadd(
+                        builder.fmul(values[n], factor(2, n)), factor(3, n)
+                    )
+                    for n in range(4)
+                ]
+                _write(code, values, second, v)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        memory,
+        types.UniTuple(types.int64, 5),
+        entries,
+        factors,
+        types.int64,
+        types.float32,
+        form,
+        count,
+    )
+    return signature, generate
+
+
+def _sums(code, source, arrays, row, count):
+    """Emit the sums of a row for some vectors of positions."""
+    builder = code.builder
+    offsets, weights, starts = arrays
+    sums = [cgutils.alloca_once(builder, code.integers) for _ in range(count)]
+    for total in sums:
+        builder.store(ir.Constant(code.integers, [0] * LANES), total)
+    start = builder.load(builder.gep(starts, [row]))
+    end = builder.load(builder.gep(starts, [builder.add(row, _INDEX(1))]))
+    with cgutils.for_range_slice(builder, start, end, _INDEX(1), inc=True) as (
+        k,
+        _,
+    ):
+        offset = builder.zext(builder.load(builder.gep(offsets, [k])), _INDEX)
+        place = builder.add(source, offset)
+        weight = code.spread(builder.load(builder.gep(weights, [k])))
+        for number, total in enumerate(sums):
+            where = code.address(place, number, code.integers)
+            found = builder.load(where, align=4)
+            found = code.multiply_bytes(builder.load(total), found, weight)
+            builder.store(found, total)
+    return sums
+
+
+def _write(code, values, target, number):
+    """Emit the conversion of four channels to bytes."""
+    packed = code.packed([code.rounded(value) for value in values])
+    where = code.address(target, number, packed.type)
+    code.builder.store(packed, where, align=4)
+
+
+@intrinsic
+def copy(typing, memory, target, source, size, stride):
+    """Copy groups of four bytes, every one or every second of the source.
+
+    More than `size` bytes are written, up to the end of a vector of 64 bytes.
+    """
+
+    def generate(context, builder, signature, given):
+        (memory,) = _pointers(context, builder, signature, given, [0])
+        _, target, source, size, stride = given
+        vector = ir.VectorType(_INTEGER, 16)
+
+        def load(place):
+            where = builder.gep(memory, [builder.add(source, place)])
+            where = builder.bitcast(where, vector.as_pointer())
+            return builder.load(where, align=4)
+
+        def store(value, place):
+            where = builder.gep(memory, [builder.add(target, place)])
+            where = builder.bitcast(where, vector.as_pointer())
+            builder.store(value, where, align=4)
+
+        every = ir.Constant(vector, [2 * n for n in range(16)])
+        one = builder.icmp_signed("==", stride, _INDEX(1))
+        with builder.if_else(one) as (contiguous, strided):
+            loop = cgutils.for_range_slice
+            step = _INDEX(64)
+            with contiguous:
+                with loop(builder, _INDEX(0), size, step, inc=True) as (k, _):
+                    store(load(k), k)
+            with strided:
+                with loop(builder, _INDEX(0), size, step, inc=True) as (k, _):
+                    first = builder.mul(k, _INDEX(2))
+                    pair = load(first), load(builder.add(first, step))
+                    store(builder.shuffle_vector(*pair, every), k)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(memory, index, index, index, index), generate

@@ -1,0 +1,153 @@
+"""Compiled networks of bytes equal a NumPy simulator bit for bit."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cb.engine.int8_features import lanes
+from cb.engine.int8_network import Int8Network
+from cb.errors import InputError
+from tests.commands import ROOT
+from tests.engine import int8_networks
+from tests.engine.int8_simulator import simulate
+
+compiled = pytest.mark.skipif(
+    not lanes(), reason="the processor has no vpdpbusd"
+)
+
+
+def check(network, count=2):
+    """Compare all outputs with the simulator."""
+    x = int8_networks.images(network, count)
+    expected, _ = simulate(network, x)
+    np.testing.assert_array_equal(Int8Network(network)(x), expected)
+    assert len(np.unique(expected)) > 1
+
+
+def check_all():
+    for seed in range(3):
+        check(int8_networks.residual(seed, 10 + 3 * seed))
+    for seed, window in enumerate(int8_networks.WINDOWS):
+        check(int8_networks.single(seed, window))
+    for groups, outputs in ((2, 6), (8, 8), (8, 16)):
+        window = int8_networks.SAME
+        check(int8_networks.single(0, window, groups, outputs=outputs))
+
+
+@compiled
+def test_networks_equal_the_simulator():
+    check_all()
+
+
+@compiled
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 96, 130])
+def test_batches_of_dense_layers_equal_the_simulator(count):
+    network = int8_networks.perceptron(0)
+    x = int8_networks.images(network, count)
+    expected, _ = simulate(network, x)
+    np.testing.assert_array_equal(Int8Network(network)(x), expected)
+
+
+@compiled
+def test_large_images_equal_the_simulator():
+    source = (40, 33, 5)
+    network = int8_networks.single(0, int8_networks.SAME, source=source)
+    check(network, 1)
+
+
+@compiled
+def test_inputs_that_are_not_numbers_are_refused():
+    network = int8_networks.perceptron(0)
+    x = int8_networks.images(network, 3)
+    run = Int8Network(network)
+    run(x)
+    x[2, 0, 0, 5] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        run(x)
+    x[2, 0, 0, 5] = np.inf
+    expected, _ = simulate(network, x)
+    np.testing.assert_array_equal(run(x), expected)
+
+
+def in_process(code, folder, **environment):
+    """Run code where Numba compiles for another processor."""
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(folder),
+        "PYTHONPATH": str(ROOT),
+        **environment,
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+LANES = "from cb.engine.int8_features import lanes; print(lanes())"
+COMPILE = """
+import numba, numpy
+from cb.engine import int8_kernels
+from cb.engine.int8_program import compile_operations
+from tests.engine import int8_networks
+
+program = compile_operations(int8_networks.residual(0))
+given = (
+    numpy.zeros(program.size, "uint8"), program.steps, program.numbers,
+    program.entries, program.factors, program.tables,
+    numpy.zeros((1, 4, 3), "float32"),
+)
+int8_kernels.run.compile(tuple(numba.typeof(one) for one in given))
+(code,) = int8_kernels.run.inspect_asm().values()
+print(*{line.strip() for line in code.split("\\n") if "vpdpbusd" in line})
+"""
+CHECK = "from tests.engine.int8_kernels_test import check_all; check_all()"
+# Features that Numba compiles for, and the sums that an instruction adds to.
+FEATURES = {
+    "+avx2,+fma": 0,
+    "+avx2,+avxvnni": 8,
+    "+avx2,+avx512f,+avx512vl,+avx512vnni": 8,
+    "+avx2,+avx512f,+avx512bw,+avx512vl,+avx512vnni": 16,
+    "-avx2,-avxvnni,-avx512vnni": 0,
+    "": 0,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features", FEATURES)
+def test_features_that_numba_compiles_for_decide(features, tmp_path):
+    found = in_process(
+        LANES, tmp_path, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=features
+    )
+    assert found.stdout.strip() == str(FEATURES[features]), found.stderr
+
+
+@pytest.mark.slow
+def test_avx_vnni_alone_compiles_to_its_own_instruction(tmp_path):
+    found = in_process(
+        COMPILE,
+        tmp_path,
+        NUMBA_CPU_NAME="haswell",
+        NUMBA_CPU_FEATURES="+avx2,+fma,+avxvnni",
+    )
+    assert found.returncode == 0, found.stderr
+    assert "{vex}\tvpdpbusd" in found.stdout
+    assert "%ymm" in found.stdout and "%zmm" not in found.stdout
+
+
+@compiled
+@pytest.mark.slow
+def test_short_vectors_equal_the_simulator(tmp_path):
+    if lanes() == 16:
+        features = "+avx2,+fma,+avx512f,+avx512vl,+avx512vnni"
+    else:
+        features = "+avx2,+fma,+avxvnni"
+    found = in_process(
+        CHECK, tmp_path, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=features
+    )
+    assert found.returncode == 0, found.stderr

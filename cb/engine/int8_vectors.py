@@ -128,18 +128,19 @@ def four_channels(
     def generate(context, builder, signature, given):
         (memory,) = _pointers(context, builder, signature, given, [0])
         code = _Code(builder, memory)
-        unpack = cgutils.unpack_tuple
-        source, target, residual, second, plane = unpack(builder, given[1])
+        places = cgutils.unpack_tuple(builder, given[1])
         arrays = [
             context.make_array(kind)(context, builder, one).data
             for kind, one in zip(
-                signature.args[2], unpack(builder, given[2]), strict=True
+                signature.args[2],
+                cgutils.unpack_tuple(builder, given[2]),
+                strict=True,
             )
         ]
         table = context.make_array(signature.args[3])(
             context, builder, given[3]
         )
-        stride = cgutils.unpack_tuple(builder, table.shape)[1]
+        _, stride = cgutils.unpack_tuple(builder, table.shape)
         row = given[4]
 
         def factor(kind, channel):
@@ -148,46 +149,10 @@ def four_channels(
             return code.spread(builder.load(builder.gep(table.data, [place])))
 
         sums = [
-            _sums(code, source, arrays, builder.add(row, _INDEX(n)), number)
+            _sums(code, places[0], arrays, builder.add(row, _INDEX(n)), number)
             for n in range(4)
         ]
-        scales, shifts = (
-            [factor(kind, n) for n in range(4)] for kind in range(2)
-        )
-        some = builder.icmp_signed(">=", residual, _INDEX(0))
-        both = builder.icmp_signed(">=", second, _INDEX(0))
-        for v in range(number):
-            found = []
-            for n in range(4):
-                value = builder.sitofp(builder.load(sums[n][v]), code.floats)
-                value = builder.fadd(builder.fmul(value, scales[n]), shifts[n])
-                found.append(cgutils.alloca_once(builder, code.floats))
-                builder.store(value, found[n])
-            with builder.if_then(some):
-                kind = code.integers
-                other = builder.load(code.address(residual, v, kind), align=4)
-                spread = code.spread(given[5])
-                for n in range(4):
-                    part = builder.fmul(code.channel(other, n), spread)
-                    total = builder.fadd(builder.load(found[n]), part)
-                    builder.store(total, found[n])
-            values = [builder.load(one) for one in found]
-            if as_floats:
-                for n in range(4):
-                    place = builder.mul(plane, _INDEX(n))
-                    place = builder.add(target, place)
-                    where = code.address(place, v, code.floats)
-                    builder.store(values[n], where, align=4)
-                continue
-            _write(code, values, target, v)
-            with builder.if_then(both):
-                values = [
-                    builder.fadd(
-                        builder.fmul(values[n], factor(2, n)), factor(3, n)
-                    )
-                    for n in range(4)
-                ]
-                _write(code, values, second, v)
+        _finish(code, sums, places[1:], factor, given[5], as_floats)
         return context.get_dummy_value()
 
     signature = types.void(
@@ -201,6 +166,43 @@ def four_channels(
         count,
     )
     return signature, generate
+
+
+def _finish(code, sums, places, factor, residual_factor, as_floats):
+    """Emit what follows the sums of four channels."""
+    builder = code.builder
+    target, residual, second, plane = places
+    some = builder.icmp_signed(">=", residual, _INDEX(0))
+    both = builder.icmp_signed(">=", second, _INDEX(0))
+    for v in range(len(sums[0])):
+        found = []
+        for n in range(4):
+            value = builder.sitofp(builder.load(sums[n][v]), code.floats)
+            value = builder.fmul(value, factor(0, n))
+            found.append(cgutils.alloca_once(builder, code.floats))
+            builder.store(builder.fadd(value, factor(1, n)), found[n])
+        with builder.if_then(some):
+            place = code.address(residual, v, code.integers)
+            other = builder.load(place, align=4)
+            for n in range(4):
+                part = code.channel(other, n)
+                part = builder.fmul(part, code.spread(residual_factor))
+                builder.store(
+                    builder.fadd(builder.load(found[n]), part), found[n]
+                )
+        values = [builder.load(one) for one in found]
+        if as_floats:
+            for n in range(4):
+                place = builder.add(target, builder.mul(plane, _INDEX(n)))
+                where = code.address(place, v, code.floats)
+                builder.store(values[n], where, align=4)
+            continue
+        _write(code, values, target, v)
+        with builder.if_then(both):
+            for n in range(4):
+                value = builder.fmul(values[n], factor(2, n))
+                values[n] = builder.fadd(value, factor(3, n))
+            _write(code, values, second, v)
 
 
 def _sums(code, source, arrays, row, count):

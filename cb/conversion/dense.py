@@ -89,14 +89,14 @@ def load_dense_weights(
     of it.
 
     Args:
-        model: Keras model with masked layers, built.
+        model: Keras model with masked layers, or layers on CSR kernels, built.
         weights: String, a `.weights.h5` or `.h5` file of the dense model; or
             a list of arrays, its `get_weights()`. Weights where a mask is
             zero stay under the mask.
         **kwargs: As in `keras.Model.load_weights`, for a file.
 
     Raises:
-        InputError: If the model has no masked layers.
+        InputError: If the model has no such layers, or tied ones.
         ValueError: If the weights do not fit, as Keras raises it.
 
     Example:
@@ -104,7 +104,17 @@ def load_dense_weights(
     >>> sparse = cb.sparsify(model, 0.9)
     >>> cb.conversion.load_dense_weights(sparse, "pretrained.weights.h5")
     """
-    if not any(isinstance(layer, Masked) for layer in ordered_layers(model)):
+    layers = ordered_layers(model)
+    computed = [one for one in layers if isinstance(one, ComputedKernels)]
+    for layer in computed:
+        if not layer.masked_weights:
+            raise InputError(
+                f"Layer {layer.name!r} has fewer values than dense weights. "
+                "Expected masked layers: load the weights into the dense "
+                "model, and convert that. Received: "
+                f"{type(layer).__name__}"
+            )
+    if not computed:
         raise InputError(
             "Dense weights are loaded into a model with masked layers. For "
             "others use `model.load_weights`. Received: no masked layer in "

@@ -146,12 +146,15 @@ def copy_model_state(model: keras.Model, copy: keras.Model) -> None:
 
     Args:
         model: Keras model.
-        copy: Keras model that `copy_model` returned for it.
+        copy: Keras model that `copy_model` returned for it, or that its class
+            made with the same layers.
 
     Raises:
         InputError: If a layer does not fit its copy.
     """
-    _copy_all(paired_layers(model, copy))
+    # Names need not differ outside of a graph.
+    pairs = paired_layers if is_graph(model) else paired
+    _copy_all(pairs(model, copy))
 
 
 def _copy_all(pairs: Iterable[Pair]) -> None:

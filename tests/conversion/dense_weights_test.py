@@ -73,3 +73,56 @@ def test_a_dense_model_and_other_weights_are_refused(pretrained):
     sparse = cb.sparsify(dense_model(0), 0.6)
     with pytest.raises(ValueError, match="length"):
         cb.conversion.load_dense_weights(sparse, [])
+
+
+def perceptron():
+    sizes = (20, 20, 3)
+    layers = [keras.layers.Dense(size, "tanh") for size in sizes]
+    return keras.Sequential([keras.Input((20,)), *layers])
+
+
+@pytest.mark.parametrize("min_size", [1, 100])
+def test_kernels_on_csr_take_dense_weights(min_size):
+    dense = perceptron()
+    masked = cb.sparsify(dense, 0.9)
+    sparse = cb.to_csr(masked, max_density=1.0, min_size=min_size)
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=w.shape) for w in dense.get_weights()]
+    for model in (masked, sparse):
+        cb.conversion.load_dense_weights(model, weights)
+    x = random.normal(size=(4, 20)).astype("float32")
+    np.testing.assert_allclose(sparse(x), masked(x), atol=1e-5)
+
+
+def test_kernels_of_few_values_refuse_dense_weights():
+    dense = perceptron()
+    tied = cb.conversion.tie(dense, 0.5)
+    with pytest.raises(InputError, match="fewer values.*TiedDense"):
+        cb.conversion.load_dense_weights(tied, dense.get_weights())
+
+
+@keras.saving.register_keras_serializable("test")
+class SameNames(keras.Model):
+    """A subclassed model two of whose layers have one name."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = [keras.layers.Dense(4, name="same") for _ in range(2)]
+
+    def build(self, input_shape):
+        for part in self.parts:
+            part.build((None, 4))
+
+    def call(self, inputs):
+        return self.parts[1](self.parts[0](inputs))
+
+
+def test_layers_of_one_name_take_their_own():
+    x = np.ones((2, 4), "float32")
+    dense = SameNames()
+    outputs = dense(x)
+    other = SameNames()
+    other(x)
+    sparse = cb.sparsify(other, 0.0)
+    cb.conversion.load_dense_weights(sparse, dense.get_weights())
+    np.testing.assert_array_equal(sparse(x), outputs)

@@ -7,6 +7,7 @@ there and back, and writes `benchmarks/models.csv` and the table of
 `docs/models.md`. With names it renews their lines. The tests repeat some.
 """
 
+import contextlib
 import pathlib
 import re
 import sys
@@ -100,16 +101,30 @@ class Case:
         return good and int(loaded.optimizer.iterations) == 2 * before
 
     def file(self):
-        path = f"{self.folder.name}/model.keras"
-        self.sparse.save(path)
-        with _classes(self.model):
-            loaded = keras.models.load_model(path)
-        expected = self.sparse(self.inputs, training=False)
-        _same(loaded(self.inputs, training=False), expected)
+        loaded = self._loaded(self.sparse)
+        if loaded is None and self._loaded(cb.strip(self.sparse)) is None:
+            raise RunError(
+                "Without masks, the model does not come back from its file "
+                "with equal outputs either, since its class writes other values"
+            )
+        if loaded is None:
+            return False
         kernels = zip(
             masked_kernels(loaded), masked_kernels(self.sparse), strict=True
         )
         return all(np.array_equal(a.mask, b.mask) for a, b in kernels)
+
+    def _loaded(self, model):
+        """Return a model as its file has it, `None` if its outputs differ."""
+        path = f"{self.folder.name}/model.keras"
+        model.save(path)
+        with _classes(self.model):
+            loaded = keras.models.load_model(path)
+        expected = model(self.inputs, training=False)
+        with contextlib.suppress(AssertionError):
+            _same(loaded(self.inputs, training=False), expected)
+            return loaded
+        return None
 
     def strip(self):
         plain = cb.strip(self.sparse)

@@ -1,6 +1,8 @@
 """Layers that stand in a graph for what is no layer of its own."""
 
 import keras
+from keras.src.ops.numpy import BroadcastTo
+from keras.src.ops.numpy import Reshape
 
 
 @keras.saving.register_keras_serializable("cb")
@@ -82,8 +84,8 @@ class Sized(keras.Operation):
     """Reshapes or broadcasts to sizes of which that of the batch varies.
 
     Args:
-        shape: Tuple of integers and `None`: first for the batch, then once
-            for what remains in a reshape.
+        shape: Tuple of integers and `None`: first for the batch, then, like
+            -1, once for what remains in a reshape.
         broadcasts: Boolean, whether to broadcast.
         **kwargs: As in a Keras operation.
     """
@@ -105,4 +107,5 @@ class Sized(keras.Operation):
 
     def compute_output_spec(self, inputs, batch):
         """Return the shape and type of the outputs."""
-        return keras.KerasTensor(self.shape, inputs.dtype)
+        kind = BroadcastTo if self.broadcasts else Reshape
+        return kind(self.shape).compute_output_spec(inputs)

@@ -202,7 +202,7 @@ def test_reshapes_to_the_size_of_the_batch(form, tmp_path):
         def call(self, inputs):
             x = self.first(inputs)
             batch = keras.ops.shape(x)[0]
-            x = keras.ops.reshape(x, (batch, 2, 3))
+            x = keras.ops.reshape(x, (batch, -1, 3))
             bias = keras.ops.broadcast_to(inputs[:1, :3], (batch, 3))
             x = x + keras.ops.reshape(bias, (batch, 1, 3))
             return self.last(keras.ops.reshape(x, (batch, 6)))

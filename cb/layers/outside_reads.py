@@ -35,7 +35,7 @@ def require_own_reads(
         id(handle): (owner, variable)
         for owner, layer in named_layers(model)
         for variable in own_variables(layer)
-        if (handle := getattr(variable.value, "handle", None)) is not None
+        for handle in _handles(variable)
     }
     for layer in foreign:
         for read in _reads(layer):
@@ -50,6 +50,12 @@ def require_own_reads(
                 "To change the model itself use `cb.sparsify_layers(model, "
                 "...)`."
             )
+
+
+def _handles(variable: keras.Variable) -> list:
+    """List what a graph that reads a variable captures, for each replica."""
+    value = variable.value
+    return [one.handle for one in getattr(value, "values", [value])]
 
 
 def _foreign(layer) -> bool:

@@ -196,3 +196,14 @@ def test_functions_that_read_nothing_are_kept():
     sparse = cb.sparsify(model, 0.0)
     np.testing.assert_array_equal(sparse(X), model(X))
     np.testing.assert_array_equal(cb.strip(sparse)(X), model(X))
+
+
+def test_functions_are_looked_at_on_two_replicas_too(two_replicas):
+    with two_replicas.scope():
+        model, _ = held("lambda")
+        with pytest.raises(InputError, match="reads 'encoder/kernel'"):
+            cb.sparsify(model, 0.5)
+        inputs, _, codes = encoder()
+        outputs = keras.layers.Lambda(lambda x: 2 * x)(codes)
+        sparse = cb.sparsify(keras.Model(inputs, outputs), 0.5)
+        assert len(masked_kernels(sparse)) == 1

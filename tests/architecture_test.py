@@ -25,7 +25,7 @@ ALLOWED = {
     "cb.config": {*PURE, "cb.files", "cb.sparsity"},
     "cb.bundles": PURE,
     "cb.kernels": ERRORS,
-    "cb.engine": ERRORS,
+    "cb.engine": {*ERRORS, "cb.files", "cb.kernels"},
     "cb.distribute": BASE,
     "cb.launch": {*ERRORS, "cb"},
     "cb.datasets": {*PURE, "cb.files"},

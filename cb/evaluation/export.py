@@ -65,7 +65,9 @@ def export(
         before = str(pathlib.Path(folder) / "dense")
         save(model, before)
         found = [measure("dense", before, batch_sizes)]
-    if written != "dense":
+    if written == "engine":
+        found.append(measure_loaded(written, path, batch_sizes))
+    elif written != "dense":
         found.append(measure(written, path, batch_sizes))
         compact(model, report=_print_compaction)
     if written == "sparse":

@@ -1,17 +1,25 @@
-"""Exports: plain SavedModels and LiteRT files with the masks folded in."""
+"""Exports: plain SavedModels, LiteRT files and networks for the engine.
 
-from cb.export.compaction import compact
-from cb.export.compaction_report import CompactionReport
-from cb.export.lite import save_lite
-from cb.export.loaded_model import LoadedModel
-from cb.export.loading import load
-from cb.export.saved_model import save
+Nothing is imported until it is used: networks for the engine load without Keras
+and TensorFlow.
+"""
 
-__all__ = [
-    "CompactionReport",
-    "LoadedModel",
-    "compact",
-    "load",
-    "save",
-    "save_lite",
-]
+import importlib
+
+_MODULES = {
+    "CompactionReport": "compaction_report",
+    "LoadedModel": "loaded_model",
+    "compact": "compaction",
+    "load": "any_form",
+    "save": "saved_model",
+    "save_lite": "lite",
+}
+
+__all__ = [*_MODULES]
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        module = importlib.import_module(f"cb.export.{_MODULES[name]}")
+        return getattr(module, name)
+    raise AttributeError(f"Module 'cb.export' has no attribute {name!r}")

@@ -139,7 +139,7 @@ def check(
     with kept_seeds(model) as seeds:
         saved = load_graph(path) if seeds else saved
         for drawn in batches * _TIMES:
-            expected = infer(model, _arranged(inputs, drawn))
+            expected = infer(model, arranged(inputs, drawn))
             found = saved.signatures[SIGNATURE](**drawn)
             for name, value in named_outputs(expected).items():
                 check_outputs(model.name, value, found[name], tolerance(model))
@@ -239,7 +239,7 @@ def check_outputs(name: str, expected, found, tolerance: float) -> None:
         )
 
 
-def _arranged(inputs, drawn: dict[str, tf.Tensor]):
+def arranged(inputs, drawn: dict[str, tf.Tensor]):
     """Return drawn inputs in the structure that a model takes."""
     flat = keras.tree.flatten(inputs)
     names = [argument_name(tensor.name) for tensor in flat]

@@ -95,6 +95,11 @@ class LoadedModel:
         }
         return keras.tree.map_structure(lambda y: y[:0], self._run[size](zeros))
 
+    def draw(self, examples: int) -> dict[str, np.ndarray]:
+        """Draw random inputs; return them by name."""
+        drawn = inputs_for(self.signature, examples)
+        return {name: value.numpy() for name, value in drawn.items()}
+
     def _arrays(self, x) -> dict[str, np.ndarray]:
         """Return the inputs by name, of the shapes that kernels rely on."""
         if not isinstance(x, dict) and len(self._inputs) == 1:
@@ -118,8 +123,7 @@ class LoadedModel:
 
     def _choose(self, size) -> dict[int, str]:
         """Find the fastest way for a batch size; return how chains are run."""
-        drawn = inputs_for(self.signature, size)
-        arrays = {name: value.numpy() for name, value in drawn.items()}
+        arrays = self.draw(size)
         (x,) = arrays.values()
         chosen: dict[int, str] = {}
 

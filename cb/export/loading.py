@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,42 +18,12 @@ from cb.export.checking import tolerance
 from cb.export.loaded_model import LoadedModel
 from cb.export.program import FILE
 from cb.export.program import VERSION
-from cb.registry import Count
-from cb.registry.annotations import allows
 
 
-def load(
-    path: str, batch_sizes: Sequence[int] = (1, 128)
-) -> Callable[[Any], Any]:
-    """Load a SavedModel as a function on the fastest kernels of this machine.
-
-    Chains of sparse layers run as kernels compiled by Numba (an extra of the
-    package), as TensorFlow's eager CSR product or as dense products; the whole
-    model can also run as the saved graph. The fastest is measured for each of
-    the batch sizes; other sizes use the choice for the nearest.
-
-    Args:
-        path: String, the folder that `cb.export.save` wrote. Of a form but
-            `"sparse"`, or of a model with several inputs or outputs, only the
-            graph can be run.
-        batch_sizes: Integers, how many examples there will be in a call.
-
-    Returns:
-        A `LoadedModel`: a function from an array `(examples, ...)` to an
-        array; of dicts of arrays by name if there are several.
-
-    Raises:
-        InputError: If there is no SavedModel, or it has no signature to call.
-
-    Example:
-
-    >>> cb.export.save(model, "exported", form="sparse")
-    >>> predict = cb.export.load("exported", batch_sizes=[1])
-    >>> predict(images)
-    """
+def load_saved_model(path: str, batch_sizes: Sequence[int]) -> LoadedModel:
+    """Load a SavedModel as `cb.export.load` does."""
     if not os.path.isfile(os.path.join(path, "saved_model.pb")):
-        raise argument_error("path", "the folder of a SavedModel", path)
-    check_batch_sizes(batch_sizes)
+        raise argument_error("path", "the folder of an export", path)
     saved, description = _read(path)
     if SIGNATURE not in saved.signatures:
         raise InputError(
@@ -108,11 +77,3 @@ def _read(path: str) -> tuple[Any, dict[str, Any]]:
     if description.get("version") != VERSION:
         description = {"steps": []}
     return saved, description
-
-
-def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
-    """Raise `InputError` unless there are sizes, all positive integers."""
-    good = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
-    if not good or not all(allows(Count, size) for size in batch_sizes):
-        expected = "a list of positive integers"
-        raise argument_error("batch_sizes", expected, batch_sizes)

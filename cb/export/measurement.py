@@ -8,15 +8,14 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from cb.costs.files import file_bytes
 from cb.costs.latency import Latency
 from cb.costs.latency import latency
+from cb.export.any_form import load
 from cb.export.checking import SIGNATURE
 from cb.export.checking import inputs_for
 from cb.export.checking import load_graph
-from cb.export.loading import load
 
 # How many times faster something must be to count as faster.
 GAIN = 1.05
@@ -70,14 +69,9 @@ def measure(
 def measure_loaded(
     form: str, path: str, batch_sizes: Sequence[int], seconds: float = 0.5
 ) -> Measured:
-    """Measure a SavedModel as `cb.export.load` runs it; see `measure`."""
+    """Measure an export as `cb.export.load` runs it; see `measure`."""
     function: Any = load(path, batch_sizes)
-    inputs = {
-        size: keras.tree.map_structure(
-            np.asarray, inputs_for(function.signature, size)
-        )
-        for size in batch_sizes
-    }
+    inputs = {size: function.draw(size) for size in batch_sizes}
     return _measured(form, path, inputs, function, seconds)
 
 

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from cb.conversion import strip
+from cb.engine import NAME
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.errors import first_cause
@@ -19,10 +20,11 @@ from cb.errors import one_line
 from cb.export import checking
 from cb.export import graph as graphs
 from cb.export import program
+from cb.export.any_form import check_batch_sizes
 from cb.export.arguments import with_one_argument
 from cb.export.choice import dense_calls
 from cb.export.compaction import compact
-from cb.export.loading import check_batch_sizes
+from cb.export.engine_form import write_engine
 from cb.export.loading import check_steps
 from cb.export.measurement import fastest
 from cb.export.measurement import measure
@@ -33,7 +35,7 @@ from cb.files.aliases import plain_name
 from cb.layers.traversal import ordered_layers
 from cb.registry import unknown
 
-FORMS = ("dense", "compact", "sparse", "auto")
+FORMS = ("dense", "compact", "sparse", "auto", "engine")
 _TABLES = (
     keras.layers.IntegerLookup,
     keras.layers.StringLookup,
@@ -45,6 +47,7 @@ _ENTRIES = frozenset(
     assets assets.extra debug fingerprint.pb keras_metadata.pb saved_model.pb
     variables
     """.split()
+    + [NAME]
 )
 
 
@@ -71,7 +74,8 @@ def save(
             multiplied as sparse matrices where that is faster here.
             `"auto"`: whichever of these plain TensorFlow runs fastest on
             this machine; a form that cannot be written is left out with a
-            warning.
+            warning. `"engine"`: no SavedModel, but a file of nonzeros that
+            `cb.export.load` runs without Keras and TensorFlow.
         batch_sizes: Integers, at which it is measured what is faster.
         inputs: Structure of arrays or `keras.Input` as a subclassed model is
             called on, or a dict of them by argument if `call` takes several;
@@ -116,7 +120,7 @@ def _check_replaceable(path: str) -> None:
     is_folder = os.path.isdir(path)
     entries = set(os.listdir(path)) if is_folder else set()
     others = sorted(entries - _ENTRIES)
-    saved = not entries or "saved_model.pb" in entries
+    saved = not entries or {"saved_model.pb", NAME} & entries
     if not os.path.lexists(path) or is_folder and saved and not others:
         return
     raise InputError(
@@ -173,6 +177,9 @@ def _write(model, folder, form, batch_sizes, inputs) -> None:
 
 
 def _write_form(model, path, form, batch_sizes, inputs) -> None:
+    if form == "engine":
+        write_engine(model, path, inputs)
+        return
     if form == "sparse":
         _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
     elif form == "compact":
@@ -220,7 +227,7 @@ def write_plain(model: keras.Model, path: str, inputs: Any) -> None:
 
 def _write_fastest(model, path, batch_sizes, inputs) -> str:
     """Write every form, keep the fastest and return its name."""
-    forms = [form for form in FORMS if form != "auto"]
+    forms = [form for form in FORMS if form not in ("auto", "engine")]
     folders = {form: f"{path}.{form}" for form in forms}
     try:
         found = []

@@ -3,9 +3,8 @@
 import concurrent.futures
 import functools
 import os
+import sys
 from collections.abc import Callable
-
-import tensorflow as tf
 
 from cb.errors import InputError
 
@@ -25,9 +24,13 @@ def require_numba() -> None:
 def threads() -> int:
     """Return how many threads TensorFlow may use for one operation.
 
-    Cached, since asking TensorFlow takes as long as a small product.
+    All processors if TensorFlow is not there. Cached, since asking it takes as
+    long as a small product.
     """
-    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    tensorflow = sys.modules.get("tensorflow")
+    chosen = 0
+    if tensorflow is not None:
+        chosen = tensorflow.config.threading.get_intra_op_parallelism_threads()
     if hasattr(os, "sched_getaffinity"):
         return chosen or len(os.sched_getaffinity(0))
     return chosen or os.cpu_count() or 1

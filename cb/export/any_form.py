@@ -1,0 +1,66 @@
+"""Loading of exports of any form; TensorFlow only for those that need it."""
+
+import os
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+from cb.engine import NAME
+from cb.errors import argument_error
+from cb.registry import Count
+from cb.registry.annotations import allows
+
+
+def load(
+    path: str, batch_sizes: Sequence[int] = (1, 128)
+) -> Callable[[Any], Any]:
+    """Load an export as a function on the fastest kernels of this machine.
+
+    A network in the form "engine" is compiled by Numba (an extra of the
+    package) and needs neither Keras nor TensorFlow. Of a SavedModel, chains of
+    sparse layers run as kernels compiled by Numba, as TensorFlow's eager CSR
+    product or as dense products, or the whole model as the saved graph. The
+    fastest way is measured for each of the batch sizes; other sizes use the
+    choice for the nearest.
+
+    Args:
+        path: String, the folder that `cb.export.save` wrote. Of the forms
+            "dense" and "compact", or of a SavedModel with several inputs or
+            outputs, only the graph can be run.
+        batch_sizes: Integers, how many examples there will be in a call.
+
+    Returns:
+        A function from an array `(examples, ...)` to an array; of dicts of
+        arrays by name if there are several: a `cb.engine.Network`, or a
+        `LoadedModel`.
+
+    Raises:
+        InputError: If there is no export, or it is damaged, or it has no
+            signature to call.
+
+    Example:
+
+    >>> cb.export.save(model, "exported", form="engine")
+    >>> predict = cb.export.load("exported", batch_sizes=[1])
+    >>> predict(images)
+    """
+    check_batch_sizes(batch_sizes)
+    if os.path.isfile(os.path.join(path, NAME)):
+        from cb.engine import load as load_network
+        from cb.kernels.threads import require_numba
+
+        require_numba()
+        network = load_network(path)
+        network.choose(batch_sizes)
+        return network
+    from cb.export.loading import load_saved_model
+
+    return load_saved_model(path, batch_sizes)
+
+
+def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
+    """Raise `InputError` unless there are sizes, all positive integers."""
+    good = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
+    if not good or not all(allows(Count, size) for size in batch_sizes):
+        expected = "a list of positive integers"
+        raise argument_error("batch_sizes", expected, batch_sizes)

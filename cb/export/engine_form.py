@@ -1,0 +1,73 @@
+"""Networks for the engine, from Keras models."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cb.errors import InputError
+from cb.export import checking
+from cb.export import graph as graphs
+from cb.export.compaction import compact
+from cb.export.lowering import lower
+from cb.export.lowering import obstacle
+from cb.kernels.threads import require_numba
+
+
+def write_engine(model: keras.Model, path: str, inputs: Any) -> None:
+    """Write a model for the engine, and compare the two.
+
+    Args:
+        model: Keras model, built.
+        path: String, a folder that exists.
+        inputs: Structure of the model's symbolic inputs.
+
+    Raises:
+        InputError: If the engine does not have a layer of it.
+        RunError: If the outputs differ.
+    """
+    require_numba()
+    from cb.engine import file
+
+    graph = graphs.trace(compact(model, inputs=inputs))
+    for call in graph.calls:
+        if reason := obstacle(call):
+            raise InputError(
+                f"Model {model.name!r} cannot be written in the form "
+                "'engine', which has no kernel for layer "
+                f"{call.name!r}: {reason}. Expected layers of "
+                "docs/export.md; the form 'sparse' runs others in TensorFlow."
+            )
+    sources = keras.tree.flatten(graph.inputs)
+    named = checking.named_outputs(graph.outputs)
+    names = [checking.argument_name(layer.name) for layer in graph.layers]
+    file.save(
+        lower(graph.calls, sources, [*named.values()]),
+        path,
+        {
+            name: value.shape[1:]
+            for name, value in zip(names, sources, strict=True)
+        },
+        {name: value.shape[1:] for name, value in named.items()},
+    )
+    _check(model, file.load(path), inputs)
+
+
+def _check(model: keras.Model, network: Any, inputs: Any) -> None:
+    """Compare a written network with its model, on several batches."""
+    for size in checking.BATCHES:
+        drawn = network.draw(size)
+        tensors = {name: tf.constant(x) for name, x in drawn.items()}
+        outputs = checking.infer(model, checking.arranged(inputs, tensors))
+        expected = checking.named_outputs(outputs)
+        found = network(drawn)
+        if not isinstance(found, dict):
+            found = dict.fromkeys(expected, found)
+        for name, value in expected.items():
+            checking.check_outputs(
+                model.name,
+                np.asarray(value),
+                found[name],
+                checking.tolerance(model),
+            )

@@ -1,0 +1,330 @@
+"""A whole network in one call, compiled by Numba.
+
+A table of operations on one array of floats is run in order. Values lie there
+as `cb.engine.layout` says: channels outermost, then positions, then the images
+of a tile.
+
+Numba's cache only checks the file of a function for changes, so a checksum of
+the others is part of its key.
+"""
+
+import inspect
+import zlib
+
+import numba
+import numpy as np
+
+from cb.kernels import planes
+from cb.kernels import vectors
+from cb.kernels.planes import AVERAGE_POOL
+from cb.kernels.planes import DOTS
+from cb.kernels.planes import FLATTEN
+from cb.kernels.planes import GLOBAL_AVERAGE
+from cb.kernels.planes import GLOBAL_MAX
+from cb.kernels.planes import LOAD
+from cb.kernels.planes import MAX_POOL
+from cb.kernels.planes import PRODUCT
+from cb.kernels.planes import SPLIT
+from cb.kernels.planes import STORE
+from cb.kernels.planes import flatten
+from cb.kernels.planes import pool
+from cb.kernels.planes import pool_all
+from cb.kernels.planes import softmax
+from cb.kernels.planes import split
+from cb.kernels.vectors import FASTMATH
+from cb.kernels.vectors import IN_REGISTERS
+from cb.kernels.vectors import LANES
+from cb.kernels.vectors import block_1
+from cb.kernels.vectors import block_2
+from cb.kernels.vectors import block_3
+from cb.kernels.vectors import block_4
+from cb.kernels.vectors import block_5
+from cb.kernels.vectors import block_6
+from cb.kernels.vectors import block_7
+from cb.kernels.vectors import block_8
+from cb.kernels.vectors import increase
+from cb.kernels.vectors import let_others_run
+from cb.kernels.vectors import shared
+
+# Positions in this tuple are the codes of activations.
+ACTIVATIONS = (
+    "linear",
+    "relu",
+    "relu6",
+    "general_relu",
+    "sigmoid",
+    "tanh",
+    "silu",
+    "elu",
+    "hard_sigmoid",
+    "hard_silu",
+)
+_BLOCK = 16
+# Looks at what another thread has done before the processor is offered to
+# others, which takes longer.
+_PATIENCE = 1000
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_SIXTH, _HALF = np.float32(1 / 6), np.float32(0.5)
+_compiled = numba.njit(nogil=True, fastmath=FASTMATH)
+
+
+@_compiled
+def _activate(memory, first, count, op):
+    """Apply the activation of an operation to some floats."""
+    code = op.code
+    slope, threshold = np.float32(op.slope), np.float32(op.threshold)
+    limit = np.float32(op.limit)
+    for i in range(first, first + count):
+        v = memory[i]
+        if code == 3:
+            v = slope * (v - threshold) if v < threshold else v
+            v = limit if v > limit else v
+        elif code == 4:
+            v = _ONE / (_ONE + np.exp(-v))
+        elif code == 5:
+            v = np.tanh(v)
+        elif code == 6:
+            v = v / (_ONE + np.exp(-v))
+        elif code == 7:
+            v = np.expm1(v) if v < _ZERO else v
+        else:
+            part = v * _SIXTH + _HALF
+            part = _ZERO if part < _ZERO else (_ONE if part > _ONE else part)
+            v = part if code == 8 else v * part
+        memory[i] = v
+
+
+@_compiled
+def _clear(memory, place, op):
+    """Set the border of a channel to zero again where sums were written."""
+    pitch, row = op.pitch * op.images, op.width * op.images
+    for y in range(op.height - 1):
+        for i in range(place + y * pitch + row, place + (y + 1) * pitch):
+            memory[i] = _ZERO
+    end = place + (op.height - 1) * pitch + row
+    for i in range(end, end + LANES):
+        memory[i] = _ZERO
+
+
+@_compiled
+def _product(op, first, last, network, memory):
+    """Compute some channels of a product."""
+    _, starts, offsets, weights, rows, blocks = network
+    base = memory.ctypes.data
+    offset_place, weight_place = offsets.ctypes.data, weights.ctypes.data
+    limit = np.float32(op.limit)
+    written = op.second if op.second >= 0 else op.target
+    for number in range(op.first_block, op.end_block):
+        position, size = blocks[number, 0], blocks[number, 1]
+        source = base + 4 * (op.source + position)
+        for channel in range(first, last):
+            row = op.first_row + channel
+            place = channel * op.plane + position
+            branch = target = second = 0
+            if op.branch >= 0:
+                branch = base + 4 * (op.branch + place)
+            if op.target >= 0:
+                target = base + 4 * (op.target + place)
+            if op.second >= 0:
+                second = base + 4 * (op.second + place)
+            given = (
+                source,
+                offset_place,
+                weight_place,
+                starts[row],
+                starts[row + 1],
+                rows[row, 0],
+                branch,
+                target,
+                second,
+                rows[row, 1],
+                rows[row, 2],
+                op.code,
+                limit,
+            )
+            if size == 8:
+                block_8(given)
+            elif size == 7:
+                block_7(given)
+            elif size == 6:
+                block_6(given)
+            elif size == 5:
+                block_5(given)
+            elif size == 4:
+                block_4(given)
+            elif size == 3:
+                block_3(given)
+            elif size == 2:
+                block_2(given)
+            else:
+                block_1(given)
+            if op.code > IN_REGISTERS:
+                _activate(memory, written + place, size * LANES, op)
+    if op.plane > op.images:
+        for channel in range(first, last):
+            if op.target >= 0:
+                _clear(memory, op.target + channel * op.plane, op)
+            if op.second >= 0:
+                _clear(memory, op.second + channel * op.plane, op)
+
+
+@_compiled
+def _dots(op, first, last, network, memory):
+    """Compute some outputs of a product at one position of one image."""
+    _, starts, offsets, weights, rows, _ = network
+    for channel in range(first, last):
+        row = op.first_row + channel
+        total = rows[row, 0]
+        for k in range(starts[row], starts[row + 1]):
+            total += weights[k] * memory[op.source + offsets[k]]
+        if op.branch >= 0:
+            total += memory[op.branch + channel]
+        if op.target >= 0:
+            memory[op.target + channel] = total
+        written = op.target + channel
+        if op.second >= 0:
+            written = op.second + channel
+            total = total * rows[row, 1] + rows[row, 2]
+        if op.code == 1 or op.code == 2:
+            limit = np.float32(op.limit)
+            total = _ZERO if total < _ZERO else total
+            total = limit if total > limit else total
+        memory[written] = total
+        if op.code > IN_REGISTERS:
+            _activate(memory, written, 1, op)
+
+
+@_compiled
+def _load(op, x, first, count, memory):
+    """Copy some examples from rows; return whether all are finite."""
+    total = _ZERO
+    channels, feature = op.channels, op.source
+    for y in range(op.height):
+        for column in range(op.width):
+            place = op.target + (y * op.pitch + column) * op.images
+            for begin in range(0, channels, _BLOCK):
+                end = min(begin + _BLOCK, channels)
+                for i in range(count):
+                    for c in range(begin, end):
+                        v = x[first + i, feature + c]
+                        total += v * _ZERO
+                        memory[place + c * op.plane + i] = v
+            feature += channels
+    return total == _ZERO
+
+
+@_compiled
+def _store(op, y, first, count, memory):
+    """Copy some examples to rows."""
+    channels, feature = op.channels, op.target
+    for row in range(op.height):
+        for column in range(op.width):
+            place = op.source + (row * op.pitch + column) * op.images
+            for begin in range(0, channels, _BLOCK):
+                end = min(begin + _BLOCK, channels)
+                for i in range(count):
+                    for c in range(begin, end):
+                        v = memory[place + c * op.plane + i]
+                        y[first + i, feature + c] = v
+            feature += channels
+
+
+@_compiled
+def _run_operation(op, first, last, network, memory):
+    """Run an operation on some channels, or on all if it knows no parts."""
+    kind = op.kind
+    if kind == PRODUCT:
+        _product(op, first, last, network, memory)
+    elif kind == DOTS:
+        _dots(op, first, last, network, memory)
+    elif kind == SPLIT:
+        split(op, first, last, network[5], memory)
+    elif kind == MAX_POOL or kind == AVERAGE_POOL:
+        pool(op, first, last, memory)
+    elif kind == GLOBAL_MAX or kind == GLOBAL_AVERAGE:
+        pool_all(op, first, last, memory)
+    elif kind == FLATTEN:
+        flatten(op, first, last, memory)
+    else:
+        softmax(op, memory)
+
+
+@_compiled
+def _run_tile(number, network, memory, x, y, images, counters, together):
+    """Run all operations on one tile, as one of the threads that share it."""
+    operations = network[0]
+    first = number * images
+    count = min(images, len(x) - first)
+    for n in range(len(operations)):
+        op = operations[n]
+        place = 2 + 2 * (number * len(operations) + n)
+        size = op.chunk if together else op.channels
+        parts = (op.channels + size - 1) // size
+        part = increase(counters, place, 1) if together else 0
+        done = 0
+        while part < parts:
+            begin = part * size
+            end = min(begin + size, op.channels)
+            if op.kind == LOAD:
+                if not _load(op, x, first, count, memory):
+                    counters[1] = 1
+            elif op.kind == STORE:
+                _store(op, y, first, count, memory)
+            else:
+                _run_operation(op, begin, end, network, memory)
+            done += 1
+            part = increase(counters, place, 1) if together else part + 1
+        if together:
+            if done:
+                increase(counters, place + 1, done)
+            looked = 0
+            while shared(counters, place + 1) < parts:
+                looked += 1
+                if looked > _PATIENCE:
+                    let_others_run()
+
+
+def _kept(stamp):
+    """Compile `run`, cached on disk where a folder can be written.
+
+    Args:
+        stamp: Integer, made of the files of what it calls.
+    """
+
+    def run(network, memory, x, y, images, counters, together):
+        """Run a network on a batch, as one of several threads.
+
+        Args:
+            network: Tuple of the arrays of `cb.engine.plan.Plan`.
+            memory: Float array that begins at a cache line. Its zeros between
+                images must be left alone.
+            x: Float array `(examples, features)`, all inputs after each other.
+            y: Float array `(examples, features)`, filled with all outputs.
+            images: Integer, how many examples are in a tile.
+            counters: Integer array of zeros that threads share, of size
+                `2 + 2 * tiles * operations`. The second becomes 1 if an input
+                is not finite.
+            together: Boolean, whether threads share the memory, and the
+                channels of every tile; else each takes other tiles.
+        """
+        if stamp < 0:
+            # Never; this makes it a part of the key of the cache.
+            return
+        tiles = (len(x) + images - 1) // images
+        number = 0 if together else increase(counters, 0, 1)
+        while number < tiles:
+            _run_tile(number, network, memory, x, y, images, counters, together)
+            number = number + 1 if together else increase(counters, 0, 1)
+
+    options = {"nogil": True, "fastmath": FASTMATH}
+    try:
+        return numba.njit(run, cache=True, **options)
+    except RuntimeError:
+        return numba.njit(run, **options)
+
+
+_stamp = 0
+for _module in (planes, vectors):
+    with open(inspect.getfile(_module), "rb") as _file:
+        _stamp = zlib.crc32(_file.read(), _stamp)
+run = _kept(_stamp)

@@ -1,0 +1,204 @@
+"""LLVM code for sums of weighted vectors, and for counters of threads.
+
+Written in LLVM because Numba keeps sums of vectors in memory and loads and
+stores them at every entry.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core import types
+from numba.extending import intrinsic
+
+# No `nnan` or `ninf`: NaN and infinity must propagate.
+FASTMATH = {"reassoc", "contract", "nsz"}
+# Floats in a vector; LLVM divides it where the processor has shorter ones.
+LANES = 16
+# Activations with higher codes are done after the vectors are stored: 0 is
+# none, 1 ReLU and 2 ReLU with a limit.
+IN_REGISTERS = 2
+# Vectors that can be summed at once.
+WIDEST = 8
+_FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+
+
+class _Code:
+    """Emits LLVM code for vectors.
+
+    Args:
+        builder: llvmlite builder, positioned in a function.
+    """
+
+    def __init__(self, builder):
+        self.builder = builder
+
+    def spread(self, number):
+        """Return a vector of one number."""
+        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        one = self.builder.insert_element(nothing, number, _INTEGER(0))
+        zeros = ir.Constant(ir.VectorType(_INTEGER, LANES), [0] * LANES)
+        return self.builder.shuffle_vector(one, nothing, zeros)
+
+    def variable(self, value):
+        """Return the address of a new variable."""
+        address = cgutils.alloca_once(self.builder, value.type)
+        self.builder.store(value, address)
+        return address
+
+    def place(self, address, number):
+        """Return the pointer to vector `number` from an address."""
+        moved = self.builder.add(address, _INDEX(4 * LANES * number))
+        return self.builder.inttoptr(moved, _VECTOR.as_pointer())
+
+    def load(self, address, number):
+        """Load a vector."""
+        return self.builder.load(self.place(address, number), align=4)
+
+    def store(self, value, address, number) -> None:
+        """Store a vector."""
+        self.builder.store(value, self.place(address, number), align=4)
+
+    def add(self, one, other):
+        """Return a sum."""
+        return self.builder.fadd(one, other, flags=(*FASTMATH,))
+
+    def multiply(self, one, other):
+        """Return a product."""
+        return self.builder.fmul(one, other, flags=(*FASTMATH,))
+
+    def clip(self, value, code, limit):
+        """Apply an activation that is done in registers; NaN stays."""
+        builder = self.builder
+        result = self.variable(value)
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        rectified = builder.icmp_signed("!=", code, _INDEX(0))
+        known = builder.icmp_signed("<=", code, _INDEX(IN_REGISTERS))
+        with builder.if_then(builder.and_(rectified, known)):
+            below = builder.fcmp_ordered("<", value, zero)
+            value = builder.select(below, zero, value)
+            builder.store(value, result)
+            with builder.if_then(builder.icmp_signed("==", code, _INDEX(2))):
+                most = self.spread(limit)
+                above = builder.fcmp_ordered(">", value, most)
+                builder.store(builder.select(above, most, value), result)
+        return builder.load(result)
+
+
+def _block(vectors: int):
+    """Return the function that computes some vectors of one channel.
+
+    It takes one tuple: addresses of the input at the first position, of offsets
+    and of weights, the first entry and the end, the bias, addresses of the
+    branch, the target and the second output, or 0, the scale and the shift of
+    the second output, the code of the activation and its limit.
+    """
+    # So many sums that an addition need not wait for the one before.
+    ways = max(1, 6 // vectors)
+
+    def generate(context, builder, signature, arguments):
+        given = cgutils.unpack_tuple(builder, arguments[0])
+        source, offsets, weights, start, end, *rest = given
+        code = _Code(builder)
+        bias = code.spread(rest[0])
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        sums = [
+            [code.variable(zero if way else bias) for _ in range(vectors)]
+            for way in range(ways)
+        ]
+        offsets = builder.inttoptr(offsets, _INTEGER.as_pointer())
+        weights = builder.inttoptr(weights, _FLOAT.as_pointer())
+
+        def add(k, totals):
+            offset = builder.load(builder.gep(offsets, [k]))
+            offset = builder.shl(builder.sext(offset, _INDEX), _INDEX(2))
+            weight = code.spread(builder.load(builder.gep(weights, [k])))
+            place = builder.add(source, offset)
+            for number, total in enumerate(totals):
+                found = code.multiply(weight, code.load(place, number))
+                builder.store(code.add(builder.load(total), found), total)
+
+        left = builder.urem(builder.sub(end, start), _INDEX(ways))
+        middle = builder.sub(end, left)
+        loop = cgutils.for_range_slice
+        with loop(builder, start, middle, _INDEX(ways), inc=True) as (k, _):
+            for way in range(ways):
+                add(builder.add(k, _INDEX(way)), sums[way])
+        if ways > 1:
+            with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
+                add(k, sums[0])
+        totals = []
+        for number in range(vectors):
+            total = builder.load(sums[0][number])
+            for other in sums[1:]:
+                total = code.add(total, builder.load(other[number]))
+            totals.append(total)
+        _write(code, totals, *rest[1:])
+        return context.get_dummy_value()
+
+    @intrinsic
+    def block(typing, given):
+        return types.void(given), generate
+
+    return block
+
+
+def _write(code, totals, branch, target, second, scale, shift, kind, limit):
+    """Emit what is done to sums before they are stored, and where."""
+    builder = code.builder
+
+    def given(address):
+        return builder.icmp_signed("!=", address, _INDEX(0))
+
+    variables = [code.variable(total) for total in totals]
+    with builder.if_then(given(branch)):
+        for number, variable in enumerate(variables):
+            total = code.add(totals[number], code.load(branch, number))
+            builder.store(total, variable)
+    totals = [builder.load(variable) for variable in variables]
+    with builder.if_else(given(second)) as (both, one):
+        with both:
+            with builder.if_then(given(target)):
+                for number, total in enumerate(totals):
+                    code.store(total, target, number)
+            factor, added = code.spread(scale), code.spread(shift)
+            for number, total in enumerate(totals):
+                total = code.add(code.multiply(total, factor), added)
+                code.store(code.clip(total, kind, limit), second, number)
+        with one:
+            for number, total in enumerate(totals):
+                code.store(code.clip(total, kind, limit), target, number)
+
+
+block_1, block_2, block_3, block_4 = (_block(n) for n in range(1, 5))
+block_5, block_6, block_7, block_8 = (_block(n) for n in range(5, WIDEST + 1))
+
+
+@intrinsic
+def increase(typing, counters, index, amount):
+    """Add to an integer that threads share; return what it was."""
+
+    def generate(context, builder, signature, given):
+        array = context.make_array(signature.args[0])(
+            context, builder, given[0]
+        )
+        place = builder.gep(array.data, [given[1]])
+        return builder.atomic_rmw("add", place, given[2], "seq_cst")
+
+    return types.int64(counters, types.int64, types.int64), generate
+
+
+@intrinsic
+def shared(typing, counters, index):
+    """Return an integer that other threads increase."""
+
+    def generate(context, builder, signature, given):
+        array = context.make_array(signature.args[0])(
+            context, builder, given[0]
+        )
+        place = builder.gep(array.data, [given[1]])
+        return builder.load_atomic(place, "acquire", 8)
+
+    return types.int64(counters, types.int64), generate
+
+
+let_others_run = types.ExternalFunction("sched_yield", types.int32())

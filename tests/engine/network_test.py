@@ -1,0 +1,197 @@
+"""The compiled engine computes what the reference does."""
+
+import concurrent.futures
+
+import numpy as np
+import pytest
+
+from cb.engine import reference
+from cb.engine.network import Network
+from cb.errors import InputError
+from tests.engine.networks import Builder
+from tests.engine.networks import perceptron
+from tests.engine.networks import residual
+from tests.engine.networks import same
+
+EXAMPLES = (1, 3, 16, 21)
+WAYS = [(1, False), (1, True), (16, False), (16, True)]
+
+
+def check(graph, inputs, way=None):
+    """Compare the outputs, whichever images are in a tile."""
+    network = Network(graph)
+    expected = reference.run(graph, *inputs)
+    for one in [way] if way else WAYS:
+        network.choices = {1: one}
+        named = {f"input_{n}": x for n, x in enumerate(inputs)}
+        found = network(named)
+        found = [*found.values()] if isinstance(found, dict) else [found]
+        for output, other in zip(found, expected, strict=True):
+            assert output.dtype == "float32"
+            np.testing.assert_allclose(output, other, rtol=1e-4, atol=1e-4)
+
+
+CONVOLUTIONS = [
+    ((7, 6, 3), (3, 3), {"padding": same(1, (3, 3))}),
+    ((7, 6, 3), (3, 3), {}),
+    ((9, 9, 3), (3, 3), {"strides": (2, 2), "padding": ((0, 1), (0, 1))}),
+    ((8, 9, 3), (3, 3), {"strides": (2, 3), "padding": ((1, 1), (1, 1))}),
+    ((8, 8, 3), (1, 1), {"strides": (2, 2)}),
+    ((32, 32, 2), (5, 5), {"padding": ((2, 2), (2, 2))}),
+    ((9, 9, 4), (3, 3), {"dilation": (2, 3), "padding": ((2, 2), (3, 3))}),
+    ((9, 9, 4), (2, 4), {"padding": ((0, 1), (1, 2))}),
+    ((6, 7, 4), (3, 3), {"groups": 2, "padding": ((1, 1), (1, 1))}),
+    ((6, 7, 6), (3, 3), {"groups": 6, "padding": ((1, 1), (1, 1))}),
+    ((6, 7, 3), (3, 3), {"padding": ((3, 4), (5, 2))}),
+    ((1, 40, 4), (1, 5), {"padding": ((0, 0), (8, 0)), "dilation": (1, 2)}),
+    ((1, 1, 4), (3, 3), {"padding": ((1, 1), (1, 1))}),
+    ((4, 5, 4), (4, 5), {}),
+    ((1, 1, 37), (1, 1), {}),
+    ((50, 3, 2), (3, 3), {"padding": ((1, 1), (1, 1))}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape, size, options", CONVOLUTIONS)
+def test_convolution(shape, size, options):
+    made = Builder(shape)
+    x = made.convolve(0, size, 6, **options)
+    x = made.relu(x)
+    x = made.convolve(x, (1, 1), 3)
+    check(made.graph(x), made.data(18))
+
+
+ACTIVATIONS = [
+    {"limit": 0.5},
+    {"slope": 0.3, "threshold": 0.2, "limit": 0.7},
+    *(
+        {"function": name}
+        for name in "sigmoid tanh silu elu hard_sigmoid hard_silu".split()
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", ACTIVATIONS)
+@pytest.mark.parametrize("shape", [(5, 4, 3), (1, 1, 9)])
+def test_activation(shape, options):
+    made = Builder(shape)
+    first = made.relu(0, **options)
+    second = made.relu(made.convolve(first, (1, 1), 4), **options)
+    check(made.graph(second, first), made.data(17))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", ["max", "average"])
+def test_pooling(function):
+    made = Builder((9, 8, 3))
+    around = {"padding": ((0, 1), (1, 1))}
+    first = made.add(
+        "pool", 0, function=function, size=(3, 3), strides=(2, 2), **around
+    )
+    second = made.add("global_pool", first, function=function)
+    check(made.graph(first, second), made.data(17))
+
+
+@pytest.mark.slow
+def test_branches_meet():
+    made = Builder((5, 6, 4), (5, 6, 4))
+    sums = made.add("add", 0, 1, 0)
+    twice = made.add("add", sums, sums)
+    joined = made.add("concatenate", twice, 0, made.relu(sums))
+    padded = made.add("pad", joined, padding=((1, 2), (0, 3)))
+    once = made.convolve(padded, (3, 3), 4)
+    flat = made.add("flatten", joined)
+    end = made.add("softmax", made.convolve(flat, (1, 1), 7))
+    check(made.graph(end, once, padded, sums), made.data(17))
+
+
+@pytest.mark.slow
+def test_values_written_twice():
+    made = Builder((5, 6, 4))
+    x = made.convolve(0, (3, 3), 4, padding=same(1, (3, 3)))
+    x = made.add("add", x, 0)
+    scaled = made.relu(made.scale(x))
+    activated = made.relu(x, limit=0.5)
+    y = made.add("add", made.convolve(scaled, (1, 1), 4), activated)
+    check(made.graph(made.scale(y), x), made.data(17))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_residual_network(examples):
+    made, graph = residual()
+    check(graph, made.data(examples))
+
+
+@pytest.mark.slow
+def test_perceptron():
+    made, graph = perceptron(70, 33, 50, 10)
+    for images in (1, 16, 32, 64):
+        check(graph, made.data(70), (images, False))
+        check(graph, made.data(70), (images, True))
+
+
+@pytest.mark.slow
+def test_no_weights_at_all():
+    made, graph = residual(density=0.0)
+    check(graph, made.data(17))
+
+
+@pytest.mark.slow
+def test_choices_are_of_the_batch_sizes_asked_for():
+    made, graph = residual()
+    network = Network(graph)
+    network.choose([1, 20])
+    assert [*network.choices] == [1, 20]
+    assert network.choices[1][0] == 1
+    (x,) = made.data(20)
+    (expected,) = reference.run(graph, x)
+    np.testing.assert_allclose(network(x), expected, rtol=1e-4, atol=1e-4)
+    assert network(x[:0]).shape == (0, 1, 1, 5)
+
+
+@pytest.mark.slow
+def test_threads_may_call_at_once():
+    made, graph = residual()
+    network = Network(graph)
+    data = [made.data(n)[0] for n in (1, 5, 16, 33) * 4]
+    network.choices = {1: (1, True), 5: (1, False), 16: (16, True)}
+    expected = [reference.run(graph, x)[0] for x in data]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(network, data)]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+WRONG = [
+    (np.zeros((2, 9, 9, 4)), "shape"),
+    (np.zeros((9, 9, 3)), "shape"),
+    (np.full((2, 9, 9, 3), np.nan), "finite"),
+    (np.full((2, 9, 9, 3), np.inf), "finite"),
+    (np.full((2, 9, 9, 3), "a"), "real"),
+    (np.zeros((2, 9, 9, 3), "complex64"), "real"),
+    (None, "real"),
+    ([[1], [2, 3]], "array"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("x, reason", WRONG)
+def test_wrong_inputs_are_refused(x, reason):
+    _, graph = residual()
+    with pytest.raises(InputError, match=reason):
+        Network(graph)(x)
+
+
+@pytest.mark.slow
+def test_numbers_of_examples_must_agree():
+    made = Builder((5, 6, 4), (5, 6, 4))
+    network = Network(made.graph(made.add("add", 0, 1)))
+    x, y = np.zeros((2, 5, 6, 4)), np.zeros((3, 5, 6, 4))
+    with pytest.raises(InputError, match="as many examples"):
+        network({"input_0": x, "input_1": y})
+    with pytest.raises(InputError, match="keys"):
+        network(x)
+    with pytest.raises(InputError, match="keys"):
+        network({"input_0": x})

@@ -1,0 +1,107 @@
+"""Networks for the tests of the engine."""
+
+import numpy as np
+
+from cb.engine import Node
+from cb.engine import connect
+
+PLAIN = {
+    "strides": (1, 1),
+    "padding": ((0, 0), (0, 0)),
+    "dilation": (1, 1),
+    "groups": 1,
+}
+RELU = {"function": "relu", "slope": 0.0, "threshold": 0.0, "limit": None}
+
+
+class Builder:
+    """Makes random graphs, node after node.
+
+    Args:
+        *shapes: Tuples `(height, width, channels)` of the inputs.
+        seed: Integer.
+        density: Float, the share of weights that are not zero.
+    """
+
+    def __init__(self, *shapes, seed=0, density=0.4):
+        self.random = np.random.default_rng(seed)
+        self.inputs = dict(enumerate(shapes))
+        self.nodes = []
+        self.density = density
+
+    def shape(self, value):
+        return connect(self.inputs, [], self.nodes).shapes[value]
+
+    def add(self, kind, *inputs, arrays=None, **options):
+        output = len(self.inputs) + len(self.nodes)
+        name = f"{kind}_{output}"
+        node = Node(kind, name, inputs, output, options, arrays or {})
+        self.nodes.append(node)
+        return output
+
+    def convolve(self, value, size, outputs, **options):
+        options = {**PLAIN, **options}
+        inputs = self.shape(value)[2] // options["groups"]
+        kernel = self.random.normal(size=(*size, inputs, outputs)) * 0.5
+        kernel *= self.random.random(kernel.shape) < self.density
+        arrays = {"kernel": kernel, "bias": self.random.normal(size=outputs)}
+        return self.add("convolution", value, arrays=single(arrays), **options)
+
+    def scale(self, value):
+        arrays = {
+            name: self.random.normal(size=self.shape(value)[2:])
+            for name in ("scale", "shift")
+        }
+        return self.add("scale", value, arrays=single(arrays))
+
+    def relu(self, value, **options):
+        return self.add("activation", value, **{**RELU, **options})
+
+    def graph(self, *outputs):
+        return connect(self.inputs, outputs, self.nodes)
+
+    def data(self, examples):
+        return [
+            self.random.normal(size=(examples, *shape)).astype("float32")
+            for shape in self.inputs.values()
+        ]
+
+
+def single(arrays):
+    return {name: value.astype("float32") for name, value in arrays.items()}
+
+
+def same(one, size):
+    """Return the zeros around an image that keep its size."""
+    span = [(side - 1) * one for side in size]
+    return tuple((side // 2, side - side // 2) for side in span)
+
+
+def residual(width=8, side=9, seed=0, density=0.4, blocks=2):
+    """Build a small pre-activation network with strides and shortcuts."""
+    made = Builder((side, side, 3), seed=seed, density=density)
+    around = same(1, (3, 3))
+    x = made.convolve(0, (3, 3), width, padding=around)
+    for number in range(blocks):
+        stride, width = (1 + number % 2, width * (1 + number % 2))
+        y = made.relu(made.scale(x))
+        if number % 2:
+            x = made.convolve(y, (1, 1), width, strides=(stride, stride))
+        y = made.convolve(
+            y, (3, 3), width, padding=around, strides=(stride, stride)
+        )
+        y = made.relu(made.scale(y))
+        y = made.convolve(y, (3, 3), width, padding=around)
+        x = made.add("add", y, x)
+    x = made.relu(made.scale(x))
+    x = made.add("global_pool", x, function="average")
+    x = made.convolve(x, (1, 1), 5)
+    return made, made.graph(made.add("softmax", x))
+
+
+def perceptron(*widths, seed=0, density=0.3):
+    made = Builder((1, 1, widths[0]), seed=seed, density=density)
+    x = 0
+    for width in widths[1:]:
+        x = made.relu(made.convolve(x, (1, 1), width))
+    return made, made.graph(x)

@@ -8,27 +8,32 @@ from flags import command
 from flags import training
 from flags import tuning
 from flags.quiet import keras_imported
+from flags.quiet import quiet_stderr
 
 
 def main():
     """Run the sweep that the flags describe."""
-    arguments, limits = tuning.settings(), tuning.limits()
-    compared, layers = tuning.compared(), training.layers()
+    arguments, compared = tuning.settings(), tuning.compared()
+    limits, layers = tuning.limits(), training.layers()
+    with quiet_stderr():
+        from cb.tuning.plan import FixedConfiguration
+        from cb.tuning.planning import SweepSettings
+        from cb.tuning.planning import build_plan
+        from cb.tuning.worker import Limits
+
+        settings = SweepSettings(**arguments, limits=Limits(**limits))
+        plan = not compared and build_plan(
+            settings, FixedConfiguration(*layers)
+        )
     # TensorFlow takes seconds to import. Not needed for `--help` or to reject
     # typos.
     with keras_imported():
-        from cb.tuning.plan import FixedConfiguration
-        from cb.tuning.sweep import SweepSettings
         from cb.tuning.sweep import compare
         from cb.tuning.sweep import sweep
-        from cb.tuning.worker import Limits
-    if compared:
+    if plan:
+        sweep(settings, plan)
+    else:
         compare(compared, arguments["directory"])
-        return
-    sweep(
-        SweepSettings(**arguments, limits=Limits(**limits)),
-        FixedConfiguration(*layers),
-    )
 
 
 if __name__ == "__main__":

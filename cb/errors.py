@@ -41,6 +41,16 @@ class WorkerLost(RunError):
     code = WORKER_LOST
 
 
+class Locked(RunError):
+    """Another process is at work in a folder."""
+
+
+class Interrupted(RunError):
+    """The user has interrupted a run."""
+
+    code = INTERRUPTED
+
+
 class Preempted(RunError):
     """The run was told to stop, and has saved everything."""
 
@@ -105,6 +115,22 @@ def refused_in_graph(error: Exception) -> str | None:
     return found and found[1]
 
 
+def machine_error(error: BaseException) -> OSError | None:
+    """Return the refusal of the machine that an error reports, if any.
+
+    TensorFlow has a full disk in its message alone.
+
+    Args:
+        error: Exception.
+    """
+    if isinstance(error, OSError):
+        return error if error.errno in MACHINE_ERRORS else None
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        if os.strerror(number) in str(error):
+            return OSError(number, os.strerror(number))
+    return None
+
+
 def require_tensorflow(backend: str | None) -> None:
     """Raise `InputError` unless Keras runs on TensorFlow.
 
@@ -140,10 +166,10 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(RUN_ERROR)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-            where = f" ({error.filename})" if error.filename else ""
+        if (refusal := machine_error(error)) is not None:
+            where = f" ({refusal.filename})" if refusal.filename else ""
             _stop(
-                f"{error.strerror}{where}. Earlier checkpoints are kept; run "
+                f"{refusal.strerror}{where}. Earlier checkpoints are kept; run "
                 "the same command again to resume from the last one.",
                 RUN_ERROR,
             )
@@ -176,7 +202,8 @@ def _open_streams() -> None:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    print(" ".join(message.split()), file=sys.stderr)
+    # A path or a command keeps its spaces.
+    print(re.sub(r"\s*\n\s*", " ", message.strip()), file=sys.stderr)
     _leave(code)
 
 

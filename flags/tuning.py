@@ -88,12 +88,12 @@ define(
 )
 
 
-# Flags that are no fields of `cb.tuning.sweep.SweepSettings` by their name.
+# Flags that are no fields of `cb.tuning.planning.SweepSettings` by their name.
 OTHERS = ("compare", "from", "trial_gigabytes", "trial_seconds")
 
 
 def settings() -> dict[str, Any]:
-    """Return the fields of `cb.tuning.sweep.SweepSettings` that were given."""
+    """Return the given fields of `cb.tuning.planning.SweepSettings`."""
     own = flags.FLAGS.get_flags_for_module(__name__)
     found = {flag.name: flag.value for flag in own if flag.name not in OTHERS}
     found["directory"] = os.path.expanduser(found["directory"])

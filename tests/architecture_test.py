@@ -137,6 +137,7 @@ ALLOWED = {
         *PURE,
         "cb.config",
         "cb.datasets",
+        "cb.distribute",
         "cb.files",
         "cb.plots",
         "cb.run_log",

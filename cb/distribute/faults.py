@@ -75,19 +75,23 @@ def stopped_at_once() -> Iterator[None]:
     """
 
     def stop(number, frame):
-        _leave_terminal()
+        leave_terminal()
         raise Preempted(
             f"Stopped by {signal.Signals(number).name} before training began. "
             "Run the same command again to start it."
         )
 
-    with _handled(stop):
+    with handled(stop):
         yield
 
 
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Handle the signals that ask a process to stop."""
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Handle the signals that ask a process to stop.
+
+    Args:
+        handler: Callable of the number of a signal and a frame.
+    """
     before = {
         number: signal.signal(number, handler)
         for number in (signal.SIGTERM, signal.SIGHUP)
@@ -101,7 +105,7 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
             signal.signal(number, previous)
 
 
-def _leave_terminal() -> None:
+def leave_terminal() -> None:
     """Discard what is printed if the terminal has gone.
 
     Printing there is an error, which would end the process before it saves.
@@ -135,7 +139,7 @@ class StopRequest:
 
     def __enter__(self):
         # Installed after TensorFlow's handler, which discards the signal.
-        self._handled = _handled(self._note)
+        self._handled = handled(self._note)
         self._handled.__enter__()
         return self
 
@@ -158,7 +162,7 @@ class StopRequest:
 
     def _note(self, number, frame):
         self._received = True
-        _leave_terminal()
+        leave_terminal()
 
     def _next_pause(self) -> int:
         """Return the number of batches in about a second.

@@ -13,6 +13,7 @@ from typing import Any
 from cb.config import Config
 from cb.config import read_file
 from cb.errors import InputError
+from cb.errors import Locked
 from cb.errors import RunError
 from cb.errors import argument_error
 from cb.files import replacing
@@ -178,8 +179,8 @@ class RunDirectory:
 
         Raises:
             InputError: If the folder cannot be written.
-            RunError: If another process has locked it, or it disappears
-                meanwhile.
+            Locked: If another process has locked it.
+            RunError: If it disappears meanwhile.
         """
         if not self.writes:
             yield
@@ -193,7 +194,7 @@ class RunDirectory:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(
+                raise Locked(
                     f"Another process is training in {str(self.path)!r}."
                 ) from None
             try:

@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
+from math import isclose
+from math import isfinite
 from typing import Any
 
 from cb.config import Config
@@ -46,21 +48,29 @@ class Runner:
             values: Dict of hyperparameter to value.
 
         Returns:
-            List of the rows appended to the results.
+            List of its rows in the results. Those that are there already, of a
+            process that was killed since, are not run again.
+
+        Raises:
+            InputError: If the results of this trial are those of other values.
         """
         point, config_id = self._point(trial_id, values)
         rows: list[Row] = []
+        recorded = self._recorded(trial_id, point)
         instances = self.plan.instances()
         for number, (fold, seed) in enumerate(instances, start=1):
-            outcome = self._outcome(trial_id, values, point, fold, seed)
-            row = self._row(point, outcome, fold, seed)
-            row |= {"config_id": config_id, "trial": trial_id}
-            rows.append(row)
-            if outcome.status != COMPLETE:
+            if (fold, seed) in recorded:
+                rows.append(recorded[fold, seed])
+            else:
+                outcome = self._outcome(trial_id, values, point, fold, seed)
+                row = self._row(point, outcome, fold, seed)
+                row |= {"config_id": config_id, "trial": trial_id}
+                rows.append(row)
+            if rows[-1]["status"] != COMPLETE:
                 break
             if number < len(instances) and racing.is_due(number):
                 if racing.loses(self._scores(rows), self._others()):
-                    row["status"] = OUTRACED
+                    rows[-1]["status"] = OUTRACED
                     break
         self.results.append(rows)
         return rows
@@ -81,6 +91,23 @@ class Runner:
             return point, str(point.pop("config_id"))
         seed = self.plan.base.given.get("seed", Config.seed)
         return dict(values), f"{seed}-{trial_id}"
+
+    def _recorded(self, trial_id: str, point) -> dict[tuple[str, int], Row]:
+        """Return the rows of a trial by fold and seed."""
+        chosen = self.plan.space.chosen(point)
+        found = {}
+        for row in self.results.read():
+            if row["trial"] != trial_id:
+                continue
+            before = self.plan.space.chosen(row)
+            if not _equal(before, chosen):
+                raise InputError(
+                    "The results of a sweep must be those of its search. "
+                    f"Received: {str(self.results.file)!r}, where trial "
+                    f"{trial_id} has {before} instead of {chosen}"
+                )
+            found[row.get("fold", ""), row["seed"]] = {"note": "", **row}
+        return found
 
     def _outcome(self, trial_id, values, point, fold, seed) -> RunResult:
         chosen = self.plan.space.settings(point)
@@ -105,13 +132,24 @@ class Runner:
         return dataclasses.replace(outcome, config=outcome.config or config)
 
     def _checked(self, outcome: RunResult) -> RunResult:
-        """Mark a run as failed if it lacks an objective."""
+        """Mark a run as failed if an objective is missing or not finite."""
+        measured = outcome.measured
         needed = [objective.name for objective in self.plan.objectives]
-        missing = [name for name in needed if name not in outcome.measured]
-        if outcome.status != COMPLETE or not missing:
+        missing = [name for name in needed if name not in measured]
+        infinite = {k: v for k, v in measured.items() if not isfinite(v)}
+        wrong = [
+            f"its {name} is {infinite[name]}"
+            for name in self.plan.decisive
+            if name in infinite
+        ]
+        if outcome.status == COMPLETE and missing:
+            wrong = [f"a run of this data set has no {', '.join(missing)}"]
+        if not wrong:
             return outcome
-        note = f"a run of this data set has no {', '.join(missing)}"
-        return dataclasses.replace(outcome, status=FAILED, note=note)
+        known = {k: v for k, v in measured.items() if k not in infinite}
+        return dataclasses.replace(
+            outcome, status=FAILED, measured=known, note="; ".join(wrong)
+        )
 
     def _row(self, point, outcome: RunResult, fold: str, seed: int) -> Row:
         config, measured = outcome.config, outcome.measured
@@ -147,3 +185,16 @@ class Runner:
             for rows in complete_groups(self.results.read(), ["trial"])
             if len(rows) == whole
         ]
+
+
+def _equal(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Tell whether values are the same but for keras-tuner's protocol.
+
+    It transmits numbers in single precision.
+    """
+    return some.keys() == others.keys() and all(
+        isclose(value, others[name], rel_tol=1e-6)
+        if isinstance(value, float)
+        else value == others[name]
+        for name, value in some.items()
+    )

@@ -5,9 +5,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import keras_tuner
-
 from cb.errors import InputError
+from cb.registry import lazy_import
+
+# It imports TensorFlow.
+keras_tuner = lazy_import("keras_tuner")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class Parameter:
             return self.values
         return (self.low, self.high)
 
-    def add_to(self, declared: keras_tuner.HyperParameters) -> None:
+    def add_to(self, declared: Any) -> None:
         """Declare the parameter with its range and default."""
         if self.kind == "choice":
             declared.Choice(self.name, [*self.values], default=self.default)
@@ -112,7 +114,7 @@ class Space:
         """Return the values of active parameters among others, in order."""
         return {name: values[name] for name in self.names if name in values}
 
-    def hyperparameters(self) -> keras_tuner.HyperParameters:
+    def hyperparameters(self) -> Any:
         """Return the space as `keras_tuner.HyperParameters`."""
         declared = keras_tuner.HyperParameters()
         for parameter in self.parameters:

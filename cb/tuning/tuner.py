@@ -1,5 +1,6 @@
 """Keras-tuner's search loop over runs of the project."""
 
+import pathlib
 from collections.abc import Callable
 from collections.abc import Sequence
 
@@ -11,12 +12,15 @@ from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.seeds import fold_in
 from cb.tuning import oracles
+from cb.tuning.oracle_state import store
 from cb.tuning.plan import SweepPlan
 from cb.tuning.results import Row
 from cb.tuning.run_request import FAILED
 from cb.tuning.runner import Runner
 
 POINT = "point"
+# The folder of the state of the search.
+STATE = "oracle"
 SINGLE = ("bayesian", "hyperband")
 
 
@@ -27,7 +31,7 @@ class SweepTuner(BaseTuner):
         oracle: `keras_tuner.Oracle`.
         runner: `Runner`.
         report: Callable that receives the rows of each finished trial.
-        directory: String, the folder for the state of the oracle.
+        directory: Path, the folder for the state of the oracle.
     """
 
     def __init__(
@@ -35,16 +39,19 @@ class SweepTuner(BaseTuner):
         oracle: keras_tuner.Oracle,
         runner: Runner,
         report: Callable[[Sequence[Row]], object],
-        directory: str,
+        directory: pathlib.Path,
     ):
-        super().__init__(oracle, directory=directory, project_name="oracle")
+        super().__init__(oracle, directory=str(directory), project_name=STATE)
         self._runner = runner
         self._report = report
-        self._failure = ""
-        # So that a search killed in its first trial can be reloaded.
         if isinstance(self.oracle, keras_tuner.Oracle):
-            self.oracle.save()
-        self.save()
+            store(oracle, directory / STATE / "state.json", self._recorded)
+
+    def save(self):
+        """Do nothing: the oracle saves itself, and there is no more."""
+
+    def reload(self):
+        """Do nothing, as in `save`."""
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         """Run a trial.
@@ -55,29 +62,35 @@ class SweepTuner(BaseTuner):
             **fit_kwargs: Not used.
 
         Returns:
-            Dict of objective to its mean over the runs of the trial.
+            Tuple of a dict of objective to its mean over the runs of the
+            trial, and the reason if it failed.
         """
-        self._failure = ""
         values = dict(trial.hyperparameters.values)
         rows = self._runner.run(trial.trial_id, values)
         self._report(rows)
-        if rows[-1]["status"] == FAILED:
-            self._failure = rows[-1]["note"]
+        failed = rows[-1]["status"] == FAILED
+        return self._metrics(rows), rows[-1]["note"] if failed else ""
+
+    def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        # keras-tuner would take any error for one of the trial: a full disk,
+        # or a signal. Failures of a trial are results like others.
+        metrics, failure = self.run_trial(trial)
+        self.oracle.update_trial(trial.trial_id, metrics)
+        trial.status = TrialStatus.FAILED if failure else TrialStatus.COMPLETED
+        trial.message = failure or None
+
+    def _metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         found = self._runner.objectives(rows)
         # With several objectives keras-tuner needs their signed sum too.
         objective = self.oracle.objective
         return found | {objective.name: objective.get_value(found)}
 
-    def on_trial_end(self, trial):
-        """Record how a trial ended.
-
-        Args:
-            trial: `keras_tuner.engine.trial.Trial`.
-        """
-        # Raised in `run_trial`, it would be shown as a traceback.
-        if self._failure:
-            trial.status, trial.message = TrialStatus.FAILED, self._failure
-        super().on_trial_end(trial)
+    def _recorded(self) -> dict[str, dict[str, float]]:
+        """Return the metrics of every trial with a result."""
+        trials: dict[str, list[Row]] = {}
+        for row in self._runner.results.read():
+            trials.setdefault(row["trial"], []).append(row)
+        return {trial: self._metrics(rows) for trial, rows in trials.items()}
 
 
 def build_oracle(

@@ -13,13 +13,20 @@ from multiprocessing import connection
 from typing import Any
 from typing import NamedTuple
 
+from cb.errors import Locked
+from cb.errors import Preempted
+from cb.errors import machine_error
 from cb.errors import one_line
 from cb.tuning.run_request import FAILED
 from cb.tuning.run_request import RunRequest
 from cb.tuning.run_request import RunResult
 
 POLL_SECONDS = 0.2
+# For the checkpoint of a run that is told to stop.
+SAVING_SECONDS = 10.0
+WAITING_SECONDS = 1.0
 GIGABYTE = 1e9
+TOLD = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Limits(NamedTuple):
@@ -57,6 +64,12 @@ class Worker:
 
         Returns:
             `RunResult`, with the reason as its note if the run failed.
+
+        Raises:
+            Preempted: If the process was told to stop, which is no failure of
+                the run.
+            OSError: If the machine refuses to go on, with a full disk for
+                example.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -69,17 +82,23 @@ class Worker:
                 reason = self._exceeded(time.monotonic() - started)
                 if reason:
                     return self._given_up(reason, started)
-            return self._pipe.recv()
+            outcome = self._pipe.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            reason = (
-                f"its process ended with exit code {self._process.exitcode}"
-            )
-            return self._given_up(reason, started)
+            return self._given_up(_reason(self._process.exitcode), started)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def stop(self) -> None:
-        """End the process."""
+    def stop(self, patience: float = SAVING_SECONDS) -> None:
+        """End the process.
+
+        Args:
+            patience: Float, how many seconds a run may take to save itself.
+        """
         if self._process is not None:
+            self._process.terminate()
+            self._process.join(patience)
             self._process.kill()
             self._process.join()
             self._process = None
@@ -89,7 +108,12 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs,))
-        self._process.start()
+        # Of an interrupt at the terminal, this process tells.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
         # Exclude import time from the first run's time limit.
         self._pipe.recv()
@@ -105,9 +129,23 @@ class Worker:
         return ""
 
     def _given_up(self, reason: str, started: float) -> RunResult:
-        self.stop()
+        self.stop(patience=0.0)
         seconds = time.monotonic() - started
         return RunResult(FAILED, {}, reason, seconds=seconds)
+
+
+def _reason(code: int) -> str:
+    """Return why a process ended by itself.
+
+    Raises:
+        Preempted: If it was told to.
+    """
+    if -code in TOLD:
+        name = signal.Signals(-code).name
+        raise Preempted(f"The process of a run was stopped by {name}.")
+    if code == -signal.SIGKILL:
+        return "its process was killed, as when the machine runs out of memory"
+    return f"its process ended with exit code {code}"
 
 
 def memory(process: int) -> int:
@@ -140,8 +178,12 @@ def _work(pipe) -> None:
             request, log = pipe.recv()
         except EOFError:
             return
-        with _redirected(log):
-            outcome = attempt(request)
+        try:
+            with _redirected(log):
+                outcome = attempt(request)
+        except (OSError, Preempted) as error:
+            pipe.send(error)
+            return
         pipe.send(outcome)
 
 
@@ -161,12 +203,26 @@ def _redirected(log: str):
 
 
 def attempt(request: RunRequest) -> RunResult:
-    """Run a request; return a failure instead of raising it."""
+    """Run a request; return a failure instead of raising it.
+
+    Raises:
+        Preempted: If the process was told to stop.
+        OSError: If the machine refuses to go on.
+    """
     from cb.tuning.trial import perform
 
-    try:
-        return perform(request)
-    except Exception as error:  # A trial may fail in any way.
-        traceback.print_exc()
-        reason = one_line(error, None) or type(error).__name__
-        return RunResult(FAILED, {}, reason[:300])
+    while True:
+        try:
+            return perform(request)
+        except Preempted:
+            raise
+        except Locked as error:
+            # As after a kill, while the process of the run still ends.
+            print(f"Waiting. {error}", flush=True)
+            time.sleep(WAITING_SECONDS)
+        except Exception as error:  # A trial may fail in any way.
+            if (refusal := machine_error(error)) is not None:
+                raise refusal from error
+            traceback.print_exc()
+            reason = one_line(error, None) or type(error).__name__
+            return RunResult(FAILED, {}, reason[:300])

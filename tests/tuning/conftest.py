@@ -7,7 +7,8 @@ import pytest
 from cb.tuning import sweep
 from cb.tuning import worker
 from cb.tuning.plan import FixedConfiguration
-from cb.tuning.sweep import SweepSettings
+from cb.tuning.planning import SweepSettings
+from cb.tuning.planning import build_plan
 
 
 class HereWorker(worker.Worker):
@@ -28,10 +29,9 @@ def run_sweep(monkeypatch, tmp_path):
     def run(given=None, settings=(), **arguments):
         shortest = {"batch_size": 500, **(given or {})}
         folder = str(tmp_path / arguments.pop("directory", "sweep"))
-        sweep.sweep(
-            SweepSettings(directory=folder, **arguments),
-            FixedConfiguration(None, shortest, settings),
-        )
+        made = SweepSettings(directory=folder, **arguments)
+        base = FixedConfiguration(None, shortest, settings)
+        sweep.sweep(made, build_plan(made, base))
         return tmp_path / folder
 
     return run

@@ -4,8 +4,8 @@ import yaml
 from cb.errors import InputError
 from cb.tuning import space_file
 from cb.tuning.plan import FixedConfiguration
-from cb.tuning.sweep import SweepSettings
-from cb.tuning.sweep import build_plan
+from cb.tuning.planning import SweepSettings
+from cb.tuning.planning import build_plan
 
 
 def write(tmp_path, search, **others):

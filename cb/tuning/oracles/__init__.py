@@ -24,7 +24,6 @@ REGISTRY = Registry(
     given=GIVEN,
     elsewhere={
         "bayesian": "keras_tuner.oracles:BayesianOptimizationOracle",
-        "grid": "keras_tuner.oracles:GridSearchOracle",
         "hyperband": "keras_tuner.oracles:HyperbandOracle",
         "random": "keras_tuner.oracles:RandomSearchOracle",
     },

@@ -1,0 +1,127 @@
+"""Plans of sweeps, made from settings before TensorFlow is imported."""
+
+import ast
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from cb.errors import InputError
+from cb.files.aliases import require_text
+from cb.registry import unknown
+from cb.tuning import experiments
+from cb.tuning.experiments import EXPERIMENTS
+from cb.tuning.objectives import parse_constraints
+from cb.tuning.objectives import parse_objectives
+from cb.tuning.plan import FixedConfiguration
+from cb.tuning.plan import SweepPlan
+from cb.tuning.space_file import read_space
+from cb.tuning.worker import Limits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """Settings of a sweep, besides the configuration that its runs share.
+
+    Args:
+        directory: String, the folder of the sweep.
+        experiment: String, one of `cb.tuning.experiments.EXPERIMENTS`.
+        space: String, a YAML file or the name of a published space.
+        oracle: Spec of an oracle; that of the experiment by default.
+        objectives: Sequence of objectives; those of the experiment by
+            default.
+        constraints: Sequence of `"metric<=number"`.
+        max_trials: Integer; the budget of the space by default.
+        folds: Sequence of folds such as `"1/5"`; those of the experiment by
+            default.
+        seeds: Sequence of integers, of the runs; `--seed` by default.
+        earlier: Sequence of folders of sweeps to build on.
+        limits: `Limits` of each run.
+    """
+
+    directory: str
+    experiment: str = experiments.SEARCH
+    space: str = "digits"
+    oracle: str | None = None
+    objectives: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    max_trials: int | None = None
+    folds: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    earlier: Sequence[str] = ()
+    limits: Limits = Limits()
+
+
+def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
+    """Make the plan of a sweep.
+
+    Args:
+        settings: `SweepSettings`.
+        base: `FixedConfiguration`.
+
+    Returns:
+        `SweepPlan`.
+
+    Raises:
+        InputError: If a setting is wrong.
+    """
+    require_text("directory", settings.directory)
+    if settings.experiment not in EXPERIMENTS:
+        raise unknown("experiment", settings.experiment, EXPERIMENTS)
+    experiment = EXPERIMENTS[settings.experiment]
+    if experiment.builds_on != bool(settings.earlier):
+        needs = "needs" if experiment.builds_on else "cannot use"
+        raise InputError(
+            f"Experiment `{settings.experiment}` {needs} earlier sweeps. "
+            f"Received: from={list(settings.earlier)}"
+        )
+    space = read_space(settings.space)
+    literals = dict(map(_literal, base.settings))
+    given = {*base.given, *literals}
+    points: list[dict[str, Any]] = []
+    if experiment.oracle is None:
+        points = experiments.points(
+            settings.experiment, space, settings.earlier
+        )
+        # The points would overwrite these flags.
+        if written := given & space.written:
+            raise InputError(
+                f"Flag `{min(written)}` cannot be given, for the points of "
+                f"experiment `{settings.experiment}` set it. "
+                f"Received: space={space.name!r}"
+            )
+        if settings.max_trials is not None:
+            raise InputError(
+                "Argument `max_trials` cannot be given, for experiment "
+                f"`{settings.experiment}` has {len(points)} points, all of "
+                f"them run. Received: max_trials={settings.max_trials}"
+            )
+        space = dataclasses.replace(
+            space, fixed={**space.fixed, "validation_fraction": 0.0}
+        )
+    else:
+        config, _ = base.config(space.fixed, {})
+        values = {**literals, **config.as_dict()}
+        space = space.fixing({name: values[name] for name in given})
+    config, _ = base.config(space.fixed, {})
+    return SweepPlan(
+        experiment=settings.experiment,
+        space=space,
+        base=base,
+        objectives=parse_objectives(
+            settings.objectives or experiment.objectives
+        ),
+        bounds=parse_constraints(settings.constraints),
+        split=experiment.split,
+        folds=tuple(settings.folds or experiment.folds),
+        seeds=tuple(settings.seeds) or (config.seed,),
+        points=tuple(points),
+    )
+
+
+def _literal(setting: str) -> tuple[str, Any]:
+    """Return the name and the value of `--set`, text if it is no literal."""
+    name, _, text = setting.partition("=")
+    with contextlib.suppress(ValueError, SyntaxError):
+        return name, ast.literal_eval(text)
+    return name, text

@@ -37,7 +37,8 @@ class Progress:
         self._trials = trials
         self._folder = folder
         self._started = time.monotonic()
-        self._before = _trials(results.read())
+        # Trials with a result when this process began.
+        self.done = _trials(results.read())
 
     def note(self, rows: Sequence[Row]) -> None:
         """Print a line and log a session for TensorBoard.
@@ -48,7 +49,7 @@ class Progress:
         everything = self._results.read()
         done = _trials(everything)
         # By all processes that share the sweep.
-        ended = max(done - self._before, 1)
+        ended = max(done - self.done, 1)
         each = (time.monotonic() - self._started) / ended
         left = max(self._trials - done, 0) * each
         last, means = rows[-1], self._plan.means(rows)

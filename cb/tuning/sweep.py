@@ -99,6 +99,12 @@ def _search(
         folder / "results.csv", [*dict.fromkeys(columns)], plan.space.texts
     )
     progress = Progress(plan, results, trials, folder)
+    if progress.done > trials:
+        print(
+            f"{progress.done} trials are there already, more than the {trials} "
+            "asked for.",
+            flush=True,
+        )
     worker = Worker(limits)
     runner = Runner(plan, worker, results, folder / "runs")
     try:

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from cb.errors import INTERRUPTED
 from cb.tuning.results import Results
 from tests import commands
 from tests.workers import alone
@@ -22,7 +23,7 @@ def rows(folder):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
 
 
-def test_a_sweep_killed_in_a_trial_ends_as_one_that_was_not(tmp_path):
+def test_a_sweep_stopped_in_trials_ends_as_one_that_was_not(tmp_path):
     flags = (*SHORT, "--max_trials=3")
     code, output, errors = commands.run_new(
         "tune.py", *flags, "--directory=whole", folder=tmp_path
@@ -34,6 +35,15 @@ def test_a_sweep_killed_in_a_trial_ends_as_one_that_was_not(tmp_path):
     killed = [*flags, "--directory=killed"]
     with alone(killed, tmp_path, command("tune.py")) as process:
         wait_for(process, "trial 1/3")
+        code, output, errors = commands.run("tune.py", *killed, folder=tmp_path)
+        assert code == 1 and "Another process is running" in errors
+        process.send(signal.SIGINT)
+        code, output = process.finish()
+        assert code == INTERRUPTED
+        assert output.startswith("Interrupted. Resume with: ")
+        assert output.endswith(f"tune.py {' '.join(killed)}\n")
+    with alone(killed, tmp_path, command("tune.py")) as process:
+        wait_for(process, "trial 2/3")
         process.kill()
         assert process.finish()[0] == -signal.SIGKILL
     code, _, errors = commands.run(

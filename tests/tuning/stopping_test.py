@@ -1,0 +1,41 @@
+import os
+import shlex
+import signal
+import sys
+
+import pytest
+
+from cb.errors import INTERRUPTED
+from cb.errors import Interrupted
+from cb.errors import Preempted
+from cb.tuning.stopping import resumable
+from cb.tuning.stopping import same_command
+
+WORDS = ["tune.py", "--directory=a  b [c]", "--max_trials=3"]
+
+
+def test_the_command_that_resumes_can_be_pasted(monkeypatch):
+    monkeypatch.setattr(sys, "argv", WORDS)
+    assert shlex.split(same_command({})) == [sys.executable, *WORDS]
+    worker = {"KERASTUNER_TUNER_ID": "worker_0", "HOME": "/"}
+    words = shlex.split(same_command(worker))
+    assert words[:2] == ["env", "KERASTUNER_TUNER_ID=worker_0"]
+
+
+def test_ctrl_c_ends_with_it(monkeypatch):
+    monkeypatch.setattr(sys, "argv", WORDS)
+    with pytest.raises(Interrupted, match="Resume with: .*tune.py") as caught:
+        with resumable():
+            raise KeyboardInterrupt
+    assert caught.value.code == INTERRUPTED
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
+def test_so_do_the_signals_of_a_machine(monkeypatch, name):
+    monkeypatch.setattr(sys, "argv", WORDS)
+    before = signal.getsignal(signal.Signals[name])
+    with pytest.raises(Preempted, match=f"Stopped by {name}. Resume with"):
+        with resumable():
+            os.kill(os.getpid(), signal.Signals[name])
+            signal.pause()
+    assert signal.getsignal(signal.Signals[name]) is before

@@ -59,9 +59,7 @@ def differences(now: Any, before: Any, path: str = "") -> Iterator[str]:
     """
     if isinstance(now, list) and isinstance(before, list):
         named, others = _by_name(now), _by_name(before)
-        if [*named] == [*others]:
-            now, before = named, others
-        elif named and others and {*named} == {*others}:
+        if named.keys() == others.keys() and [*named] != [*others]:
             now, before = [*named], [*others]
         elif named and others:
             now, before = named, others

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cb.errors import PREEMPTED
@@ -79,14 +80,16 @@ class Job(NamedTuple):
         return not before or before.read_summary() is not None
 
 
-def jobs(table: Table, runs: pathlib.Path) -> Iterator[Job]:
+def jobs(
+    table: Table, runs: pathlib.Path, seeds: Sequence[int]
+) -> Iterator[Job]:
     """Yield the runs of a table: a whole seed, then the next."""
     known = by_name()
 
     def folder(name, seed):
         return runs / table.name / f"{name.replace('/', '_')}_{seed}"
 
-    for seed in table.seeds:
+    for seed in seeds:
         for cell in table.cells:
             yield Job(
                 known[cell.experiment],
@@ -117,9 +120,10 @@ class Runner:
         """Return the runs that are not in the file, in order."""
         found = results.read(self.table.name, self.given.results)
         done = {(r.experiment, r.seed, r.flags) for r in found}
+        seeds = self.given.seeds or self.table.seeds
         return [
             job
-            for job in jobs(self.table, self.given.runs)
+            for job in jobs(self.table, self.given.runs, seeds)
             if (
                 job.experiment.name,
                 job.seed,
@@ -239,6 +243,9 @@ def arguments(given: list[str]) -> argparse.Namespace:
         type=pathlib.Path,
         default=results.FOLDER,
         help="folder of the CSV files",
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="seeds; by default all"
     )
     parser.add_argument(
         "--jobs",

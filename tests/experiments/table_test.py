@@ -81,6 +81,10 @@ def runner(folder, training=TRAINING, jobs=2, monkeypatch=None):
 
 @pytest.mark.slow
 def test_a_table_is_run_and_not_run_again(tmp_path, monkeypatch):
+    first = runner(tmp_path, monkeypatch=monkeypatch)
+    first.given.seeds = [0]
+    assert first.run() == 0
+    assert {row.seed for row in results.read("small", tmp_path)} == {0}
     assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
     rows = results.read("small", tmp_path)
     found = {(r.experiment, r.seed): (r.status, r.value) for r in rows}

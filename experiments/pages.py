@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from experiments import published
 from experiments import results
 from experiments.catalogue import GPU
@@ -21,6 +23,8 @@ from experiments.published import Table
 
 NOT_RUN = "not run"
 FIGURES = "figures"
+# Of accuracies in figures; an error cannot be drawn below the smallest.
+TICKS, SMALLEST = (30, 50, 70, 80, 90, 95, 97, 98, 98.5, 99), 0.1
 # Tables of accuracy over sparsity that README shows, and where.
 IN_README = ("dynamic_sparse", "sparse_learning")
 BEGIN, END = "<!-- published tables -->\n", "<!-- end of tables -->\n"
@@ -306,14 +310,24 @@ def curves(
     return {row: sorted(p) for row, p in rows.items() if len(p) > 1}
 
 
-def draw(table: Table, file: pathlib.Path) -> None:
+def _by_error(accuracy):
+    return -np.log10(np.maximum(100.0 - accuracy, SMALLEST))
+
+
+def _of_error(place):
+    return 100.0 - 10.0**-place
+
+
+def draw(
+    table: Table, file: pathlib.Path, folder: pathlib.Path = results.FOLDER
+) -> None:
     """Draw published and our accuracies over the columns of a table."""
     # Matplotlib takes a second to import, which pages do not need.
     from cb.plots import style
 
     with style.drawing(file) as axes:
         for (row, points), line in zip(
-            curves(table).items(), style.lines(), strict=False
+            curves(table, folder).items(), style.lines(), strict=False
         ):
             color = line["color"]
             theirs = [(x, p.mean, p.deviation or 0) for x, p, _ in points if p]
@@ -347,6 +361,9 @@ def draw(table: Table, file: pathlib.Path) -> None:
                     capsize=2,
                     label=f"{row}, ours",
                 )
+        # By errors, on a logarithmic scale, so that all rows can be told apart.
+        axes.set_yscale("function", functions=(_by_error, _of_error))
+        axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
         axes.set_title(table.title)
         axes.set_xlabel(table.axis)
         axes.set_ylabel("test accuracy, %")

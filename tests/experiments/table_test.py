@@ -243,6 +243,22 @@ def test_pages_count_seeds_and_leave_out_other_protocols(tmp_path):
     assert "2026-11-29, a machine, commit abc" in text
 
 
+def test_figures_show_rows_of_several_columns(tmp_path):
+    chosen = published.tables()["dynamic_sparse"]
+    results.append("dynamic_sparse", [line(50.0, 0)], tmp_path)
+    found = pages.curves(chosen, tmp_path)
+    assert [*found] == ["dynamic", "static", "pruned"]
+    place, theirs, ours = found["static"][-1]
+    assert (place, theirs.mean, ours.values) == (0.99, 49.49, [50.0])
+    file = tmp_path / "figure.png"
+    pages.draw(chosen, file, tmp_path)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    accuracies = np.array([10.0, 50.0, 98.5, 99.9])
+    there = pages._by_error(accuracies)
+    assert (np.diff(there) > 0).all()
+    np.testing.assert_allclose(pages._of_error(there), accuracies)
+
+
 def test_every_cell_is_an_experiment_and_has_its_place():
     known = published.by_name()
     for found in published.tables().values():

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from cb.registry import parse_spec
 from cb.runs.long_csv import CONFLICTS_HEADER
 from cb.runs.long_csv import LongCsv
 from experiments import results
@@ -13,10 +14,11 @@ from experiments.tables.bundles import PERCEPTRONS
 
 
 def conflicts(run):
-    """Return accuracy, and the bundles of the last block.
+    """Return depth and accuracy, and the bundles of the last block.
 
     Args:
-        run: `RunDirectory` of a finished run, whose bundles are measured.
+        run: `RunDirectory` of a finished run, whose bundles are measured; of
+            an auto-tuned one, those of its final attempt.
     """
     command = [
         sys.executable,
@@ -26,6 +28,10 @@ def conflicts(run):
         "--published_columns",
     ]
     subprocess.run(command, cwd=results.ROOT, check=True, capture_output=True)
+    final = (run.read_summary() or {}).get("final_attempt")
+    if final is not None:
+        run = run.attempt(final)
+    (depth,) = parse_spec(run.read_config().model).kwargs["blocks"]
     rows = [
         row
         for row in LongCsv(run.conflicts_file, CONFLICTS_HEADER).read()
@@ -37,6 +43,7 @@ def conflicts(run):
         if row["layer"] == rows[-1]["layer"]
     }
     return {
+        "layers": depth,
         **last_accuracy(run),
         "bundles of the last block": found["bundles"],
         "bundle entropy, nats": found["entropy"],
@@ -51,15 +58,20 @@ TABLE = Table(
     protocol="Batches of 64, rectified Adam with lookahead at 1e-3; 50 epochs "
     "(two for 150 layers); bundles of 512 training examples at the end, by the "
     "amplitude of the whole model as published.",
-    goal="Conflicts in the last block mark the networks that do not learn.",
+    goal="Conflicts in the last block mark the networks that do not learn, and "
+    "auto-tune leaves ones that do.",
     axis="width",
     cells=tuple(
         Cell(
-            experiment=f"bundles/{name}",
-            row=f"{depth} layers",
+            experiment=f"bundles/{prefix}{name}",
+            row=f"{depth} layers{note}",
             column=f"{width}",
         )
-        for name, depth, width, _, _ in PERCEPTRONS
+        for prefix, note, rows in (
+            ("", "", PERCEPTRONS),
+            ("auto_tune_", ", auto-tuned", PERCEPTRONS[:2]),
+        )
+        for name, depth, width, _, _ in rows
     ),
     measure=conflicts,
 )

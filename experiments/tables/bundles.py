@@ -14,6 +14,9 @@ PERCEPTRONS = (
     ("fnn_25_50", 50, 25, 50, AS_OF_THE_PAPER),
     ("fnn_150_10", 150, 10, 2, "run.sh, first line (9c0b9b5)"),
 )
+AUTO_TUNE = (
+    "auto_tune(rule='truncate', checks=10, num_samples=512, amplitude='model'"
+)
 MEASURE = (
     "Then: python evaluate.py --run_dir=runs/{name} --all_conflict_layers "
     "--published_columns; a number of checkpoints is kept for it."
@@ -31,6 +34,18 @@ def experiments():
             epochs,
             RUNS,
             table,
+        )
+    for name, depth, width, epochs, table in PERCEPTRONS[:2]:
+        yield _experiment(
+            f"auto_tune_{name}",
+            f"Perceptron of {depth} layers of width {width} on MNIST, "
+            "auto-tuned",
+            "mnist",
+            f"fnn(blocks=({depth},), width={width})",
+            epochs,
+            RUNS,
+            table,
+            auto_tune=f"{AUTO_TUNE})",
         )
     for dataset in DATASETS:
         for family in ("vgg", "resnet"):
@@ -51,8 +66,7 @@ def experiments():
             "bundle_vgg(depth=120)",
             120,
             GPU,
-            auto_tune="auto_tune(rule='truncate', checks=10, "
-            "num_samples=512, amplitude='model', gate='pool')",
+            auto_tune=f"{AUTO_TUNE}, gate='pool')",
         )
 
 

@@ -13,6 +13,7 @@ from cb.engine.plan import Plan
 from cb.engine.plan import plan
 from cb.errors import InputError
 from cb.kernels import network as compiled
+from cb.kernels.threads import assisted
 from cb.kernels.threads import share
 from cb.kernels.threads import threads
 from cb.kernels.tiles import aligned
@@ -21,7 +22,9 @@ Sides = dict[str, tuple[int, ...]]
 # Images of a tile. Vectors need 16, unless all values have one position.
 _IMAGES, _OF_VECTORS = (1, 16), (1, 16, 32, 64)
 # Calls, and seconds, of which the fastest counts.
-_TRIALS, _SECONDS = 3, 0.05
+_TRIALS, _SECONDS = 3, 0.03
+# Bytes of a tile from which no cache holds it.
+_LARGEST = 2**26
 
 
 class Network:
@@ -66,13 +69,17 @@ class Network:
                     f"graph. Received: {sides}"
                 )
         self._fused = fuse(graph)
+        # Floats of the outputs of an example.
+        self._width = sum(map(math.prod, self._outputs.values()))
         self._plans: dict[int, Plan] = {}
         # Memory that no call is using.
         self._free: dict[int, collections.deque] = collections.defaultdict(
             collections.deque
         )
         vectors = all(shape[:2] == (1, 1) for shape in graph.shapes.values())
-        self._images = _OF_VECTORS if vectors else _IMAGES
+        images = _OF_VECTORS if vectors else _IMAGES
+        largest = _LARGEST // (4 * self._plan(1).floats)
+        self._images = [n for n in images if n == 1 or n <= largest]
         self.choices: dict[int, tuple[int, bool]] = {}
 
     def __call__(self, x):
@@ -91,20 +98,18 @@ class Network:
                 finite.
         """
         x = self._rows(x)
-        y = self._empty(len(x))
+        y = np.empty((len(x), self._width), "float32")
         if len(x):
             self._run(x, y, *self._choice(len(x)))
+        if len(self._outputs) == 1:
+            (shape,) = self._outputs.values()
+            return y.reshape(-1, *shape)
         found, first = {}, 0
         for name, shape in self._outputs.items():
             end = first + math.prod(shape)
             found[name] = y[:, first:end].reshape(-1, *shape)
             first = end
-        return found if len(found) > 1 else found[name]
-
-    def _empty(self, examples: int) -> np.ndarray:
-        """Return rows for the outputs of some examples."""
-        sizes = map(math.prod, self._outputs.values())
-        return np.empty((examples, sum(sizes)), "float32")
+        return found
 
     def choose(self, batch_sizes: Sequence[int]) -> None:
         """Measure what is fastest for some numbers of examples.
@@ -140,57 +145,71 @@ class Network:
         return found
 
     def _choice(self, examples: int) -> tuple[int, bool]:
-        known = [*self.choices]
-        if not known:
-            fits = [n for n in self._images if n <= examples]
-            return fits[-1], False
-        nearest = min(known, key=lambda size: abs(size - examples))
+        if examples in self.choices:
+            return self.choices[examples]
+        if not self.choices:
+            return max(n for n in self._images if n <= examples), False
+        nearest = min(self.choices, key=lambda size: abs(size - examples))
         return self.choices[nearest]
 
     def _seconds(self, x, way) -> float:
-        y = self._empty(len(x))
+        """Return how long a batch takes, if need be from a part of it."""
+        examples = len(x)
+        x = x[: 2 * threads() * way[0]]
+        y = np.empty((len(x), self._width), "float32")
         self._run(x, y, *way)
         times: list[float] = []
         while len(times) < _TRIALS or sum(times) < _SECONDS:
             start = time.perf_counter()
             self._run(x, y, *way)
             times.append(time.perf_counter() - start)
-        return min(times)
+        return min(times) * examples / len(x)
+
+    def _plan(self, images: int) -> Plan:
+        if images not in self._plans:
+            self._plans[images] = plan(self._fused, images)
+        return self._plans[images]
 
     def _run(self, x, y, images: int, together: bool) -> None:
-        used = self._plans.get(images)
-        if used is None:
-            used = self._plans[images] = plan(self._fused, images)
+        used = self._plan(images)
         tiles = -(-len(x) // images)
-        workers = threads() if together else min(threads(), tiles)
-        size = 2 + 2 * tiles * len(used.arrays[0]) if together else 2
-        counters = np.zeros(size, "int64")
-        memory = [self._memory(used) for _ in range(1 if together else workers)]
-
-        def work(number: int) -> None:
-            compiled.run(
-                used.arrays,
-                memory[0 if together else number],
-                x,
-                y,
-                images,
-                counters,
-                together,
-            )
-
-        try:
-            if workers > 1:
-                share(work, workers)
-            else:
-                work(0)
-        finally:
-            self._free[images].extend(memory)
+        if together:
+            counters = self._share_channels(used, tiles, x, y)
+        else:
+            counters = self._share_tiles(used, tiles, x, y)
         if counters[1]:
             raise InputError(
                 "The inputs must be finite. Received: "
                 f"{np.count_nonzero(~np.isfinite(x))} numbers that are NaN or "
                 "infinite"
             )
+
+    def _share_tiles(self, used: Plan, tiles: int, x, y) -> np.ndarray:
+        """Run some tiles in each thread; return the counters."""
+        counters = np.zeros(2, "int64")
+
+        def work(number: int) -> None:
+            memory = self._memory(used)
+            compiled.run(
+                used.arrays, memory, x, y, used.images, counters, False
+            )
+            self._free[used.images].append(memory)
+
+        share(work, min(threads(), tiles))
+        return counters
+
+    def _share_channels(self, used: Plan, tiles: int, x, y) -> np.ndarray:
+        """Run one tile after the other in all threads; return the counters."""
+        counters = np.zeros(2 + 2 * tiles * len(used.arrays[0]), "int64")
+        memory = self._memory(used)
+
+        def work() -> None:
+            compiled.run(used.arrays, memory, x, y, used.images, counters, True)
+
+        assisted(work, threads() - 1)
+        # A thread that comes later finds no part to compute.
+        self._free[used.images].append(memory)
+        return counters
 
     def _memory(self, used: Plan) -> np.ndarray:
         try:
@@ -203,7 +222,8 @@ class Network:
     def _rows(self, x) -> np.ndarray:
         """Return all inputs of each example after each other."""
         if not isinstance(x, dict) and len(self._inputs) == 1:
-            x = dict.fromkeys(self._inputs, x)
+            ((name, shape),) = self._inputs.items()
+            return _array(name, x, shape)
         if not isinstance(x, dict) or x.keys() != self._inputs.keys():
             found = sorted(x) if isinstance(x, dict) else type(x).__name__
             raise InputError(

@@ -8,8 +8,8 @@ import numpy as np
 from cb.engine.fusion import Fused
 from cb.engine.fusion import Product
 from cb.engine.graph import Node
+from cb.engine.lanes import Lanes
 from cb.engine.layout import LANES
-from cb.engine.layout import Entries
 from cb.engine.layout import Layout
 from cb.engine.layout import Split
 from cb.engine.layout import lay_out
@@ -42,9 +42,9 @@ class Plan:
         arrays: Tuple of `OPERATION` array; int64 array, the first entry of
             every row, and the end; int32 array, how many floats from an output
             the input of each entry lies; float array, the entries; float array
-            `(rows, 3)`: bias, and scale and shift of the second output; int64
+            `(3, rows)`: bias, and scale and shift of the second output; int64
             array `(n, 2)`: first float and number of vectors of the blocks of
-            an image, or first row and column of phases.
+            an image, or first row and column of phases; and those of `Lanes`.
         floats: Integer, the size of the memory.
     """
 
@@ -77,6 +77,7 @@ class _Planner:
         self._blocks: list[tuple[int, int]] = []
         self._ranges: dict[tuple, tuple[int, int]] = {}
         self._rows = 0
+        self._lanes = [Lanes.none()]
 
     def plan(self) -> Plan:
         """Return the plan."""
@@ -106,8 +107,11 @@ class _Planner:
             starts,
             _joined([empty, *map(self._offsets, entries)], "int32"),
             _joined([empty, *values], "float32"),
-            _joined([np.zeros((0, 3)), *map(_rows, entries)], "float32"),
+            _joined(
+                [np.zeros((0, 3)), *map(_rows, entries)], "float32"
+            ).T.copy(),
             np.array([*self._blocks, (0, 0)], "int64"),
+            *Lanes.joined(self._lanes),
         )
 
     def _add(self, kind: int, target: int | None, **fields) -> None:
@@ -175,14 +179,22 @@ class _Planner:
         fields = self._written(target)
         channels = len(step.bias)
         dots = geometry.points and self._images == 1
-        blocks = (0, 0) if dots else self._cover(fields)
+        entries = self._layout.entries[step]
+        if dots:
+            groups = sum(len(one.counts) for one in self._lanes)
+            self._lanes.append(Lanes.of(entries))
+            blocks = groups, groups
+        else:
+            blocks = self._cover(fields)
         vectors = sum(self._blocks[n][1] for n in range(*blocks)) or 1
-        work = vectors * len(self._layout.entries[step].values)
+        work = vectors * len(entries.values)
         parts = max(1, min(_PARTS, work // _LEAST, channels))
         place = step.place * geometry.plane
         fields |= {
             "channels": channels,
-            "chunk": -(-channels // parts),
+            "chunk": _whole(-(-channels // parts))
+            if dots
+            else -(-channels // parts),
             "source": self._origin(step.source),
             "second": self._origin(step.second),
             "branch": self._origin(step.branch),
@@ -216,7 +228,7 @@ class _Planner:
 
     def _offsets(self, step: Product) -> np.ndarray:
         """Return how many floats from an output its inputs lie."""
-        entries: Entries = self._layout.entries[step]
+        entries = self._layout.entries[step]
         geometry = self._layout.geometry[step.source]
         cells = entries.rows * geometry.pitch + entries.columns
         return entries.channels * geometry.plane + cells * self._images
@@ -254,6 +266,10 @@ class _Planner:
                     pair = (pair[0][0], pair[1][0])
                 fields |= {f"{name}_y": pair[0], f"{name}_x": pair[1]}
         self._add(kind, node.output, **fields)
+
+
+def _whole(channels: int) -> int:
+    return -(-channels // LANES) * LANES
 
 
 _OPTIONS = {"size": "size", "stride": "strides", "pad": "padding"}

@@ -45,6 +45,7 @@ from cb.kernels.vectors import block_8
 from cb.kernels.vectors import increase
 from cb.kernels.vectors import let_others_run
 from cb.kernels.vectors import shared
+from cb.kernels.vectors import sum_outputs
 
 # Positions in this tuple are the codes of activations.
 ACTIVATIONS = (
@@ -109,7 +110,7 @@ def _clear(memory, place, op):
 @_compiled
 def _product(op, first, last, network, memory):
     """Compute some channels of a product."""
-    _, starts, offsets, weights, rows, blocks = network
+    starts, offsets, weights, rows, blocks = network[1:6]
     base = memory.ctypes.data
     offset_place, weight_place = offsets.ctypes.data, weights.ctypes.data
     limit = np.float32(op.limit)
@@ -133,12 +134,12 @@ def _product(op, first, last, network, memory):
                 weight_place,
                 starts[row],
                 starts[row + 1],
-                rows[row, 0],
+                rows[0, row],
                 branch,
                 target,
                 second,
-                rows[row, 1],
-                rows[row, 2],
+                rows[1, row],
+                rows[2, row],
                 op.code,
                 limit,
             )
@@ -171,27 +172,42 @@ def _product(op, first, last, network, memory):
 @_compiled
 def _dots(op, first, last, network, memory):
     """Compute some outputs of a product at one position of one image."""
-    _, starts, offsets, weights, rows, _ = network
+    rows = network[4]
+    steps, bases, lanes, factors = network[6:]
+    base = memory.ctypes.data
+    written = op.second if op.second >= 0 else op.target
+    limit = np.float32(op.limit)
+    for begin in range(first, last, LANES):
+        group = op.first_block + begin // LANES
+        given = (
+            base + 4 * op.source,
+            bases.ctypes.data,
+            lanes.ctypes.data,
+            factors.ctypes.data,
+            steps[group],
+            steps[group + 1],
+            base + 4 * (written + begin),
+        )
+        sum_outputs(given)
     for channel in range(first, last):
-        row = op.first_row + channel
-        total = rows[row, 0]
-        for k in range(starts[row], starts[row + 1]):
-            total += weights[k] * memory[op.source + offsets[k]]
-        if op.branch >= 0:
-            total += memory[op.branch + channel]
-        if op.target >= 0:
-            memory[op.target + channel] = total
-        written = op.target + channel
-        if op.second >= 0:
-            written = op.second + channel
-            total = total * rows[row, 1] + rows[row, 2]
-        if op.code == 1 or op.code == 2:
-            limit = np.float32(op.limit)
-            total = _ZERO if total < _ZERO else total
-            total = limit if total > limit else total
-        memory[written] = total
-        if op.code > IN_REGISTERS:
-            _activate(memory, written, 1, op)
+        memory[written + channel] += rows[0, op.first_row + channel]
+    if op.branch >= 0:
+        for channel in range(first, last):
+            memory[written + channel] += memory[op.branch + channel]
+    if op.second >= 0:
+        for channel in range(first, last):
+            row = op.first_row + channel
+            v = memory[written + channel]
+            if op.target >= 0:
+                memory[op.target + channel] = v
+            memory[written + channel] = v * rows[1, row] + rows[2, row]
+    if op.code == 1 or op.code == 2:
+        for channel in range(first, last):
+            v = memory[written + channel]
+            v = _ZERO if v < _ZERO else v
+            memory[written + channel] = limit if v > limit else v
+    elif op.code:
+        _activate(memory, written + first, last - first, op)
 
 
 @_compiled

@@ -71,3 +71,19 @@ def share(work: Callable[[int], None], shares: int) -> None:
             future.exception()
     for future in begun:
         future.result()
+
+
+def assisted(work: Callable[[], None], others: int) -> None:
+    """Do work that threads divide among themselves as they arrive.
+
+    The caller does not wait for threads that find nothing left to do.
+
+    Args:
+        work: Callable that returns when all is done, whoever did it, and that
+            releases the GIL. It must not fail.
+        others: Integer, how many threads may help.
+    """
+    helpers = [_pool().submit(work) for _ in range(others)]
+    work()
+    for helper in helpers:
+        helper.cancel()

@@ -18,6 +18,8 @@ LANES = 16
 IN_REGISTERS = 2
 # Vectors that can be summed at once.
 WIDEST = 8
+# Independent sums of the outputs in lanes.
+_STEPS = 4
 _FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 
@@ -171,6 +173,86 @@ def _write(code, totals, branch, target, second, scale, shift, kind, limit):
 
 block_1, block_2, block_3, block_4 = (_block(n) for n in range(1, 5))
 block_5, block_6, block_7, block_8 = (_block(n) for n in range(5, WIDEST + 1))
+
+
+# Inputs of which a vector of outputs picks: two registers full.
+PICKED = 2 * LANES
+
+
+def _pick(context, builder, low, high, lanes):
+    """Emit the choice of a float for each lane from two registers."""
+    wide = ir.VectorType(_INTEGER, LANES)
+    features = context.codegen().magic_tuple()[2].split(",")
+    if "+avx512f" in features:
+        module, kind = (
+            builder.module,
+            ir.FunctionType(_VECTOR, [_VECTOR, wide, _VECTOR]),
+        )
+        name = "llvm.x86.avx512.vpermi2var.ps.512"
+        function = cgutils.get_or_insert_function(module, kind, name)
+        return builder.call(function, [low, builder.zext(lanes, wide), high])
+    places = ir.Constant(ir.VectorType(_INTEGER, PICKED), [*range(PICKED)])
+    inputs = cgutils.alloca_once(builder, ir.ArrayType(_FLOAT, PICKED))
+    address = builder.bitcast(
+        inputs, ir.VectorType(_FLOAT, PICKED).as_pointer()
+    )
+    builder.store(builder.shuffle_vector(low, high, places), address, align=4)
+    found = ir.Constant(_VECTOR, ir.Undefined)
+    for lane in range(LANES):
+        number = builder.extract_element(lanes, _INTEGER(lane))
+        number = builder.zext(number, _INDEX)
+        value = builder.load(builder.gep(inputs, [_INDEX(0), number]))
+        found = builder.insert_element(found, value, _INTEGER(lane))
+    return found
+
+
+@intrinsic
+def sum_outputs(typing, given):
+    """Sum the weighted inputs of 16 outputs, one in each lane.
+
+    It takes one tuple: addresses of the inputs, of the first of `PICKED` inputs
+    at each step, of 16 bytes for each step that say which of these each lane
+    takes, and of 16 weights for each step, the first step and the end, and the
+    address of the 16 sums.
+    """
+
+    def generate(context, builder, signature, arguments):
+        source, bases, lanes, weights, start, end, target = (
+            cgutils.unpack_tuple(builder, arguments[0])
+        )
+        code = _Code(builder)
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        sums = [code.variable(zero) for _ in range(_STEPS)]
+        bases = builder.inttoptr(bases, _INTEGER.as_pointer())
+        bytes_of = ir.VectorType(ir.IntType(8), LANES)
+        lanes = builder.inttoptr(lanes, bytes_of.as_pointer())
+        factors = builder.inttoptr(weights, _VECTOR.as_pointer())
+
+        def add(k, total):
+            base = builder.zext(builder.load(builder.gep(bases, [k])), _INDEX)
+            place = builder.add(source, builder.shl(base, _INDEX(2)))
+            low, high = code.load(place, 0), code.load(place, 1)
+            chosen = builder.load(builder.gep(lanes, [k]), align=LANES)
+            factor = builder.load(builder.gep(factors, [k]), align=4 * LANES)
+            picked = _pick(context, builder, low, high, chosen)
+            found = code.multiply(picked, factor)
+            builder.store(code.add(builder.load(total), found), total)
+
+        left = builder.urem(builder.sub(end, start), _INDEX(_STEPS))
+        middle = builder.sub(end, left)
+        loop = cgutils.for_range_slice
+        with loop(builder, start, middle, _INDEX(_STEPS), inc=True) as (k, _):
+            for number, total in enumerate(sums):
+                add(builder.add(k, _INDEX(number)), total)
+        with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
+            add(k, sums[0])
+        result = builder.load(sums[0])
+        for total in sums[1:]:
+            result = code.add(result, builder.load(total))
+        code.store(result, target, 0)
+        return context.get_dummy_value()
+
+    return types.void(given), generate
 
 
 @intrinsic

@@ -7,6 +7,7 @@ stores them at every entry.
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core import types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 # No `nnan` or `ninf`: NaN and infinity must propagate.
@@ -16,8 +17,12 @@ LANES = 16
 # Activations with higher codes are done after the vectors are stored: 0 is
 # none, 1 ReLU and 2 ReLU with a limit.
 IN_REGISTERS = 2
-# Vectors that can be summed at once.
-WIDEST = 8
+# LLVM ends the process if it is asked for an instruction that it may not use:
+# what counts are the features that Numba compiles for.
+_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+_WIDE = "+avx512f" in _FEATURES
+# Vectors to sum at once, in half of the registers.
+WIDEST = 8 if _WIDE else 4
 # Independent sums of the outputs in lanes.
 _STEPS = 4
 _FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
@@ -172,7 +177,7 @@ def _write(code, totals, branch, target, second, scale, shift, kind, limit):
 
 
 block_1, block_2, block_3, block_4 = (_block(n) for n in range(1, 5))
-block_5, block_6, block_7, block_8 = (_block(n) for n in range(5, WIDEST + 1))
+block_5, block_6, block_7, block_8 = (_block(n) for n in range(5, 9))
 
 
 # Inputs of which a vector of outputs picks: two registers full.
@@ -182,14 +187,12 @@ PICKED = 2 * LANES
 def _pick(context, builder, low, high, lanes):
     """Emit the choice of a float for each lane from two registers."""
     wide = ir.VectorType(_INTEGER, LANES)
-    features = context.codegen().magic_tuple()[2].split(",")
-    if "+avx512f" in features:
-        module, kind = (
+    if _WIDE:
+        function = cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(_VECTOR, [_VECTOR, wide, _VECTOR]),
+            "llvm.x86.avx512.vpermi2var.ps.512",
         )
-        name = "llvm.x86.avx512.vpermi2var.ps.512"
-        function = cgutils.get_or_insert_function(module, kind, name)
         return builder.call(function, [low, builder.zext(lanes, wide), high])
     places = ir.Constant(ir.VectorType(_INTEGER, PICKED), [*range(PICKED)])
     inputs = cgutils.alloca_once(builder, ir.ArrayType(_FLOAT, PICKED))

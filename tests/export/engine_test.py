@@ -141,7 +141,13 @@ def test_new_processes_at_once_need_no_tensorflow(exported, tmp_path):
 
 def test_another_processor(exported):
     """Vectors are divided where registers are shorter."""
-    end(start(exported, NUMBA_CPU_NAME="haswell"))
+    end(
+        start(
+            exported,
+            NUMBA_CPU_NAME="haswell",
+            NUMBA_CPU_FEATURES="+avx,+avx2,+fma,+sse4.2",
+        )
+    )
 
 
 def changed(exported, tmp_path, change):

@@ -4,6 +4,7 @@ Kernels are stored as their nonzero weights and the gaps between these, one byte
 each but for gaps of 255 and more.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -47,6 +48,7 @@ def save(graph: Graph, folder: str, inputs: Sides, outputs: Sides) -> None:
         "outputs": outputs,
         "sources": {str(n): graph.shapes[n] for n in graph.inputs},
         "results": graph.outputs,
+        "ranges": graph.ranges,
         "nodes": [
             {
                 "kind": node.kind,
@@ -56,7 +58,7 @@ def save(graph: Graph, folder: str, inputs: Sides, outputs: Sides) -> None:
                 "options": node.options,
                 "arrays": {
                     name: _write(array, arrays)
-                    for name, array in node.arrays.items()
+                    for name, array in _stored(node).items()
                 },
             }
             for node in graph.nodes
@@ -68,6 +70,23 @@ def save(graph: Graph, folder: str, inputs: Sides, outputs: Sides) -> None:
     }
     with replacing(os.path.join(folder, NAME)) as file:
         np.savez(file, description=text, **joined)
+
+
+def _stored(node: Node) -> dict[str, np.ndarray]:
+    """Return the arrays of a node, quantized kernels as int8."""
+    arrays = dict(node.arrays)
+    if "kernel_scale" in arrays:
+        weights = np.rint(arrays["kernel"] / arrays["kernel_scale"])
+        arrays["kernel"] = weights.astype("int8")
+    return arrays
+
+
+def restored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays of a node with a quantized kernel as float32."""
+    if "kernel_scale" not in arrays:
+        return arrays
+    kernel = arrays["kernel"] * arrays["kernel_scale"].astype("float64")
+    return {**arrays, "kernel": kernel.astype("float32")}
 
 
 def _write(array: np.ndarray, arrays: dict[str, list]) -> dict[str, Any]:
@@ -145,7 +164,9 @@ def _network(description, arrays) -> Network:
             (*node["inputs"],),
             node["output"],
             {key: _tuples(value) for key, value in node["options"].items()},
-            {name: reader.read(one) for name, one in node["arrays"].items()},
+            restored(
+                {name: reader.read(one) for name, one in node["arrays"].items()}
+            ),
         )
         for node in description["nodes"]
     ]
@@ -159,7 +180,13 @@ def _network(description, arrays) -> Network:
         {name: tuple(shape) for name, shape in description[side].items()}
         for side in ("inputs", "outputs")
     )
-    return Network(graph, inputs, outputs)
+    if description["ranges"] is None:
+        return Network(graph, inputs, outputs)
+    from cb.engine.int8_network import QuantizedNetwork
+
+    ranges = {int(n): _tuples(one) for n, one in description["ranges"].items()}
+    graph = dataclasses.replace(graph, ranges=ranges)
+    return QuantizedNetwork(graph, inputs, outputs)
 
 
 class _Reader:

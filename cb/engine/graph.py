@@ -58,12 +58,15 @@ class Graph:
         outputs: Tuple of values, the outputs.
         nodes: Tuple of `Node`, each after those that it needs.
         shapes: Dict of every value to its shape.
+        ranges: Dict of every value to its least and largest number if the
+            network is quantized, else `None`.
     """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     nodes: tuple[Node, ...]
     shapes: dict[int, Shape]
+    ranges: dict[int, tuple[float, float]] | None = None
 
 
 def connect(

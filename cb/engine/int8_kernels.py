@@ -156,7 +156,7 @@ def _quantize(memory, step, images, factor):
     """Write floats `(images, positions, channels)` as bytes.
 
     Returns:
-        Whether no value was NaN.
+        Whether all numbers are finite.
     """
     target, plane, zero = step[1], step[2], np.float32(step[3])
     examples, positions, channels = images.shape
@@ -166,7 +166,7 @@ def _quantize(memory, step, images, factor):
         for example in range(examples):
             for position in range(positions):
                 value = images[example, position, channel]
-                good &= value == value
+                good &= value - value == 0
                 memory[np.uint64(place)] = _byte(value * factor + zero)
                 place += 4
     return good
@@ -174,11 +174,16 @@ def _quantize(memory, step, images, factor):
 
 @numba.njit(nogil=True)
 def _look_up(memory, step, tables):
-    table = tables[step[4]]
-    for place in range(step[3]):
-        memory[np.uint64(step[2] + place)] = table[
-            memory[np.uint64(step[1] + place)]
-        ]
+    """Replace the bytes of each channel by those of a table."""
+    _, source, target, channels, number, plane, first = step[:7]
+    table = tables[number]
+    for channel in range(channels):
+        at = first + channel
+        start = source + channel // 4 * plane + channel % 4
+        end = target + at // 4 * plane + at % 4
+        for place in range(0, plane, 4):
+            value = memory[np.uint64(start + place)]
+            memory[np.uint64(end + place)] = table[value]
 
 
 @numba.njit(nogil=True)
@@ -237,7 +242,7 @@ def _compiled(version):
             images: Float array `(images, positions, channels)`.
 
         Returns:
-            Whether no input is NaN.
+            Whether all inputs are finite.
         """
         good = version >= 0
         for number in range(len(steps)):

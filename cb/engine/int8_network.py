@@ -1,85 +1,154 @@
-"""Quantized networks that can be called."""
+"""Networks that run on bytes where the processor has what that needs."""
+
+import collections
+import os
+import warnings
 
 import numpy as np
 
 from cb.engine import int8_kernels as kernels
-from cb.engine.int8_operations import Operations
+from cb.engine.file import save
+from cb.engine.graph import Graph
+from cb.engine.int8_features import lanes
 from cb.engine.int8_program import Program
 from cb.engine.int8_program import compile_operations
 from cb.engine.int8_program import tiles
-from cb.errors import InputError
+from cb.engine.network import Network
+from cb.engine.network import Sides
+from cb.engine.network import not_finite
+from cb.engine.quantization import quantize
+from cb.kernels.threads import share
+from cb.kernels.threads import threads
 
 _LINE = 64
 
 
-class Int8Network:
-    """A function that runs a quantized network; threads may share it.
+class QuantizedNetwork(Network):
+    """A quantized network on this machine.
+
+    Weights and activations are bytes if Numba compiles for a processor with
+    AVX512-VNNI or AVX-VNNI. Elsewhere the same weights run as floats, and a
+    warning says so. Several threads may call it at once.
 
     Args:
-        network: `Operations`.
+        graph: `Graph` with the ranges of its values.
+        inputs: As in `Network`.
+        outputs: As in `Network`.
+
+    Attributes:
+        arithmetic: String, `"int8"` or `"float32"`.
     """
 
-    def __init__(self, network: Operations):
-        self._network = network
-        self._programs = [
-            compile_operations(network, tile) for tile in tiles(network)
-        ]
-        # A call takes memory from here, or makes some, and puts it back.
-        self._memories: list[list[np.ndarray]] = []
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: Sides | None = None,
+        outputs: Sides | None = None,
+    ):
+        super().__init__(graph, inputs, outputs)
+        operations = quantize(graph)
+        *_, self._channels = operations.result
+        self._softmax = graph.nodes[-1].kind == "softmax"
+        self._programs: list[Program] = []
+        # Memory that no call is using.
+        self._memories: collections.deque = collections.deque()
+        if lanes():
+            self._programs = [
+                compile_operations(operations, tile)
+                for tile in tiles(operations)
+            ]
+        else:
+            warnings.warn(
+                "A quantized network runs as floats: it needs AVX512-VNNI or "
+                "AVX-VNNI, which Numba does not compile for here.",
+                stacklevel=3,
+            )
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Run the network.
+    @property
+    def arithmetic(self) -> str:
+        """How products are computed."""
+        return "int8" if self._programs else "float32"
+
+    def save(self, path: str) -> None:
+        """Write the network for `cb.export.load`.
 
         Args:
-            images: Float array `(examples, height, width, channels)`.
-
-        Returns:
-            float32 array of the same form.
+            path: String, a folder; made if it is not there.
 
         Raises:
-            InputError: If an input is NaN.
+            InputError: If the folder cannot be written.
         """
-        images = np.ascontiguousarray(images, "float32")
-        rows, columns, depth = self._network.source
-        x = images.reshape(len(images), rows * columns, depth)
-        height, width, channels = self._network.result
-        y = np.empty((len(x), height * width, channels), "float32")
+        os.makedirs(path, exist_ok=True)
+        save(self.graph, path, self._inputs, self._outputs)
+
+    def choose(self, batch_sizes) -> None:
+        """Measure what is fastest for floats; bytes have one way."""
+        if not self._programs:
+            super().choose(batch_sizes)
+
+    def _run(self, x, y, images: int, together: bool) -> None:
+        if not self._programs:
+            super()._run(x, y, images, together)
+            return
+        number = sum(len(x) > one.tile for one in self._programs[:-1])
+        program = self._programs[number]
+        workers = min(threads(), -(-len(x) // program.tile))
+        edges = [
+            -(-len(x) // program.tile) * n // workers * program.tile
+            for n in range(workers + 1)
+        ]
+        (source,) = self.graph.inputs
+        channels = self.graph.shapes[source][2]
+        good = [False] * workers
+
+        def work(number: int) -> None:
+            part = slice(edges[number], edges[number + 1])
+            rows = x[part].reshape(len(x[part]), -1, channels)
+            good[number] = self._part(program, rows, y[part])
+
+        if workers > 1:
+            share(work, workers)
+        else:
+            work(0)
+        if not all(good):
+            raise not_finite(x)
+        if self._softmax:
+            rows = y.reshape(-1, self._channels)
+            np.exp(rows - rows.max(1, keepdims=True), out=rows)
+            rows /= rows.sum(1, keepdims=True)
+
+    def _part(self, program: Program, x, y) -> bool:
+        """Fill the outputs of some images; return whether x is finite."""
         try:
-            memories = self._memories.pop()
+            memory = self._memories.pop()
         except IndexError:
-            memories = [_aligned(one.size) for one in self._programs]
-        first = 0
-        while first < len(x):
-            number = sum(
-                len(x) - first > one.tile for one in self._programs[:-1]
+            memory = _aligned(max(one.size for one in self._programs))
+        good = True
+        for first in range(0, len(x), program.tile):
+            images = x[first : first + program.tile]
+            good &= kernels.run(
+                memory,
+                program.steps,
+                program.numbers,
+                program.entries,
+                program.factors,
+                program.tables,
+                images,
             )
-            program, memory = self._programs[number], memories[number]
-            last = first + program.tile
-            _run(program, memory, x[first:last], y[first:last])
-            first = last
-        self._memories.append(memories)
-        return y.reshape(len(x), height, width, channels)
+            self._read(program, memory, y[first : first + program.tile])
+        self._memories.append(memory)
+        return good
 
-
-def _run(program: Program, memory, x, y) -> None:
-    """Fill the outputs of at most as many images as a tile holds."""
-    good = kernels.run(
-        memory,
-        program.steps,
-        program.numbers,
-        program.entries,
-        program.factors,
-        program.tables,
-        x,
-    )
-    if not good:
-        raise InputError("The inputs must not be NaN. Received: NaN")
-    _, positions, channels = y.shape
-    count = program.tile * positions
-    floats = memory[program.output :].view("float32")
-    pitch = -(-count // 16) * 16
-    found = floats[: channels * pitch].reshape(channels, pitch)[:, :count]
-    y[:] = found.T.reshape(program.tile, positions, channels)[: len(y)]
+    def _read(self, program: Program, memory, y) -> None:
+        """Copy floats `[channels][positions]` to rows."""
+        channels = self._channels
+        positions = y.shape[1] // channels
+        count = program.tile * positions
+        pitch = -(-count // 16) * 16
+        floats = memory[program.output :].view("float32")
+        found = floats[: channels * pitch].reshape(channels, pitch)[:, :count]
+        rows = found.T.reshape(program.tile, positions * channels)
+        y[:] = rows[: len(y)]
 
 
 def _aligned(size: int) -> np.ndarray:

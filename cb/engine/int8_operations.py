@@ -83,11 +83,15 @@ class Product:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LookUp:
-    """`target = table[source]`, with 256 bytes."""
+    """`target = table[source]`, with 256 bytes.
+
+    `first` is the channel of the target that is channel 0 of the source.
+    """
 
     source: int
     target: int
     table: np.ndarray
+    first: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -120,8 +120,8 @@ class _Writer:
         source = operation.source
         start, planes = self._places[source], self._planes(source)
         if isinstance(operation, LookUp):
-            size = planes * self._plane(source)
-            columns = [start, to, size, len(self.tables)]
+            columns = [start, to, self._shapes[source][2], len(self.tables)]
+            columns += [self._plane(source), operation.first]
             self.tables.append(operation.table)
             self._step(kernels.LOOK_UP, columns)
         elif isinstance(operation, GlobalPool):

@@ -178,11 +178,7 @@ class Network:
         else:
             counters = self._share_tiles(used, tiles, x, y)
         if counters[1]:
-            raise InputError(
-                "The inputs must be finite. Received: "
-                f"{np.count_nonzero(~np.isfinite(x))} numbers that are NaN or "
-                "infinite"
-            )
+            raise not_finite(x)
 
     def _share_tiles(self, used: Plan, tiles: int, x, y) -> np.ndarray:
         """Run some tiles in each thread; return the counters."""
@@ -241,6 +237,14 @@ class Network:
         if len(arrays) == 1:
             return arrays[0]
         return np.concatenate(arrays, axis=1)
+
+
+def not_finite(x: np.ndarray) -> InputError:
+    """Return the error for inputs that are not finite."""
+    return InputError(
+        "The inputs must be finite. Received: "
+        f"{np.count_nonzero(~np.isfinite(x))} numbers that are NaN or infinite"
+    )
 
 
 def _named(word: str, graph: Graph, values: Sequence[int]) -> Sides:

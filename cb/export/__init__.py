@@ -11,6 +11,7 @@ _MODULES = {
     "LoadedModel": "loaded_model",
     "compact": "compaction",
     "load": "any_form",
+    "quantize": "quantization",
     "save": "saved_model",
     "save_lite": "lite",
 }

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.engine.graph import Graph
 from cb.errors import InputError
 from cb.export import checking
 from cb.export import graph as graphs
@@ -13,6 +14,8 @@ from cb.export.compaction import compact
 from cb.export.lowering import lower
 from cb.export.lowering import obstacle
 from cb.kernels.threads import require_numba
+
+Sides = dict[str, tuple[int, ...]]
 
 
 def write_engine(model: keras.Model, path: str, inputs: Any) -> None:
@@ -30,28 +33,43 @@ def write_engine(model: keras.Model, path: str, inputs: Any) -> None:
     require_numba()
     from cb.engine import file
 
-    graph = graphs.trace(compact(model, inputs=inputs))
+    graph, sources, results = engine_graph(compact(model, inputs=inputs))
+    file.save(graph, path, sources, results)
+    _check(model, file.load(path), inputs)
+
+
+def engine_graph(model: keras.Model) -> tuple[Graph, Sides, Sides]:
+    """Return the graph of a model of plain layers, and its inputs and outputs.
+
+    Args:
+        model: Keras model, a graph of layers.
+
+    Returns:
+        Tuple of a `cb.engine.Graph` and two dicts of names to shapes without
+        the batch.
+
+    Raises:
+        InputError: If the engine does not have a layer of it.
+    """
+    graph = graphs.trace(model)
     for call in graph.calls:
         if reason := obstacle(call):
             raise InputError(
-                f"Model {model.name!r} cannot be written in the form "
-                "'engine', which has no kernel for layer "
-                f"{call.name!r}: {reason}. Expected layers of "
+                f"The engine cannot run model {model.name!r}, as it has no "
+                f"kernel for layer {call.name!r}: {reason}. Expected layers of "
                 "docs/export.md; the form 'sparse' runs others in TensorFlow."
             )
     sources = keras.tree.flatten(graph.inputs)
     named = checking.named_outputs(graph.outputs)
     names = [checking.argument_name(layer.name) for layer in graph.layers]
-    file.save(
+    return (
         lower(graph.calls, sources, [*named.values()]),
-        path,
         {
             name: value.shape[1:]
             for name, value in zip(names, sources, strict=True)
         },
         {name: value.shape[1:] for name, value in named.items()},
     )
-    _check(model, file.load(path), inputs)
 
 
 def _check(model: keras.Model, network: Any, inputs: Any) -> None:

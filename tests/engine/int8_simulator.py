@@ -72,7 +72,12 @@ def simulate(network, images):
             continue
         x = values[operation.source]
         if isinstance(operation, LookUp):
-            values[operation.target] = operation.table[x]
+            shape = network.shapes[operation.target]
+            target = values.setdefault(
+                operation.target, np.zeros((len(x), *shape), "uint8")
+            )
+            end = operation.first + x.shape[-1]
+            target[..., operation.first : end] = operation.table[x]
         elif isinstance(operation, MaxPool):
             parts = [part for *_, part in windows(x, operation.window, 0)]
             values[operation.target] = np.max(parts, 0)

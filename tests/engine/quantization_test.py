@@ -1,0 +1,215 @@
+"""Quantized graphs: bytes equal the simulator, and floats come near."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cb.engine import NAME
+from cb.engine import load
+from cb.engine import reference
+from cb.engine.calibration import calibrate
+from cb.engine.calibration import fold
+from cb.engine.calibration import round_kernels
+from cb.engine.int8_features import lanes
+from cb.engine.int8_network import QuantizedNetwork
+from cb.engine.quantization import quantize
+from cb.errors import InputError
+from tests.commands import ROOT
+from tests.engine import networks
+from tests.engine.int8_simulator import simulate
+
+compiled = pytest.mark.skipif(
+    not lanes(), reason="the processor has no vpdpbusd"
+)
+
+
+def quantized(made, graph, examples=24):
+    """Return the quantized graph, and the data that it was calibrated on."""
+    (x,) = made.data(examples)
+    folded = fold(graph)
+    return round_kernels(folded, calibrate(folded, [x], 99.99)), x
+
+
+def mixed(*, relu):
+    """Build every kind of node, with odd numbers of channels."""
+    made = networks.Builder((12, 12, 3))
+    around = networks.same(1, (3, 3))
+    x = made.relu(made.convolve(0, (3, 3), 7))
+    y = made.convolve(x, (3, 3), 10, padding=around)
+    y = made.add("activation", y, function="silu")
+    x = made.add("concatenate", x, y, x)
+    options = {"size": (2, 2), "strides": (2, 2)}
+    none = ((0, 0), (0, 0))
+    x = made.add("pool", x, function="max", padding=((1, 0), (0, 1)), **options)
+    x = made.add("pool", x, function="average", padding=none, **options)
+    x = made.relu(
+        made.convolve(x, (3, 3), 24, groups=24, padding=around), limit=6.0
+    )
+    x = made.add("pad", x, padding=((1, 0), (2, 1)))
+    x = made.relu(x, slope=0.1)
+    x = made.add("add", x, made.convolve(x, (1, 1), 24), made.scale(x))
+    y = made.convolve(x, (3, 3), 9, strides=(2, 2), dilation=(1, 2))
+    y = made.add("global_pool", y, function="max")
+    x = made.relu(made.convolve(made.add("flatten", x), (1, 1), 20))
+    x = made.add("concatenate", x, y)
+    x = made.convolve(x, (1, 1), 6)
+    return made, made.graph(made.relu(x) if relu else x)
+
+
+def logits(graph):
+    """Return a graph without its softmax."""
+    last = graph.nodes[-1]
+    if last.kind != "softmax":
+        return graph
+    return dataclasses.replace(
+        graph, nodes=graph.nodes[:-1], outputs=last.inputs
+    )
+
+
+GRAPHS = {
+    "residual": lambda: networks.residual(width=8, side=12),
+    "perceptron": lambda: networks.perceptron(40, 60, 30, 10),
+    "mixed": lambda: mixed(relu=False),
+    "activation at the end": lambda: mixed(relu=True),
+}
+
+
+@pytest.fixture(params=GRAPHS, scope="module")
+def case(request):
+    return quantized(*GRAPHS[request.param]())
+
+
+def test_the_simulator_comes_near_the_floats(case):
+    graph, x = case
+    found, _ = simulate(quantize(graph), x)
+    (expected,) = reference.run(logits(graph), x)
+    error = np.abs(found - expected).mean() / np.std(expected)
+    assert error < 0.03
+
+
+@compiled
+def test_networks_equal_the_simulator(case):
+    graph, x = case
+    expected, _ = simulate(quantize(graph), x)
+    network = QuantizedNetwork(logits(graph))
+    assert network.arithmetic == "int8"
+    network.choose([1, 16])
+    np.testing.assert_array_equal(network(x), expected)
+    np.testing.assert_array_equal(network(x[:1]), expected[:1])
+    assert len(network(x[:0])) == 0
+
+
+def test_softmax_is_computed_from_the_logits():
+    graph, x = quantized(*networks.residual(seed=3))
+    y = QuantizedNetwork(logits(graph))(x).astype("float64")
+    y = np.exp(y - y.max(-1, keepdims=True))
+    expected = y / y.sum(-1, keepdims=True)
+    np.testing.assert_allclose(
+        QuantizedNetwork(graph)(x), expected, rtol=1e-5, atol=1e-7
+    )
+
+
+def test_files_hold_the_same_network(case, tmp_path):
+    graph, x = case
+    network = QuantizedNetwork(graph)
+    network.save(str(tmp_path / "new" / "folder"))
+    read = load(str(tmp_path / "new" / "folder"))
+    assert isinstance(read, QuantizedNetwork)
+    np.testing.assert_array_equal(read(x), network(x))
+
+
+def test_weights_take_a_byte_and_one_for_their_place(tmp_path):
+    graph, _ = quantized(*networks.perceptron(600, 800, density=0.1))
+    QuantizedNetwork(graph).save(str(tmp_path))
+    size = os.path.getsize(tmp_path / NAME)
+    nonzeros = np.count_nonzero(graph.nodes[0].arrays["kernel"])
+    assert size < 2 * nonzeros + 12 * 800 + 3000
+
+
+def test_folded_scales_change_no_outputs():
+    made, graph = networks.residual(seed=5)
+    (x,) = made.data(4)
+    folded = fold(graph)
+    assert len(folded.nodes) < len(graph.nodes)
+    (expected,), (found,) = (reference.run(one, x) for one in (graph, folded))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_outliers_do_not_widen_a_range():
+    made, graph = networks.perceptron(50, 20)
+    (x,) = made.data(400)
+    x[0, 0, 0, 0] = 1000.0
+    cut, whole = (calibrate(graph, [x[:200], x[200:]], p) for p in (99.9, 100))
+    assert whole[0][1] == 1000
+    assert 2 < cut[0][1] < 10
+    network = QuantizedNetwork(round_kernels(graph, cut))
+    assert np.isfinite(network(x)).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_inputs_must_be_finite(bad):
+    graph, x = quantized(*networks.perceptron(30, 20))
+    x[3, 0, 0, 2] = bad
+    with pytest.raises(InputError, match="finite. Received: 1 number"):
+        QuantizedNetwork(graph)(x)
+
+
+def test_what_has_no_form_in_bytes_is_refused():
+    made = networks.Builder((6, 6, 4))
+    around = networks.same(1, (3, 3))
+    x = made.add(
+        "pool",
+        0,
+        function="average",
+        size=(3, 3),
+        strides=(1, 1),
+        padding=around,
+    )
+    graph, _ = quantized(made, made.graph(x))
+    with pytest.raises(InputError, match="form in bytes"):
+        quantize(graph)
+
+
+FLOATS = """
+import sys, warnings
+import numpy
+from cb.engine import load
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    network = load(sys.argv[1])
+network.choose([4])
+assert network.arithmetic == "float32", network.arithmetic
+assert any("runs as floats" in str(one.message) for one in caught)
+numpy.save(sys.argv[2], network(numpy.load(sys.argv[3])))
+assert "tensorflow" not in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_other_processors_run_floats_and_say_so(tmp_path):
+    graph, x = quantized(*networks.perceptron(40, 60, 30, 10))
+    QuantizedNetwork(graph).save(str(tmp_path))
+    files = [str(tmp_path / name) for name in ("found.npy", "x.npy")]
+    np.save(files[1], x)
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "+avx2,+fma",
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FLOATS, str(tmp_path), *files],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    (expected,) = reference.run(graph, x)
+    np.testing.assert_allclose(np.load(files[0]), expected, rtol=1e-4)

@@ -1,0 +1,99 @@
+"""Quantized Keras models."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import cb
+from cb.errors import InputError
+
+layers = keras.layers
+
+
+@pytest.fixture(scope="module")
+def model():
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(16, 3, padding="same", activation="relu")(inputs)
+    y = layers.BatchNormalization()(layers.Conv2D(16, 3, padding="same")(x))
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.MaxPooling2D(2)(x)
+    outputs = layers.Dense(5, "softmax")(layers.Flatten()(x))
+    return cb.sparsify(
+        keras.Model(inputs, outputs),
+        0.5,
+        granularity="block(rows=4, columns=1)",
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    random = np.random.default_rng(0)
+    return random.normal(size=(48, 10, 10, 3)).astype("float32")
+
+
+def test_outputs_are_near_and_come_back_from_a_file(model, images, tmp_path):
+    network = cb.export.quantize(model, images)
+    found = network(images)
+    expected = model.predict(images, verbose=0)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 0.05
+    network.save(str(tmp_path / "exported"))
+    predict = cb.export.load(str(tmp_path / "exported"))
+    np.testing.assert_array_equal(predict(images), found)
+
+
+def test_batches_and_datasets_give_the_same_network(model, images):
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(16)
+    whole, parts, mapped = (
+        cb.export.quantize(model, data, 100)(images)
+        for data in (images, [images[:20], images[20:]], dataset)
+    )
+    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(mapped, whole)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: x[:0], "at least one example"),
+        (lambda x: [], "at least one example"),
+        (lambda x: None, "Received: NoneType"),
+        (lambda x: x[0], "batches of the shape"),
+        (lambda x: x[..., :2], "batches of the shape"),
+        (lambda x: np.arange(48), "batches of the shape"),
+        (lambda x: x * np.nan, "finite"),
+        (lambda x: x / 0, "finite"),
+        (lambda x: x.astype(str), "real numbers"),
+        (lambda x: [(x, np.zeros(48))], "without labels"),
+        (lambda x: (x, np.zeros(48)), "batches of the shape"),
+        (
+            lambda x: tf.data.Dataset.from_tensors((x, np.zeros(48))),
+            "without labels",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.* encountered in divide")
+def test_bad_data_is_refused_in_a_line(model, images, change, message):
+    with pytest.raises(InputError, match=message) as raised:
+        cb.export.quantize(model, change(images))
+    assert "Argument `data` must be" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("percentile", [0, 50, 101, "99", None])
+def test_the_percentile_is_checked(model, images, percentile):
+    with pytest.raises(InputError, match="`percentile` must be in"):
+        cb.export.quantize(model, images, percentile)
+
+
+def test_models_that_the_engine_does_not_have_are_refused(images):
+    two = keras.Model(
+        [first := keras.Input((4,)), second := keras.Input((4,))],
+        layers.Dense(2)(layers.Concatenate()([first, second])),
+    )
+    with pytest.raises(InputError, match="one input and one output"):
+        cb.export.quantize(two, images)
+    recurrent = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4)])
+    with pytest.raises(InputError, match="no kernel for layer"):
+        cb.export.quantize(recurrent, images)

@@ -32,6 +32,7 @@ import numpy as np
 from cb.config import layered
 from cb.errors import guarded
 from cb.plots import curves
+from cb.plots.figure import draw
 from cb.plots.reading import Run
 from cb.plots.reading import read_run
 from cb.training.train import train as train_run
@@ -209,7 +210,7 @@ def main() -> None:
         writer.writerows(found)
     for mode in given.modes:
         runs = [run for arm in POSTER for run in finished(given, mode, arm)[:1]]
-        curves.draw_distances(runs, folder / f"distance_{mode}.png")
+        draw(curves.distance_figure(runs, f"distance_{mode}"), folder)
     print_table(found)
 
 

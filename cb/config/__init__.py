@@ -1,6 +1,7 @@
 """Configuration of a run: its fields, and the layers they come from."""
 
 from cb.config.configuration import ANNOTATIONS
+from cb.config.configuration import FIRST
 from cb.config.configuration import HELP
 from cb.config.configuration import IDENTITY
 from cb.config.configuration import METADATA
@@ -18,6 +19,7 @@ from cb.config.layers import read_file
 
 __all__ = [
     "ANNOTATIONS",
+    "FIRST",
     "FORMAT",
     "HELP",
     "IDENTITY",

@@ -30,6 +30,8 @@ HELP = {
 ANNOTATIONS = typing.get_type_hints(Fields, include_extras=True)
 IDENTITY = tuple(name for name in METADATA if METADATA[name].identity)
 SPECS = tuple(name for name in METADATA if METADATA[name].spec)
+# The fields that people compare runs by come first in labels and tables.
+FIRST = ("sparsity", "reallocation", "model", "learning_rate")
 # Keywords of a data set that say where it is, not what.
 PLACES = ("path", "test")
 

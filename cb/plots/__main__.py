@@ -1,5 +1,6 @@
 """Draw runs side by side, as PNG files and on one HTML page.
 
+`python -m cb.plots runs` draws all runs in a folder, labelled by what differs.
 A run may have a label: `python -m cb.plots "small batch=runs/f1_1a2b3c4d"`.
 """
 
@@ -24,7 +25,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(prog="python -m cb.plots", description=__doc__)
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="folder of a run, or LABEL=RUN"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="folder of a run or of runs, or LABEL=RUN; what is none is left "
+        "out",
     )
     parser.add_argument(
         "--output", default="plots", help="folder of the figures and the page"
@@ -54,7 +59,7 @@ def main(arguments: list[str]) -> None:
         arguments: The command line.
 
     Raises:
-        InputError: If it is wrong, or a folder is not that of a run.
+        InputError: If it is wrong, or no folder is that of a run.
     """
     given = parse(arguments)
     # Takes a second; not needed for `--help` or to reject typos.
@@ -62,7 +67,9 @@ def main(arguments: list[str]) -> None:
     from cb.plots import source_table
     from cb.plots.reading import read_runs
 
-    runs = read_runs(given.runs)
+    runs, skipped = read_runs(given.runs)
+    for reason in skipped:
+        print(f"Left out: {reason}", file=sys.stderr)
     if given.table:
         if len(runs) > 1 or "loss" not in runs[0].series:
             raise InputError(
@@ -72,7 +79,8 @@ def main(arguments: list[str]) -> None:
         source_table.write(runs[0], sys.stdout)
         return
     try:
-        print(report.write(runs, pathlib.Path(given.output), given.x))
+        page = report.write(runs, pathlib.Path(given.output), given.x, skipped)
+        print(page)
     except OSError as error:
         raise InputError(
             "Argument `output` must be a folder that can be written. "

@@ -1,23 +1,25 @@
-"""Draws loss, accuracy, error and other curves of runs."""
+"""Curves of runs: loss, accuracy, error and others."""
 
-import pathlib
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from cb.optimization.diffusion import LogFit
 from cb.optimization.diffusion import first_plateau
 from cb.optimization.diffusion import log_fit
 from cb.plots import style
+from cb.plots.figure import Figure
+from cb.plots.figure import Trace
+from cb.plots.labels import differences
 from cb.plots.reading import Run
-from cb.plots.reading import Series
 
 DISTANCE = "weight_distance"
-FEW_POINTS = 12
+EPOCH = "epoch"
+# Of one curve of all runs together, and of one run's at least.
+MOST_POINTS, LEAST_POINTS = 20_000, 50
 
 
 class Curve(NamedTuple):
@@ -49,96 +51,147 @@ CURVES = (
 )
 
 
-def draw_all(
-    runs: Sequence[Run], folder: pathlib.Path, by: str
-) -> Iterator[tuple[str, pathlib.Path]]:
-    """Draw every figure that the runs have numbers for.
+class Key(NamedTuple):
+    """How a run is drawn.
+
+    Attributes:
+        look: Integer, as in `Trace`.
+        label: String, its entry in legends.
+    """
+
+    look: int
+    label: str
+
+
+def keys(runs: Sequence[Run]) -> list[Key]:
+    """Return how runs are drawn: each in its own way if there are enough ways.
+
+    Otherwise runs that share a value share a color: of the first field that
+    has as many values as there are ways or fewer.
+    """
+    texts = [run.label for run in runs]
+    if len(runs) > style.MOST_LOOKS:
+        differing = differences([run.config for run in runs])
+        for field, values in differing.items():
+            if len({*values}) <= style.MOST_LOOKS:
+                texts = [f"{field}={value}" for value in values]
+                break
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return [Key(places[text], text) for text in texts]
+
+
+def figures(runs: Sequence[Run], by: str) -> Iterator[Figure]:
+    """Make every figure that the runs have numbers for.
 
     Args:
-        runs: Sequence of `Run`.
-        folder: Path of the folder for PNG files.
+        runs: Sequence of `Run`, whose labels are the items of traces.
         by: `"epoch"` or `"step"`, the horizontal axis.
 
     Yields:
-        Tuples of a title and a file.
+        `Figure`.
     """
     for curve in CURVES:
         if any(curve.name in run.series for run in runs):
-            file = folder / f"{curve.title.lower().replace(' ', '_')}.png"
-            draw_curve(curve, runs, file, by)
-            yield curve.title, file
+            yield curve_figure(curve, runs, by)
     if any(DISTANCE in run.series for run in runs):
-        file = folder / "distance.png"
-        draw_distances(runs, file)
-        yield "Distance from the initial weights", file
+        yield distance_figure(runs)
 
 
-def draw_curve(
-    curve: Curve, runs: Sequence[Run], file: pathlib.Path, by: str
-) -> None:
-    """Draw one number of several runs: validation strong, training faint.
+def curve_figure(curve: Curve, runs: Sequence[Run], by: str) -> Figure:
+    """Show one number of several runs: validation strong, training faint.
 
     Args:
         curve: `Curve`.
         runs: Sequence of `Run`.
-        file: Path of the PNG file.
         by: `"epoch"` or `"step"`.
+
+    Returns:
+        `Figure`.
     """
-    with style.drawing(file) as axes:
-        held_out = any(f"validation/{curve.name}" in run.series for run in runs)
-        for run, line in zip(runs, style.lines(), strict=False):
-            training = run.series.get(curve.name)
-            validation = run.series.get(f"validation/{curve.name}")
-            if training is not None:
-                faint = {"alpha": 0.4, "linewidth": 1.0} if held_out else {}
-                label = None if validation else run.label
-                _plot(axes, run, curve, training, by, line | faint, label)
-            if validation is not None:
-                _plot(axes, run, curve, validation, by, line, run.label)
-        if curve.scale == "log":
-            style.logarithmic(axes)
-        axes.set_xlabel("epochs" if by == "epoch" else "updates")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylabel(curve.label)
-        note = " (faint: training)" if held_out else ""
-        axes.set_title(curve.title + note)
-        style.legend(axes, len(runs))
+    held_out = any(f"validation/{curve.name}" in run.series for run in runs)
+    many = len(runs) > style.MOST_LOOKS
+    traces = []
+    for run, key in zip(runs, keys(runs), strict=True):
+        training = run.series.get(curve.name)
+        validation = run.series.get(f"validation/{curve.name}")
+        for series, faint in ((training, held_out), (validation, False)):
+            # Of many runs, twice as many curves would hide each other.
+            if series is not None and not (many and faint):
+                x = series.steps / (run.updates_per_epoch if by == EPOCH else 1)
+                kept = _thinned(len(x), len(runs))
+                last = series is validation or validation is None
+                traces.append(
+                    Trace(
+                        x=x[kept],
+                        y=curve.shown(series.values)[kept],
+                        label=key.label if last else "",
+                        look=key.look,
+                        faint=faint,
+                        items=run.label,
+                    )
+                )
+    note = ""
+    if held_out:
+        note = " of validation" if many else " (faint: training)"
+    return Figure(
+        name=curve.title.lower().replace(" ", "_"),
+        title=curve.title + note,
+        x="epochs" if by == EPOCH else "updates",
+        y=curve.label,
+        traces=traces,
+        log="y" if curve.scale == "log" else "",
+        whole=True,
+    )
 
 
-def draw_distances(runs: Sequence[Run], file: pathlib.Path) -> None:
-    """Draw the distance of the weights over the logarithm of the updates.
+def distance_figure(runs: Sequence[Run], name: str = "distance") -> Figure:
+    """Show the distance of the weights over the logarithm of the updates.
 
     Dotted lines are fitted to the first plateau of the learning rate.
 
     Args:
         runs: Sequence of `Run`.
-        file: Path of the PNG file.
+        name: String, the name of the figure's file.
+
+    Returns:
+        `Figure`.
 
     Reference:
 
     - [Hoffer et al., 2017](https://arxiv.org/abs/1705.08741)
     """
-    with style.drawing(file) as axes:
-        for run, line in zip(runs, style.lines(), strict=False):
-            if DISTANCE not in run.series:
-                continue
-            steps, _, distances = run.series[DISTANCE]
-            fit, plateau = fit_distance(run)
-            found = np.isfinite(fit.slope)
-            label = run.label
-            if found:
-                label += f"\n  {fit.slope:.3g} log t, R² {fit.r_squared:.3f}"
-            axes.plot(steps, distances, label=label, **line)
-            if found:
-                ends = steps[plateau][[0, -1]]
-                fitted = fit.intercept + fit.slope * np.log(ends)
-                axes.plot(ends, fitted, ":", color="#444444", linewidth=1.2)
-        axes.set_xscale("log")
-        axes.set_xlabel("updates t")
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel("distance from the initial weights")
-        axes.set_title("Weight distance (dotted: a + c log t, first plateau)")
-        style.legend(axes, len(runs))
+    traces = []
+    for run, key in zip(runs, keys(runs), strict=True):
+        if DISTANCE not in run.series:
+            continue
+        steps, _, distances = run.series[DISTANCE]
+        fit, plateau = fit_distance(run)
+        found = np.isfinite(fit.slope)
+        label = key.label
+        if found and label == run.label:
+            label += f"\n  {fit.slope:.3g} log t, R² {fit.r_squared:.3f}"
+        kept = _thinned(len(steps), len(runs))
+        traces.append(
+            Trace(
+                x=steps[kept],
+                y=distances[kept],
+                label=label,
+                look=key.look,
+                items=run.label,
+            )
+        )
+        if found:
+            ends = steps[plateau][[0, -1]]
+            fitted = fit.intercept + fit.slope * np.log(ends)
+            traces.append(Trace(x=ends, y=fitted, look=None))
+    return Figure(
+        name=name,
+        title="Weight distance (dotted: a + c log t, first plateau)",
+        x="updates t",
+        y="distance from the initial weights",
+        traces=traces,
+        log="x",
+    )
 
 
 def fit_distance(run: Run) -> tuple[LogFit, slice]:
@@ -160,10 +213,8 @@ def fit_distance(run: Run) -> tuple[LogFit, slice]:
     return log_fit(steps[plateau], distances[plateau]), plateau
 
 
-def _plot(axes, run: Run, curve: Curve, series: Series, by, line, label):
-    steps, _, values = series
-    positions = steps / run.updates_per_epoch if by == "epoch" else steps
-    marker = "o" if len(steps) <= FEW_POINTS else None
-    axes.plot(
-        positions, curve.shown(values), marker=marker, label=label, **line
-    )
+def _thinned(points: int, runs: int) -> np.ndarray:
+    """Return positions of as many points, evenly, as figures can hold."""
+    most = max(MOST_POINTS // runs, LEAST_POINTS)
+    kept = np.linspace(0, points - 1, min(points, most))
+    return np.round(kept).astype(int)

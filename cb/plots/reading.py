@@ -3,14 +3,21 @@
 import contextlib
 import csv
 import dataclasses
+import os
+import pathlib
+import re
 from collections.abc import Iterable
 from collections.abc import Iterator
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 
 from cb.config import Config
 from cb.errors import InputError
+from cb.errors import argument_error
+from cb.plots.labels import differences
+from cb.plots.labels import labels
 from cb.runs.directory import RunDirectory
 from cb.runs.long_csv import EVALUATION_HEADER
 from cb.runs.long_csv import METRICS_HEADER
@@ -46,12 +53,17 @@ class Run:
         series: Dict of name to `Series`, in the order of `metrics.csv`.
         scores: Dict of name to float, scores of the last checkpoint on the
             test examples; empty for an unfinished run.
+        folder: String, where it was read from.
+        summary: Dict, the content of `summary.json`; empty for an unfinished
+            run.
     """
 
     label: str
     config: Config
     series: dict[str, Series]
     scores: dict[str, float]
+    folder: str
+    summary: dict[str, Any]
 
     @property
     def updates_per_epoch(self) -> float:
@@ -60,6 +72,10 @@ class Run:
             return 1.0
         loss = self.series["loss"]
         return float(loss.steps[-1] / loss.epochs[-1])
+
+    def last(self, name: str) -> float | None:
+        """Return the value of a name at its last step, if there is one."""
+        return self.series[name].last if name in self.series else None
 
 
 def read_run(path: str, label: str | None = None) -> Run:
@@ -84,31 +100,76 @@ def read_run(path: str, label: str | None = None) -> Run:
         )
     label = label or folder.path.resolve().name
     series = _series(LongCsv(folder.metrics_file, METRICS_HEADER))
-    return Run(label, config, series, _scores(folder))
+    summary = folder.read_summary() or {}
+    return Run(label, config, series, _scores(folder), path, summary)
 
 
-def read_runs(texts: Iterable[str]) -> list[Run]:
-    """Read several runs.
+def read_runs(texts: Iterable[str]) -> tuple[list[Run], list[str]]:
+    """Read several runs, and leave out what is none.
 
     Args:
-        texts: Folders, each with an optional label before it, as in
-            `"small batch=runs/f1_1a2b3c4d"`.
+        texts: Folders of runs, or with runs in them, each with an optional
+            label before it, as in `"small batch=runs/f1_1a2b3c4d"`.
 
     Returns:
-        List of `Run` with different labels.
+        Tuple of a list of `Run` with different labels and a list of strings,
+        why a folder was left out.
 
     Raises:
-        InputError: If a folder is not that of a run, or labels are equal.
+        InputError: If a folder does not exist, there is no run at all, or
+            labels that were given are equal.
     """
-    runs = [read_run(*_path_and_label(text)) for text in texts]
-    labels = [run.label for run in runs]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
+    given: dict[pathlib.Path, str | None] = {}
+    skipped: list[str] = []
+    runs = []
+    for text in texts:
+        path, label = _path_and_label(text)
+        found = _run_folders(pathlib.Path(os.path.expanduser(path)))
+        if not found:
+            skipped.append(f"{path!r} is no run and holds none")
+        for folder in found:
+            prefix = f"{label}/{folder.name}" if found[1:] and label else label
+            given[folder] = given.get(folder) or prefix
+    for folder, label in given.items():
+        try:
+            runs.append(read_run(str(folder), label))
+        except InputError as error:
+            skipped.append(str(error))
+    if not runs:
+        raise InputError(f"There must be a run. Received: {'; '.join(skipped)}")
+    told = [label for label in given.values() if label]
+    if twice := sorted({label for label in told if told.count(label) > 1}):
         raise InputError(
             "Runs must have labels that differ, such as `first=FOLDER`. "
             f"Received: {twice[0]!r} twice"
         )
-    return runs
+    names = [run.label for run in runs]
+    made = labels(differences([run.config for run in runs]), names)
+    named = [given[pathlib.Path(run.folder)] for run in runs]
+    return [
+        dataclasses.replace(run, label=own or label)
+        for run, own, label in zip(runs, named, made, strict=True)
+    ], skipped
+
+
+def _run_folders(path: pathlib.Path) -> list[pathlib.Path]:
+    """List the folders of runs at a path and below it, not inside of runs."""
+    if not path.exists():
+        raise argument_error(
+            "RUN", "the folder of a run, or of runs", str(path)
+        )
+    found = []
+    for folder, below, files in os.walk(path):
+        if "config.json" in files:
+            found.append(pathlib.Path(folder))
+            below.clear()
+    return sorted(found, key=_natural)
+
+
+def _natural(path: pathlib.Path) -> list[tuple[int, str]]:
+    """Return a key that sorts `run_9` before `run_10`."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _path_and_label(text: str) -> tuple[str, str | None]:

@@ -25,6 +25,8 @@ COLORS = (
 )
 # Each further round of the colours has another dash.
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 1)), (0, (1, 1)))
+MOST_LOOKS = len(COLORS) * len(DASHES)
+GREY = "#444444"
 # For heat maps: monotonic in brightness, also in print.
 COLORMAP = "viridis"
 
@@ -74,11 +76,25 @@ def drawing(
         figure.savefig(file)
 
 
+def look(number: int | None) -> dict[str, Any]:
+    """Return arguments of `plot` that distinguish a line from the others.
+
+    Args:
+        number: Integer, the line's place among the lines of a figure; `None`
+            for a line that others are compared with.
+
+    Returns:
+        Dict with a `"color"` and a `"linestyle"`.
+    """
+    if number is None:
+        return {"color": GREY, "linestyle": "dotted"}
+    dash = DASHES[number // len(COLORS) % len(DASHES)]
+    return {"color": COLORS[number % len(COLORS)], "linestyle": dash}
+
+
 def lines() -> Iterator[dict[str, Any]]:
-    """Yield arguments of `plot` that distinguish lines from each other."""
-    for dash in itertools.cycle(DASHES):
-        for color in COLORS:
-            yield {"color": color, "linestyle": dash}
+    """Yield the looks of the lines of a figure, in order."""
+    return map(look, itertools.count())
 
 
 def logarithmic(axes) -> None:
@@ -96,8 +112,11 @@ def legend(axes, count: int) -> None:
 
     Args:
         axes: `matplotlib.axes.Axes`.
-        count: Integer, number of entries.
+        count: Integer, number of entries. More than can be told apart have
+            no legend.
     """
+    if count > MOST_LOOKS:
+        return
     if count > 4:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
     elif count:

@@ -1,125 +1,189 @@
 """Figures of sweeps, one or several side by side."""
 
 import itertools
-import pathlib
 from collections.abc import Iterator
 from collections.abc import Sequence
 
 import numpy as np
 
-from cb.plots import style
+from cb.plots.figure import Figure
+from cb.plots.figure import Trace
+from cb.plots.figure import stairs
 from cb.tuning import pareto
+from cb.tuning.columns import spanning
+from cb.tuning.columns import text_of
+from cb.tuning.importance import FRONT
 from cb.tuning.importance import LEAST_POINTS
 from cb.tuning.importance import importances
+from cb.tuning.methods import method_figure
+from cb.tuning.methods import methods
+from cb.tuning.objectives import MAX
+from cb.tuning.parallel import parallel_figure
 from cb.tuning.reading import Sweep
 
-METHODS = ("algorithm", "reallocation")
-SPARSITY = "sparsity"
-BINS, MOST_EXACT = 8, 20
-TEXT = {
-    "Error": "error",
-    "Inference": "FLOPs of inference",
-    "Training": "FLOPs of training",
-}
-
-Drawn = tuple[str, pathlib.Path]
+# How far beyond the worst values the reference point is, of their range.
+BEYOND = 0.1
 
 
-def draw_all(sweeps: Sequence[Sweep], folder: pathlib.Path) -> Iterator[Drawn]:
-    """Draw all figures of sweeps with the same objectives.
+def figures(
+    sweeps: Sequence[Sweep], reference: Sequence[float] = ()
+) -> Iterator[Figure]:
+    """Make all figures of sweeps with the same objectives.
 
     Args:
         sweeps: Sequence of `Sweep`, each with complete points.
-        folder: Path, created if needed.
+        reference: As in `hypervolume_figure`.
 
     Yields:
-        Tuple of a caption and the path of a PNG file.
+        `Figure`, the front first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for one, other in itertools.combinations(sweeps[0].columns, 2):
-        file = folder / f"front_{one}_{other}.png"
-        yield draw_front(sweeps, one, other, file)
-    yield draw_hypervolume(sweeps, folder / "hypervolume.png")
+    columns = sweeps[0].columns
+    for one, other in itertools.combinations(columns, 2):
+        yield front_figure(sweeps, one, other)
+    if len(columns) > 1:
+        yield hypervolume_figure(sweeps, reference)
+    else:
+        yield best_figure(sweeps)
     for sweep in sweeps:
-        name = f"_{sweep.label}" if len(sweeps) > 1 else ""
+        if methods(sweep):
+            yield method_figure(sweep, _name("methods", sweep, sweeps))
+    yield parallel_figure(sweeps)
+    for sweep in sweeps:
         if len(sweep.points) >= LEAST_POINTS and len(sweep.parameters) > 1:
-            yield draw_importance(sweep, folder / f"importance{name}.png")
-        methods = method_of(sweep) and SPARSITY in sweep.parameters
-        if methods and _scored(sweep):
-            yield draw_sparsity(sweep, folder / f"sparsity{name}.png")
+            name = _name("importance", sweep, sweeps)
+            yield importance_figure(sweep, name)
 
 
-def draw_front(
-    sweeps: Sequence[Sweep], one: str, other: str, file: pathlib.Path
-) -> Drawn:
-    """Draw two objectives of all points and the Pareto front of the two.
+def front_figure(sweeps: Sequence[Sweep], one: str, other: str) -> Figure:
+    """Show two objectives of all points, and which points are on the front.
 
     Args:
         sweeps: Sequence of `Sweep`.
         one: String, the column of the vertical axis.
         other: String, that of the horizontal one.
-        file: Path.
 
     Returns:
-        Tuple of a caption and the path.
+        `Figure`.
     """
-    with style.drawing(file) as axes:
-        for sweep, look in zip(sweeps, style.lines(), strict=False):
-            places = [sweep.columns.index(other), sweep.columns.index(one)]
-            pairs = sweep.minimized()[:, places]
-            x, y = np.abs(pairs.T)
-            axes.plot(x, y, ".", color=look["color"], alpha=0.35)
-            chosen = np.flatnonzero(pareto.layers(pairs) == 0)
-            chosen = chosen[np.lexsort((y[chosen], x[chosen]))]
-            axes.plot(
-                x[chosen],
-                y[chosen],
-                marker="o",
-                drawstyle="steps-post",
-                label=f"{sweep.label}: {len(chosen)} on the front",
-                **look,
+    behind: list[Trace] = []
+    lines: list[Trace] = []
+    on_top: list[Trace] = []
+    for place, sweep in enumerate(sweeps):
+        x, y = sweep.values(other), sweep.values(one)
+        front = sweep.layers() == 0
+        larger = "".join(
+            axis
+            for axis, column in (("x", other), ("y", one))
+            if sweep.objectives[sweep.columns.index(column)].direction == MAX
+        )
+        best, kind = stairs(x, y, larger)
+        lines.append(Trace(x=x[best], y=y[best], look=place, kind=kind))
+        label = f"{sweep.label}: {int(front.sum())} on the front"
+        for chosen, traces in ((~front, behind), (front, on_top)):
+            traces.append(
+                Trace(
+                    x=x[chosen],
+                    y=y[chosen],
+                    label=label if traces is on_top else "",
+                    look=place,
+                    kind="points",
+                    faint=traces is behind,
+                    items=sweep.items(chosen),
+                )
             )
-        axes.set(xlabel=TEXT.get(other, other), ylabel=TEXT.get(one, one))
-        axes.set(xscale=_scale(sweeps, other), yscale=_scale(sweeps, one))
-        axes.legend()
-    return f"{TEXT.get(one, one)} against {TEXT.get(other, other)}", file
+    others = len(sweeps[0].columns) > 2
+    view, outside = _view(sweeps, one)
+    return Figure(
+        name=f"front_{one}_{other}",
+        title=f"{_upper(text_of(one))} against {text_of(other)}",
+        x=text_of(other),
+        y=text_of(one),
+        traces=[*behind, *lines, *on_top],
+        log=spanning(sweeps, x=other, y=one),
+        caption="Large points: the front"
+        + (" of all objectives; line: of these two." if others else ".")
+        + outside,
+        view=view,
+    )
 
 
-def draw_hypervolume(sweeps: Sequence[Sweep], file: pathlib.Path) -> Drawn:
-    """Draw the share of the box of all objectives that is dominated, over time.
+def _view(
+    sweeps: Sequence[Sweep], column: str
+) -> tuple[tuple[float, float] | None, str]:
+    """Return limits of an axis between which a front is large, and a caption.
+
+    A few failed trainings would make it a flat line.
+    """
+    place = sweeps[0].columns.index(column)
+    values = np.concatenate([s.minimized()[:, place] for s in sweeps])
+    fronts = [s.minimized()[s.layers() == 0, place] for s in sweeps]
+    best = values.min()
+    end = max(np.percentile(values, 75), np.concatenate(fronts).max())
+    limit = end + 0.25 * (end - best)
+    outside = int(np.sum(values > limit))
+    if spanning(sweeps, y=column) or values.max() < end + 2 * (end - best):
+        return None, ""
+    sign = sweeps[0].objectives[place].minimized(1.0)
+    low, high = sorted([sign * (1.1 * best - 0.1 * end), sign * limit])
+    return (low, high), f" Not in view: {outside} worse trials (autoscale)."
+
+
+def hypervolume_figure(
+    sweeps: Sequence[Sweep], reference: Sequence[float] = ()
+) -> Figure:
+    """Show the share of the box of all objectives that is dominated, over time.
 
     Args:
         sweeps: Sequence of `Sweep`.
-        file: Path.
+        reference: Sequence of floats, the worst value of each objective that
+            counts; by default values a little worse than the worst.
 
     Returns:
-        Tuple of a caption, with the reference point, and the path.
+        `Figure`, whose caption has the reference point.
     """
-    curves, reference = covered(sweeps)
-    with style.drawing(file) as axes:
-        lines = zip(sweeps, curves, style.lines(), strict=False)
-        for sweep, curve, look in lines:
-            trials = np.arange(1, len(curve) + 1)
-            look |= {"label": f"{sweep.label}: {curve[-1]:.4f}"}
-            axes.plot(trials, curve, drawstyle="steps-post", **look)
-        axes.set(xlabel="complete trials")
-        axes.set(ylabel="hypervolume, share of the box")
-        axes.legend(loc="lower right")
-    point = ", ".join(
-        f"{TEXT.get(name, name)} {abs(value):.4g}"
-        for name, value in zip(sweeps[0].columns, reference, strict=True)
+    curves, point = covered(sweeps, reference)
+    texts = ", ".join(
+        f"{text_of(name)} {objective.minimized(value):.4g}"
+        for name, objective, value in zip(
+            sweeps[0].columns, sweeps[0].objectives, point, strict=True
+        )
     )
-    return f"Hypervolume; reference point: {point}", file
+    return Figure(
+        name="hypervolume",
+        title="Hypervolume",
+        x="complete trials",
+        y="share of the box",
+        traces=[
+            Trace(
+                x=np.arange(1, len(curve) + 1),
+                y=curve,
+                label=f"{sweep.label}: {curve[-1]:.4f}",
+                look=place,
+                kind="hv",
+                items=sweep.items(),
+            )
+            for place, (sweep, curve) in enumerate(
+                zip(sweeps, curves, strict=True)
+            )
+        ],
+        caption=f"The box from the best values to the reference point: {texts}",
+        whole=True,
+    )
 
 
-def covered(sweeps: Sequence[Sweep]) -> tuple[list[np.ndarray], np.ndarray]:
+def covered(
+    sweeps: Sequence[Sweep], reference: Sequence[float] = ()
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the hypervolume of each sweep after each of its points.
 
-    The box spans the best and the worst values of each objective in all sweeps;
-    the worst values are the reference point.
+    The box spans the best values of each objective in all sweeps and the
+    reference point.
 
     Args:
         sweeps: Sequence of `Sweep`.
+        reference: Sequence of floats, one an objective; by default values
+            worse than the worst by `BEYOND` of the range, so that a point
+            counts which is best in one objective and worst in another.
 
     Returns:
         Tuple of a list of arrays `(points,)` in [0, 1], and the reference
@@ -127,105 +191,100 @@ def covered(sweeps: Sequence[Sweep]) -> tuple[list[np.ndarray], np.ndarray]:
     """
     everything = np.concatenate([sweep.minimized() for sweep in sweeps])
     best, worst = everything.min(axis=0), everything.max(axis=0)
-    extent = np.where(worst > best, worst - best, 1.0)
-    ones = [1.0] * len(extent)
+    extent = np.where(worst > best, worst - best, np.abs(best) + 1.0)
+    point = worst + BEYOND * extent
+    if reference:
+        given = zip(sweeps[0].objectives, reference, strict=True)
+        point = np.array([one.minimized(value) for one, value in given])
+        # Where nothing is better than it, all volume is zero.
+        extent = np.where(point > best, point - best, 1.0)
+    else:
+        extent = point - best
+    corner = (point - best) / extent
     return [
-        pareto.hypervolumes((sweep.minimized() - best) / extent, ones)
+        pareto.hypervolumes((sweep.minimized() - best) / extent, corner)
         for sweep in sweeps
-    ], worst
+    ], point
 
 
-def draw_importance(sweep: Sweep, file: pathlib.Path) -> Drawn:
-    """Draw how much each hyperparameter matters to each objective.
+def best_figure(sweeps: Sequence[Sweep]) -> Figure:
+    """Show the only objective of all points, and the best so far."""
+    (column,) = sweeps[0].columns
+    traces = []
+    for place, sweep in enumerate(sweeps):
+        values = sweep.values(column)
+        trials = np.arange(1, len(values) + 1)
+        best = np.minimum.accumulate(sweep.minimized()[:, 0])
+        best = np.array([sweep.objectives[0].minimized(v) for v in best])
+        traces += [
+            Trace(
+                x=trials,
+                y=values,
+                look=place,
+                kind="points",
+                items=sweep.items(),
+            ),
+            Trace(
+                x=trials,
+                y=best,
+                label=f"{sweep.label}: {best[-1]:.4g}",
+                look=place,
+                kind="hv",
+            ),
+        ]
+    return Figure(
+        name="best",
+        title=f"Best {text_of(column)}",
+        x="complete trials",
+        y=text_of(column),
+        traces=traces,
+        log=spanning(sweeps, y=column),
+        whole=True,
+    )
+
+
+def importance_figure(sweep: Sweep, name: str = "importance") -> Figure:
+    """Show how much each hyperparameter matters, to each objective.
 
     Args:
         sweep: `Sweep`.
-        file: Path.
+        name: String, the name of the figure's file.
 
     Returns:
-        Tuple of a caption and the path.
+        `Figure`.
     """
-    points = [point.values for point in sweep.points]
-    shares = [
-        importances(points, column, sweep.parameters)
-        for column in sweep.minimized().T
-    ]
-    names = sorted(
-        sweep.parameters, key=lambda name: sum(s[name] for s in shares)
+    shares = importances(sweep)
+    rows = sorted(
+        sweep.parameters,
+        key=lambda name: -sum(s[name] for s in shares.values()),
     )
     height = 0.8 / len(shares)
-    size = (style.SIZE[0], 1.2 + 0.32 * len(names))
-    with style.drawing(file, size=size) as axes:
-        bars = zip(sweep.columns, shares, style.lines(), strict=False)
-        for number, (column, share, look) in enumerate(bars):
-            axes.barh(
-                np.arange(len(names)) - number * height,
-                [share[name] for name in names],
-                height,
-                color=look["color"],
-                label=TEXT.get(column, column),
+    return Figure(
+        name=name,
+        title=f"{sweep.label}: importance of hyperparameters",
+        x="importance, share of the total",
+        rows=rows,
+        traces=[
+            Trace(
+                x=[share[row] for row in rows],
+                y=[
+                    place + height * (number - (len(shares) - 1) / 2)
+                    for place in range(len(rows))
+                ],
+                label="to be on the front" if of == FRONT else text_of(of),
+                look=number,
+                kind="bars",
+                thickness=height,
             )
-        middle = height * (1 - len(shares)) / 2
-        axes.set_yticks(np.arange(len(names)) + middle, names)
-        axes.set_xlabel("importance, share of the total")
-        axes.legend(loc="lower right")
-    return f"{sweep.label}: importance of hyperparameters", file
+            for number, (of, share) in enumerate(shares.items())
+        ],
+        caption="What tells the best trials from the others (PED-ANOVA).",
+    )
 
 
-def method_of(sweep: Sweep) -> str | None:
-    """Return the hyperparameter that chooses the method, if there is one."""
-    return next((name for name in METHODS if name in sweep.parameters), None)
+def _name(name: str, sweep: Sweep, sweeps: Sequence[Sweep]) -> str:
+    return f"{name}_{sweep.label}" if len(sweeps) > 1 else name
 
 
-def draw_sparsity(sweep: Sweep, file: pathlib.Path) -> Drawn:
-    """Draw accuracy against sparsity for each method, with its spread.
-
-    Args:
-        sweep: `Sweep` with sparsities and methods.
-        file: Path.
-
-    Returns:
-        Tuple of a caption and the path.
-    """
-    with style.drawing(file) as axes:
-        methods = sorted({str(row[method_of(sweep)]) for row in _scored(sweep)})
-        for method, look in zip(methods, style.lines(), strict=False):
-            x, mean, spread = _by_sparsity(sweep, method)
-            axes.errorbar(
-                x, mean, spread, capsize=2, marker="o", label=method, **look
-            )
-        axes.set(xlabel="sparsity", ylabel="accuracy, %")
-        axes.legend()
-    return f"{sweep.label}: accuracy by method, mean and deviation", file
-
-
-def _scored(sweep: Sweep) -> list[dict]:
-    """Return the rows with an error and a method, which may be inactive."""
-    method = method_of(sweep)
-    return [row for row in sweep.rows if "Error" in row and method in row]
-
-
-def _by_sparsity(sweep: Sweep, method: str):
-    """Return sparsities with means and deviations of the accuracies there.
-
-    Sparsities that nearly all differ are grouped into bins.
-    """
-    scored = _scored(sweep)
-    everywhere = {row.get(SPARSITY, 0.0) for row in scored}
-    rows = [row for row in scored if str(row[method_of(sweep)]) == method]
-    places = np.array([row.get(SPARSITY, 0.0) for row in rows])
-    accuracies = 100 * (1 - np.array([row["Error"] for row in rows]))
-    if len(everywhere) > MOST_EXACT:
-        # Dense runs keep sparsity zero.
-        cells = np.ceil(places * BINS)
-        places = np.where(cells > 0, (cells - 0.5) / BINS, 0.0)
-    x = np.unique(places)
-    groups = [accuracies[places == place] for place in x]
-    return x, [g.mean() for g in groups], [g.std() for g in groups]
-
-
-def _scale(sweeps: Sequence[Sweep], column: str) -> str:
-    """Return a logarithmic scale for values that span a factor of a hundred."""
-    values = [point.means[column] for one in sweeps for point in one.points]
-    wide = min(values) > 0 and max(values) > 100 * min(values)
-    return "log" if wide else "linear"
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,72 +1,65 @@
-"""Importance of hyperparameters for the results of runs."""
+"""Importance of hyperparameters for the results of trials."""
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+import warnings
 from typing import Any
 
-import numpy as np
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.inspection import permutation_importance
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.importance import get_param_importances
 
 from cb.errors import InputError
+from cb.tuning.reading import Sweep
+from cb.tuning.study import frozen_trials
+from cb.tuning.study import quiet_study
 
 LEAST_POINTS = 8
-TREES, REPEATS = 100, 10
-ABSENT = -1.0
+# Trials that are compared with the others: a tenth, but not fewer.
+BEST, LEAST_BEST = 0.1, 5
+FRONT = "front"
 
 
-def importances(
-    points: Sequence[Mapping[str, Any]],
-    values: Sequence[float],
-    names: Sequence[str],
-    seed: int = 0,
-) -> dict[str, float]:
-    """Measure the permutation importance of each hyperparameter in a forest.
+def importances(sweep: Sweep) -> dict[str, dict[str, float]]:
+    """Measure by PED-ANOVA what tells the best trials from the others.
 
     Args:
-        points: Sequence of dicts of active hyperparameter to value.
-        values: Sequence of floats, the result of each point.
-        names: Sequence of the hyperparameters.
-        seed: Integer, decides the forest.
+        sweep: `Sweep`.
 
     Returns:
-        Dict of name to its share of the total, largest first; all zero if
-        no hyperparameter matters.
+        Dict of `FRONT`, if there are several objectives, and of each objective
+        to a dict of each parameter to its share of the total.
 
     Raises:
         InputError: If there are too few points.
 
     Reference:
 
-    - [Breiman, 2001](https://doi.org/10.1023/A:1010933404324)
+    - [Watanabe et al., 2023](https://arxiv.org/abs/2304.10255)
     """
-    if len(points) < LEAST_POINTS:
+    count = len(sweep.points)
+    if count < LEAST_POINTS:
         raise InputError(
             f"Importances need at least {LEAST_POINTS} points. "
-            f"Received: {len(points)}"
+            f"Received: {count}"
         )
-    table = np.array([_column(points, name) for name in names]).T
-    forest = RandomForestRegressor(TREES, random_state=seed)
-    # Ranks, so that one diverged training does not dominate.
-    targets = np.argsort(np.argsort(values, kind="stable"))
-    forest.fit(table, targets)
-    found = permutation_importance(
-        forest, table, targets, n_repeats=REPEATS, random_state=seed
-    ).importances_mean.clip(min=0.0)
-    shares = found / (found.sum() or 1.0)
-    order = np.argsort(-shares, kind="stable")
-    return {names[place]: float(shares[place]) for place in order}
-
-
-def _column(points, name) -> list[float]:
-    """Return the values of a hyperparameter as numbers."""
-    present = [point[name] for point in points if name in point]
-    if all(isinstance(value, int | float) for value in present):
-        return [float(point.get(name, ABSENT)) for point in points]
-    codes = {
-        value: code for code, value in enumerate(sorted(map(str, present)))
-    }
-    return [
-        float(codes[str(point[name])]) if name in point else ABSENT
-        for point in points
-    ]
+    directions = [objective.direction for objective in sweep.objectives]
+    evaluator = PedAnovaImportanceEvaluator(
+        target_quantile=min(max(BEST, LEAST_BEST / count), 0.5)
+    )
+    study = quiet_study(directions=[f"{name}imize" for name in directions])
+    study.add_trials(frozen_trials(sweep))
+    targets: dict[str, Any] = {FRONT: None} if len(directions) > 1 else {}
+    for number, (column, objective) in enumerate(
+        zip(sweep.columns, sweep.objectives, strict=True)
+    ):
+        targets[column] = lambda trial, number=number, of=objective: (
+            of.minimized(trial.values[number])
+        )
+    found = {}
+    for name, target in targets.items():
+        with warnings.catch_warnings():
+            # That targets are minimized is as it should be.
+            warnings.simplefilter("ignore", UserWarning)
+            shares = get_param_importances(
+                study, evaluator=evaluator, target=target
+            )
+        found[name] = {one: shares.get(one, 0.0) for one in sweep.parameters}
+    return found

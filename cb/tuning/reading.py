@@ -50,7 +50,7 @@ class Sweep:
     Args:
         label: String, its name in figures.
         objectives: Tuple of `Objective`, by their columns.
-        parameters: Tuple of the names of the parameters searched.
+        space: `Space` of the parameters searched.
         rows: List of rows in order of time.
         points: List of `AveragedConfiguration`, one for each complete trial.
         about: Dict of the entries of `sweep.json` that a report shows.
@@ -58,7 +58,7 @@ class Sweep:
 
     label: str
     objectives: tuple[Objective, ...]
-    parameters: tuple[str, ...]
+    space: Space
     rows: list[Row]
     points: list[AveragedConfiguration]
     about: dict
@@ -68,11 +68,28 @@ class Sweep:
         """The names of the columns of the objectives."""
         return [objective.name for objective in self.objectives]
 
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters searched."""
+        return self.space.names
+
+    def values(self, column: str) -> np.ndarray:
+        """Return an array `(points,)` of a column's means."""
+        return np.array([point.means[column] for point in self.points])
+
+    def item(self, trial: str) -> str:
+        """Return the name of a trial among those of all sweeps of a page."""
+        return f"{self.label} {trial}"
+
+    def items(self, chosen=slice(None)) -> list[str]:
+        """Return the items of the points, or of some of them."""
+        names = [self.item(point.runs[0]["trial"]) for point in self.points]
+        return [*np.array(names, object)[chosen]]
+
     def minimized(self) -> np.ndarray:
         """Return an array `(points, objectives)` where smaller is better."""
-        means = [[p.means[name] for name in self.columns] for p in self.points]
         signs = [objective.minimized(1.0) for objective in self.objectives]
-        return np.array(means).reshape(-1, len(signs)) * signs
+        return np.stack([*map(self.values, self.columns)], axis=1) * signs
 
     def layers(self) -> np.ndarray:
         """Return the Pareto layer of each point, 0 for the front."""
@@ -108,7 +125,7 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
         parameters = tuple(Parameter(**one) for one in about["space"])
         measured = [*dict.fromkeys(columns.values())]
         space = Space(folder.resolve().name, {}, parameters)
-    names = tuple(space.names)
+    names = space.names
     with _reading(table):
         results = Results(table, texts=space.texts)
         missing = {*measured, *names, *IDENTITY, *ABOUT} - {*results.columns}
@@ -119,7 +136,7 @@ def read_sweep(folder: pathlib.Path) -> Sweep:
         points = aggregate(rows, measured, [*names, "trial"])
     wanted = {objective.name for objective in objectives}
     points = [point for point in points if wanted <= set(point.means)]
-    return Sweep(space.name, objectives, names, rows, points, about)
+    return Sweep(space.name, objectives, space, rows, points, about)
 
 
 def read_about(folder: pathlib.Path) -> dict[str, Any]:

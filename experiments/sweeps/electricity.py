@@ -12,12 +12,14 @@ docs/sweeps.md, draws its figures and keeps the results beside this file;
 without a folder it does so from the results that are kept.
 """
 
+import dataclasses
 import pathlib
 import shutil
 import sys
 
 import numpy as np
 
+from cb.plots.figure import draw
 from cb.tuning import figures
 from cb.tuning.reading import read_sweep
 
@@ -62,10 +64,10 @@ def main():
     sweeps = [read_sweep(KEPT / oracle) for oracle in ORACLES]
     table(sweeps)
     FIGURES.mkdir(parents=True, exist_ok=True)
-    figures.draw_front(
-        sweeps, "Error", "Inference", FIGURES / "sweeps_front.png"
-    )
-    figures.draw_hypervolume(sweeps, FIGURES / "sweeps_hypervolume.png")
+    front = figures.front_figure(sweeps, "Error", "Inference")
+    hypervolume = figures.hypervolume_figure(sweeps)
+    draw(dataclasses.replace(front, name="sweeps_front"), FIGURES)
+    draw(dataclasses.replace(hypervolume, name="sweeps_hypervolume"), FIGURES)
 
 
 if __name__ == "__main__":

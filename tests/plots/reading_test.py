@@ -44,14 +44,35 @@ def test_scores_are_those_of_the_last_checkpoint_on_test_examples(make_run):
 
 def test_labels_may_be_given(make_run):
     first, second = make_run("a"), make_run("b=c")
-    runs = read_runs([f"small batch={first}", second])
+    runs, skipped = read_runs([f"small batch={first}", second])
     assert [run.label for run in runs] == ["small batch", "b=c"]
+    assert not skipped
+
+
+def test_labels_say_what_differs(make_run, tmp_path):
+    make_run("a", sparsity=0.5, reallocation="rigl(every=10)")
+    make_run("b", sparsity=0.5, reallocation="rigl(every=20)")
+    make_run("c", sparsity=0.9, reallocation="static")
+    make_run("d", sparsity=0.9, reallocation="static")
+    runs, _ = read_runs([str(tmp_path)])
+    assert [run.label for run in runs] == [
+        "sparsity=0.5, rigl(every=10)",
+        "sparsity=0.5, rigl(every=20)",
+        "sparsity=0.9, static c",
+        "sparsity=0.9, static d",
+    ]
 
 
 def test_runs_of_one_label_are_refused(make_run):
+    paths = make_run("a"), make_run("b")
+    with pytest.raises(InputError, match="labels that differ.*'x' twice"):
+        read_runs([f"x={path}" for path in paths])
+
+
+def test_a_run_given_twice_is_read_once(make_run, tmp_path):
     path = make_run("a")
-    with pytest.raises(InputError, match="labels that differ.*'a' twice"):
-        read_runs([path, path])
+    runs, _ = read_runs([path, str(tmp_path), f"x={path}"])
+    assert [run.label for run in runs] == ["x"]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

@@ -1,6 +1,8 @@
 """Text for people to read."""
 
+import html
 from collections.abc import Sequence
+from typing import NamedTuple
 
 
 def table(lines: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> str:
@@ -23,3 +25,53 @@ def table(lines: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text with its middle replaced, if it is long."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
+
+
+class Table(NamedTuple):
+    """A table of text.
+
+    Attributes:
+        lines: Sequence of tuples of strings, the header first.
+        numbers: Tuple of integers, which columns hold numbers.
+        notes: Sequence of strings, lines below the table.
+    """
+
+    lines: Sequence[tuple[str, ...]]
+    numbers: tuple[int, ...]
+    notes: Sequence[str] = ()
+
+
+class Tabular:
+    """A report that prints as a table, and is one of HTML in notebooks."""
+
+    def _table(self) -> Table:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        lines, numbers, notes = self._table()
+        return "\n".join([table(lines, numbers), *notes])
+
+    def _repr_html_(self) -> str:
+        lines, numbers, notes = self._table()
+        rows = []
+        for place, line in enumerate(lines):
+            tag = "td" if place else "th"
+            cells = "".join(
+                f'<{tag} style="text-align: '
+                f'{"right" if column in numbers else "left"}">'
+                f"{html.escape(text)}</{tag}>"
+                for column, text in enumerate(line)
+            )
+            rows.append(f"<tr>{cells}</tr>")
+        below = "<br>".join(map(html.escape, notes))
+        return (
+            f"<table><thead>{rows[0]}</thead><tbody>{''.join(rows[1:])}"
+            f"</tbody></table>{below}"
+        )

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from cb.text import table
+from cb.text import Table
+from cb.text import Tabular
 
 
 class Row(NamedTuple):
@@ -25,8 +26,8 @@ class Row(NamedTuple):
     key: str = ""
 
 
-class Report:
-    """A table of `Row` that prints as text.
+class Report(Tabular):
+    """A table of `Row`, which prints as text and is one of HTML in notebooks.
 
     Args:
         rows: List of `Row`.
@@ -40,7 +41,7 @@ class Report:
         """The rows of masked kernels."""
         return [row for row in self.rows if not row.reason]
 
-    def __str__(self) -> str:
+    def _table(self) -> Table:
         masked = self.masked
         total = Row(
             "total masked",
@@ -52,7 +53,7 @@ class Report:
             ("layer", "class", "weights", "active", "sparsity"),
             *(_cells(row) for row in [*self.rows, total]),
         ]
-        return table(lines, numbers=(2, 3))
+        return Table(lines, numbers=(2, 3))
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:

@@ -23,6 +23,8 @@ from cb.errors import InputError
 from cb.errors import argument_error
 from cb.layers.copying import copy_model_state
 from cb.layers.traversal import named_layers
+from cb.text import Table
+from cb.text import Tabular
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ class LayerCosts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Costs:
+class Costs(Tabular):
     """Costs of a model for one example.
 
     Attributes:
@@ -110,7 +112,7 @@ class Costs:
             "unknown": {k: list(v) for k, v in self.unknown.items()},
         }
 
-    def __str__(self) -> str:
+    def _table(self) -> Table:
         return describe(self)
 
 

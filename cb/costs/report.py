@@ -1,18 +1,18 @@
 """Table of the costs of a model."""
 
-from cb.text import table
+from cb.text import Table
 
 HEADER = ("layer", "parameters", "of", "MACs", "FLOPs")
 
 
-def describe(costs) -> str:
-    """Return the layers, the totals and the storage as text.
+def describe(costs) -> Table:
+    """Return the layers and the totals, and the storage below them.
 
     Args:
         costs: `Costs`.
 
     Returns:
-        String of several lines.
+        `Table`.
     """
     weights = costs.weights
     rows: list[tuple[str, ...]] = [HEADER]
@@ -20,7 +20,6 @@ def describe(costs) -> str:
         rows.append(_cells(layer.name, layer.weights, layer.macs, layer.flops))
     rows.append(_cells("total", weights, costs.macs, costs.flops))
     lines = [
-        table(rows, numbers=(1, 2, 3, 4)),
         f"if nothing were zero: {costs.dense_macs:,} MACs, "
         f"{costs.dense_flops:,} FLOPs",
         f"of the parameters {weights.nonzero:,} in kernels, "
@@ -32,7 +31,7 @@ def describe(costs) -> str:
     ]
     for name, kinds in costs.unknown.items():
         lines.append(f"NOT COUNTED: {', '.join(kinds)} in {name}")
-    return "\n".join(lines)
+    return Table(rows, numbers=(1, 2, 3, 4), notes=lines)
 
 
 def _cells(name: str, weights, macs: int, flops: int) -> tuple[str, ...]:

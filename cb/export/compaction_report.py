@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from cb.text import table
+from cb.text import Table
+from cb.text import Tabular
 
 
 class Row(NamedTuple):
@@ -26,8 +27,8 @@ class Row(NamedTuple):
     reason: str
 
 
-class CompactionReport:
-    """A table of `Row`, which prints as text.
+class CompactionReport(Tabular):
+    """A table of `Row`, which prints as text and is one of HTML in notebooks.
 
     Args:
         rows: List of `Row`, in the order of the calls.
@@ -50,13 +51,13 @@ class CompactionReport:
         """The number of channels removed, with and without weights."""
         return sum(row.before - row.after for row in self.rows)
 
-    def __str__(self) -> str:
+    def _table(self) -> Table:
         lines = [("layer", "class", "channels", "left", "")]
         lines += [_cells(row) for row in self.rows]
         lines.append(
             ("parameters", "", f"{self.before:,}", f"{self.after:,}", "")
         )
-        return table(lines, numbers=(2, 3))
+        return Table(lines, numbers=(2, 3))
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:

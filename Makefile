@@ -6,7 +6,7 @@ INSTALLED = .venv/installed
 # of a file share is mostly made once.
 WORKERS ?= -n 3 --dist worksteal
 
-.PHONY: install train experiment test quick check format same clean
+.PHONY: install train experiment test quick check format same pages clean
 
 install: $(INSTALLED)
 
@@ -36,6 +36,10 @@ format: $(INSTALLED)
 # BASE is a revision: that this tree does what it did, to the last bit.
 same: $(INSTALLED)
 	.venv/bin/python -m tools.same --base=$(BASE) $(FLAGS)
+
+# Pictures of the pages of runs and sweeps, in pages/. Needs Chromium.
+pages: $(INSTALLED)
+	.venv/bin/python -m tools.pages
 
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv --clear .venv

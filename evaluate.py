@@ -1,58 +1,6 @@
-"""Evaluate checkpoints of a run, or a SavedModel, on every test example.
+"""`cb evaluate` without an installation: see `flags/commands/evaluate.py`."""
 
---lesion, --export, --all_conflict_layers and --profile measure more of a run.
-"""
-
-from flags import command
-from flags import evaluation
-from flags.evaluation import Mode
-
-MODES = (
-    Mode(
-        "saved_model",
-        "saved_model:evaluate_saved_model",
-        evaluation.OF_SAVED_MODELS,
-        "Folder of a SavedModel to score; needs --dataset.",
-        needs=("dataset",),
-    ),
-    Mode(
-        "lesion",
-        "lesion:evaluate_lesion",
-        evaluation.OF_LESIONS,
-        "Score a checkpoint without some of its blocks: lesion, or for "
-        "example \"lesion(blocks=2, draws=10, among='conflicting')\".",
-    ),
-    Mode(
-        "export",
-        "export:export_run",
-        {"export": "form", "export_batch_sizes": "batch_sizes"},
-        "Write a checkpoint into the run's export/: dense, compact (without "
-        "dead units), sparse (nonzeros only), or auto, the fastest here.",
-    ),
-    Mode(
-        "all_conflict_layers",
-        "conflicts:evaluate_conflicts",
-        evaluation.OF_CONFLICTS,
-        "Measure the bundles of all layers, or if False of the last layer.",
-        boolean=True,
-        checkpoint="all",
-        chosen_by=evaluation.OF_CONFLICTS,
-    ),
-    Mode(
-        "profile",
-        "profile:evaluate_profile",
-        {},
-        "Also print parameters, operations, storage and time of an example.",
-        boolean=True,
-    ),
-    Mode("run_dir", "scores:evaluate_scores", {}, "Folder of a run."),
-)
-
-
-def main():
-    """Evaluate in the mode that the flags choose."""
-    evaluation.chosen(MODES).evaluate()
-
+from flags.main import run
 
 if __name__ == "__main__":
-    command.run(main, [evaluation])
+    run("evaluate")

@@ -1,25 +1,6 @@
-"""Train a sparse model; run the same command again to resume.
+"""`cb train` without an installation: see `flags/commands/train.py`."""
 
-Without flags: a perceptron at 90 % sparsity on embedded digits.
-"""
-
-from cb.registry import parse_spec
-from flags import command
-from flags import training
-from flags.quiet import keras_imported
-
-
-def main():
-    """Train the run that the flags describe."""
-    config, sources = training.experiment()
-    # TensorFlow takes seconds to import. Not needed for `--help` or to reject
-    # typos.
-    with keras_imported():
-        from cb.auto_tuning.run import tune
-        from cb.training.train import train
-    tuned = parse_spec(config.auto_tune).name != "none"
-    (tune if tuned else train)(config, sources)
-
+from flags.main import run
 
 if __name__ == "__main__":
-    command.run(main, [training])
+    run("train")

@@ -1,40 +1,6 @@
-"""Search hyperparameters; run the same command again to resume.
+"""`cb tune` without an installation: see `flags/commands/tune.py`."""
 
-Every training flag is a fixed part of all runs. Without flags: a small
-search of sparse perceptrons on embedded digits.
-"""
-
-from flags import command
-from flags import training
-from flags import tuning
-from flags.quiet import keras_imported
-from flags.quiet import quiet_stderr
-
-
-def main():
-    """Run the sweep that the flags describe."""
-    arguments, compared = tuning.settings(), tuning.compared()
-    limits, layers = tuning.limits(), training.layers()
-    with quiet_stderr():
-        from cb.tuning.plan import FixedConfiguration
-        from cb.tuning.planning import SweepSettings
-        from cb.tuning.planning import build_plan
-        from cb.tuning.worker import Limits
-
-        settings = SweepSettings(**arguments, limits=Limits(**limits))
-        plan = not compared and build_plan(
-            settings, FixedConfiguration(*layers)
-        )
-    # TensorFlow takes seconds to import. Not needed for `--help` or to reject
-    # typos.
-    with keras_imported():
-        from cb.tuning.sweep import compare
-        from cb.tuning.sweep import sweep
-    if plan:
-        sweep(settings, plan)
-    else:
-        compare(compared, arguments["directory"])
-
+from flags.main import run
 
 if __name__ == "__main__":
-    command.run(main, [tuning, training])
+    run("tune")

@@ -7,9 +7,34 @@ flags without TensorFlow. Files with objects of ours load all the same once
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 from typing import Any
 
 import wrapt
+
+if TYPE_CHECKING:
+    # What editors and type checkers see of the names below.
+    from cb import callbacks as callbacks
+    from cb import conversion as conversion
+    from cb import costs as costs
+    from cb import datasets as datasets
+    from cb import export as export
+    from cb import layers as layers
+    from cb import metrics as metrics
+    from cb import models as models
+    from cb import optimization as optimization
+    from cb import plots as plots
+    from cb import sparsity as sparsity
+    from cb import tuning as tuning
+    from cb.auto_tuning.loop import auto_tune as auto_tune
+    from cb.conversion import sparsify as sparsify
+    from cb.conversion import sparsify_layers as sparsify_layers
+    from cb.conversion import strip as strip
+    from cb.conversion import strip_layers as strip_layers
+    from cb.conversion import to_csr as to_csr
+    from cb.conversion import to_masked as to_masked
+    from cb.costs.model_table import summary as summary
+    from cb.sparsity import reallocation as reallocation
 
 __version__ = "0.1.0"
 
@@ -99,15 +124,17 @@ def _register(keras: ModuleType) -> None:
 wrapt.register_post_import_hook(_register, "keras")
 
 
-def __getattr__(name):
-    if name in _ATTRIBUTES:
-        path, attribute = _ATTRIBUTES[name]
-        module = importlib.import_module(path)
-        return getattr(module, attribute) if attribute else module
-    if name in _PACKAGES:
-        return importlib.import_module(f"cb.{name}")
-    raise AttributeError(f"Module 'cb' has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name in _ATTRIBUTES:
+            path, attribute = _ATTRIBUTES[name]
+            module = importlib.import_module(path)
+            return getattr(module, attribute) if attribute else module
+        if name in _PACKAGES:
+            return importlib.import_module(f"cb.{name}")
+        raise AttributeError(f"Module 'cb' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return sorted(["__version__", *__all__])

@@ -11,6 +11,16 @@ from typing import NoReturn
 RUN_ERROR, INPUT_ERROR, INTERRUPTED = 1, 2, 130
 # As in sysexits.h: a service is unavailable, and a failure to be tried again.
 WORKER_LOST, PREEMPTED = 69, 75
+# Modules of packages that not everything needs, by the name to install.
+OPTIONAL = {
+    "PIL": "pillow",
+    "keras_tuner": "keras-tuner",
+    "matplotlib": "matplotlib",
+    "moocore": "moocore",
+    "optuna": "optuna",
+    "pyarrow": "pyarrow",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
 # Refusals of the machine rather than faults of the program.
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
@@ -145,6 +155,24 @@ def require_tensorflow(backend: str | None) -> None:
         )
 
 
+def missing_package(error: ImportError) -> str | None:
+    """Say what to install where a package is missing that is optional.
+
+    Args:
+        error: `ImportError`.
+
+    Returns:
+        String, one sentence; `None` if another import failed.
+    """
+    module = (error.name or "").partition(".")[0]
+    if module not in OPTIONAL:
+        return None
+    return (
+        f"This needs a package that cannot be imported: `pip install "
+        f"{OPTIONAL[module]}`. Received: {one_line(error)}"
+    )
+
+
 def guarded(main: Callable[[], None]) -> NoReturn:
     """Call a command and exit; show errors that users cause as one line.
 
@@ -173,7 +201,8 @@ def guarded(main: Callable[[], None]) -> NoReturn:
                 "the same command again to resume from the last one.",
                 RUN_ERROR,
             )
-        if refused := refused_in_graph(error):
+        missing = isinstance(error, ImportError) and missing_package(error)
+        if refused := missing or refused_in_graph(error):
             _stop(refused, INPUT_ERROR)
         traceback.print_exc()
         _leave(RUN_ERROR)

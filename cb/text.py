@@ -1,8 +1,13 @@
 """Text for people to read."""
 
 import html
+import pathlib
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
+
+# The program that an installation has.
+INSTALLED = "cb"
 
 
 def table(lines: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> str:
@@ -75,3 +80,19 @@ class Tabular:
             f"<table><thead>{rows[0]}</thead><tbody>{''.join(rows[1:])}"
             f"</tbody></table>{below}"
         )
+
+
+def program(name: str) -> str:
+    """Return how a program is called, in the form in which this one was.
+
+    Args:
+        name: String, `"train"`, `"evaluate"`, `"tune"`, `"plots"` or
+            `"launch"`.
+
+    Returns:
+        `"cb train"`, or in a checkout `"python train.py"`.
+    """
+    if pathlib.Path(sys.argv[0]).stem == INSTALLED:
+        return f"{INSTALLED} {name}"
+    module = name in ("plots", "launch")
+    return f"python -m cb.{name}" if module else f"python {name}.py"

@@ -14,20 +14,24 @@ from cb.errors import InputError
 from cb.errors import guarded
 from cb.errors import require_tensorflow
 from cb.registry.annotations import nearest
-from flags.flagfile import expanded
-from flags.help import help_text
+
+from .flagfile import expanded
+from .help import help_text
 
 HELP = {"--help", "-help", "-h", "-?"}
 FULL_HELP = {"--helpfull", "-helpfull"}
 VERSION = {"--version", "-version"}
 
 
-def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
+def run(
+    main: Callable[[], None], modules: Iterable[ModuleType], about: str | None
+) -> None:
     """Parse the flags and call `main`; never show a traceback for bad input.
 
     Args:
         main: The command, without arguments.
         modules: The modules whose flags it has.
+        about: String, the text before them in `--help`.
 
     Raises:
         SystemExit: Always; 0 after success, `--help` and `--version`, else
@@ -41,7 +45,7 @@ def run(main: Callable[[], None], modules: Iterable[ModuleType]) -> None:
 
     def parsed() -> None:
         try:
-            text = _parse(sys.argv, modules)
+            text = _parse(sys.argv, modules, about or "")
         except flags.Error as error:
             raise InputError(_reason(error)) from error
         if text is None:
@@ -67,12 +71,14 @@ def _check_environment() -> None:
             )
 
 
-def _parse(words: list[str], modules: Iterable[ModuleType]) -> str | None:
+def _parse(
+    words: list[str], modules: Iterable[ModuleType], about: str
+) -> str | None:
     """Parse the flags, or return the text to be shown instead."""
     arguments = [*_unquoted(words)]
     asked = set(arguments[1:])
     if asked & (HELP | FULL_HELP):
-        return help_text(modules, full=bool(asked & FULL_HELP))
+        return help_text(about, modules, full=bool(asked & FULL_HELP))
     if asked & VERSION:
         return f"cb {__version__}"
     if strays := flags.FLAGS(arguments)[1:]:

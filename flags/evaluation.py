@@ -10,7 +10,8 @@ from typing import Any
 from absl import flags
 
 from cb.errors import InputError
-from flags.quiet import keras_imported
+
+from .quiet import keras_imported
 
 
 class _PositiveIntegers(flags.ListParser):

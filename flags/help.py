@@ -1,7 +1,6 @@
 """The texts of `--help` and `--helpfull`."""
 
 import re
-import sys
 import textwrap
 from collections.abc import Iterable
 from types import ModuleType
@@ -15,10 +14,11 @@ _PACKAGE = re.compile(r"\{(cb[\w.]*)\}")
 _WIDTH = 79
 
 
-def help_text(modules: Iterable[ModuleType], full: bool) -> str:
+def help_text(about: str, modules: Iterable[ModuleType], full: bool) -> str:
     """Describe a command and its flags.
 
     Args:
+        about: String, what the command does.
         modules: Modules of flags. Each may have `GROUPS`, a dict of title to
             names, or `TITLE`, and `COMMON`, the names of the most used flags;
             by default, those of the first module all are.
@@ -46,8 +46,7 @@ def help_text(modules: Iterable[ModuleType], full: bool) -> str:
             "--helpfull describes all flags; --flagfile=FILE reads them from "
             "a file."
         )
-    text = (sys.modules["__main__"].__doc__ or "").strip()
-    return "\n\n".join([text, *parts])
+    return "\n\n".join([about.strip(), *parts])
 
 
 def _groups(module: ModuleType) -> dict[str, list[str]]:

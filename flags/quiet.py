@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 
 from cb.errors import InputError
+from cb.errors import missing_package
 from cb.errors import one_line
 
 
@@ -24,12 +25,12 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except InputError:
-            # Says everything in its one line.
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
+        except BaseException as error:
+            missing = isinstance(error, ImportError) and missing_package(error)
+            # These say everything in their one line.
+            if not missing and not isinstance(error, InputError):
+                held.seek(0)
+                os.write(kept, held.read())
             raise
         finally:
             os.dup2(kept, 2)

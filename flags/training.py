@@ -20,8 +20,9 @@ from cb.errors import InputError
 from cb.registry import parse_spec
 from cb.runs import source
 from cb.runs.directory import RunDirectory
-from flags.quiet import quiet_stderr
-from flags.typed import define
+
+from .quiet import quiet_stderr
+from .typed import define
 
 WORKERS = ("worker_hosts", "worker_index")
 

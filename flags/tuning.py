@@ -8,7 +8,8 @@ from absl import flags
 from cb.registry import Count
 from cb.registry import Natural
 from cb.registry import NotNegative
-from flags.typed import define
+
+from .typed import define
 
 TITLE = "Search"
 

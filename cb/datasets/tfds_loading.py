@@ -23,6 +23,7 @@ from cb.errors import InputError
 from cb.errors import one_line
 from cb.files import replacing
 from cb.registry import lazy_import
+from cb.text import program
 
 tf = lazy_import("tensorflow")
 
@@ -335,7 +336,7 @@ def _prepare(builder, data_dir: str | None) -> None:
         # No network, no room, a checksum: the remedy is always the same.
         command = f"tfds build {name}"
         if not type(builder).__module__.startswith("tensorflow_datasets"):
-            command = f"python train.py --dataset={name}"
+            command = f"{program('train')} --dataset={name}"
         where = f" --data_dir={data_dir}" if data_dir else ""
         reason = one_line(error)
         raise InputError(

@@ -15,8 +15,8 @@ def require_numba() -> None:
         import numba  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "Compiled sparse kernels need Numba: install the extra, "
-            f"`pip install 'cb[fast]'` ({error})."
+            "Compiled sparse kernels need Numba: `pip install numba`. "
+            f"Received: {error}"
         ) from error
 
 

@@ -1,11 +1,12 @@
 """Starts a training in several processes of this machine.
 
-`python -m cb.launch --num_workers=2 train.py ...` runs the command once per
-worker, on free ports of the loopback interface, and adds
-`--strategy=multi_worker` with the addresses. The output of the chief is shown
-unchanged; the other workers log to files of their own. When one worker fails,
-all are stopped, and its exit code is that of the launch. Ctrl-C and SIGTERM
-are forwarded to all workers; a second one kills them.
+`python -m cb.launch --num_workers=2 train.py ...`, or of an installation
+`cb launch --num_workers=2 train ...`, runs the command once per worker, on
+free ports of the loopback interface, and adds `--strategy=multi_worker` with
+the addresses. The output of the chief is shown unchanged; the other workers
+log to files of their own. When one worker fails, all are stopped, and its exit
+code is that of the launch. Ctrl-C and SIGTERM are forwarded to all workers; a
+second one kills them.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from collections.abc import Sequence
 import cb
 from cb.errors import INTERRUPTED
 from cb.errors import WORKER_LOST
+from cb.text import INSTALLED
+from cb.text import program
 
 POLL_SECONDS = 0.05
 # Other workers notice a loss themselves, and explain it better.
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for index in range(options.num_workers):
             command = [
                 sys.executable,
-                options.script,
+                *_script(options.script),
                 *options.arguments,
                 "--strategy=multi_worker",
                 f"--worker_hosts={hosts}",
@@ -55,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signals.start_forwarding()
         code = _wait(workers)
     return INTERRUPTED if signal.SIGINT in signals.received else code
+
+
+def _script(name: str) -> tuple[str, ...]:
+    """Return the words that run a script, or a command of the program `cb`."""
+    installed = program("train").split()[0] == INSTALLED
+    return (sys.argv[0], name) if installed else (name,)
 
 
 def free_ports(number: int) -> list[int]:
@@ -76,7 +85,7 @@ def free_ports(number: int) -> list[int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m cb.launch", description=__doc__, allow_abbrev=False
+        prog=program("launch"), description=__doc__, allow_abbrev=False
     )
     parser.add_argument(
         "--num_workers", type=_positive, default=2, help="processes to start"
@@ -84,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"cb {cb.__version__}"
     )
-    parser.add_argument("script", help="such as train.py")
+    parser.add_argument("script", help="such as train.py, or train")
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, help="flags of the script"
     )

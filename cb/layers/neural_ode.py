@@ -17,8 +17,8 @@ def _solver(tolerance: float):
             from tensorflow_probability.python.math import ode
     except ImportError as error:
         raise InputError(
-            "A `NeuralODE` needs the package `tensorflow-probability`: "
-            f"`pip install 'cb[ode]'`. Received: {error}"
+            "A `NeuralODE` needs TensorFlow Probability: `pip install "
+            f"tensorflow-probability tf_keras`. Received: {error}"
         ) from error
     return ode.DormandPrince(
         rtol=tolerance,

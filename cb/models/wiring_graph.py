@@ -65,7 +65,7 @@ def wiring_graph(
     - `"discrete"`: five times, the state of all nodes is rectified, filtered,
       sent along the edges and normalized; filters and edges are shared.
     - `"continuous"`: the same block is the rate at which the state changes
-      from time 0 to 1. Needs `pip install 'cb[ode]'`.
+      from time 0 to 1. Needs TensorFlow Probability.
     - `"static"`: the nodes are in five blocks in topological order; a block
       is normalized, rectified, filtered and sent to all later nodes. Only
       edges that lead forward exist, so none of the budget is lost on others.

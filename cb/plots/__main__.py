@@ -11,6 +11,7 @@ import sys
 import cb
 from cb.errors import InputError
 from cb.errors import guarded
+from cb.text import program
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line."""
-    parser = Parser(prog="python -m cb.plots", description=__doc__)
+    parser = Parser(prog=program("plots"), description=__doc__)
     parser.add_argument(
         "runs",
         nargs="+",

@@ -32,7 +32,6 @@ from cb.runs.evaluation_csv import record
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
-from cb.training.input_sheet import write_input_sheet
 from cb.training.provenance import compared
 from cb.training.provenance import started
 from cb.training.run_costs import recorded
@@ -182,6 +181,9 @@ class TrainingRun:
             directory.forget_summary()
             epoch, batch = self.restore(callbacks)
             if self.config.show_input and directory.writes:
+                # Draws with Matplotlib, which nothing else here needs.
+                from cb.training.input_sheet import write_input_sheet
+
                 sheet = write_input_sheet(
                     self.data, directory, callbacks.logger.log, self.config.seed
                 )

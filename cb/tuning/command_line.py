@@ -4,10 +4,11 @@ import dataclasses
 import shlex
 
 from cb.config import Config
+from cb.text import program
 
 
 def command_line(config: Config) -> str:
-    """Return the `train.py` command of a configuration.
+    """Return the command that trains a configuration.
 
     Args:
         config: `Config`.
@@ -16,7 +17,7 @@ def command_line(config: Config) -> str:
         String for a shell: every flag that is not at its default, except
         those that only name the folder of the run.
     """
-    words = ["python", "train.py"]
+    words = program("train").split()
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
         if field.name in ("run_dir", "name") or value == field.default:

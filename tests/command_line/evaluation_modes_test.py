@@ -50,7 +50,7 @@ SCRIPT = """
 import json, sys
 from absl import flags
 from cb.errors import InputError
-from evaluate import MODES
+from flags.commands.evaluate import MODES
 from flags import evaluation
 
 found = []

@@ -1,0 +1,1 @@
+"""Commands with flags: one file each."""

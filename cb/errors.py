@@ -11,15 +11,17 @@ from typing import NoReturn
 RUN_ERROR, INPUT_ERROR, INTERRUPTED = 1, 2, 130
 # As in sysexits.h: a service is unavailable, and a failure to be tried again.
 WORKER_LOST, PREEMPTED = 69, 75
-# Modules of packages that not everything needs, by the name to install.
+# Packages to install for what not everybody does, by modules of theirs.
+_DATA = "tensorflow-datasets importlib_resources pillow pyarrow"
+_SWEEPS = "keras-tuner optuna moocore"
 OPTIONAL = {
-    "PIL": "pillow",
-    "keras_tuner": "keras-tuner",
+    "PIL": _DATA,
+    "keras_tuner": _SWEEPS,
     "matplotlib": "matplotlib",
-    "moocore": "moocore",
-    "optuna": "optuna",
-    "pyarrow": "pyarrow",
-    "tensorflow_datasets": "tensorflow-datasets",
+    "moocore": _SWEEPS,
+    "optuna": _SWEEPS,
+    "pyarrow": _DATA,
+    "tensorflow_datasets": _DATA,
 }
 # Refusals of the machine rather than faults of the program.
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)

@@ -90,14 +90,14 @@ def test_the_base_packages_are_enough_to_train(site, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, package",
-    [(("plots", "."), "matplotlib"), (("tune",), "keras-tuner")],
+    "words, packages",
+    [(("plots", "."), "matplotlib"), (("tune",), "keras-tuner optuna moocore")],
 )
-def test_a_missing_package_is_named(site, tmp_path, words, package):
+def test_a_missing_package_is_named(site, tmp_path, words, packages):
     code, _, errors = run(site, tmp_path, *words, missing=OPTIONAL)
     assert code == 2
     assert errors.count("\n") == 1
-    assert f"`pip install {package}`" in errors
+    assert f"`pip install {packages}`" in errors
 
 
 def test_nobody_is_told_to_install_what_is_not_ours():

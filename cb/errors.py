@@ -13,13 +13,15 @@ RUN_ERROR, INPUT_ERROR, INTERRUPTED = 1, 2, 130
 WORKER_LOST, PREEMPTED = 69, 75
 # Packages to install for what not everybody does, by modules of theirs.
 _DATA = "tensorflow-datasets importlib_resources pillow pyarrow"
-_SWEEPS = "keras-tuner optuna moocore"
+_PLOTS = "matplotlib plotly"
+_SWEEPS = f"keras-tuner optuna moocore {_PLOTS}"
 OPTIONAL = {
     "PIL": _DATA,
     "keras_tuner": _SWEEPS,
-    "matplotlib": "matplotlib",
+    "matplotlib": _PLOTS,
     "moocore": _SWEEPS,
     "optuna": _SWEEPS,
+    "plotly": _PLOTS,
     "pyarrow": _DATA,
     "tensorflow_datasets": _DATA,
 }

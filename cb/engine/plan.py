@@ -16,11 +16,11 @@ from cb.engine.layout import lay_out
 from cb.engine.memory import places
 from cb.kernels import planes
 from cb.kernels.network import ACTIVATIONS
+from cb.kernels.threads import threads
 from cb.kernels.vectors import WIDEST
 
-# Parts that threads share the channels of a step in, and the least number of
-# vectors of products in a part, some microseconds of work.
-_PARTS, _LEAST = 4, 4000
+# Products of vectors from which a thread is worth its while.
+_LEAST = 4000
 _KINDS = {
     "flatten": planes.FLATTEN,
     "softmax": planes.SOFTMAX,
@@ -188,7 +188,7 @@ class _Planner:
             blocks = self._cover(fields)
         vectors = sum(self._blocks[n][1] for n in range(*blocks)) or 1
         work = vectors * len(entries.values)
-        parts = max(1, min(_PARTS, work // _LEAST, channels))
+        parts = max(1, min(threads(), work // _LEAST, channels))
         place = step.place * geometry.plane
         fields |= {
             "channels": channels,
@@ -246,7 +246,7 @@ class _Planner:
             end_block=len(self._blocks),
             stride_y=step.strides[0],
             stride_x=step.strides[1],
-            chunk=-(-fields["channels"] // _PARTS),
+            chunk=-(-fields["channels"] // threads()),
         )
 
     def _node(self, node: Node) -> None:
@@ -254,7 +254,7 @@ class _Planner:
         fields = self._written(node.output) | self._read(source)
         if node.kind in ("pool", "global_pool"):
             kind = _POOLS[node.kind, node.options["function"]]
-            fields["chunk"] = -(-fields["channels"] // _PARTS)
+            fields["chunk"] = -(-fields["channels"] // threads())
         else:
             kind = _KINDS[node.kind]
         if node.kind == "flatten":

@@ -10,6 +10,7 @@ from cb.engine.network import Network
 from cb.errors import InputError
 from tests.engine.networks import Builder
 from tests.engine.networks import perceptron
+from tests.engine.networks import random_network
 from tests.engine.networks import residual
 from tests.engine.networks import same
 
@@ -28,7 +29,8 @@ def check(graph, inputs, way=None):
         found = [*found.values()] if isinstance(found, dict) else [found]
         for output, other in zip(found, expected, strict=True):
             assert output.dtype == "float32"
-            np.testing.assert_allclose(output, other, rtol=1e-4, atol=1e-4)
+            largest = max(1, np.abs(other).max())
+            np.testing.assert_allclose(output, other, atol=1e-5 * largest)
 
 
 CONVOLUTIONS = [
@@ -122,6 +124,13 @@ def test_values_written_twice():
 def test_residual_network(examples):
     made, graph = residual()
     check(graph, made.data(examples))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_random_network(seed):
+    made, graph = random_network(seed)
+    check(graph, made.data(17))
 
 
 @pytest.mark.slow

@@ -105,3 +105,51 @@ def perceptron(*widths, seed=0, density=0.3):
     for width in widths[1:]:
         x = made.relu(made.convolve(x, (1, 1), width))
     return made, made.graph(x)
+
+
+def random_network(seed):
+    """Build a small network of random nodes, which fusion may join or not."""
+    random = np.random.default_rng(seed)
+
+    def draw(*options):
+        return options[random.integers(len(options))]
+
+    made = Builder((int(random.integers(1, 10)), 7, 4), seed=seed)
+    values, last = [0], 0
+    for _ in range(10):
+        x = draw(last, last, *values)
+        height, width, channels = made.shape(x)
+        alike = [v for v in values if made.shape(v) == made.shape(x)]
+        beside = [v for v in values if made.shape(v)[:2] == (height, width)]
+        kind = draw(
+            "convolution", "convolution", "scale", "relu", "add", "join"
+        )
+        if kind == "convolution":
+            size = draw((1, 1), (3, 3), (2, 3))
+            last = made.convolve(
+                x,
+                size,
+                channels * draw(1, 1, 2),
+                groups=draw(1, channels),
+                strides=draw((1, 1), (1, 1), (2, 2), (1, 2)),
+                padding=draw(same(1, size), ((1, 2), (2, 1))),
+            )
+        elif kind == "scale":
+            last = made.scale(x)
+        elif kind == "relu":
+            last = made.relu(x, limit=draw(None, 1.5), slope=draw(0.0, 0.1))
+        elif kind == "add":
+            last = made.add("add", x, draw(*alike), *draw([], [draw(*alike)]))
+        elif channels < 20:
+            last = made.add("concatenate", x, draw(*beside))
+        else:
+            last = made.add(
+                "pool",
+                x,
+                function=draw("max", "average"),
+                size=(2, 2),
+                strides=draw((1, 1), (2, 2)),
+                padding=((1, 0), (0, 1)),
+            )
+        values.append(last)
+    return made, made.graph(*{last, draw(*values[1:])})

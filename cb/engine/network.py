@@ -115,7 +115,7 @@ class Network:
         """Measure what is fastest for some numbers of examples.
 
         Args:
-            batch_sizes: Integers; others are run as the nearest.
+            batch_sizes: Integers; others are run as the nearest, by ratio.
         """
         chosen = {}
         for size in batch_sizes:
@@ -149,7 +149,9 @@ class Network:
             return self.choices[examples]
         if not self.choices:
             return max(n for n in self._images if n <= examples), False
-        nearest = min(self.choices, key=lambda size: abs(size - examples))
+        nearest = min(
+            self.choices, key=lambda size: abs(math.log(size / examples))
+        )
         return self.choices[nearest]
 
     def _seconds(self, x, way) -> float:

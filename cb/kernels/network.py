@@ -215,17 +215,27 @@ def _load(op, x, first, count, memory):
     """Copy some examples from rows; return whether all are finite."""
     total = _ZERO
     channels, feature = op.channels, op.source
+    for i in range(first, first + count):
+        for f in range(feature, feature + op.height * op.width * channels):
+            total += x[i, f] * _ZERO
     for y in range(op.height):
-        for column in range(op.width):
-            place = op.target + (y * op.pitch + column) * op.images
+        place = op.target + y * op.pitch * op.images
+        if op.images == 1 and channels < _BLOCK:
+            for c in range(channels):
+                for column in range(op.width):
+                    v = x[first, feature + column * channels + c]
+                    memory[place + c * op.plane + column] = v
+            feature += channels * op.width
+            continue
+        for _ in range(op.width):
             for begin in range(0, channels, _BLOCK):
                 end = min(begin + _BLOCK, channels)
                 for i in range(count):
                     for c in range(begin, end):
                         v = x[first + i, feature + c]
-                        total += v * _ZERO
                         memory[place + c * op.plane + i] = v
             feature += channels
+            place += op.images
     return total == _ZERO
 
 

@@ -60,7 +60,7 @@ def run(site, folder, *words, missing=()):
 def test_all_modules_and_data_are_in_the_wheel(site):
     for source, place in (("cb", "cb"), ("flags", "cb/flags")):
         for file in (ROOT / source).rglob("*"):
-            if file.is_file() and file.suffix != ".pyc":
+            if file.is_file() and "__pycache__" not in file.parts:
                 inside = file.relative_to(ROOT / source)
                 assert (site / place / inside).is_file(), inside
     (entries,) = site.glob("*.dist-info/entry_points.txt")

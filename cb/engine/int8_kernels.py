@@ -67,20 +67,29 @@ def _expand(memory, step):
                 for row in range(rows):
                     y = row * stride_y + phase - top
                     place = np.uint64(target // 4)
-                    inside = 0 <= y < height
-                    start = source + 4 * (y * width + first)
-                    if inside and not whole and stride_x <= 2:
-                        copy(memory, target, start, 4 * wide, stride_x)
-                    elif inside and not whole:
-                        for x in range(low, high):
-                            words[place + np.uint64(x)] = words[
-                                np.uint64(start // 4 + x * stride_x)
-                            ]
-                    for x in range(low if inside else wide):
-                        words[place + np.uint64(x)] = filling
-                    for x in range(high if inside else wide, wide):
-                        words[place + np.uint64(x)] = filling
+                    if y < 0 or y >= height:
+                        for x in range(wide):
+                            words[place + np.uint64(x)] = filling
+                    elif not whole:
+                        start = source + 4 * (y * width + first)
+                        if stride_x <= 2:
+                            copy(memory, target, start, 4 * wide, stride_x)
+                        else:
+                            for x in range(low, high):
+                                words[place + np.uint64(x)] = words[
+                                    np.uint64(start // 4 + x * stride_x)
+                                ]
                     target += 4 * wide
+            # Rows outside are filled already: a second time does no harm.
+            place = np.uint64((target - 4 * wide * rows * stride_y) // 4)
+            for x in range(low):
+                for row in range(rows * stride_y):
+                    at = np.uint64(row * wide + x)
+                    words[place + at] = filling
+            for x in range(high, wide):
+                for row in range(rows * stride_y):
+                    at = np.uint64(row * wide + x)
+                    words[place + at] = filling
         source += step[15]
 
 

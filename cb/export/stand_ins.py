@@ -1,5 +1,7 @@
 """Layers that stand in a graph for what is no layer of its own."""
 
+import inspect
+
 import keras
 from keras.src.ops.numpy import BroadcastTo
 from keras.src.ops.numpy import Reshape
@@ -67,6 +69,8 @@ class SharedLayer(keras.layers.Layer):
         self.supports_masking = True
         self.layer = layer
         self.built = True
+        # Keras refuses tensors beside other values in a `**kwargs`.
+        self._call_signature = inspect.signature(layer.call)
 
     # The layer attaches masks by itself, or does not.
     def compute_mask(self, inputs, previous_mask):

@@ -191,6 +191,38 @@ def test_models_of_several_arguments(form, tmp_path):
     np.testing.assert_allclose(found, model(**x), atol=1e-5)
 
 
+class Scaled(layers.Layer):
+    """Takes a tensor and a number by name; cannot be made again."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs, others=None, power=1):
+        """Return a multiple of the inputs."""
+        return self.factor * inputs * others**power
+
+
+def test_layers_are_shared_with_tensors_and_numbers_by_name(tmp_path):
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers.Dense(6), layers.Dense(2)
+            self.scaled = Scaled(2.0)
+
+        def call(self, inputs):
+            x = self.first(inputs)
+            return self.last(self.scaled(x, others=x, power=2))
+
+    model = Model()
+    x = images(3, (4,))
+    model(x)
+    cb.sparsify_layers(model, 0.5)
+    path = str(tmp_path / "shared")
+    cb.export.save(model, path, "compact")
+    np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
+
+
 @pytest.mark.parametrize("form", ["dense", "compact"])
 def test_reshapes_to_the_size_of_the_batch(form, tmp_path):
     class Heads(keras.Model):

@@ -36,6 +36,7 @@ from cb.export.stand_ins import OwnVariable
 from cb.export.stand_ins import SharedLayer
 from cb.export.stand_ins import Sized
 from cb.export.stand_ins import WithMask
+from cb.export.stand_ins import inferred
 from cb.layers.attributes import overridden
 from cb.layers.traversal import is_graph
 from cb.layers.traversal import made_by_its_class
@@ -322,16 +323,16 @@ def _with_variables(graph: Graph) -> Graph:
 def _with_sizes(call: Call, source: Value) -> Call:
     """Give a reshape to a size that `call` did not know that of the batch."""
     operation: Any = call.operation
+    broadcasts = isinstance(operation, BroadcastTo)
     sizes = None
-    if isinstance(operation, BroadcastTo):
+    if broadcasts:
         sizes = operation.shape
     elif isinstance(operation, Reshape):
         sizes = operation.newshape
     if not isinstance(sizes, list | tuple) or None not in sizes:
         return call
-    sized = Sized(
-        sizes, isinstance(operation, BroadcastTo), name=operation.name
-    )
+    sizes = inferred(call.sources[0].shape, sizes)
+    sized = Sized(sizes, broadcasts, name=operation.name)
     args = (*call.args, source)
     return dataclasses.replace(call, operation=sized, args=args)
 

@@ -1,6 +1,7 @@
 """Layers that stand in a graph for what is no layer of its own."""
 
 import inspect
+import math
 
 import keras
 from keras.src.ops.numpy import BroadcastTo
@@ -79,6 +80,9 @@ class SharedLayer(keras.layers.Layer):
     def call(self, *args, **kwargs):
         return self.layer(*args, **kwargs)
 
+    def compute_output_spec(self, *args, **kwargs):
+        return self.layer.compute_output_spec(*args, **kwargs)
+
     def get_config(self):
         return {"name": self.name, "layer": self.layer}
 
@@ -113,3 +117,14 @@ class Sized(keras.Operation):
         """Return the shape and type of the outputs."""
         kind = BroadcastTo if self.broadcasts else Reshape
         return kind(self.shape).compute_output_spec(inputs)
+
+
+def inferred(shape, sizes) -> tuple[int | None, ...]:
+    """Replace -1 in the sizes of a reshape, if those not known correspond."""
+    before = [size for size in shape if size is not None]
+    after = [size for size in sizes if size not in (None, -1)]
+    same = len(shape) - len(before) == list(sizes).count(None)
+    if not same or -1 not in sizes or not math.prod(after):
+        return tuple(sizes)
+    found = math.prod(before) // math.prod(after)
+    return tuple(found if size == -1 else size for size in sizes)

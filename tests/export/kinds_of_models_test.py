@@ -223,6 +223,29 @@ def test_layers_are_shared_with_tensors_and_numbers_by_name(tmp_path):
     np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
 
 
+def test_reshapes_of_two_sizes_that_vary(tmp_path):
+    class Steps(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers.Dense(6), layers.Dense(2)
+
+        def call(self, inputs):
+            x = self.first(inputs)
+            batch, steps = keras.ops.shape(x)[:2]
+            x = keras.ops.reshape(x, (batch, steps, 2, 3))
+            x = keras.ops.transpose(x, (0, 2, 1, 3))
+            x = keras.ops.transpose(x, (0, 2, 1, 3))
+            return self.last(keras.ops.reshape(x, (batch, steps, -1)))
+
+    model = Steps()
+    x = images(3, (5, 4))
+    model(x)
+    cb.sparsify_layers(model, 0.5)
+    path = str(tmp_path / "steps")
+    cb.export.save(model, path, "compact", inputs=keras.Input((None, 4)))
+    np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
+
+
 @pytest.mark.parametrize("form", ["dense", "compact"])
 def test_reshapes_to_the_size_of_the_batch(form, tmp_path):
     class Heads(keras.Model):

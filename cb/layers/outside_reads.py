@@ -1,5 +1,6 @@
 """Refusal of copies whose functions would read the original's variables."""
 
+import contextlib
 import inspect
 from collections.abc import Iterable
 
@@ -85,6 +86,8 @@ def _reads(layer) -> list[int]:
         return outputs
 
     arguments = layer._inbound_nodes[0].arguments
-    with overridden("add_loss", [(layer, lambda *args, **kwargs: None)]):
-        compute_output_spec(call, *arguments.args, **arguments.kwargs)
+    # Some can only be called on arrays; a symbolic call knows their shapes.
+    with contextlib.suppress(Exception):
+        with overridden("add_loss", [(layer, lambda *args, **kwargs: None)]):
+            compute_output_spec(call, *arguments.args, **arguments.kwargs)
     return found

@@ -207,3 +207,19 @@ def test_functions_are_looked_at_on_two_replicas_too(two_replicas):
         outputs = keras.layers.Lambda(lambda x: 2 * x)(codes)
         sparse = cb.sparsify(keras.Model(inputs, outputs), 0.5)
         assert len(masked_kernels(sparse)) == 1
+
+
+class Eager(keras.layers.Layer):
+    """Can only be called on arrays."""
+
+    def call(self, inputs):
+        return inputs * float(np.asarray(inputs).max())
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+def test_layers_that_cannot_be_traced_are_copied():
+    inputs, _, codes = encoder()
+    model = keras.Model(inputs, Eager()(codes))
+    np.testing.assert_array_equal(cb.sparsify(model, 0.0)(X), model(X))

@@ -1,4 +1,4 @@
-"""Copies and exports of `keras.applications` at native size: equality.
+"""Copies and exports of `keras.applications`: equal outputs.
 
     python -m benchmarks.applications [name ...]
 
@@ -22,26 +22,26 @@ from cb.layers.traversal import ordered_layers
 
 FILE = pathlib.Path(__file__).with_suffix(".csv")
 PAGE = FILE.with_suffix(".md")
-# One or two of every family.
-NAMES = (
-    "ConvNeXtTiny",
-    "DenseNet121",
-    "EfficientNetB0",
-    "EfficientNetV2B0",
-    "EfficientNetV2S",
-    "InceptionResNetV2",
-    "InceptionV3",
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Large",
-    "MobileNetV3Small",
-    "NASNetMobile",
-    "ResNet50",
-    "ResNet50V2",
-    "VGG16",
-    "VGG19",
-    "Xception",
-)
+# One or two of every family, with the smallest legal image.
+SIZES = {
+    "ConvNeXtTiny": 32,
+    "DenseNet121": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetV2B0": 32,
+    "EfficientNetV2S": 32,
+    "InceptionResNetV2": 75,
+    "InceptionV3": 75,
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Large": 32,
+    "MobileNetV3Small": 32,
+    "NASNetMobile": 32,
+    "ResNet50": 32,
+    "ResNet50V2": 32,
+    "VGG16": 32,
+    "VGG19": 32,
+    "Xception": 71,
+}
 FORMS = ("dense", "compact", "sparse")
 # Bit for bit; and by rounding, as other operations compute the same.
 EXACT = ("full", "sparse_copy", "stripped", "file", "stripped_file")
@@ -51,7 +51,7 @@ COLUMNS = (
     *("largest_output", *EXACT, *ROUNDED),
 )
 SPARSITY = 0.9
-_IMAGES = 2
+_IMAGES = 8
 
 # Reads what was written in a process that has imported nothing else.
 _READ = """
@@ -76,13 +76,11 @@ np.savez(f"{folder}/found.npz", **found)
 """
 
 
-def measure(name, size=None, classes=1000):
+def measure(name):
     """Copy and export a network.
 
     Args:
         name: String, name in `keras.applications`.
-        size: Integer, the side of images; the network's own by default.
-        classes: Integer.
 
     Returns:
         Dict of one line of the table. From `full` on they are the largest
@@ -91,16 +89,14 @@ def measure(name, size=None, classes=1000):
     """
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
-    shape = size and (size, size, 3)
+    size = SIZES[name]
     dense = getattr(keras.applications, name)(
         weights=None,
-        input_shape=shape,
-        classes=classes,
+        input_shape=(size, size, 3),
         classifier_activation=None,
     )
     # A dense network with zeros.
     dense = cb.strip(cb.sparsify(dense, SPARSITY))
-    size = dense.input_shape[1] or 224
     images = random.uniform(0, 255, (_IMAGES, size, size, 3)).astype("float32")
     statistics = randomize(dense, images, random)
     outputs = np.asarray(dense(images, training=False))
@@ -209,10 +205,10 @@ def table(rows):
 def main(names):
     """Measure networks, and renew their lines."""
     rows = tables.read(FILE)
-    for name in names or NAMES:
+    for name in names or SIZES:
         start = time.perf_counter()
         rows[name] = measure(name)
-        rows = {key: rows[key] for key in NAMES if key in rows}
+        rows = {key: rows[key] for key in SIZES if key in rows}
         tables.write(FILE, COLUMNS, rows)
         tables.renew(PAGE, table(rows))
         print(f"{time.perf_counter() - start:.0f} s", rows[name], flush=True)

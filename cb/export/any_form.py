@@ -47,9 +47,7 @@ def load(
     check_batch_sizes(batch_sizes)
     if os.path.isfile(os.path.join(path, NAME)):
         from cb.engine import load as load_network
-        from cb.kernels.threads import require_numba
 
-        require_numba()
         network = load_network(path)
         network.choose(batch_sizes)
         return network

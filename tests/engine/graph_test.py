@@ -19,6 +19,16 @@ def test_import_needs_neither_keras_nor_tensorflow():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow
+def test_without_numba_the_reason_is_said():
+    program = (
+        "import sys; sys.modules['numba'] = None; import cb.engine, cb.errors\n"
+        "try: cb.engine.load('.')\n"
+        "except cb.errors.InputError as error: assert 'Numba' in str(error)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 @pytest.mark.parametrize(
     "node",
     [

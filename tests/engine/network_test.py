@@ -2,12 +2,14 @@
 
 import concurrent.futures
 
+import numba
 import numpy as np
 import pytest
 
 from cb.engine import reference
 from cb.engine.network import Network
 from cb.errors import InputError
+from cb.kernels import network as compiled
 from tests.engine.networks import Builder
 from tests.engine.networks import perceptron
 from tests.engine.networks import random_network
@@ -204,3 +206,16 @@ def test_numbers_of_examples_must_agree():
         network(x)
     with pytest.raises(InputError, match="keys"):
         network({"input_0": x})
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch):
+    compile_function = numba.njit
+
+    def refuse(function, cache=False, **options):
+        if cache:
+            raise RuntimeError("no locator available")
+        return compile_function(function, **options)
+
+    monkeypatch.setattr(numba, "njit", refuse)
+    assert compiled._kept(0).targetoptions["nogil"]

@@ -16,6 +16,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from cb.engine import int8_vectors
 from cb.engine.int8_vectors import LANES
 from cb.engine.int8_vectors import copy
+from cb.engine.int8_vectors import four_bytes
 from cb.engine.int8_vectors import four_channels
 
 # Bytes that may be read and written after the end of a value, and read before.
@@ -169,16 +170,43 @@ def _quantize(memory, step, images, factor):
     """
     target, plane, zero = step[1], step[2], np.float32(step[3])
     examples, positions, channels = images.shape
+    values = images.reshape(-1)
+    pixels = examples * positions
     good = True
-    for channel in range(channels):
-        place = target + channel // 4 * plane + channel % 4
-        for example in range(examples):
-            for position in range(positions):
-                value = images[example, position, channel]
-                good &= value - value == 0
-                memory[np.uint64(place)] = _byte(value * factor + zero)
-                place += 4
+    # A line of floats at a time; of the last pixels, one group may be short.
+    for first in range(0, channels, 16):
+        for pixel in range(pixels):
+            start = pixel * channels
+            for channel in range(first, min(first + 16, channels), 4):
+                at = target + channel // 4 * plane + 4 * pixel
+                if start + channel + 4 <= len(values):
+                    good &= four_bytes(
+                        memory, at, values, start + channel, factor, zero
+                    )
+                    continue
+                for n in range(channels - channel):
+                    value = values[np.uint64(start + channel + n)]
+                    good &= value - value == 0
+                    value = _byte(value * factor + zero)
+                    memory[np.uint64(at + n)] = value
     return good
+
+
+@numba.njit(nogil=True)
+def _read(memory, step, y):
+    """Copy floats `[channels][positions]` to `(images, positions, channels)`.
+
+    Of a tile, only those images that `y` has.
+    """
+    floats = memory.view(np.float32)
+    examples, positions, channels = y.shape
+    pitch, rows = step[5], y.reshape(-1, channels)
+    for first in range(0, channels, 16):
+        for pixel in range(examples * positions):
+            place = step[2] // 4 + first * pitch + pixel
+            for channel in range(first, min(first + 16, channels)):
+                rows[pixel, channel] = floats[np.uint64(place)]
+                place += pitch
 
 
 @numba.njit(nogil=True)
@@ -237,7 +265,7 @@ def _compiled(version):
     """Return the function; `version` is part of the key of Numba's cache."""
 
     @_kept
-    def run(memory, steps, numbers, entries, factors, tables, images):
+    def run(memory, steps, numbers, entries, factors, tables, images, y):
         """Run a network on as many images as a value holds.
 
         Args:
@@ -249,6 +277,7 @@ def _compiled(version):
             factors: Float array `(4, rows)`.
             tables: Array of bytes `(tables, 256)`.
             images: Float array `(images, positions, channels)`.
+            y: Float array, likewise, filled.
 
         Returns:
             Whether all inputs are finite.
@@ -266,6 +295,7 @@ def _compiled(version):
                 _product(memory, step, entries, factors, first)
             elif kind == FLOATS:
                 _float_product(memory, step, entries, factors)
+                _read(memory, step, y)
             elif kind == LOOK_UP:
                 _look_up(memory, step, tables)
             elif kind == MAX_POOL:

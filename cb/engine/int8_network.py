@@ -103,8 +103,12 @@ class QuantizedNetwork(Network):
 
         def work(number: int) -> None:
             part = slice(edges[number], edges[number + 1])
-            rows = x[part].reshape(len(x[part]), -1, channels)
-            good[number] = self._part(program, rows, y[part])
+            count = len(x[part])
+            good[number] = self._part(
+                program,
+                x[part].reshape(count, -1, channels),
+                y[part].reshape(count, -1, self._channels),
+            )
 
         if workers > 1:
             share(work, workers)
@@ -125,7 +129,7 @@ class QuantizedNetwork(Network):
             memory = _aligned(max(one.size for one in self._programs))
         good = True
         for first in range(0, len(x), program.tile):
-            images = x[first : first + program.tile]
+            part = slice(first, first + program.tile)
             good &= kernels.run(
                 memory,
                 program.steps,
@@ -133,22 +137,11 @@ class QuantizedNetwork(Network):
                 program.entries,
                 program.factors,
                 program.tables,
-                images,
+                x[part],
+                y[part],
             )
-            self._read(program, memory, y[first : first + program.tile])
         self._memories.append(memory)
         return good
-
-    def _read(self, program: Program, memory, y) -> None:
-        """Copy floats `[channels][positions]` to rows."""
-        channels = self._channels
-        positions = y.shape[1] // channels
-        count = program.tile * positions
-        pitch = -(-count // 16) * 16
-        floats = memory[program.output :].view("float32")
-        found = floats[: channels * pitch].reshape(channels, pitch)[:, :count]
-        rows = found.T.reshape(program.tile, positions * channels)
-        y[:] = rows[: len(y)]
 
 
 def _aligned(size: int) -> np.ndarray:

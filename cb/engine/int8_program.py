@@ -24,7 +24,6 @@ class Program:
     Attributes:
         tile: Integer, how many images a call takes.
         size: Integer, bytes of memory.
-        output: Integer, where the floats `[channels][positions]` are.
         steps: As in `run`, and so on.
         numbers: See `steps`.
         entries: See `steps`.
@@ -34,7 +33,6 @@ class Program:
 
     tile: int
     size: int
-    output: int
     steps: np.ndarray
     numbers: np.ndarray
     entries: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -80,7 +78,6 @@ class _Writer:
         self.factors: list[np.ndarray] = []
         self.tables: list[np.ndarray] = []
         self._rows = 0
-        self.output = 0
         self._places = self._plan(network)
 
     def _plan(self, network: Operations) -> dict[int, int]:
@@ -218,7 +215,7 @@ class _Writer:
         self.factors.append(factors)
         if target is None:
             to = self.memory.place(4 * outputs * positions, index, index)
-            self.output, kind, plane = to, kernels.FLOATS, 0
+            kind, plane = kernels.FLOATS, 0
         else:
             kind, plane = kernels.PRODUCT, self._plane(target)
             to = self._places[target] + operation.first // 4 * plane
@@ -289,7 +286,7 @@ def tiles(network: Operations) -> tuple[int, ...]:
         for one in network.operations
     )
     flat = all(shape[:2] == (1, 1) for shape in network.shapes.values())
-    return (16, 96) if plain and flat else (1,)
+    return (16, 64) if plain and flat else (1,)
 
 
 def compile_operations(network: Operations, tile: int = 1) -> Program:
@@ -313,7 +310,6 @@ def compile_operations(network: Operations, tile: int = 1) -> Program:
     return Program(
         writer.tile,
         writer.memory.size,
-        writer.output,
         np.array(writer.steps, "int64"),
         np.array(writer.numbers, "float32"),
         (offsets, weights, starts),

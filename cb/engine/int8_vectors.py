@@ -275,3 +275,53 @@ def copy(typing, memory, target, source, size, stride):
 
     index = types.int64
     return types.void(memory, index, index, index, index), generate
+
+
+@intrinsic
+def four_bytes(typing, memory, place, values, start, factor, zero):
+    """Write four floats, times a factor and plus a number, as bytes.
+
+    Returns whether they are finite.
+    """
+
+    def generate(context, builder, signature, given):
+        memory, values = _pointers(context, builder, signature, given, [0, 2])
+        floats = ir.VectorType(_FLOAT, 4)
+        integers = ir.VectorType(_INTEGER, 4)
+        shorts, octets = ir.VectorType(_SHORT, 8), ir.VectorType(_BYTE, 16)
+
+        def call(name, result, *arguments):
+            kind = ir.FunctionType(result, [one.type for one in arguments])
+            name = f"llvm.x86.{name}"
+            module = builder.module
+            found = cgutils.get_or_insert_function(module, kind, name)
+            return builder.call(found, arguments)
+
+        def spread(number):
+            nothing = ir.Constant(floats, ir.Undefined)
+            one = builder.insert_element(nothing, number, _INTEGER(0))
+            zeros = ir.Constant(integers, [0] * 4)
+            return builder.shuffle_vector(one, nothing, zeros)
+
+        where = builder.gep(values, [given[3]])
+        where = builder.bitcast(where, floats.as_pointer())
+        x = builder.load(where, align=4)
+        y = builder.fmul(x, spread(given[4]))
+        y = builder.fadd(y, spread(given[5]))
+        # What is too large for an integer would become the least one.
+        y = call("sse.min.ps", floats, y, ir.Constant(floats, [255.0] * 4))
+        y = call("sse2.cvtps2dq", integers, y)
+        y = call("sse2.packssdw.128", shorts, y, y)
+        y = call("sse2.packuswb.128", octets, y, y)
+        y = builder.bitcast(y, integers)
+        where = builder.gep(memory, [given[1]])
+        where = builder.bitcast(where, _INTEGER.as_pointer())
+        builder.store(builder.extract_element(y, _INTEGER(0)), where, align=4)
+        rest = builder.fsub(x, x)
+        bad = builder.fcmp_unordered("uno", rest, rest)
+        bits = builder.bitcast(bad, ir.IntType(4))
+        return builder.icmp_unsigned("==", bits, ir.IntType(4)(0))
+
+    index, number = types.int64, types.float32
+    signature = types.boolean(memory, index, values, index, number, number)
+    return signature, generate

@@ -62,6 +62,13 @@ define(
     list[str] | None,
 )
 define(
+    "racing",
+    "folds",
+    "How bad trials are stopped: folds, compared on the first of them, or "
+    "'halving(eta=3, least=0.1)', trained for a part of their epochs first.",
+    str,
+)
+define(
     "seeds",
     None,
     "Seeds of the runs, such as 0,1,2. Default: --seed.",

@@ -161,16 +161,20 @@ class TrainingRun:
         return self.model
 
     def train(
-        self, extra: Sequence[keras.callbacks.Callback] = ()
+        self,
+        extra: Sequence[keras.callbacks.Callback] = (),
+        until: int | None = None,
     ) -> dict[str, Any]:
         """Train from the last checkpoint, or the beginning, to the summary.
 
         Args:
             extra: Callbacks. One of class `AutoTune` may end the training
                 early; then there is neither export nor summary.
+            until: Integer, the number of epochs after which the training
+                rests; `None` for all.
 
         Returns:
-            Dict, the summary; empty after an early end.
+            Dict, the summary; empty after an early end or at rest.
         """
         directory = self.directory
         gates = [one for one in extra if isinstance(one, AutoTune)]
@@ -190,8 +194,11 @@ class TrainingRun:
                 print(f"Input: {sheet}")
             # A gate restored from a checkpoint may have closed already.
             if not any(gate.outcome for gate in gates):
-                self.fit(callbacks, epoch, batch)
+                self.fit(callbacks, epoch, batch, until)
             if any(gate.outcome for gate in gates):
+                return {}
+            if until is not None and until < self.data.epochs:
+                print(f"Rests after {until} of {self.data.epochs} epochs.")
                 return {}
             return self.finish(callbacks)
 
@@ -245,17 +252,23 @@ class TrainingRun:
         return self.config.initial_epoch, 0
 
     def fit(
-        self, callbacks: assembly.Callbacks, epoch: int = 0, batch: int = 0
+        self,
+        callbacks: assembly.Callbacks,
+        epoch: int = 0,
+        batch: int = 0,
+        until: int | None = None,
     ) -> None:
-        """Train from a position to the end.
+        """Train from a position to the end, or to a number of epochs.
 
         Args:
             callbacks: `Callbacks`.
             epoch: Integer, completed epochs.
             batch: Integer, completed batches of the next epoch.
+            until: Integer, or `None` for all epochs.
         """
         data, length = self.data, self.data.batches.steps_per_epoch
-        ends = [epoch + 1, data.epochs] if batch else [data.epochs]
+        last = min(until or data.epochs, data.epochs)
+        ends = [min(epoch + 1, last), last] if batch else [last]
         for end in ends:
             if epoch >= end or self.model.stop_training:
                 continue

@@ -24,15 +24,20 @@ from cb.training.run import TrainingRun
 from cb.training.summary import print_summary
 
 
-def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
+def train(
+    config: Config, sources: dict[str, str], until: int | None = None
+) -> dict[str, Any]:
     """Train the run that a configuration describes, or resume it.
 
     Args:
         config: `Config`.
         sources: Dict of field to the origin of its value.
+        until: Integer, the number of epochs after which the run rests, or
+            `None` for all. Schedules are those of the whole run.
 
     Returns:
-        Dict, the summary that is printed and kept in `summary.json`.
+        Dict, the summary that is printed and kept in `summary.json`; empty
+        if the run rests.
 
     Raises:
         InputError: If the configuration cannot be run; nothing is written.
@@ -47,8 +52,9 @@ def train(config: Config, sources: dict[str, str]) -> dict[str, Any]:
             print(f"Finished already, nothing to do: {run.directory.path}")
         else:
             run.build()
-            summary = run.train()
-        print_summary(summary)
+            summary = run.train(until=until)
+        if summary:
+            print_summary(summary)
         return summary
 
 

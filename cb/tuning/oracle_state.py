@@ -1,8 +1,10 @@
 """The state of a search in one file, and what is left to do after a kill."""
 
+import copy
 import json
 import pathlib
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from keras_tuner.engine.trial import TrialStatus
 from cb.errors import InputError
 from cb.errors import one_line
 from cb.files import replacing
+from cb.tuning.runner import NEXT_RUNG
 
 
 class StoredOracle(keras_tuner.Oracle):
@@ -28,6 +31,7 @@ class StoredOracle(keras_tuner.Oracle):
 
     file: pathlib.Path
     recorded: Callable[[], Mapping[str, Mapping[str, float]]]
+    promoted: Callable[[Collection[str], bool], tuple[str, int] | None]
 
     def save(self):
         """Replace the file."""
@@ -72,6 +76,36 @@ class StoredOracle(keras_tuner.Oracle):
         self.ongoing_trials = {}
 
     @keras_tuner.synchronized
+    def create_trial(self, tuner_id):
+        """Return a new trial, or one that is taken up again.
+
+        Args:
+            tuner_id: String, the worker that asks.
+        """
+        waiting = tuner_id in self.ongoing_trials or self._retry_queue
+        trial = None if waiting else self._promoted(tuner_id, closing=False)
+        if trial is None:
+            trial = super().create_trial(tuner_id)
+        if trial.status == TrialStatus.STOPPED:
+            trial = self._promoted(tuner_id, closing=True) or trial
+        return trial
+
+    def _promoted(self, tuner_id: str, closing: bool) -> Trial | None:
+        under_way = {one.trial_id for one in self.ongoing_trials.values()}
+        found = self.promoted(under_way, closing)
+        if found is None:
+            return None
+        trial_id, rung = found
+        # Until it ends again, the search knows it as it was.
+        trial = copy.deepcopy(self.trials[trial_id])
+        trial.status = TrialStatus.RUNNING
+        trial.hyperparameters.values[NEXT_RUNG] = rung
+        self.ongoing_trials[tuner_id] = trial
+        self.tuner_ids.add(tuner_id)
+        self.save()
+        return trial
+
+    @keras_tuner.synchronized
     def update_trial(self, trial_id, metrics, step=0):
         """Record the metrics of a trial instead of any before.
 
@@ -92,6 +126,7 @@ class StoredOracle(keras_tuner.Oracle):
         Args:
             trial: `keras_tuner.engine.trial.Trial`.
         """
+        trial.hyperparameters.values.pop(NEXT_RUNG, None)
         super().end_trial(trial)
         if self.end_order.count(trial.trial_id) > 1:
             self.end_order = [*dict.fromkeys(self.end_order)]
@@ -104,6 +139,7 @@ def store(
     oracle: keras_tuner.Oracle,
     file: pathlib.Path,
     recorded: Callable[[], Mapping[str, Mapping[str, float]]],
+    promoted: Callable[[Collection[str], bool], tuple[str, int] | None],
 ) -> None:
     """Let an oracle of any class keep its state in one file.
 
@@ -113,6 +149,9 @@ def store(
         file: Path; its folder is made if needed.
         recorded: Callable that returns a dict of each trial with a result to
             its metrics.
+        promoted: Callable of the trials under way and whether no new one
+            comes. It returns a trial to take up again and its rung, or
+            `None`.
 
     Raises:
         InputError: If the file cannot be read.
@@ -120,7 +159,7 @@ def store(
     kind = type(oracle)
     stored: Any = oracle
     stored.__class__ = type(kind.__name__, (StoredOracle, kind), {})
-    stored.file, stored.recorded = file, recorded
+    stored.file, stored.recorded, stored.promoted = file, recorded, promoted
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists():
         stored.reload()

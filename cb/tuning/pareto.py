@@ -49,6 +49,23 @@ def hypervolume(points: np.ndarray, reference: Sequence[float]) -> float:
     return float(moocore.hypervolume(points, ref=reference))
 
 
+def shares(points: np.ndarray, reference: Sequence[float]) -> np.ndarray:
+    """Compute the hypervolume that would be lost without each point.
+
+    Args:
+        points: Float array `(points, objectives)`, none of which dominates
+            another.
+        reference: As in `hypervolume`.
+
+    Returns:
+        Float array `(points,)`.
+    """
+    points = _checked(points)
+    if points.shape[1] == 1:
+        return reference[0] - points[:, 0]
+    return moocore.hv_contributions(points, ref=reference)
+
+
 def hypervolumes(points: np.ndarray, reference: Sequence[float]) -> np.ndarray:
     """Compute the hypervolume after each point.
 

@@ -12,6 +12,7 @@ from cb.tuning.objectives import CHEAP
 from cb.tuning.objectives import INFERENCE
 from cb.tuning.objectives import TRAINING
 from cb.tuning.objectives import Objective
+from cb.tuning.racing import Halving
 from cb.tuning.results import MEASURED
 from cb.tuning.results import Row
 from cb.tuning.space import Space
@@ -75,6 +76,7 @@ class SweepPlan:
         seeds: Tuple of integers, one run each.
         points: Tuple of dicts of values with a `"config_id"`, for experiments
             without an oracle.
+        halving: `Halving`, or `None` for a race over folds.
     """
 
     experiment: str
@@ -86,6 +88,7 @@ class SweepPlan:
     folds: tuple[str, ...]
     seeds: tuple[int, ...]
     points: tuple[Mapping[str, Any], ...] = ()
+    halving: Halving | None = None
 
     @property
     def decisive(self) -> list[str]:
@@ -100,6 +103,13 @@ class SweepPlan:
         for name in self.decisive:
             columns.setdefault(name, name)
         return columns
+
+    def scores(self, row: Row) -> list[float]:
+        """Return the objectives of a row, to be minimized."""
+        return [
+            objective.minimized(row[self.columns[objective.name]])
+            for objective in self.objectives
+        ]
 
     @property
     def trained(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cb.errors import InputError
 from cb.files.aliases import require_text
+from cb.registry import parse_spec
 from cb.registry import unknown
 from cb.tuning import experiments
 from cb.tuning.experiments import EXPERIMENTS
@@ -15,6 +16,7 @@ from cb.tuning.objectives import parse_constraints
 from cb.tuning.objectives import parse_objectives
 from cb.tuning.plan import FixedConfiguration
 from cb.tuning.plan import SweepPlan
+from cb.tuning.racing import parse_racing
 from cb.tuning.space_file import read_space
 from cb.tuning.worker import Limits
 
@@ -35,6 +37,7 @@ class SweepSettings:
         folds: Sequence of folds such as `"1/5"`; those of the experiment by
             default.
         seeds: Sequence of integers, of the runs; `--seed` by default.
+        racing: String, `"folds"` or a spec of `"halving"`.
         earlier: Sequence of folders of sweeps to build on.
         limits: `Limits` of each run.
     """
@@ -48,6 +51,7 @@ class SweepSettings:
     max_trials: int | None = None
     folds: Sequence[str] = ()
     seeds: Sequence[int] = ()
+    racing: str = "folds"
     earlier: Sequence[str] = ()
     limits: Limits = Limits()
 
@@ -104,7 +108,7 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
         values = {**literals, **config.as_dict()}
         space = space.fixing({name: values[name] for name in given})
     config, _ = base.config(space.fixed, {})
-    return SweepPlan(
+    plan = SweepPlan(
         experiment=settings.experiment,
         space=space,
         base=base,
@@ -116,7 +120,33 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
         folds=tuple(settings.folds or experiment.folds),
         seeds=tuple(settings.seeds) or (config.seed,),
         points=tuple(points),
+        halving=parse_racing(settings.racing),
     )
+    if plan.halving:
+        _check_halving(plan, settings.oracle or experiment.oracle)
+    return plan
+
+
+def _check_halving(plan: SweepPlan, oracle: str | None) -> None:
+    """Refuse to halve trials where that would mean nothing or two things."""
+    instances = plan.instances()
+    reason = ""
+    if oracle is None:
+        reason = f"experiment `{plan.experiment}` runs all of its points"
+    elif parse_spec(oracle).name == "hyperband":
+        reason = "oracle `hyperband` chooses the epochs itself"
+    elif not plan.trained:
+        reason = "nothing is trained for these objectives"
+    elif len(instances) > 1:
+        reason = (
+            "a trial is halved on one fold and seed; several are for a race "
+            f"over folds, {len(instances)} are given"
+        )
+    if reason:
+        raise InputError(
+            f"Argument `racing` cannot be `halving`: {reason}. "
+            f"Received: racing={str(plan.halving)!r}"
+        )
 
 
 def _literal(setting: str) -> tuple[str, Any]:

@@ -9,6 +9,8 @@ import numpy as np
 from cb.run_log.tensorboard import TensorBoard
 from cb.tuning import pareto
 from cb.tuning.plan import SweepPlan
+from cb.tuning.results import RUNG
+from cb.tuning.results import RUNGS
 from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import aggregate
@@ -67,8 +69,21 @@ class Progress:
         trial = str(last["trial"])
         log = TensorBoard(self._folder / "tensorboard")
         log.hyperparameters(self._plan.space.chosen(last), trial, part=trial)
-        log.scalars(0, means, part=trial)
+        log.scalars(last.get(RUNG, 0), means, part=trial)
         log.close()
+
+    def print_epochs(self) -> None:
+        """Print what trials that were halved have cost."""
+        rows = self._results.read()
+        _, trained, planned = (
+            sum(row.get(name, 0) for row in rows) for name in RUNGS
+        )
+        seconds = sum(row["seconds"] for row in rows)
+        print(
+            f"Trained {trained} of {planned} epochs "
+            f"({trained / max(planned, 1):.3f}) in {_duration(seconds)}",
+            flush=True,
+        )
 
     def _best(self, rows: Sequence[Row]) -> list[str]:
         columns = [self._plan.columns[o.name] for o in self._plan.objectives]

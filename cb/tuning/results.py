@@ -28,6 +28,10 @@ ABOUT = (
     "note",
     "command",
 )
+# Of trials that are halved: the rung, and the epochs up to it and of the whole
+# training.
+RUNG = "rung"
+RUNGS = (RUNG, "epochs_trained", "epochs_planned")
 TEXTS = {*IDENTITY, *ABOUT} - {"seed", "seconds"}
 
 Row = dict[str, Any]
@@ -37,7 +41,7 @@ class Results:
     """A CSV file of runs to which rows are only ever appended.
 
     Several processes may append to it. A row whose identity is already there
-    is not appended again.
+    is not appended again. A run that is halved has a row for each rung.
 
     Args:
         file: Path.
@@ -98,7 +102,19 @@ class Results:
             os.fsync(opened.fileno())
 
     def read(self) -> list[Row]:
-        """Return all rows, numbers converted and empty cells left out."""
+        """Return the last row of each run, in order of time.
+
+        Numbers are converted, and empty cells left out.
+        """
+        last: dict[tuple[str, ...], Row] = {}
+        for row in self.history():
+            run = identity({**row, RUNG: ""})
+            last.pop(run, None)
+            last[run] = row
+        return [*last.values()]
+
+    def history(self) -> list[Row]:
+        """Return all rows, of every rung, as `read` does."""
         if not self.file.is_file():
             return []
         with open(self.file, newline="", encoding="utf-8") as opened:
@@ -114,8 +130,8 @@ class Results:
 
 
 def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the values that identify a run."""
-    names = ("experiment", "dataset", "trial", "seed", "fold")
+    """Return the values that identify a run, and a rung of it."""
+    names = ("experiment", "dataset", "trial", "seed", "fold", RUNG)
     return tuple(_text(row.get(name, "")) for name in names)
 
 

@@ -7,6 +7,8 @@ from cb.config import Config
 
 COMPLETE, FAILED = "complete", "failed"
 INFEASIBLE, OUTRACED = "infeasible", "outraced"
+# At a rung, and may be taken up again.
+RESTING = "resting"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +20,14 @@ class RunRequest:
         sources: Dict of field to the source of its value.
         bounds: Dict of metric to the largest value allowed.
         trained: Boolean, whether an objective or bound needs the training.
+        divisor: Integer. The run rests after its epochs divided by this.
     """
 
     config: Config
     sources: Mapping[str, str]
     bounds: Mapping[str, float]
     trained: bool = True
+    divisor: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +35,14 @@ class RunResult:
     """The result of a run.
 
     Args:
-        status: `"complete"`, `"failed"`, `"infeasible"` or `"outraced"`.
+        status: `"complete"`, `"failed"`, `"infeasible"`, `"outraced"` or
+            `"resting"`.
         measured: Dict of metric to value.
         note: String, remarks or the reason of a failure.
         config: `Config` as it was run, or `None` if unknown.
         seconds: Float, the duration.
+        epochs: Integer, the epochs that the run has been trained.
+        all_epochs: Integer, the epochs of the whole run.
     """
 
     status: str
@@ -43,3 +50,5 @@ class RunResult:
     note: str = ""
     config: Config | None = None
     seconds: float = 0.0
+    epochs: int = 0
+    all_epochs: int = 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from math import isclose
@@ -13,15 +14,21 @@ from cb.errors import InputError
 from cb.tuning import racing
 from cb.tuning.command_line import command_line
 from cb.tuning.plan import SweepPlan
+from cb.tuning.results import RUNG
+from cb.tuning.results import RUNGS
 from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import complete_groups
 from cb.tuning.run_request import COMPLETE
 from cb.tuning.run_request import FAILED
 from cb.tuning.run_request import OUTRACED
+from cb.tuning.run_request import RESTING
 from cb.tuning.run_request import RunRequest
 from cb.tuning.run_request import RunResult
 from cb.tuning.worker import Worker
+
+# Among the values of a trial that is taken up again.
+NEXT_RUNG = "tuner/rung"
 
 
 @dataclasses.dataclass
@@ -56,7 +63,7 @@ class Runner:
         """
         point, config_id = self._point(trial_id, values)
         rows: list[Row] = []
-        recorded = self._recorded(trial_id, point)
+        recorded = self._recorded(trial_id, values, point)
         instances = self.plan.instances()
         for number, (fold, seed) in enumerate(instances, start=1):
             if (fold, seed) in recorded:
@@ -65,6 +72,8 @@ class Runner:
                 outcome = self._outcome(trial_id, values, point, fold, seed)
                 row = self._row(point, outcome, fold, seed)
                 row |= {"config_id": config_id, "trial": trial_id}
+                if self.plan.halving:
+                    row |= self._rung(row, outcome, values.get(NEXT_RUNG, 0))
                 rows.append(row)
             if rows[-1]["status"] != COMPLETE:
                 break
@@ -74,6 +83,23 @@ class Runner:
                     break
         self.results.append(rows)
         return rows
+
+    def promoted(
+        self, under_way: Collection[str], closing: bool
+    ) -> tuple[str, int] | None:
+        """Choose the trial to take up again and its rung, as in `racing`."""
+        if self.plan.halving is None:
+            return None
+        trials: dict[str, racing.Climb] = {}
+        for row in self.results.history():
+            trial, status = row["trial"], row["status"]
+            if status in (COMPLETE, RESTING):
+                before = trials[trial].scores if trial in trials else []
+                scores = [*before, self.plan.scores(row)]
+                trials[trial] = racing.Climb(scores, status == RESTING)
+            else:
+                trials.pop(trial, None)
+        return racing.promoted(trials, self.plan.halving, under_way, closing)
 
     def objectives(self, rows: Sequence[Row]) -> dict[str, float]:
         """Average the objectives over the runs of a trial.
@@ -92,12 +118,18 @@ class Runner:
         seed = self.plan.base.given.get("seed", Config.seed)
         return dict(values), f"{seed}-{trial_id}"
 
-    def _recorded(self, trial_id: str, point) -> dict[tuple[str, int], Row]:
-        """Return the rows of a trial by fold and seed."""
+    def _recorded(
+        self, trial_id: str, values, point
+    ) -> dict[tuple[str, int], Row]:
+        """Return the rows of a trial by fold and seed.
+
+        Those of a rung that is left behind do not count.
+        """
         chosen = self.plan.space.chosen(point)
         found = {}
         for row in self.results.read():
-            if row["trial"] != trial_id:
+            rung = values.get(NEXT_RUNG, 0)
+            if row["trial"] != trial_id or row.get(RUNG, 0) < rung:
                 continue
             before = self.plan.space.chosen(row)
             if not _equal(before, chosen):
@@ -125,11 +157,34 @@ class Runner:
         run_dir = str(folder / f"{name}_seed_{seed}")
         config = dataclasses.replace(config, run_dir=run_dir)
         request = RunRequest(
-            config, sources, self.plan.bounds, self.plan.trained
+            config,
+            sources,
+            self.plan.bounds,
+            self.plan.trained,
+            self._divisor(values),
         )
         outcome = self.worker.run(request, folder / "output.log")
         outcome = self._checked(outcome)
         return dataclasses.replace(outcome, config=outcome.config or config)
+
+    def _divisor(self, values: Mapping[str, Any]) -> int:
+        halving = self.plan.halving
+        return halving.rungs[values.get(NEXT_RUNG, 0)] if halving else 1
+
+    def _rung(self, row: Row, outcome: RunResult, rung: int) -> Row:
+        """Return the columns of a rung, and the seconds of all up to it."""
+        before: Row = {"seconds": 0.0, **dict.fromkeys(RUNGS, 0)}
+        for one in self.results.read():
+            if one["trial"] == row["trial"]:
+                before = one
+        # Nothing is known of the epochs of a run that failed.
+        numbers = (0, outcome.epochs, outcome.all_epochs)
+        found = {
+            name: max(before[name], number)
+            for name, number in zip(RUNGS, numbers, strict=True)
+        }
+        seconds = round(before["seconds"] + outcome.seconds, 3)
+        return {**found, RUNG: rung, "seconds": seconds}
 
     def _checked(self, outcome: RunResult) -> RunResult:
         """Mark a run as failed if an objective is missing or not finite."""
@@ -142,7 +197,7 @@ class Runner:
             for name in self.plan.decisive
             if name in infinite
         ]
-        if outcome.status == COMPLETE and missing:
+        if outcome.status in (COMPLETE, RESTING) and missing:
             wrong = [f"a run of this data set has no {', '.join(missing)}"]
         if not wrong:
             return outcome
@@ -168,12 +223,8 @@ class Runner:
         }
 
     def _scores(self, rows: Sequence[Row]) -> dict[str, list[float]]:
-        columns = self.plan.columns
         return {
-            f"{row.get('fold', '')} {row['seed']}": [
-                objective.minimized(row[columns[objective.name]])
-                for objective in self.plan.objectives
-            ]
+            f"{row.get('fold', '')} {row['seed']}": self.plan.scores(row)
             for row in rows
         }
 

@@ -21,6 +21,7 @@ from cb.tuning.planning import SweepSettings
 from cb.tuning.progress import Progress
 from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
+from cb.tuning.results import RUNGS
 from cb.tuning.results import Results
 from cb.tuning.runner import Runner
 from cb.tuning.stopping import VARIABLES
@@ -95,6 +96,7 @@ def _search(
 ) -> None:
     # `seconds` can be an objective as well.
     columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
+    columns += RUNGS if plan.halving else ()
     results = Results(
         folder / "results.csv", [*dict.fromkeys(columns)], plan.space.texts
     )
@@ -109,6 +111,8 @@ def _search(
     runner = Runner(plan, worker, results, folder / "runs")
     try:
         SweepTuner(oracle, runner, progress.note, folder).search()
+        if plan.halving:
+            progress.print_epochs()
     finally:
         worker.stop()
 
@@ -145,6 +149,8 @@ def _identity(plan: SweepPlan, oracle: str, trials: int) -> dict[str, Any]:
         "columns": plan.columns,
         **plan.config({})[0].identity(),
     }
+    if plan.halving:
+        identity["racing"] = dataclasses.asdict(plan.halving)
     if parse_spec(oracle).name == "latin_hypercube":
         # Its design has as many points as the budget.
         identity["max_trials"] = trials

@@ -1,6 +1,7 @@
 """One run of a sweep: costs first, training only if they are within bounds."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from cb.training.train import train
 from cb.tuning import objectives
 from cb.tuning.run_request import COMPLETE
 from cb.tuning.run_request import INFEASIBLE
+from cb.tuning.run_request import RESTING
 from cb.tuning.run_request import RunRequest
 from cb.tuning.run_request import RunResult
 
@@ -48,16 +50,26 @@ def perform(request: RunRequest) -> RunResult:
     config, notes = capped(request.config, completed, data.training_length())
     measured = cheap(assembly.resolve(config, request.sources)[0], data)
     broken = objectives.exceeded(request.bounds, measured)
+    status, epochs = INFEASIBLE if broken else COMPLETE, 0
     if request.trained and not broken:
-        summary = train(config, dict(request.sources))
-        measured |= measure(RunDirectory(summary["run_dir"]), summary)
-        broken = objectives.exceeded(request.bounds, measured)
+        epochs = math.ceil(data.epochs / request.divisor)
+        summary = train(config, dict(request.sources), epochs)
+        measured |= measure(config, epochs, summary)
+        elapsed = time.monotonic() - started
+        measured["seconds"] = float(summary.get("seconds", elapsed))
+        if epochs < data.epochs:
+            status = RESTING
+            notes.append(f"after {epochs} of {data.epochs} epochs")
+        elif broken := objectives.exceeded(request.bounds, measured):
+            status = INFEASIBLE
     return RunResult(
-        INFEASIBLE if broken else COMPLETE,
+        status,
         measured,
         "; ".join([*notes, *broken]),
         config,
         time.monotonic() - started,
+        epochs,
+        data.epochs,
     )
 
 
@@ -118,11 +130,24 @@ def capped(
     return dataclasses.replace(config, reallocation=cut), notes
 
 
-def measure(run: RunDirectory, summary: Mapping[str, Any]) -> dict[str, float]:
-    """Read the metrics of a finished run."""
+def measure(
+    config: Config, epochs: int, summary: Mapping[str, Any]
+) -> dict[str, float]:
+    """Read the metrics of a run after some epochs.
+
+    Args:
+        config: `Config` of the run.
+        epochs: Integer.
+        summary: Dict, of a finished run, or empty.
+
+    Returns:
+        Dict of metric to value.
+    """
+    run = RunDirectory(str(config.run_dir))
     rows = LongCsv(run.metrics_file, METRICS_HEADER).read()
-    last = {row["name"]: float(row["value"]) for row in rows}
-    return {
-        **objectives.scores(last, summary["test"]),
-        "seconds": float(summary["seconds"]),
+    last = {
+        row["name"]: float(row["value"])
+        for row in rows
+        if int(row["epoch"]) <= epochs
     }
+    return objectives.scores(last, summary.get("test", {}))

@@ -45,7 +45,8 @@ class SweepTuner(BaseTuner):
         self._runner = runner
         self._report = report
         if isinstance(self.oracle, keras_tuner.Oracle):
-            store(oracle, directory / STATE / "state.json", self._recorded)
+            file = directory / STATE / "state.json"
+            store(oracle, file, self._recorded, runner.promoted)
 
     def save(self):
         """Do nothing: the oracle saves itself, and there is no more."""

@@ -1,4 +1,13 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from cb.errors import InputError
+from cb.tuning import pareto
 from cb.tuning import racing
+from cb.tuning.racing import Climb
+from cb.tuning.racing import Halving
 
 GOOD = {"1": (0.1, 5.0), "2": (0.3, 5.0)}
 CHEAP = {"1": (0.5, 1.0), "2": (0.5, 1.0)}
@@ -34,3 +43,101 @@ def test_only_the_front_of_the_others_counts():
         ],
     )
     assert racing.loses({"1": (0.6, 1.5)}, [GOOD, CHEAP, BAD])
+
+
+@pytest.mark.parametrize(
+    "text, rungs",
+    [
+        ("halving", (9, 3, 1)),
+        ("halving(eta=3, least=0.3)", (3, 1)),
+        ("halving(eta=2, least=0.125)", (8, 4, 2, 1)),
+        ("halving(4, 0.25)", (4, 1)),
+    ],
+)
+def test_rungs_are_powers_not_below_the_least(text, rungs):
+    assert racing.parse_racing(text).rungs == rungs
+
+
+def test_folds_are_no_halving():
+    assert racing.parse_racing("folds") is None
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("halving(eta=1)", "`eta`.*must be"),
+        ("halving(eta=3, least=0.5)", "`least` must be at most 1 / `eta`"),
+        ("halving(least=0.0)", "`least`.*must be"),
+        ("halvin", "mean 'halving'"),
+    ],
+)
+def test_bad_specs_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        racing.parse_racing(text)
+
+
+def test_trials_are_ranked_by_layers_and_then_by_what_they_add():
+    chance = np.random.default_rng(0)
+    for _ in range(20):
+        points = chance.random((12, 2))
+        scores = {str(n): point for n, point in enumerate(points)}
+        low, high = points.min(axis=0), points.max(axis=0)
+        scaled, layers = (points - low) / (high - low), pareto.layers(points)
+
+        def key(name, scaled=scaled, layers=layers):
+            place = int(name)
+            layer = [n for n in range(12) if layers[n] == layers[place]]
+            without = [n for n in layer if n != place]
+            lost = area(scaled[layer]) - area(scaled[without])
+            return layers[place], -round(lost, 9)
+
+        found = [key(name) for name in racing.ranked(scores)]
+        assert found == sorted(found)
+
+
+def area(points):
+    """Return the area up to (1.1, 1.1) that points dominate, cell by cell."""
+    if not len(points):
+        return 0.0
+    edges = [[*np.unique(column), 1.1] for column in points.T]
+    return sum(
+        (right - left) * (top - bottom)
+        for (left, right), (bottom, top) in itertools.product(
+            *(itertools.pairwise(column) for column in edges)
+        )
+        if (points <= (left, bottom)).all(axis=1).any()
+    )
+
+
+def test_equal_trials_have_one_share():
+    scores = {"a": (0.0, 1.0), "b": (0.5, 0.5), "c": (0.5, 0.5), "d": (1, 0)}
+    assert racing.ranked(scores)[-1] == "c"
+
+
+def test_the_best_share_of_a_rung_is_taken_up_again():
+    halving = Halving(eta=3, least=0.1)
+    trials = {str(n): Climb([(n,)], True) for n in range(8)}
+    assert racing.promoted({}, halving) is None
+    assert racing.promoted(dict([*trials.items()][:2]), halving) is None
+    # Two of eight continue; the first is in training again.
+    assert racing.promoted(trials, halving) == ("0", 1)
+    assert racing.promoted(trials, halving, {"0"}) == ("1", 1)
+    assert racing.promoted(trials, halving, {"0", "1"}) is None
+    # No more trials come: the share is rounded up.
+    assert racing.promoted(trials, halving, {"0", "1"}, True) == ("2", 1)
+
+
+def test_higher_rungs_come_first_and_complete_trials_count():
+    halving = Halving(eta=3, least=0.1)
+    trials = {
+        "a": Climb([(1,), (5,)], True),
+        "b": Climb([(2,), (4,)], True),
+        "c": Climb([(3,), (3,)], True),
+        "d": Climb([(4,)], True),
+        # So few epochs that it was complete at its first rung.
+        "e": Climb([(0,)], False),
+        "f": Climb([(9,)], True),
+    }
+    # Of a, b, c and e one continues at the second rung, and e is the best.
+    assert racing.promoted(trials, halving) is None
+    assert racing.promoted(trials, halving, closing=True) == ("c", 2)

@@ -39,7 +39,7 @@ class Pretended:
     """Pretends to train; is killed at some event.
 
     Attributes:
-        trained: List of the run folders that were trained to the end.
+        trained: List of the run folders that were trained, and the epochs.
         left: How many events take place before the kill.
         refusals: List of errors that the next trainings raise.
         error: Float, the validation error of all trainings.
@@ -64,15 +64,22 @@ class Pretended:
         if self.refusals:
             raise self.refusals.pop()
         config = request.config
-        self.trained.append(config.run_dir)
+        epochs = -(-config.epochs // request.divisor)
+        self.trained.append((config.run_dir, epochs))
         self.event()
         rate, sparsity = config.learning_rate, config.sparsity
         measured = {
-            "val_error": self.error or rate + sparsity + 1 / config.epochs,
+            "val_error": self.error or rate + sparsity + 1 / epochs,
             "inference_flops": (1 - sparsity) / rate,
             "training_flops": (1 - sparsity) * config.epochs,
         }
-        return RunResult("complete", measured, config=config)
+        return RunResult(
+            "complete" if epochs == config.epochs else "resting",
+            measured,
+            config=config,
+            epochs=epochs,
+            all_epochs=config.epochs,
+        )
 
 
 @pytest.fixture
@@ -133,15 +140,27 @@ def objectives(spec):
     return ["val_error"] if single else ["val_error", "inference_flops"]
 
 
-@pytest.mark.parametrize("spec", [*names(), "pareto(sampler='nsga2')"])
+@pytest.mark.parametrize(
+    "spec, racing",
+    [(name, "folds") for name in [*names(), "pareto(sampler='nsga2')"]]
+    + [(name, "halving(least=0.3)") for name in ("grid", "pareto", "random")]
+    + [("pareto(sampler='nsga2')", "halving")],
+)
 def test_a_sweep_killed_at_any_moments_runs_every_point_once(
-    start, pretended, tmp_path, spec
+    start, pretended, tmp_path, spec, racing
 ):
-    arguments = {"oracle": spec, "objectives": objectives(spec)}
+    arguments = {
+        "oracle": spec,
+        "objectives": objectives(spec),
+        "racing": racing,
+    }
     pretended.left = 10**9
     whole = start("whole", **arguments)
     events = 10**9 - pretended.left
-    trained = len(pretended.trained)
+    # With halving, a point is trained up to several rungs.
+    once = len(pretended.trained)
+    assert once == len({*pretended.trained}) >= len(whole)
+    trained = once
     chance = random.Random(spec)
     for number in range(8):
         directory, kills = f"killed_{number}", 0
@@ -154,7 +173,7 @@ def test_a_sweep_killed_at_any_moments_runs_every_point_once(
                 continue
             break
         assert found == whole
-        trained += len(whole)
+        trained += once
         # A kill loses at most the training that is under way.
         assert trained <= len(pretended.trained) <= trained + kills
         trained = len(pretended.trained)
@@ -182,6 +201,16 @@ def test_what_the_results_hold_is_not_searched_again(
     file.write_text("".join(lines[:-1]))
     assert start("sweep") == whole
     assert pretended.trained == [*trained, trained[-1]]
+
+
+def test_halving_trains_a_share_of_the_epochs(start, pretended, capsys):
+    found = start("sweep", oracle="grid", racing="halving")
+    assert len(found) == TRIALS
+    statuses = {row["status"] for row in found}
+    trained = sum(row["epochs_trained"] for row in found)
+    assert 6 * 1 + 2 * 2 + 6 <= trained <= 6 * 1 + 3 * 2 + 2 * 6
+    assert f"Trained {trained} of 54 epochs" in capsys.readouterr().out
+    assert statuses == {"complete", "resting"}
 
 
 def test_results_of_other_values_are_refused(start, tmp_path):

@@ -12,9 +12,8 @@ from tests.workers import command
 from tests.workers import finish
 from tests.workers import wait_for
 
-# Searched for in seconds: the costs of three sizes, or trainings of one epoch.
+# Trainings of one epoch.
 SHORT = ("--epochs=1", "--batch_size=500", "--seed=3")
-CHEAP = "--objectives=inference_flops,training_flops"
 
 
 def rows(folder):
@@ -59,7 +58,11 @@ def test_two_workers_share_the_trials_of_a_chief(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = [CHEAP, "--max_trials=8", "--directory=shared", *SHORT]
+    flags = [
+        *("--max_trials=6", "--directory=shared", "--racing=halving"),
+        *("--objectives=val_error,inference_flops", "--epochs=4"),
+        *("--batch_size=500", "--oracle=random", "--seed=3"),
+    ]
     with contextlib.ExitStack() as stack:
         processes = []
         for name in ("chief", "worker_0", "worker_1"):
@@ -75,7 +78,12 @@ def test_two_workers_share_the_trials_of_a_chief(tmp_path):
         codes, outputs = finish(processes)
     assert codes == (0, 0, 0), outputs
     found = rows(tmp_path / "shared")
-    assert sorted(row["trial"] for row in found) == list("01234567")
+    assert sorted(row["trial"] for row in found) == list("012345")
+    # Of six at one epoch two or three continue to the second, one to the end.
+    trained = sorted(row["epochs_trained"] for row in found)
+    assert trained[:3] == [1, 1, 1] and trained[-1] == 4
+    statuses = {row["status"] for row in found}
+    assert statuses == {"complete", "resting"}
     assert "Report:" in outputs[0]
 
 

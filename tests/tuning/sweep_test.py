@@ -280,6 +280,14 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
         ),
         ({"experiment": "reproduction"}, "`max_trials` cannot be given"),
         ({"experiment": "evaluation"}, "needs earlier sweeps"),
+        ({"racing": "halvin"}, "mean 'halving'"),
+        (
+            {"racing": "halving", "folds": ["1/3", "2/3"]},
+            "on one fold and seed",
+        ),
+        ({"racing": "halving", "seeds": [0, 1]}, "on one fold and seed"),
+        ({"racing": "halving", "oracle": "hyperband"}, "chooses the epochs"),
+        ({"racing": "halving", "objectives": CHEAP}, "nothing is trained"),
         ({"earlier": ["a"]}, "cannot use earlier sweeps"),
         (
             {"experiment": "evaluation", "earlier": ["nowhere"]},

@@ -7,9 +7,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
 import keras_tuner
 
 from cb.errors import InputError
+from cb.errors import RunError
+from cb.errors import one_line
 from cb.registry import parse_spec
 from cb.tuning import checks
 from cb.tuning import report
@@ -113,6 +116,12 @@ def _search(
         SweepTuner(oracle, runner, progress.note, folder).search()
         if plan.halving:
             progress.print_epochs()
+    except grpc.RpcError as error:
+        raise RunError(
+            "The chief of this worker has ended or cannot be reached. Results "
+            "are kept; start both again to resume. "
+            f"({one_line(error)})"
+        ) from error
     finally:
         worker.stop()
 

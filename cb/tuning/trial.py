@@ -69,7 +69,8 @@ def perform(request: RunRequest) -> RunResult:
         config,
         time.monotonic() - started,
         epochs,
-        data.epochs,
+        # Of a point that is not trained, none are saved.
+        data.epochs if epochs else 0,
     )
 
 

@@ -102,8 +102,10 @@ def promoted(
         trials: Dict of trial to `Climb`.
         halving: `Halving`.
         under_way: Trials that are in training.
-        closing: Boolean, whether no new trial comes. The share that continues
-            is then rounded up, so that one trial at least is complete.
+        closing: Boolean, whether no new trial comes. Before, no more than
+            the share have continued at any time, though some that did may be
+            beaten since; then all of the best do, their number rounded up, so
+            that one trial at least is complete.
 
     Returns:
         Tuple of the trial and the number of its next rung, the highest
@@ -117,8 +119,14 @@ def promoted(
             if len(one.scores) > rung or not one.rests
         }
         up = halving.eta - 1 if closing else 0
-        best = ranked(there)[: (len(there) + up) // halving.eta]
-        for trial in best:
+        share = (len(there) + up) // halving.eta
+        continued = sum(
+            len(trials[trial].scores) > rung + 1 or trial in under_way
+            for trial in there
+        )
+        if continued >= share and not closing:
+            continue
+        for trial in ranked(there)[:share]:
             one = trials[trial]
             waits = one.rests and len(one.scores) == rung + 1
             if waits and trial not in under_way:

@@ -141,3 +141,15 @@ def test_higher_rungs_come_first_and_complete_trials_count():
     # Of a, b, c and e one continues at the second rung, and e is the best.
     assert racing.promoted(trials, halving) is None
     assert racing.promoted(trials, halving, closing=True) == ("c", 2)
+
+
+def test_while_new_trials_come_no_more_than_the_share_continue():
+    halving = Halving(eta=3, least=0.3)
+    trials = {str(n): Climb([(n,)], True) for n in range(4, 7)}
+    trials["4"] = Climb([(4,), (4,)], False)
+    # Better ones come; one of five has continued already.
+    trials |= {str(n): Climb([(n,)], True) for n in range(2)}
+    assert racing.promoted(trials, halving) is None
+    assert racing.promoted(trials, halving, closing=True) == ("0", 1)
+    trials["7"] = Climb([(7,)], True)
+    assert racing.promoted(trials, halving) == ("0", 1)

@@ -32,9 +32,8 @@ class Halving:
     Args:
         eta: Integer. The best 1 / `eta` of the trials at a rung continue, and
             the next rung has `eta` times as many epochs.
-        least: Float, a lower bound of the part of its epochs that a trial is
-            trained in any case: the first rung is the lowest power of
-            1 / `eta` that is not below it.
+        least: Float. The first rung is the lowest power of 1 / `eta` that is
+            not below it.
 
     Raises:
         InputError: If there would be no rung but the last.

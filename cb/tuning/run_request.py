@@ -20,7 +20,8 @@ class RunRequest:
         sources: Dict of field to the source of its value.
         bounds: Dict of metric to the largest value allowed.
         trained: Boolean, whether an objective or bound needs the training.
-        divisor: Integer. The run rests after its epochs divided by this.
+        divisor: Integer. The run rests after its epochs divided by this,
+            rounded, at least one.
     """
 
     config: Config

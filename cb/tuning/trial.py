@@ -1,7 +1,6 @@
 """One run of a sweep: costs first, training only if they are within bounds."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -52,7 +51,7 @@ def perform(request: RunRequest) -> RunResult:
     broken = objectives.exceeded(request.bounds, measured)
     status, epochs = INFEASIBLE if broken else COMPLETE, 0
     if request.trained and not broken:
-        epochs = math.ceil(data.epochs / request.divisor)
+        epochs = max(round(data.epochs / request.divisor), 1)
         summary = train(config, dict(request.sources), epochs)
         measured |= measure(config, epochs, summary)
         elapsed = time.monotonic() - started

@@ -60,7 +60,7 @@ def test_two_workers_share_the_trials_of_a_chief(tmp_path):
         port = free.getsockname()[1]
     flags = [
         *("--max_trials=6", "--directory=shared", "--racing=halving"),
-        *("--objectives=val_error,inference_flops", "--epochs=4"),
+        *("--objectives=val_error,inference_flops", "--epochs=6"),
         *("--batch_size=500", "--oracle=random", "--seed=3"),
     ]
     with contextlib.ExitStack() as stack:
@@ -81,7 +81,7 @@ def test_two_workers_share_the_trials_of_a_chief(tmp_path):
     assert sorted(row["trial"] for row in found) == list("012345")
     # Of six at one epoch two or three continue to the second, one to the end.
     trained = sorted(row["epochs_trained"] for row in found)
-    assert trained[:3] == [1, 1, 1] and trained[-1] == 4
+    assert trained[:3] == [1, 1, 1] and trained[-1] == 6
     statuses = {row["status"] for row in found}
     assert statuses == {"complete", "resting"}
     assert "Report:" in outputs[0]

@@ -64,7 +64,7 @@ class Pretended:
         if self.refusals:
             raise self.refusals.pop()
         config = request.config
-        epochs = -(-config.epochs // request.divisor)
+        epochs = round(config.epochs / request.divisor)
         self.trained.append((config.run_dir, epochs))
         self.event()
         rate, sparsity = config.learning_rate, config.sparsity

@@ -270,6 +270,8 @@ def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
                 f"| {'' if got is None else got} | {verdict(wanted, got)} |"
             )
     lines += ["", _origin(read)]
+    if table.findings:
+        lines += ["", f"*Found*: {table.findings}"]
     if found and curves(table, folder):
         lines += ["", f"![{table.title}]({FIGURES}/table_{table.name}.png)"]
     return lines

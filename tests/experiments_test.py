@@ -34,6 +34,10 @@ SMALL = {
     "wirings/graph_static_discovered": [],
     "autosparse/mnist_rigl": ["--set=reallocation.every=2"],
     "bundles/fnn_10_50": ["--validation_examples=4"],
+    "sparse_learning/snfs_s90": ["--validation_examples=4"],
+    "rigl/lenet_300_100_structure": ["--set=reallocation.every=2"],
+    "lottery_ticket/random_09": [],
+    "set_keras/cifar10_set": [],
 }
 TRAIN = """
 import json, sys

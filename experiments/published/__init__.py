@@ -114,6 +114,8 @@ class Table:
         measure: Function of the `RunDirectory` of a finished run that returns
             a dict of what is measured to its value.
         seeds: Sequence of integers.
+        findings: String, what was found where numbers differ; empty if
+            nothing was.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Table:
     cells: Sequence[Cell]
     measure: Callable[[RunDirectory], Mapping[str, float]] = last_accuracy
     seeds: Sequence[int] = SEEDS
+    findings: str = ""
 
 
 def tables() -> dict[str, Table]:

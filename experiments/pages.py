@@ -34,21 +34,22 @@ class Ours(NamedTuple):
     """The results of a number, of all seeds that have ended.
 
     Attributes:
+        name: String, what was measured.
         values: List of floats, of the seeds that did not diverge.
         diverged: Integer, how many did.
     """
 
+    name: str
     values: list[float]
     diverged: int
 
     def __str__(self):
         parts = []
-        if len(self.values) > 1:
-            spread = statistics.stdev(self.values)
-            mean = statistics.mean(self.values)
-            parts.append(f"{shown(mean)} ± {spread:.2f} ({len(self.values)})")
-        elif self.values:
-            parts.append(f"{shown(self.values[0])} (1)")
+        if self.values:
+            text = shown(statistics.mean(self.values), self.name)
+            if len(self.values) > 1:
+                text += f" ± {statistics.stdev(self.values):.2f}"
+            parts.append(f"{text} ({len(self.values)})")
         if self.diverged:
             parts.append(f"{self.diverged} diverged")
         return ", ".join(parts) or NOT_RUN
@@ -77,7 +78,7 @@ def collected(
             values[result.experiment][result.name].append(result.value)
     return {
         name: {
-            number: Ours(values[name][number], diverged[name])
+            number: Ours(number, values[name][number], diverged[name])
             for number in values[name] or (ACCURACY,)
         }
         for name in {**values, **diverged}
@@ -98,15 +99,15 @@ def verdict(expected: Published | None, ours: Ours | None) -> str:
     return "reproduced" if agrees else "differs"
 
 
-def shown(value: float) -> str:
-    """Return a number with two digits, whole where it counts something."""
-    whole = value >= 100 and float(value).is_integer()
-    return f"{value:.0f}" if whole else f"{value:.2f}"
+def shown(value: float, name: str = ACCURACY) -> str:
+    """Return a number as text, percentages with two digits."""
+    percent = name.startswith((ACCURACY, "error"))
+    return f"{value:.2f}" if percent else f"{value:.6g}"
 
 
-def number(expected: Published) -> str:
+def number(expected: Published, name: str = ACCURACY) -> str:
     """Return a published number as text."""
-    text = shown(expected.mean)
+    text = shown(expected.mean, name)
     if expected.deviation is not None:
         return f"{text} ± {expected.deviation:.2f}"
     if expected.error is not None:
@@ -266,7 +267,7 @@ def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
             lines.append(
                 f"| [{cell.row}](../{known[cell.experiment].path}) "
                 f"| {cell.column} | {name} "
-                f"| {'' if wanted is None else number(wanted)} "
+                f"| {'' if wanted is None else number(wanted, name)} "
                 f"| {'' if got is None else got} | {verdict(wanted, got)} |"
             )
     lines += ["", _origin(read)]

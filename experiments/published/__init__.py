@@ -38,19 +38,23 @@ class Published:
         error: Float, standard error of the mean, or `None`.
         within: Float, the largest difference where neither is known, or
             `None`: then nothing says which differences matter.
+        single: Boolean, whether it is the number of a single run, to which
+            the spread of ours applies.
     """
 
     mean: float
     deviation: float | None = None
     error: float | None = None
     within: float | None = None
+    single: bool = False
 
     def agrees(self, ours: Sequence[float]) -> bool | None:
         """Return whether results agree with it.
 
         The mean must lie within two standard deviations, theirs and ours in
         quadrature; where only a standard error is known, within two of the
-        difference and a tenth of a point.
+        difference and a tenth of a point; of a single run, within two of our
+        standard deviations.
 
         Args:
             ours: Sequence of floats, one for each seed.
@@ -67,6 +71,8 @@ class Published:
             most = 2 * math.hypot(self.deviation, spread)
         elif self.error is not None:
             most = 2 * math.hypot(self.error, spread / len(ours) ** 0.5) + 0.1
+        elif self.single:
+            most = 2 * spread
         else:
             return None
         return abs(statistics.mean(ours) - self.mean) <= most

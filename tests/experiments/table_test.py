@@ -219,6 +219,7 @@ def test_agreement_is_that_of_the_formulas():
         ({"deviation": 0.1}, 2 * math.sqrt(0.1**2 + spread**2)),
         ({"error": 0.05}, 2 * math.sqrt(0.05**2 + spread**2 / 3) + 0.1),
         ({"within": 0.3}, 0.3),
+        ({"single": True}, 2 * spread),
     ):
         for sign in (-1, 1):
             near = Published(mean=mean + sign * (most - 1e-6), **kind)

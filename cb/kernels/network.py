@@ -215,27 +215,28 @@ def _load(op, x, first, count, memory):
     """Copy some examples from rows; return whether all are finite."""
     total = _ZERO
     channels, feature = op.channels, op.source
+    width, plane, images = op.width, op.plane, op.images
     for i in range(first, first + count):
-        for f in range(feature, feature + op.height * op.width * channels):
+        for f in range(feature, feature + op.height * width * channels):
             total += x[i, f] * _ZERO
     for y in range(op.height):
-        place = op.target + y * op.pitch * op.images
-        if op.images == 1 and channels < _BLOCK:
+        place = op.target + y * op.pitch * images
+        if images == 1 and channels < _BLOCK:
             for c in range(channels):
-                for column in range(op.width):
+                for column in range(width):
                     v = x[first, feature + column * channels + c]
-                    memory[place + c * op.plane + column] = v
-            feature += channels * op.width
+                    memory[place + c * plane + column] = v
+            feature += channels * width
             continue
-        for _ in range(op.width):
+        for _ in range(width):
             for begin in range(0, channels, _BLOCK):
                 end = min(begin + _BLOCK, channels)
                 for i in range(count):
                     for c in range(begin, end):
                         v = x[first + i, feature + c]
-                        memory[place + c * op.plane + i] = v
+                        memory[place + c * plane + i] = v
             feature += channels
-            place += op.images
+            place += images
     return total == _ZERO
 
 
@@ -243,16 +244,18 @@ def _load(op, x, first, count, memory):
 def _store(op, y, first, count, memory):
     """Copy some examples to rows."""
     channels, feature = op.channels, op.target
+    plane, images = op.plane, op.images
     for row in range(op.height):
-        for column in range(op.width):
-            place = op.source + (row * op.pitch + column) * op.images
+        place = op.source + row * op.pitch * images
+        for _ in range(op.width):
             for begin in range(0, channels, _BLOCK):
                 end = min(begin + _BLOCK, channels)
                 for i in range(count):
                     for c in range(begin, end):
-                        v = memory[place + c * op.plane + i]
+                        v = memory[place + c * plane + i]
                         y[first + i, feature + c] = v
             feature += channels
+            place += images
 
 
 @_compiled

@@ -1,22 +1,66 @@
-"""Hypervolume of oracles on ZDT1 and DTLZ2 after 200 trials, ten seeds.
+"""Hypervolume of samplers on problems that cost nothing, ten seeds.
 
-python -m benchmarks.pareto_oracle > benchmarks/pareto_oracle.md
+    python -m benchmarks.pareto_oracle
+
+appends what is missing to `pareto_oracle.csv`, in parallel processes of low
+priority, and writes `pareto_oracle.md`. Run it again after an interruption.
+
+The problem `electricity` is the space of `experiments/sweeps/electricity.yaml`
+with a random forest in place of the trainings. It is fitted, with a fixed seed,
+to the 180 trainings that are recorded in `experiments/sweeps/electricity`;
+`experiments/sweeps/electricity.py` has their commands.
 """
 
 import argparse
+import concurrent.futures
+import csv
 import datetime
+import functools
+import multiprocessing
 import os
+import pathlib
 import platform
 import tempfile
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.base_tuner import BaseTuner
+from sklearn.ensemble import RandomForestRegressor
 
 from cb.tuning import oracles
 from cb.tuning import pareto
+from cb.tuning.coordinates import Coordinates
+from cb.tuning.reading import read_sweep
+from cb.tuning.space_file import read_space
 
-SPECS = ("random", "latin_hypercube", "pareto", "pareto(sampler='nsga2')")
+FILE = pathlib.Path(__file__).with_suffix(".csv")
+RECORDED = pathlib.Path(__file__).parents[1] / "experiments" / "sweeps"
+HEADER = ("problem", "oracle", "seed", "trials", "hypervolume")
+MARKS = (50, 100, 200)
+# The trials of each oracle. `pareto` is `auto`, which takes `gp` here.
+SPECS = {
+    "random": 200,
+    "latin_hypercube": 200,
+    "pareto(sampler='nsga2')": 200,
+    "pareto(sampler='tpe')": 200,
+    "pareto": 200,
+}
+
+
+class Problem(NamedTuple):
+    """A problem to minimize.
+
+    Attributes:
+        function: Callable of a dict of values to a sequence of objectives.
+        space: `keras_tuner.HyperParameters`.
+        reference: Tuple of floats, for the hypervolume.
+    """
+
+    function: Callable
+    space: keras_tuner.HyperParameters
+    reference: tuple[float, ...]
 
 
 def zdt1(x):
@@ -36,11 +80,49 @@ def dtlz2(x):
     )
 
 
-# The numbers of variables that the sources have, and a reference point
-# behind what random search finds.
+def continuous(function, variables, reference):
+    """Make a problem of a function of variables in `[0, 1]`."""
+    names = [f"x{number}" for number in range(variables)]
+    space = keras_tuner.HyperParameters()
+    for name in names:
+        space.Float(name, 0.0, 1.0)
+    return Problem(
+        lambda values: function(np.array([values[name] for name in names])),
+        space,
+        reference,
+    )
+
+
+@functools.cache
+def electricity():
+    """Make the mixed, conditional problem of recorded trainings."""
+    space = read_space(str(RECORDED / "electricity.yaml")).hyperparameters()
+    coordinates = Coordinates(space.space)
+    sweeps = [
+        read_sweep(RECORDED / "electricity" / name)
+        for name in ("random", "latin_hypercube", "pareto")
+    ]
+    points = [point for sweep in sweeps for point in sweep.points]
+    rows = np.array([coordinates.row(point.values) for point in points])
+    results = np.concatenate([sweep.minimized() for sweep in sweeps])[:, :2]
+    results[:, 1] = np.log(results[:, 1])
+    forest = RandomForestRegressor(200, random_state=0)
+    forest.fit(coordinates.features(rows), results)
+
+    def function(values):
+        row = coordinates.row(values)[None]
+        error, flops = forest.predict(coordinates.features(row))[0]
+        return error, np.exp(flops)
+
+    # All examples wrong, and the FLOPs of the largest dense network.
+    return Problem(function, space, (1.0, 399_362.0))
+
+
 PROBLEMS = {
-    "ZDT1": (zdt1, 30, (1.1, 6.0)),
-    "DTLZ2": (dtlz2, 12, (2.0, 2.0, 2.0)),
+    "ZDT1, 10 variables": lambda: continuous(zdt1, 10, (1.1, 6.0)),
+    "ZDT1, 30 variables": lambda: continuous(zdt1, 30, (1.1, 6.0)),
+    "DTLZ2, 12 variables": lambda: continuous(dtlz2, 12, (2.0, 2.0, 2.0)),
+    "Electricity": electricity,
 }
 
 
@@ -64,13 +146,12 @@ class Search(BaseTuner):
         return {**results, "multi_objective": sum(results.values())}
 
 
-def search(spec, problem, variables, max_trials, seed, directory):
+def search(spec, problem, max_trials, seed, directory):
     """Search a problem.
 
     Args:
         spec: String, the spec of an oracle.
-        problem: Callable of an array of variables in [0, 1].
-        variables: Integer, how many there are.
+        problem: `Problem`.
         max_trials: Integer.
         seed: Integer from 1 on.
         directory: Path of a new folder.
@@ -78,58 +159,102 @@ def search(spec, problem, variables, max_trials, seed, directory):
     Returns:
         Float array `(trials, objectives)`.
     """
-    names = [f"x{number}" for number in range(variables)]
-    space = keras_tuner.HyperParameters()
-    for name in names:
-        space.Float(name, 0.0, 1.0)
     points = []
 
     def function(values):
-        points.append(problem(np.array([values[name] for name in names])))
+        points.append(problem.function(values))
         return {f"f{n}": float(value) for n, value in enumerate(points[-1])}
 
-    count = len(problem(np.zeros(variables)))
+    names = [f"f{n}" for n in range(len(problem.reference))]
     oracle = oracles.build(
         spec,
-        objective=[keras_tuner.Objective(f"f{n}", "min") for n in range(count)],
+        objective=[keras_tuner.Objective(name, "min") for name in names],
         max_trials=max_trials,
-        hyperparameters=space,
+        hyperparameters=problem.space.copy(),
         seed=seed,
     )
     Search(oracle, function, directory).search()
     return np.array(points)
 
 
+def run(name, spec, seed):
+    """Return the rows of a problem, an oracle and a seed."""
+    problem = PROBLEMS[name]()
+    with tempfile.TemporaryDirectory() as folder:
+        points = search(spec, problem, SPECS[spec], seed, folder)
+    return [
+        (name, spec, seed, trials, pareto.hypervolume(part, problem.reference))
+        for trials in MARKS
+        if len(part := points[:trials]) == trials
+    ]
+
+
+def missing(seeds):
+    """List what the file lacks."""
+    with open(FILE, newline="", encoding="utf-8") as file:
+        done = {tuple(row[:3]) for row in csv.reader(file)}
+    return [
+        (name, spec, seed)
+        for seed in range(1, seeds + 1)
+        for name in PROBLEMS
+        for spec in SPECS
+        if (name, spec, str(seed)) not in done
+    ]
+
+
+def table():
+    """Return the page: the mean and the range over seeds."""
+    with open(FILE, newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    groups = {}
+    for row in rows:
+        key = row["problem"], row["oracle"], int(row["trials"])
+        groups.setdefault(key, []).append(float(row["hypervolume"]))
+    seeds = len({row["seed"] for row in rows})
+    lines = [
+        f"# Hypervolume of samplers, {seeds} seeds",
+        "",
+        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} "
+        "cores: `python -m benchmarks.pareto_oracle`. Mean of the seeds, and "
+        "the least and the largest. `pareto` takes `gp` for all of these.",
+    ]
+    for name, make in PROBLEMS.items():
+        lines += [
+            "",
+            f"## {name}, reference {make().reference}",
+            "",
+            "| oracle |" + "".join(f" {n} trials |" for n in MARKS),
+            "|---|" + "---|" * len(MARKS),
+        ]
+        for spec in SPECS:
+            cells = [groups.get((name, spec, trials)) for trials in MARKS]
+            text = [
+                f"{np.mean(c):.3f} ({min(c):.3f} to {max(c):.3f})" if c else ""
+                for c in cells
+            ]
+            lines.append(f"| `{spec}` | {' | '.join(text)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main():
-    """Print the table."""
+    """Run what is missing and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    print(f"# Hypervolume after {given.trials} trials, {given.seeds} seeds\n")
-    print(
-        f"{datetime.date.today()}, {platform.machine()}, "
-        f"{os.cpu_count()} cores: `python -m benchmarks.pareto_oracle`\n"
-    )
-    print(
-        "| problem | reference point | oracle | mean | deviation | least "
-        "| largest |\n|---|---|---|---|---|---|---|"
-    )
-    for name, (problem, variables, reference) in PROBLEMS.items():
-        for spec in SPECS:
-            volumes = []
-            for seed in range(1, given.seeds + 1):
-                with tempfile.TemporaryDirectory() as folder:
-                    points = search(
-                        spec, problem, variables, given.trials, seed, folder
-                    )
-                volumes.append(pareto.hypervolume(points, reference))
-            print(
-                f"| {name} | {reference} | `{spec}` | {np.mean(volumes):.3f} "
-                f"| {np.std(volumes):.3f} | {min(volumes):.3f} "
-                f"| {max(volumes):.3f} |",
-                flush=True,
-            )
+    if not FILE.exists():
+        FILE.write_text(",".join(HEADER) + "\n", "utf-8")
+    # Of the processes, which import NumPy later.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(
+        given.processes, context, os.nice, (19,)
+    ) as pool:
+        waiting = [pool.submit(run, *one) for one in missing(given.seeds)]
+        for done in concurrent.futures.as_completed(waiting):
+            with open(FILE, "a", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(done.result())
+    FILE.with_suffix(".md").write_text(table(), "utf-8")
 
 
 if __name__ == "__main__":

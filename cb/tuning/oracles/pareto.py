@@ -1,6 +1,8 @@
 """Search for the Pareto front of several objectives."""
 
+import contextlib
 import functools
+import warnings
 from collections.abc import Mapping
 from typing import Annotated
 from typing import Any
@@ -16,27 +18,42 @@ from cb.registry import Count
 from cb.registry import Interval
 from cb.registry import check_arguments
 from cb.seeds import fold_in
+from cb.tuning import model_costs
 from cb.tuning import pareto
+from cb.tuning import proposals
 from cb.tuning.oracles import REGISTRY
 from cb.tuning.sampling import Sampling
+
+# Up to what `sampler="auto"` takes Gaussian processes, which need ever more
+# time for more of each.
+MOST_OBJECTIVES, MOST_VARIABLES, MOST_TRIALS = 3, 40, 250
 
 
 @REGISTRY.register("pareto")
 class ParetoOracle(keras_tuner.Oracle):
     """Searches for the Pareto front of several objectives.
 
-    Optuna's multi-objective samplers choose what to try. `get_best_trials`
-    returns the Pareto front first, then the layers behind it. The next trial
-    depends on `seed` and on the trials so far alone, so that a search
-    killed and reloaded continues as it would have.
+    `get_best_trials` returns the Pareto front first, then the layers behind
+    it. The next trial depends on `seed` and on the trials so far alone, so
+    that a search killed and reloaded continues as it would have.
+
+    With a `keras_tuner.Tuner` and an ordinary `build_model`, objectives and
+    constraints may name costs of the model, which are measured after each
+    training: `"parameters"` that are not zero, `"inference_flops"` of one
+    example, `"storage_bytes"`, and `"latency"`, the seconds that a call of an
+    export takes with one example on this machine.
 
     Args:
         objective: List of names or of `keras_tuner.Objective`, or only one.
         max_trials: Integer, the largest number of points to try.
-        sampler: `"tpe"`, a tree-structured Parzen estimator that learns from
-            every trial, or `"nsga2"`, a genetic algorithm that needs several
-            times `population` trials.
-        startup: Integer, how many trials of `"tpe"` are random.
+        sampler: `"gp"`, Gaussian processes that find where the hypervolume
+            is expected to grow most, for up to a few hundred trials;
+            `"tpe"`, a tree-structured Parzen estimator that learns from every
+            trial; `"nsga2"`, a genetic algorithm that needs several times
+            `population` trials; or `"auto"`: `"gp"` with up to 3 objectives,
+            40 hyperparameters and 250 trials, else `"tpe"`, and says which.
+        startup: Integer, how many trials of `"gp"` and `"tpe"` are spread
+            evenly or at random before they learn.
         population: Integer, the size of a generation of `"nsga2"`.
         constraints: Dict of metric to the largest value allowed, such as
             `{"inference_flops": 1e6}`. The sampler sees how far points are
@@ -48,13 +65,14 @@ class ParetoOracle(keras_tuner.Oracle):
 
     Reference:
 
+    - [Emmerich et al., 2006](https://doi.org/10.1109/TEVC.2005.859463)
     - [Ozaki et al., 2022](https://doi.org/10.1613/jair.1.13188)
     - [Deb et al., 2002](https://doi.org/10.1109/4235.996017)
     """
 
     def __init__(
         self,
-        sampler: Literal["tpe", "nsga2"] = "tpe",
+        sampler: Literal["auto", "gp", "tpe", "nsga2"] = "auto",
         startup: Count = 10,
         population: Annotated[int, Interval("[2, inf)")] = 20,
         constraints: Mapping[str, float] | None = None,
@@ -72,12 +90,16 @@ class ParetoOracle(keras_tuner.Oracle):
         self.startup = startup
         self.population = population
         self.constraints = dict(constraints or {})
+        self.objective: Any = model_costs.with_costs(
+            self.objective, self.constraints
+        )
+        self._said = ""
         self._notes: dict[str, dict[str, Any]] = {}
         self._handles: dict[str, Any] = {}
         self._sampling: Sampling | None = None
 
     def populate_space(self, trial_id):
-        """Ask the sampler for a point that has not been tried.
+        """Choose a point that has not been tried.
 
         Args:
             trial_id: String.
@@ -85,6 +107,71 @@ class ParetoOracle(keras_tuner.Oracle):
         Returns:
             Dict with `"status"` and `"values"`.
         """
+        sampler = self._chosen_sampler()
+        ask = self._proposed if sampler == "gp" else self._sampled
+        values = ask(trial_id)
+        if values is None:
+            values = self._random_values()
+        if values is None:
+            return {"status": TrialStatus.STOPPED, "values": None}
+        return {"status": TrialStatus.RUNNING, "values": values}
+
+    def _chosen_sampler(self) -> str:
+        """Return the sampler of the next trial; say what `"auto"` takes."""
+        if self.sampler != "auto":
+            return self.sampler
+        counts = (
+            len(self._objectives()),
+            len(self.hyperparameters.space),
+            len(self.end_order),
+        )
+        most = (MOST_OBJECTIVES, MOST_VARIABLES, MOST_TRIALS - 1)
+        fits = np.less_equal(counts, most).all()
+        sampler = "gp" if fits else "tpe"
+        if sampler != self._said:
+            self._said = sampler
+            print(
+                f"Sampler: {sampler}, with {counts[0]} objectives, "
+                f"{counts[1]} hyperparameters and {counts[2]} trials so far",
+                flush=True,
+            )
+        return sampler
+
+    def _proposed(self, trial_id: str) -> dict[str, Any] | None:
+        """Return a point of Gaussian processes, or of a design at first."""
+        space = self.hyperparameters.space
+        ended = [self.trials[name] for name in self.end_order]
+        under_way = [
+            trial.hyperparameters.values
+            for name, trial in sorted(self.trials.items())
+            if name not in self.end_order
+        ]
+        tried = [
+            proposals.Tried(trial.hyperparameters.values, *self._signed(trial))
+            for trial in ended
+        ]
+        known = sum(one.objectives is not None for one in tried)
+        if len(tried) + len(under_way) >= self.startup and known > 1:
+            seed = fold_in(self.seed, trial_id)
+            return proposals.propose(
+                space, tried, under_way, self.startup, seed
+            )
+        for attempt in range(self._max_collisions):
+            number = int(trial_id) + attempt * self.startup
+            values = proposals.design(space, number, self.seed)
+            if not self._duplicate(values):
+                return values
+        return None
+
+    def _signed(self, trial):
+        """Return the result with objectives to be minimized."""
+        values, excess = self._result(trial)
+        if values is None or not np.isfinite(values).all():
+            return None, excess
+        return np.where(self._maximized(), -1, 1) * values, excess
+
+    def _sampled(self, trial_id: str) -> dict[str, Any] | None:
+        """Return a point of an Optuna sampler."""
         sampling, space = self._current(), self.hyperparameters.space
         for attempt in range(self._max_collisions):
             seed = fold_in(self.seed, trial_id, attempt)
@@ -92,12 +179,24 @@ class ParetoOracle(keras_tuner.Oracle):
             if not self._duplicate(values):
                 self._handles[trial_id] = handle
                 self._notes[trial_id] = sampling.note(handle)
-                return {"status": TrialStatus.RUNNING, "values": values}
+                return values
             sampling.tell(handle, None, {})
-        values = self._random_values()
-        if values is None:
-            return {"status": TrialStatus.STOPPED, "values": None}
-        return {"status": TrialStatus.RUNNING, "values": values}
+        return None
+
+    @keras_tuner.synchronized
+    def update_trial(self, trial_id, metrics, step=0):
+        """Record the metrics of a trial.
+
+        Args:
+            trial_id: String.
+            metrics: Dict of metric to value.
+            step: Integer, the epoch they belong to.
+
+        Returns:
+            `keras_tuner.engine.trial.Trial`.
+        """
+        with _quiet():
+            return super().update_trial(trial_id, metrics, step)
 
     @keras_tuner.synchronized
     def end_trial(self, trial):
@@ -106,10 +205,12 @@ class ParetoOracle(keras_tuner.Oracle):
         Args:
             trial: `keras_tuner.engine.trial.Trial`.
         """
-        sampling = self._current()
+        # Those that ended before must be told before.
+        sampling = self._sampling
         super().end_trial(trial)
         trial = self.trials[trial.trial_id]
-        if trial.trial_id not in self.end_order:
+        # Another sampler is told all at its first question.
+        if sampling is None or trial.trial_id not in self.end_order:
             return
         handle = self._handles.pop(trial.trial_id, None)
         if handle is None:
@@ -123,6 +224,12 @@ class ParetoOracle(keras_tuner.Oracle):
         Args:
             trial: `keras_tuner.engine.trial.Trial`.
         """
+        values, excess = self._result(trial)
+        if values is None:
+            # Keras-tuner lets a trial with this score fail.
+            trial.score = float("nan")
+            trial.message = f"Not finite: {self._values(trial)}"
+            return
         others = [other for other in self._completed() if other is not trial]
         trial.score = float(self._layers([*others, trial])[-1])
         trial.best_step = 0
@@ -181,14 +288,23 @@ class ParetoOracle(keras_tuner.Oracle):
 
     def _result(self, trial) -> tuple[list[float] | None, dict[str, float]]:
         """Return the objectives, `None` after a failure, and violations."""
-        completed = trial.status == TrialStatus.COMPLETED
-        return self._values(trial) if completed else None, self._excess(trial)
+        excess = self._excess(trial)
+        if trial.status != TrialStatus.COMPLETED:
+            return None, excess
+        values = self._values(trial)
+        # An infeasible point is not trained, so that it may lack some.
+        infeasible = any(part > 0.0 for part in excess.values())
+        good = not np.isnan(values).any() and (
+            infeasible or np.isfinite(values).all()
+        )
+        return values if good else None, excess
 
     def _values(self, trial) -> list[float]:
-        return [
-            float(trial.metrics.get_best_value(objective.name))
-            for objective in self._objectives()
-        ]
+        with _quiet():
+            return [
+                float(trial.metrics.get_best_value(objective.name))
+                for objective in self._objectives()
+            ]
 
     def _minimized(self, trials) -> np.ndarray:
         values = np.array([self._values(trial) for trial in trials])
@@ -236,3 +352,11 @@ class ParetoOracle(keras_tuner.Oracle):
             *self._result(trial),
             self._notes.get(trial.trial_id, {}),
         )
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Leave out NumPy's warnings that nothing but NaN is there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        yield

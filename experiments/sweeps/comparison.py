@@ -1,0 +1,156 @@
+"""Samplers on Electricity at equal epochs: hypervolume over epochs.
+
+    python -m experiments.sweeps.comparison --directory=DIR
+    python -m experiments.sweeps.comparison
+
+The first command wants `electricity.csv`, the 45,312 rows of OpenML data set
+151, in the folder where it is run. It searches the space of `electricity.yaml`
+with every method and seed until `--epochs` epochs are trained, and keeps the
+results in `comparison.csv`; run it again after an interruption. The second
+draws the figure and prints the table of docs/sweeps.md.
+"""
+
+import argparse
+import csv
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from cb.plots import style
+from cb.tuning import pareto
+from cb.tuning.results import Results
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+KEPT = HERE / "comparison.csv"
+FIGURE = ROOT / "docs" / "figures" / "sweeps_samplers.png"
+METHODS = {
+    "random": "random",
+    "latin_hypercube": "latin_hypercube",
+    "tpe": "pareto(sampler='tpe')",
+    "nsga2": "pareto(sampler='nsga2')",
+    "gp": "pareto(sampler='gp')",
+}
+OBJECTIVES = ("Error", "Inference", "Training")
+# All examples wrong, and the FLOPs of the largest dense network of the space,
+# trained for the most epochs.
+REFERENCE = (1.0, 267_776.0, 2.334e11)
+HEADER = ("method", "seed", "epochs", *OBJECTIVES)
+# Trials at first, and that are added until the epochs are reached. A hypercube
+# has one design for all of them; its trials have three epochs and more.
+TRIALS, MORE, EACH = 20, 10, 3
+
+
+def search(method, seed, epochs, directory):
+    """Run a sweep until enough epochs are trained.
+
+    Args:
+        method: String, of `METHODS`.
+        seed: Integer.
+        epochs: Integer.
+        directory: Path, for the folders of all sweeps.
+
+    Returns:
+        List of rows of `HEADER`.
+    """
+    designed = method == "latin_hypercube"
+    trials = epochs // EACH if designed else TRIALS
+    folder = directory / f"{method}_{seed}"
+    while True:
+        command = [
+            *(sys.executable, str(ROOT / "tune.py")),
+            f"--space={HERE / 'electricity.yaml'}",
+            f"--oracle={METHODS[method]}",
+            *(f"--max_trials={trials}", f"--seed={seed}"),
+            f"--directory={folder}",
+        ]
+        subprocess.run(command, check=True)
+        rows = Results(folder / "results.csv").read()
+        if sum(row.get("epochs", 0) for row in rows) >= epochs:
+            return [
+                (method, seed, row["epochs"], *map(row.get, OBJECTIVES))
+                for row in rows
+            ]
+        trials += MORE
+        if designed:
+            folder = directory / f"{method}_{seed}_{trials}"
+
+
+def curve(rows):
+    """Return the hypervolume after each trial, and the epochs until then."""
+    complete = [row for row in rows if row["Error"]]
+    points = [[float(row[name]) for name in OBJECTIVES] for row in complete]
+    whole = pareto.hypervolumes(np.array(points), REFERENCE)
+    epochs = np.cumsum([int(row["epochs"]) for row in complete])
+    return epochs, whole / np.prod(REFERENCE)
+
+
+def report(epochs):
+    """Draw the figure and print the table."""
+    with open(KEPT, newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    seeds = sorted({row["seed"] for row in rows})
+    grid = np.arange(1, epochs + 1)
+    marks = [epochs // 4, epochs // 2, epochs]
+    print("| method |" + "".join(f" {n} epochs |" for n in marks))
+    print("|---|" + "---|" * len(marks))
+    with style.drawing(FIGURE) as axes:
+        for method, look in zip(METHODS, style.lines(), strict=False):
+            found = []
+            for seed in seeds:
+                own = [
+                    row
+                    for row in rows
+                    if row["method"] == method and row["seed"] == seed
+                ]
+                if own:
+                    at, volume = curve(own)
+                    before = np.searchsorted(at, grid, side="right")
+                    found.append(np.concatenate([[0.0], volume])[before])
+            if not found:
+                continue
+            axes.plot(grid, np.mean(found, axis=0), label=method, **look)
+            axes.fill_between(
+                grid,
+                np.min(found, axis=0),
+                np.max(found, axis=0),
+                color=look["color"],
+                alpha=0.15,
+            )
+            cells = [
+                f"{np.mean(column):.4f} ({min(column):.4f} to "
+                f"{max(column):.4f})"
+                for column in np.array(found)[:, [n - 1 for n in marks]].T
+            ]
+            print(f"| `{method}` | {' | '.join(cells)} |")
+        axes.set(xlabel="epochs of all trials", ylabel="hypervolume")
+        axes.set(ylim=(0.7, None))
+        axes.legend(loc="lower right")
+
+
+def main():
+    """Search what is missing, or report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--directory", type=pathlib.Path)
+    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    if given.directory is None:
+        report(given.epochs)
+        return
+    if not KEPT.exists():
+        KEPT.write_text(",".join(HEADER) + "\n", "utf-8")
+    for seed in range(given.seeds):
+        for method in METHODS:
+            text = KEPT.read_text("utf-8")
+            if f"\n{method},{seed}," in text:
+                continue
+            rows = search(method, seed, given.epochs, given.directory)
+            with open(KEPT, "a", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -137,8 +137,10 @@ ALLOWED = {
     "cb.tuning": {
         *PURE,
         "cb.config",
+        "cb.costs",
         "cb.datasets",
         "cb.distribute",
+        "cb.export",
         "cb.files",
         "cb.plots",
         "cb.run_log",

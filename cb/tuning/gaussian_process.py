@@ -14,6 +14,8 @@ LENGTHS = (-6.0, 12.0)
 TREND = (-12.0, 6.0)
 # Steps of the search for all of these.
 STEPS = 60
+# The prior of the logarithms of noise and of squared lengths.
+NC, NS, LS = -5.0, 2.0, 2.0
 
 
 class GaussianProcess:
@@ -50,9 +52,9 @@ class GaussianProcess:
         # of the trend and of the noise.
         several = np.log(max(count, 1))
         self._centre = np.full(count + 2, several)
-        self._spread = np.full(count + 2, 2 * 3**0.5)
-        self._centre[-2:] = -np.log(4.0) - several, -8.0
-        self._spread[-2:] = 2.0, 3.0
+        self._spread = np.full(count + 2, LS)
+        self._centre[-2:] = -np.log(4.0) - several, NC
+        self._spread[-2:] = 2.0, NS
         bounds = [LENGTHS] * count + [TREND, tuple(np.log(NOISE))]
         start = np.clip(self._centre, *np.transpose(bounds))
         found = optimize.minimize(
@@ -65,7 +67,8 @@ class GaussianProcess:
         )
         self._weights, self._trend, self._noise = self._parts(found.x)
         self._condition()
-        self._variance = float(self._values @ self._solved / len(values))
+        squares = float(self._values @ self._solved)
+        self._variance = (squares + 1.0) / (len(values) + 1.0)
 
     def believing(self, points: np.ndarray) -> "GaussianProcess":
         """Return the process with its own predictions at points as values.
@@ -131,10 +134,12 @@ class GaussianProcess:
         factor = linalg.cholesky(kernel, lower=True)
         inverse = linalg.cho_solve((factor, True), np.eye(count))
         solved = inverse @ self._values
-        # The most likely variance, in closed form.
-        variance = self._values @ solved / count + 1e-12
+        # The most likely variance, of these values and one of variance 1.
+        variance = (self._values @ solved + 1.0) / (count + 1.0)
         off = (theta - self._centre) / self._spread
-        loss = count / 2 * np.log(variance) + np.log(np.diag(factor)).sum()
+        loss = (count + 1.0) / 2 * np.log(variance) + np.log(
+            np.diag(factor)
+        ).sum()
         outer = (inverse - np.outer(solved, solved) / variance) / 2
         inner = outer * slope
         squares = inner.sum(0) @ points**2 - (points * (inner @ points)).sum(0)

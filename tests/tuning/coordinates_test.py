@@ -47,7 +47,11 @@ def test_rows_are_points_and_back(space):
         values = coordinates.values(row)
         assert is_point(space, values)
         again = coordinates.row(values)
-        assert coordinates.values(again) == pytest.approx(values, rel=1e-9)
+        for name, value in coordinates.values(again).items():
+            same = values[name]
+            assert value == (
+                pytest.approx(same) if isinstance(same, float) else same
+            )
         # Only an integer of a million values may move inside of its own.
         np.testing.assert_allclose(again, row, atol=0.06)
     np.testing.assert_array_equal(coordinates.snapped(rows), rows)

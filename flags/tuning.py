@@ -30,7 +30,7 @@ define(
 define(
     "oracle",
     None,
-    "Algorithm that chooses: 'pareto(sampler=\"tpe\")', latin_hypercube, "
+    "Algorithm that chooses: 'pareto(sampler=\"gp\")', latin_hypercube, "
     "random, grid, bayesian or hyperband. Default: that of the experiment.",
     str | None,
 )

@@ -3,7 +3,8 @@
     python -m benchmarks.pareto_oracle
 
 appends what is missing to `pareto_oracle.csv`, in parallel processes of low
-priority, and writes `pareto_oracle.md`. Run it again after an interruption.
+priority, and writes `pareto_oracle.md`. Run it again after an interruption;
+`--time` measures the seconds of a proposal instead, on a quiet machine.
 
 The problem `electricity` is the space of `experiments/sweeps/electricity.yaml`
 with a random forest in place of the trainings. It is fitted, with a fixed seed,
@@ -20,7 +21,9 @@ import multiprocessing
 import os
 import pathlib
 import platform
+import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,22 +34,25 @@ from sklearn.ensemble import RandomForestRegressor
 
 from cb.tuning import oracles
 from cb.tuning import pareto
+from cb.tuning import proposals
 from cb.tuning.coordinates import Coordinates
 from cb.tuning.reading import read_sweep
 from cb.tuning.space_file import read_space
 
 FILE = pathlib.Path(__file__).with_suffix(".csv")
+SECONDS = FILE.with_name("pareto_oracle_seconds.csv")
 RECORDED = pathlib.Path(__file__).parents[1] / "experiments" / "sweeps"
 HEADER = ("problem", "oracle", "seed", "trials", "hypervolume")
 MARKS = (50, 100, 200)
-# The trials of each oracle. `pareto` is `auto`, which takes `gp` here.
-SPECS = {
-    "random": 200,
-    "latin_hypercube": 200,
-    "pareto(sampler='nsga2')": 200,
-    "pareto(sampler='tpe')": 200,
-    "pareto": 200,
-}
+SPECS = (
+    "pareto",
+    "pareto(sampler='tpe')",
+    "pareto(sampler='nsga2')",
+    "random",
+    "latin_hypercube",
+)
+# The first is `auto`, which takes `gp`; most of its searches are short.
+TRIALS = {("pareto", "DTLZ2, 12 variables"): 200}
 
 
 class Problem(NamedTuple):
@@ -181,7 +187,8 @@ def run(name, spec, seed):
     """Return the rows of a problem, an oracle and a seed."""
     problem = PROBLEMS[name]()
     with tempfile.TemporaryDirectory() as folder:
-        points = search(spec, problem, SPECS[spec], seed, folder)
+        trials = TRIALS.get((spec, name), 100 if spec == "pareto" else 200)
+        points = search(spec, problem, trials, seed, folder)
     return [
         (name, spec, seed, trials, pareto.hypervolume(part, problem.reference))
         for trials in MARKS
@@ -195,9 +202,10 @@ def missing(seeds):
         done = {tuple(row[:3]) for row in csv.reader(file)}
     return [
         (name, spec, seed)
+        for part in (SPECS[:2], SPECS[2:])
         for seed in range(1, seeds + 1)
         for name in PROBLEMS
-        for spec in SPECS
+        for spec in part
         if (name, spec, str(seed)) not in done
     ]
 
@@ -218,6 +226,17 @@ def table():
         "cores: `python -m benchmarks.pareto_oracle`. Mean of the seeds, and "
         "the least and the largest. `pareto` takes `gp` for all of these.",
     ]
+    with open(SECONDS, newline="", encoding="utf-8") as file:
+        lines += [
+            "",
+            "Seconds of a proposal of `gp` on DTLZ2, three objectives: "
+            + "; ".join(
+                f"{row['median']} after {row['trials']} trials (at most "
+                f"{row['largest']})"
+                for row in csv.DictReader(file)
+            )
+            + ".",
+        ]
     for name, make in PROBLEMS.items():
         lines += [
             "",
@@ -236,12 +255,40 @@ def table():
     return "\n".join(lines) + "\n"
 
 
+def seconds():
+    """Return the seconds of proposals after trials of DTLZ2, and print them."""
+    problem = PROBLEMS["DTLZ2, 12 variables"]()
+    tried = []
+    for number in range(200):
+        values = proposals.design(problem.space.space, number, 0)
+        objectives = problem.function(values)
+        tried.append(proposals.Tried(values, objectives, {}))
+    with open(SECONDS, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("trials", "median", "largest"))
+        for trials in MARKS:
+            found = []
+            for seed in range(5):
+                started = time.perf_counter()
+                proposals.propose(
+                    problem.space.space, tried[:trials], [], 10, seed
+                )
+                found.append(time.perf_counter() - started)
+            row = trials, round(statistics.median(found), 2), max(found)
+            print(*row)
+            writer.writerow((*row[:2], round(row[2], 2)))
+
+
 def main():
     """Run what is missing and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--time", action="store_true")
     given = parser.parse_args()
+    if given.time:
+        seconds()
+        return
     if not FILE.exists():
         FILE.write_text(",".join(HEADER) + "\n", "utf-8")
     # Of the processes, which import NumPy later.

@@ -14,8 +14,10 @@ LENGTHS = (-6.0, 12.0)
 TREND = (-12.0, 6.0)
 # Steps of the search for all of these.
 STEPS = 60
-# The prior of the logarithms of noise and of squared lengths.
-NC, NS, LS = -5.0, 2.0, 2.0
+# The prior: normal in the logarithms of squared lengths, of the weight of the
+# trend and of the noise, with these deviations.
+LENGTHS_SPREAD, TREND_SPREAD, NOISE_SPREAD = 2.0, 2.0, 1.5
+NOISE_CENTRE = -3.0
 
 
 class GaussianProcess:
@@ -48,13 +50,12 @@ class GaussianProcess:
         self._scale = float(values.std()) or 1.0
         self._values = (values - self._mean) / self._scale
         count = int(groups.max(initial=-1)) + 1
-        # The prior: normal in the logarithms of squared lengths, of the weight
-        # of the trend and of the noise.
+        # Of more coordinates, each matters less.
         several = np.log(max(count, 1))
         self._centre = np.full(count + 2, several)
-        self._spread = np.full(count + 2, LS)
-        self._centre[-2:] = -np.log(4.0) - several, NC
-        self._spread[-2:] = 2.0, NS
+        self._centre[-2:] = -np.log(4.0) - several, NOISE_CENTRE
+        self._spread = np.full(count + 2, LENGTHS_SPREAD)
+        self._spread[-2:] = TREND_SPREAD, NOISE_SPREAD
         bounds = [LENGTHS] * count + [TREND, tuple(np.log(NOISE))]
         start = np.clip(self._centre, *np.transpose(bounds))
         found = optimize.minimize(

@@ -11,7 +11,7 @@ from cb.tuning.gaussian_process import GaussianProcess
 def data():
     random = np.random.default_rng(0)
     points = random.random((25, 4))
-    return points, 100 + 5 * np.sin(4 * points[:, 0]) + points[:, 1] ** 2
+    return points, 100 + 5 * np.sin(9 * points[:, 0]) + points[:, 1] ** 2
 
 
 GROUPS = np.array([0, 0, 1, 2])

@@ -143,6 +143,7 @@ def objectives(spec):
 @pytest.mark.parametrize(
     "spec, racing",
     [(name, "folds") for name in [*names(), "pareto(sampler='nsga2')"]]
+    + [("pareto(startup=2)", "folds")]
     + [(name, "halving(least=0.3)") for name in ("grid", "pareto", "random")]
     + [("pareto(sampler='nsga2')", "halving")],
 )

@@ -54,6 +54,7 @@ _PACKAGES = (
     "conversion",
     "costs",
     "datasets",
+    "engine",
     "export",
     "layers",
     "metrics",

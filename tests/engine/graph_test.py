@@ -12,7 +12,8 @@ from cb.errors import InputError
 @pytest.mark.slow
 def test_import_needs_neither_keras_nor_tensorflow():
     program = (
-        "import sys, time; start = time.process_time(); import cb.engine; "
+        "import sys, time; start = time.process_time(); import cb; "
+        "cb.engine.Graph; "
         "assert time.process_time() - start < 0.5; "
         "assert not {'keras', 'tensorflow'} & {*sys.modules}"
     )

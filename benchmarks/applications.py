@@ -1,6 +1,6 @@
 """Copies and exports of `keras.applications`: equal outputs.
 
-    python -m benchmarks.applications [name ...]
+    python -m benchmarks.applications [--without_exports] [name ...]
 
 writes `benchmarks/applications.csv` and the table of `applications.md`. With
 names it renews their lines.
@@ -64,7 +64,7 @@ images = np.load(f"{folder}/images.npy")
 found = {}
 plain = keras.models.load_model(f"{folder}/stripped_file.keras")
 found["stripped_file"] = plain(images, training=False)
-for form in ("dense", "compact", "sparse"):
+for form in sys.argv[2:]:
     saved = tf.saved_model.load(f"{folder}/{form}")
     outputs = saved.signatures["serving_default"](tf.constant(images))
     (found[f"{form}_export"],) = outputs.values()
@@ -76,11 +76,12 @@ np.savez(f"{folder}/found.npz", **found)
 """
 
 
-def measure(name):
+def measure(name, forms=FORMS):
     """Copy and export a network.
 
     Args:
         name: String, name in `keras.applications`.
+        forms: Strings, forms of exports.
 
     Returns:
         Dict of one line of the table. From `full` on they are the largest
@@ -108,7 +109,7 @@ def measure(name):
         "full": full,
         "sparse_copy": sparse(images, training=False),
         "stripped": plain(images, training=False),
-        **_read_elsewhere(sparse, plain, images),
+        **_read_elsewhere(sparse, plain, images, forms),
     }
     scale = np.abs(outputs).max()
     return {
@@ -122,6 +123,7 @@ def measure(name):
         **{
             key: f"{np.abs(outputs - np.asarray(found[key])).max() / scale:.1e}"
             for key in (*EXACT, *ROUNDED)
+            if key in found
         },
     }
 
@@ -179,15 +181,15 @@ def _normalize(model, layers, images, random):
     return [v for layer in norms for v in layer.non_trainable_variables]
 
 
-def _read_elsewhere(sparse, plain, images):
+def _read_elsewhere(sparse, plain, images, forms):
     """Return the outputs of files and exports, read in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/images.npy", images)
         sparse.save(f"{folder}/file.keras")
         plain.save(f"{folder}/stripped_file.keras")
-        for form in FORMS:
+        for form in forms:
             cb.export.save(sparse, f"{folder}/{form}", form, [1])
-        command = [sys.executable, "-c", _READ, folder]
+        command = [sys.executable, "-c", _READ, folder, *forms]
         subprocess.run(command, check=True)
         return {**np.load(f"{folder}/found.npz")}
 
@@ -197,17 +199,19 @@ def table(rows):
     lines = ["| " + " | ".join(COLUMNS).replace("_", " ") + " |"]
     lines += ["|" + "---|" * len(COLUMNS)]
     for row in rows.values():
-        cells = [str(row[column]) for column in COLUMNS]
+        cells = [str(row.get(column, "")) for column in COLUMNS]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main(names):
     """Measure networks, and renew their lines."""
+    without = "--without_exports" in names
+    names = [name for name in names if not name.startswith("--")]
     rows = tables.read(FILE)
     for name in names or SIZES:
         start = time.perf_counter()
-        rows[name] = measure(name)
+        rows[name] = measure(name, () if without else FORMS)
         rows = {key: rows[key] for key in SIZES if key in rows}
         tables.write(FILE, COLUMNS, rows)
         tables.renew(PAGE, table(rows))

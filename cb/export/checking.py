@@ -15,7 +15,10 @@ from keras.src.layers.layer import CallContext
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from tensorflow.core.function.polymorphism import function_type
 
+from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import first_cause
+from cb.errors import one_line
 from cb.files.aliases import plain_name
 from cb.layers.traversal import ordered_layers
 
@@ -131,6 +134,7 @@ def check(
         List of the batches, each a dict of name to tensor.
 
     Raises:
+        InputError: If the model takes none of the inputs that are drawn.
         RunError: If their outputs differ by more than rounding.
     """
     saved = load_graph(path)
@@ -139,11 +143,25 @@ def check(
     with kept_seeds(model) as seeds:
         saved = load_graph(path) if seeds else saved
         for drawn in batches * _TIMES:
-            expected = infer(model, arranged(inputs, drawn))
+            with _taking(model):
+                expected = infer(model, arranged(inputs, drawn))
             found = saved.signatures[SIGNATURE](**drawn)
             for name, value in named_outputs(expected).items():
                 check_outputs(model.name, value, found[name], tolerance(model))
     return batches
+
+
+@contextlib.contextmanager
+def _taking(model: keras.Model) -> Iterator[None]:
+    """Refuse in one line a model that takes none of the inputs drawn."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise InputError(
+            f"No inputs were found that model {model.name!r} takes, to compare "
+            "its export on. Expected `inputs`, arrays of a size that it takes. "
+            f"Received: {one_line(first_cause(error))}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -270,3 +270,26 @@ def test_reshapes_to_the_size_of_the_batch(form, tmp_path):
     cb.export.save(model, path, form)
     found = cb.export.load(path)(x)
     np.testing.assert_allclose(found, model(x), atol=1e-5)
+
+
+def test_sizes_that_only_the_caller_knows_are_asked_for(tmp_path):
+    positions = layers.Dense(3)
+    model = keras.Sequential([keras.Input((None, 3)), positions, Five()])
+    path = str(tmp_path / "five")
+    with pytest.raises(InputError, match="No inputs were found.*`inputs`"):
+        cb.export.save(model, path)
+    x = images(2, (5, 3))
+    cb.export.save(model, path, inputs=x)
+    np.testing.assert_allclose(cb.export.load(path)(x), model(x), atol=1e-5)
+
+
+class Five(layers.Layer):
+    """Adds five numbers to five steps."""
+
+    def call(self, inputs):
+        """Return the sums."""
+        return inputs + keras.ops.arange(5, dtype="float32")[:, None]
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the inputs."""
+        return input_shape

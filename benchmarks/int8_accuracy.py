@@ -82,7 +82,8 @@ def trained(granularity, sparsity, seed):
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, ["accuracy"])
-    model.fit(data, epochs=EPOCHS.value, verbose=0, callbacks=callbacks)
+    options = {"verbose": 0, "shuffle": False, "callbacks": callbacks}
+    model.fit(data, epochs=EPOCHS.value, **options)
     quantized = cb.export.quantize(model, x[:256])
     return tuple(
         100 * float((scores.argmax(-1) == test_y).mean())

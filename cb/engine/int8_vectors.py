@@ -209,23 +209,42 @@ def _sums(code, source, arrays, row, count):
     """Emit the sums of a row for some vectors of positions."""
     builder = code.builder
     offsets, weights, starts = arrays
-    sums = [cgutils.alloca_once(builder, code.integers) for _ in range(count)]
+    # Few sums of one entry after the other would wait for each other.
+    ways = max(1, 4 // count)
+    sums = [
+        cgutils.alloca_once(builder, code.integers) for _ in range(ways * count)
+    ]
     for total in sums:
         builder.store(ir.Constant(code.integers, [0] * LANES), total)
-    start = builder.load(builder.gep(starts, [row]))
-    end = builder.load(builder.gep(starts, [builder.add(row, _INDEX(1))]))
-    with cgutils.for_range_slice(builder, start, end, _INDEX(1), inc=True) as (
-        k,
-        _,
-    ):
+
+    def add(k, totals):
         offset = builder.zext(builder.load(builder.gep(offsets, [k])), _INDEX)
         place = builder.add(source, offset)
         weight = code.spread(builder.load(builder.gep(weights, [k])))
-        for number, total in enumerate(sums):
+        for number, total in enumerate(totals):
             where = code.address(place, number, code.integers)
             found = builder.load(where, align=4)
             found = code.multiply_bytes(builder.load(total), found, weight)
             builder.store(found, total)
+
+    start = builder.load(builder.gep(starts, [row]))
+    end = builder.load(builder.gep(starts, [builder.add(row, _INDEX(1))]))
+    rest = builder.urem(builder.sub(end, start), _INDEX(ways))
+    middle = builder.sub(end, rest)
+    loop = cgutils.for_range_slice
+    with loop(builder, start, middle, _INDEX(ways), inc=True) as (k, _):
+        for way in range(ways):
+            first = way * count
+            entry = builder.add(k, _INDEX(way))
+            add(entry, sums[first : first + count])
+    if ways > 1:
+        with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
+            add(k, sums[:count])
+        for number, total in enumerate(sums[count:]):
+            target = sums[number % count]
+            both = builder.add(builder.load(target), builder.load(total))
+            builder.store(both, target)
+    sums = sums[:count]
     return sums
 
 

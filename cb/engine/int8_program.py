@@ -245,13 +245,6 @@ def places(shape, window: Window) -> tuple[int, int]:
 
 
 def _padded(positions: int) -> int:
-    """Return the positions of a plane: whole vectors, or a single one.
-
-    Of a vector that holds a single one, the rest is overwritten by the planes
-    that follow, which are written later.
-    """
-    if positions == 1:
-        return 1
     return -(-positions // 16) * 16
 
 
@@ -293,7 +286,7 @@ def tiles(network: Operations) -> tuple[int, ...]:
         for one in network.operations
     )
     flat = all(shape[:2] == (1, 1) for shape in network.shapes.values())
-    return (1, 16, 64) if plain and flat else (1,)
+    return (16, 64) if plain and flat else (1,)
 
 
 def compile_operations(network: Operations, tile: int = 1) -> Program:

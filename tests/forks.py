@@ -61,5 +61,6 @@ def run_script(script, flags):
     os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     file = str(ROOT / script)
     sys.argv = [file, *flags]
+    sys.orig_argv = [sys.executable, *sys.argv]
     sys.path.insert(0, os.path.dirname(file))
     runpy.run_path(file, run_name="__main__")

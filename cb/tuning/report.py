@@ -110,8 +110,8 @@ def _summary(sweep: Sweep) -> str:
         f"{about['experiment']} by {about['oracle']}, {trials} trials, "
         f"{len(sweep.points)} complete, {front} on the front of "
         f"{len(sweep.objectives)} objectives; {raced}; seeds "
-        f"{', '.join(map(str, about['seeds']))}. Failed, infeasible "
-        "and outraced trials are only in the table."
+        f"{', '.join(map(str, about['seeds']))}. Failed, infeasible, "
+        "outraced and resting trials are only in the table."
     )
 
 

@@ -52,4 +52,5 @@ def same_command(environment: Mapping[str, str]) -> str:
     """
     given = [f"{n}={environment[n]}" for n in VARIABLES if n in environment]
     words = ["env", *given] if given else []
-    return shlex.join([*words, sys.executable, *sys.argv])
+    # `sys.argv` lacks the interpreter, and the first word of `cb tune`.
+    return shlex.join([*words, *sys.orig_argv])

@@ -81,7 +81,7 @@ def trained(granularity, sparsity, seed):
     steps = EPOCHS.value * (len(x) // _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(rate), loss, ["accuracy"])
+    model.compile(keras.optimizers.Adam(rate), loss)
     options = {"verbose": 0, "shuffle": False, "callbacks": callbacks}
     model.fit(data, epochs=EPOCHS.value, **options)
     quantized = cb.export.quantize(model, x[:256])

@@ -1,5 +1,6 @@
 """Quantized graphs: bytes equal the simulator, and floats come near."""
 
+import concurrent.futures
 import dataclasses
 import os
 import subprocess
@@ -213,3 +214,13 @@ def test_other_processors_run_floats_and_say_so(tmp_path):
     assert done.returncode == 0, done.stderr
     (expected,) = reference.run(graph, x)
     np.testing.assert_allclose(np.load(files[0]), expected, rtol=1e-4)
+
+
+@compiled
+def test_threads_may_call_at_once():
+    graph, x = quantized(*networks.residual(seed=7), examples=40)
+    network = QuantizedNetwork(graph)
+    expected = network(x)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: network(x), range(20)):
+            np.testing.assert_array_equal(found, expected)

@@ -201,7 +201,7 @@ class SparseKernels:
         if backward:
             # Only masked layers have weights that do not train.
             (writer,) = self._writers
-            sets = [backward[k.key] for k in writer.kernels]
+            sets = self._whole(writer.kernels, backward)
             writer.write_trained(self._backward, sets)
 
     def _watched(self) -> Iterator[keras.Variable]:

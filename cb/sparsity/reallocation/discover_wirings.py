@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class DiscoverWirings(Reselected):
 
     - [Wortsman et al., 2019](https://arxiv.org/abs/1906.00586)
     """
+
+    sees_blocks: ClassVar[bool] = True
 
     sparsity: Rate | None = None
 

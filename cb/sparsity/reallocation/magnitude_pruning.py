@@ -84,6 +84,7 @@ class MagnitudePruning(Periodic):
 
     at_start: ClassVar[bool] = True
     keeps_count: ClassVar[bool] = False
+    sees_blocks: ClassVar[bool] = True
 
     sparsity: Rate | Mapping[Literal["conv", "dense"], Rate] | None = None
     initial_sparsity: Rate = 0.0

@@ -1,6 +1,7 @@
 """Masks drawn at random, once."""
 
 import dataclasses
+from typing import ClassVar
 from typing import Literal
 
 from cb import seeds
@@ -18,6 +19,8 @@ class RandomMask(AtStart):
             weights of the model equally likely.
         **kwargs: As in `AtStart`.
     """
+
+    sees_blocks: ClassVar[bool] = True
 
     scope: Literal["global", "layer"] = "layer"
 

@@ -41,6 +41,7 @@ class TopKast(Periodic):
     at_start: ClassVar[bool] = True
     straight_through: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = False
+    sees_blocks: ClassVar[bool] = True
 
     explored: Fraction = 0.1
     penalty: NotNegative = 1e-4

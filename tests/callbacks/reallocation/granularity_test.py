@@ -56,11 +56,50 @@ def test_slices_stay_whole_and_their_number_exact(algorithm):
 
 
 @pytest.mark.parametrize(
+    "algorithm",
+    [
+        "set(every=4)",
+        "rigl(every=4)",
+        "dynamic_sparse(every=4, threshold=0.1)",
+        "constant_fan_in(every=4)",
+        "magnitude_pruning(every=4, end=16)",
+        "magnitude_pruning(every=4, end=16, scope='global')",
+        "top_kast(every=4)",
+        "discover_wirings",
+        "random",
+    ],
+)
+def test_blocks_of_four_inputs_move_as_one(algorithm):
+    model, before = trained("block(rows=4, columns=1)", algorithm)
+    moved = False
+    active = wanted = 0
+    for kernel in masked_kernels(model):
+        mask = read(kernel.mask)
+        for first in range(0, mask.shape[-2], 4):
+            block = mask[..., first : first + 4, :]
+            np.testing.assert_array_equal(
+                block, np.broadcast_to(block[..., :1, :], block.shape)
+            )
+        moved |= not np.array_equal(mask, before[kernel.key])
+        # All blocks of a kernel are as large here.
+        active += mask.sum() / min(mask.shape[-2], 4)
+        wanted += before[kernel.key].sum() / min(mask.shape[-2], 4)
+        # Those that are not used are not seen in the outputs either.
+        effective = np.asarray(kernel.layer.effective(kernel.weight_name))
+        np.testing.assert_array_equal(effective[mask == 0], 0.0)
+    assert moved
+    if "constant_fan_in" not in algorithm:
+        assert active == wanted
+
+
+@pytest.mark.parametrize(
     "granularity, algorithm",
     [
         ("slice", "set(rule='sign')"),
         ("slice", "set(grown='redrawn')"),
         ("n_by_m(n=1, m=2, axis=-1)", "rigl"),
+        ("block(rows=4, columns=1)", "deep_rewiring"),
+        ("block(rows=4, columns=1)", "snip"),
     ],
 )
 def test_algorithms_that_would_break_blocks_are_refused(granularity, algorithm):

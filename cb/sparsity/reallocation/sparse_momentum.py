@@ -43,6 +43,7 @@ class SparseMomentum(Periodic):
 
     straight_through: ClassVar[bool] = True
     needs_momentum: ClassVar[bool] = True
+    sees_blocks: ClassVar[bool] = True
 
     drop_fraction: Fraction = 0.5
     final_fraction: Fraction = 0.005

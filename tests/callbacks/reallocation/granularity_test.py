@@ -60,6 +60,7 @@ def test_slices_stay_whole_and_their_number_exact(algorithm):
     [
         "set(every=4)",
         "rigl(every=4)",
+        "snfs(every=4)",
         "dynamic_sparse(every=4, threshold=0.1)",
         "constant_fan_in(every=4)",
         "magnitude_pruning(every=4, end=16)",

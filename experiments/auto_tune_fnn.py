@@ -18,7 +18,7 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from cb.errors import guarded
-from flags.quiet import quiet_stderr
+from cb.files.quiet import quiet_stderr
 
 with quiet_stderr():
     import keras

@@ -22,12 +22,12 @@ import numpy as np
 
 from cb.config import Config
 from cb.errors import guarded
+from cb.files.quiet import quiet_stderr
 from cb.plots import style
 from cb.runs.directory import RunDirectory
 from cb.runs.long_csv import CONFLICTS_HEADER
 from cb.runs.long_csv import EVALUATION_HEADER
 from cb.runs.long_csv import LongCsv
-from flags.quiet import quiet_stderr
 
 SIDES = (10, 25, 40, 60, 80, 100)
 NUM_SAMPLES = 512

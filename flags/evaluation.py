@@ -80,6 +80,12 @@ flags.DEFINE(
     "Examples in a call, for --export.",
     serializer=flags.CsvListSerializer(","),
 )
+flags.DEFINE_enum(
+    "export_goal",
+    None,
+    ["speed", "size"],
+    "What --export=auto chooses by. Default: speed.",
+)
 flags.DEFINE_bool(
     "accept_changed_data",
     False,
@@ -116,6 +122,11 @@ OF_LESIONS = {
     "lesion": "study",
     "conflicting_samples_size": "num_samples",
     "amplitude": "amplitude",
+}
+OF_EXPORTS = {
+    "export": "form",
+    "export_batch_sizes": "batch_sizes",
+    "export_goal": "goal",
 }
 OF_CONFLICTS = {
     "all_conflict_layers": "all_layers",

@@ -2,39 +2,11 @@
 
 import contextlib
 import gc
-import os
-import sys
-import tempfile
 from collections.abc import Iterator
 
 from cb.errors import InputError
-from cb.errors import missing_package
 from cb.errors import one_line
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to standard error; show it on failure.
-
-    TensorFlow writes to the file descriptor before its log level can be
-    set, so the descriptor itself is redirected meanwhile.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException as error:
-            missing = isinstance(error, ImportError) and missing_package(error)
-            # These say everything in their one line.
-            if not missing and not isinstance(error, InputError):
-                held.seek(0)
-                os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+from cb.files.quiet import quiet_stderr
 
 
 @contextlib.contextmanager

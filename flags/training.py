@@ -17,11 +17,11 @@ from cb.config import layered
 from cb.config.metadata import GROUPS as TITLES
 from cb.config.metadata import RUN
 from cb.errors import InputError
+from cb.files.quiet import quiet_stderr
 from cb.registry import parse_spec
 from cb.runs import source
 from cb.runs.directory import RunDirectory
 
-from .quiet import quiet_stderr
 from .typed import define
 
 WORKERS = ("worker_hosts", "worker_index")

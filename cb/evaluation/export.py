@@ -1,78 +1,83 @@
-"""Export of a run's model, with its size and latency measured."""
+"""Export of a run's model, with its size, latency and accuracy measured."""
 
-import pathlib
-import tempfile
 from collections.abc import Sequence
 
-import keras
+import numpy as np
 
 from cb.evaluation.opened_run import OpenedRun
 from cb.export import CompactionReport
 from cb.export import compact
-from cb.export import save
+from cb.export import two_of_four
 from cb.export.measurement import GAIN
 from cb.export.measurement import Measured
-from cb.export.measurement import measure
-from cb.export.measurement import measure_loaded
-from cb.export.saved_model import FORMS
-from cb.registry import unknown
+from cb.export.saving import Goal
+from cb.export.saving import check_form
+from cb.export.saving import export
 from cb.text import table
+from cb.training.data import training_sample
+from cb.training.scoring import score
+
+# Training examples that int8 is calibrated with.
+CALIBRATION = 256
+# What a user has without sparsity, to compare with.
+BESIDE = ("dense", "lite")
 
 
 def export_run(
-    run: OpenedRun, form: str = "auto", batch_sizes: Sequence[int] = (1, 128)
+    run: OpenedRun,
+    form: str = "auto",
+    batch_sizes: Sequence[int] = (1, 128),
+    goal: Goal = "speed",
 ) -> list[Measured]:
-    """Write a checkpoint of a run as a SavedModel and measure its gain.
+    """Write a checkpoint of a run in a form and measure its gain.
 
     Args:
         run: `OpenedRun`; `export/` in its folder is replaced.
-        form: As in `cb.export.save`.
+        form: As in `cb.export.save`; int8 is calibrated with training
+            examples.
         batch_sizes: Integers, examples in a call.
+        goal: As in `cb.export.save`.
 
     Returns:
-        List of `Measured`: the dense form, the written form, and if that is
-        sparse, what `cb.export.load` makes of it.
+        List of `Measured`: the dense form, LiteRT in float32, and what was
+        written or could have been, by all that runs it.
 
     Raises:
         InputError: If the form is unknown or several checkpoints are named.
     """
-    if form not in FORMS:
-        raise unknown("form", form, FORMS)
+    check_form(form, goal)
     run.require_single("export")
     run.load(run.checkpoint)
+    number = min(CALIBRATION, len(run.data.examples))
+    images, _ = training_sample(run.config, run.data, number)
     path = str(run.results.export)
-    found = export(run.model, path, form, batch_sizes)
-    print(f"SavedModel   {path}")
-    return found
 
+    def accuracy(predict):
+        with run.data.decoded():
+            batches = run.data.test.as_numpy_iterator()
+            outputs = np.concatenate([predict(batch[0]) for batch in batches])
+        labels = run.data.source.test.labels
+        return score(outputs[: len(labels)], labels)["accuracy"]
 
-def export(
-    model: keras.Model, path: str, form: str, batch_sizes: Sequence[int]
-) -> list[Measured]:
-    """Save a model and print size and latency beside the dense form's.
-
-    Args:
-        model: Keras model.
-        path: String, the folder to write.
-        form: As in `cb.export.save`.
-        batch_sizes: Integers, examples in a call.
-
-    Returns:
-        As in `export_run`.
-    """
-    written = save(model, path, form, batch_sizes)
-    with tempfile.TemporaryDirectory() as folder:
-        before = str(pathlib.Path(folder) / "dense")
-        save(model, before)
-        found = [measure("dense", before, batch_sizes)]
-    if written == "engine":
-        found.append(measure_loaded(written, path, batch_sizes))
-    elif written != "dense":
-        found.append(measure(written, path, batch_sizes))
-        compact(model, report=_print_compaction)
-    if written == "sparse":
-        found.append(measure_loaded("sparse, in cb", path, batch_sizes))
+    written, found, left_out = export(
+        run.model,
+        path,
+        form,
+        batch_sizes,
+        representative=images,
+        goal=goal,
+        beside=BESIDE,
+        score=accuracy,
+    )
+    if written != "dense":
+        compact(run.model, report=_print_compaction)
+    if written == "onnx":
+        fits = [*two_of_four(path).values()]
+        print(f"Two of four for TensorRT: {sum(fits)} of {len(fits)} kernels")
+    for name, reason in left_out.items():
+        print(f"Not as {name}: {reason}")
     print(describe(found))
+    print(f"Export       {path} ({written})")
     return found
 
 
@@ -80,23 +85,28 @@ def describe(found: Sequence[Measured]) -> str:
     """Format the measurements as a table, with a conclusion.
 
     Args:
-        found: List of `Measured`, the dense form first.
+        found: List of `Measured`. Speed is compared with LiteRT in float32,
+            which a user has without sparsity; or with the first if that is
+            not there.
 
     Returns:
         String of several lines.
     """
-    dense = found[0]
-    sizes = [f"batch {size}, ms" for size in dense.latencies]
-    lines = [("form", "bytes", *sizes, "times as fast")]
+    usual = next((one for one in found if one.label == "lite"), found[0])
+    sizes = [f"batch {size}, ms" for size in usual.latencies]
+    gain = f"times as fast as {usual.label}"
+    lines = [("form", "bytes", *sizes, gain, "threads", "accuracy", "runtime")]
     for item in found:
         times = [f"{one.median * 1e3:.3f}" for one in item.latencies.values()]
-        gain = f"{item.gain(dense):.2f}"
-        lines.append((item.form, f"{item.size:,}", *times, gain))
-    text = table(lines, numbers=tuple(range(1, len(lines[0]))))
-    best = max(found, key=lambda item: item.gain(dense))
-    if best.gain(dense) < GAIN:
-        return f"{text}\nNo gain: nothing is faster than the dense form."
-    return f"{text}\nFastest: {best.form}, {best.gain(dense):.2f} times."
+        threads = str(next(iter(item.latencies.values())).threads)
+        accuracy = "" if item.accuracy is None else f"{item.accuracy:.4f}"
+        cells = (f"{item.gain(usual):.2f}", threads, accuracy, item.runtime)
+        lines.append((item.label, f"{item.size:,}", *times, *cells))
+    text = table(lines, numbers=tuple(range(1, len(lines[0]) - 1)))
+    best = max(found, key=lambda item: item.gain(usual))
+    if best.gain(usual) < GAIN:
+        return f"{text}\nNo gain: nothing is faster than {usual.label}."
+    return f"{text}\nFastest: {best.label}, {best.gain(usual):.2f} times."
 
 
 def _print_compaction(report: CompactionReport) -> None:

@@ -14,6 +14,7 @@ from cb.errors import argument_error
 from cb.errors import one_line
 from cb.evaluation.scores import print_scores
 from cb.export.checking import load_graph
+from cb.export.runtimes import open_file
 from cb.runs.directory import RunDirectory
 from cb.training.data import build_chain
 from cb.training.data import split
@@ -35,8 +36,8 @@ def evaluate_saved_model(
     """Score a SavedModel of any origin on a data set.
 
     Args:
-        path: String, its folder. It maps features to logits, or to
-            probabilities.
+        path: String, its folder, or that of another form of `cb.export.save`.
+            It maps features to logits, or to probabilities.
         dataset: Spec of a data set.
         data_dir: String, folder of the data.
         batch_size: Integer.
@@ -98,6 +99,8 @@ def _trained_chain(
 
 
 def _signature(path: str):
+    if (other := open_file(path)) is not None:
+        return other
     if not os.path.isfile(os.path.join(path, "saved_model.pb")):
         raise argument_error("saved_model", "the folder of a SavedModel", path)
     model = load_graph(path)

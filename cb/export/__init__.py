@@ -1,4 +1,4 @@
-"""Exports: plain SavedModels, LiteRT files and networks for the engine.
+"""Exports: SavedModels, files of other runtimes, networks for the engine.
 
 Nothing is imported until it is used: networks for the engine load without Keras
 and TensorFlow.
@@ -12,8 +12,9 @@ _MODULES = {
     "compact": "compaction",
     "load": "any_form",
     "quantize": "quantization",
-    "save": "saved_model",
+    "save": "saving",
     "save_lite": "lite",
+    "two_of_four": "interchange",
 }
 
 __all__ = [*_MODULES]

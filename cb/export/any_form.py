@@ -26,7 +26,8 @@ def load(
     Args:
         path: String, the folder that `cb.export.save` wrote. Of the forms
             "dense" and "compact", or of a SavedModel with several inputs or
-            outputs, only the graph can be run.
+            outputs, only the graph can be run; files of LiteRT, ONNX and
+            OpenVINO are run by these.
         batch_sizes: Integers, how many examples there will be in a call.
 
     Returns:
@@ -52,8 +53,9 @@ def load(
         network.choose(batch_sizes)
         return network
     from cb.export.loading import load_saved_model
+    from cb.export.runtimes import open_file
 
-    return load_saved_model(path, batch_sizes)
+    return open_file(path) or load_saved_model(path, batch_sizes)
 
 
 def check_batch_sizes(batch_sizes: Sequence[int]) -> None:

@@ -112,6 +112,13 @@ def draw(
     return tf.cast(values, dtype)
 
 
+def fits(found: Sequence[int], shape: Sequence[int | None]) -> bool:
+    """Return whether a shape is one of those that `None` stands for."""
+    return len(found) == len(shape) and all(
+        side in (None, other) for side, other in zip(shape, found, strict=True)
+    )
+
+
 def load_graph(path: str) -> Any:
     """Load a SavedModel from a folder of any name, as TensorFlow does."""
     with plain_name(path) as folder:

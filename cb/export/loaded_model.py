@@ -18,6 +18,7 @@ from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
 from cb.export.checking import SIGNATURE
+from cb.export.checking import fits
 from cb.export.checking import inputs_for
 from cb.export.choice import ROWS
 from cb.export.sparse_module import parted
@@ -192,10 +193,7 @@ def _array(name, x, shape, dtype) -> np.ndarray:
             f"Input {name!r} must be an array of {np.dtype(dtype)}. "
             f"Received: {type(x).__name__} ({error})"
         ) from error
-    if len(array.shape) != len(shape) or any(
-        side not in (None, found)
-        for side, found in zip(shape, array.shape, strict=True)
-    ):
+    if not fits(array.shape, shape):
         raise InputError(
             f"Input {name!r} must have the shape {shape}. "
             f"Received: {array.shape}"

@@ -1,38 +1,66 @@
-"""Size and speed of exported models."""
+"""Size, speed and accuracy of exported models."""
 
 import functools
+import random
 import statistics
+import time
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
-import keras
+import numpy as np
 
 from cb.costs.files import file_bytes
 from cb.costs.latency import Latency
-from cb.costs.latency import latency
-from cb.export.any_form import load
-from cb.export.checking import SIGNATURE
-from cb.export.checking import inputs_for
-from cb.export.checking import load_graph
+from cb.kernels.threads import threads
 
 # How many times faster something must be to count as faster.
 GAIN = 1.05
+# A contestant calls for so many seconds in a turn, so that it is as warm as
+# where it is alone, and there are at least so many turns.
+_TURN_SECONDS, _TURNS = 0.01, 15
+# Threads of some runtimes spin so long after a call, waiting for the next.
+_SPIN_SECONDS = 0.01
+
+
+class Way(NamedTuple):
+    """A way to run an export.
+
+    Attributes:
+        label: String, the form, and what runs it if there are several.
+        form: String, the form.
+        path: String, its files.
+        runtime: String, what runs it, with its version.
+        predict: Function from an array, or a dict of arrays by name, to one.
+    """
+
+    label: str
+    form: str
+    path: str
+    runtime: str
+    predict: Callable[[Any], Any]
 
 
 class Measured(NamedTuple):
-    """Size and latencies of an export.
+    """Size, latencies and accuracy of an export.
 
     Attributes:
-        form: String, the form, or what else is measured.
+        label: String, as in `Way`.
         size: Integer, bytes of its files.
         latencies: Dict of batch size to `Latency`.
+        form: String, the form.
+        runtime: String, what ran it, with its version.
+        accuracy: Float, in [0, 1], of these very files; or `None`.
     """
 
-    form: str
+    label: str
     size: int
     latencies: dict[int, Latency]
+    form: str = ""
+    runtime: str = ""
+    accuracy: float | None = None
 
     def gain(self, other: "Measured") -> float:
         """Return the geometric mean of the speed-ups over another export."""
@@ -43,44 +71,85 @@ class Measured(NamedTuple):
 
 
 def measure(
-    form: str, path: str, batch_sizes: Sequence[int], seconds: float = 0.5
-) -> Measured:
-    """Measure a SavedModel as plain TensorFlow runs it.
+    ways: Sequence[Way],
+    inputs: Mapping[int, Any],
+    seconds: float = 0.5,
+    score: Callable[[Callable[[Any], Any]], float] | None = None,
+) -> list[Measured]:
+    """Measure ways to run a model, which take turns in this process.
 
     Args:
-        form: String, what to call it.
-        path: String, its folder.
-        batch_sizes: Integers, examples in a call.
-        seconds: Float, for how long to time each.
+        ways: List of `Way`.
+        inputs: Dict of a batch size to an array or a dict of arrays by name.
+        seconds: Float, for how long to time each with each batch.
+        score: Function that returns the accuracy of a function of arrays.
 
     Returns:
-        `Measured`.
+        List of `Measured`.
     """
-    signature = load_graph(path).signatures[SIGNATURE]
+    latencies: list[dict[int, Latency]] = [{} for _ in ways]
+    for size, x in inputs.items():
+        calls = {
+            str(index): functools.partial(way.predict, x)
+            for index, way in enumerate(ways)
+        }
+        for index, times in take_turns(calls, seconds).items():
+            low, median, high = statistics.quantiles(times, n=4)
+            latencies[int(index)][size] = Latency(
+                median, low, high, len(times), threads()
+            )
+    return [
+        Measured(
+            way.label,
+            file_bytes(way.path),
+            found,
+            way.form,
+            way.runtime,
+            score and score(way.predict),
+        )
+        for way, found in zip(ways, latencies, strict=True)
+    ]
 
-    def call(inputs):
-        for tensor in keras.tree.flatten(signature(**inputs)):
-            tensor.numpy()
 
-    inputs = {size: inputs_for(signature, size) for size in batch_sizes}
-    return _measured(form, path, inputs, call, seconds)
+def take_turns(
+    calls: Mapping[str, Callable[[], Any]], seconds: float
+) -> dict[str, list[float]]:
+    """Time calls that take turns, so that a busy machine is fair to all.
+
+    Args:
+        calls: Dict of a name to a function without arguments, which returns
+            when its result is there.
+        seconds: Float, for how long to time each; it has at least 15 turns.
+
+    Returns:
+        Dict of a name to the seconds of a call, turn by turn.
+    """
+    numbers = {name: _calls_in_a_turn(call) for name, call in calls.items()}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    order = list(calls)
+    end = time.perf_counter() + seconds * len(calls)
+    while time.perf_counter() < end or len(times[order[0]]) < _TURNS:
+        # In another order every time, so that all suffer alike from others.
+        random.shuffle(order)
+        for name in order:
+            call, number = calls[name], numbers[name]
+            time.sleep(_SPIN_SECONDS)
+            if number > 1:
+                # The others have emptied the caches.
+                call()
+            start = time.perf_counter()
+            for _ in range(number):
+                call()
+            times[name].append((time.perf_counter() - start) / number)
+    return times
 
 
-def measure_loaded(
-    form: str, path: str, batch_sizes: Sequence[int], seconds: float = 0.5
-) -> Measured:
-    """Measure an export as `cb.export.load` runs it; see `measure`."""
-    function: Any = load(path, batch_sizes)
-    inputs = {size: function.draw(size) for size in batch_sizes}
-    return _measured(form, path, inputs, function, seconds)
-
-
-def _measured(form, path, inputs: dict, call: Callable, seconds) -> Measured:
-    latencies = {
-        size: latency(functools.partial(call, drawn), seconds)
-        for size, drawn in inputs.items()
-    }
-    return Measured(form, file_bytes(path), latencies)
+def _calls_in_a_turn(call: Callable[[], Any]) -> int:
+    call()
+    start = time.perf_counter()
+    call()
+    taken = time.perf_counter() - start
+    return int(np.clip(_TURN_SECONDS / max(taken, 1e-6), 1, 1000))
 
 
 def fastest(found: Sequence[Measured]) -> Measured:

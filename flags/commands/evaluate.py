@@ -26,9 +26,11 @@ MODES = (
     Mode(
         "export",
         "export:export_run",
-        {"export": "form", "export_batch_sizes": "batch_sizes"},
+        evaluation.OF_EXPORTS,
         "Write a checkpoint into the run's export/: dense, compact (without "
-        "dead units), sparse (nonzeros only), or auto, the fastest here.",
+        "dead units), sparse (nonzeros only), engine (nonzeros, without "
+        "TensorFlow), lite, lite_float16, lite_int8, onnx, openvino, or auto, "
+        "the best here.",
     ),
     Mode(
         "all_conflict_layers",

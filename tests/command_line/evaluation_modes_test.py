@@ -25,7 +25,7 @@ TOGETHER = {
         *("dataset", "data_dir", "batch_size", "augmentation", CHANGED)
     },
     "lesion": OF_RUNS | {"conflicting_samples_size", "amplitude"},
-    "export": OF_RUNS | {"export_batch_sizes"},
+    "export": OF_RUNS | {"export_batch_sizes", "export_goal"},
     "all_conflict_layers": OF_RUNS | BUNDLES | {"published_columns"},
     "conflicting_samples_size": OF_RUNS | BUNDLES | {"published_columns"},
     "amplitude": OF_RUNS | BUNDLES | {"published_columns"},
@@ -43,6 +43,7 @@ VALUES = {
     "batch_size": "9",
     "conflicting_samples_size": "9",
     "export_batch_sizes": "3",
+    "export_goal": "size",
     "profile": "True",
     "published_columns": "True",
 }

@@ -35,6 +35,18 @@ def test_a_gain_is_named_and_its_absence_too():
     assert "No gain" in describe([dense])
 
 
+def test_speed_is_compared_with_litert_where_it_is_there():
+    dense = measured("dense", 4000, 0.002, 0.008)
+    lite = measured("lite", 1000, 0.001, 0.004)
+    sparse = measured("sparse", 500, 0.0005, 0.002)._replace(accuracy=0.97)
+    text = describe([dense, sparse, lite])
+    assert "Fastest: sparse, 2.00 times." in text
+    assert "times as fast as lite" in text
+    assert re.search(r"dense +4,000 +2\.000 +8\.000 +0\.50", text)
+    assert re.search(r"sparse +500 .*2\.00 +2 +0\.9700", text)
+    assert "No gain: nothing is faster than lite." in describe([dense, lite])
+
+
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -57,6 +69,36 @@ def test_a_checkpoint_is_exported(run_dir):
     assert re.search(r"^sparse, in cb +[\d,]+ +[\d.]+ +[\d.]+", output, re.M)
     assert "Dead channels: " in output
     assert (run_dir / "export" / "saved_model.pb").exists()
+    assert re.search(r"^lite +[\d,]+ .* ai-edge-litert", output, re.M)
+
+
+def test_every_form_is_scored_on_the_test_examples(run_dir):
+    code, output, errors = commands.run(
+        "evaluate.py",
+        f"--run_dir={run_dir}",
+        "--export=lite_int8",
+        "--export_batch_sizes=1",
+        folder=run_dir.parent,
+    )
+    assert (code, errors) == (0, "")
+    code, scores, errors = commands.run(
+        "evaluate.py", f"--run_dir={run_dir}", folder=run_dir.parent
+    )
+    accuracy = float(re.search(r"accuracy ([\d.]+)", scores)[1])
+    for form, loss in {"dense": 0, "lite": 0, "lite_int8": 0.02}.items():
+        (row,) = re.findall(rf"^{form} .*", output, re.M)
+        assert abs(float(row.split()[5]) - accuracy) <= loss + 1e-4, row
+    assert [file.name for file in (run_dir / "export").iterdir()] == [
+        "model.tflite"
+    ]
+    code, again, errors = commands.run(
+        "evaluate.py",
+        f"--saved_model={run_dir / 'export'}",
+        "--dataset=digits",
+        folder=run_dir.parent,
+    )
+    assert (code, errors) == (0, "")
+    assert f"accuracy {row.split()[5]}" in again
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import cb
 from cb.errors import RunError
+from cb.export.runtimes import LiteModel
 from tests.commands import run
 
 X = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
@@ -72,7 +73,7 @@ def test_augmentation_in_a_model_is_off_in_its_export(model, form, tmp_path):
 
 def test_augmentation_is_off_in_a_file_for_litert(model, tmp_path):
     cb.export.save_lite(model, str(tmp_path / "model.tflite"))
-    found = cb.export.lite.run_lite((tmp_path / "model.tflite").read_bytes(), X)
+    found = LiteModel((tmp_path / "model.tflite").read_bytes())(X)
     np.testing.assert_allclose(found, model.predict(X, verbose=0), atol=2e-2)
 
 

@@ -217,7 +217,16 @@ def test_without_numba_the_others_do(exported, monkeypatch):
 def test_auto_writes_one_form_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "auto"
     form = cb.export.save(wide(), str(path), "auto", batch_sizes=[2])
-    assert form in ("dense", "compact", "sparse")
+    # Without examples, none that rounds.
+    assert form in (
+        "dense",
+        "compact",
+        "sparse",
+        "lite",
+        "onnx",
+        "openvino",
+        "engine",
+    )
     assert [entry.name for entry in tmp_path.iterdir()] == ["auto"]
     x = images(2)
     found = cb.export.load(str(path), batch_sizes=[2])(x)
@@ -338,5 +347,5 @@ def test_a_form_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr("cb.export.saved_model.check_steps", refuse)
     with pytest.warns(UserWarning, match="Not as 'sparse': they differ"):
         form = cb.export.save(wide(), str(tmp_path / "a"), "auto", [2])
-    assert form in ("dense", "compact")
+    assert form != "sparse"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]

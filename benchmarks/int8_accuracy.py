@@ -41,7 +41,7 @@ def network():
         model.add(
             layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)
         )
-        model.add(layers.BatchNormalization())
+        model.add(layers.BatchNormalization(momentum=0.9))
         model.add(layers.ReLU())
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(10))

@@ -1,5 +1,6 @@
 """Logs the epochs and the reallocation events of a run."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,19 @@ import tensorflow as tf
 from cb.callbacks.epoch_numbers import epoch_numbers
 from cb.callbacks.reallocation.outcome import Change
 from cb.callbacks.slots import steps_done
+from cb.run_log import TEST
 from cb.run_log import TRAIN
 from cb.run_log import VALIDATION
 from cb.run_log import RunLog
+
+# What runs are compared by, beside their hyperparameters.
+COMPARED = (
+    (TEST, "accuracy"),
+    (TRAIN, "density"),
+    (TRAIN, "flops"),
+    (VALIDATION, "accuracy"),
+    (VALIDATION, "loss"),
+)
 
 
 class RunLogger(keras.callbacks.Callback):
@@ -28,6 +39,7 @@ class RunLogger(keras.callbacks.Callback):
             costs.
         test_evaluation: `tf.data.Dataset` of the test examples, to be scored
             after every epoch, or `None`.
+        compared_by: Names of the hyperparameters that matter most.
     """
 
     def __init__(
@@ -38,11 +50,13 @@ class RunLogger(keras.callbacks.Callback):
         train_evaluation: tf.data.Dataset | None = None,
         input_shape: tuple[int | None, ...] | None = None,
         test_evaluation: tf.data.Dataset | None = None,
+        compared_by: Collection[str] = (),
     ):
         super().__init__()
         self.log = log
         self.updates_per_epoch = updates_per_epoch
         self.hyperparameters = hyperparameters
+        self.compared_by = compared_by
         self.evaluations = {
             "train_evaluation": train_evaluation,
             "test": test_evaluation,
@@ -71,7 +85,7 @@ class RunLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.log.hyperparameters(
-            self.hyperparameters, metrics=("accuracy", "loss")
+            self.hyperparameters, metrics=COMPARED, first=self.compared_by
         )
 
     def on_epoch_end(self, epoch, logs=None):

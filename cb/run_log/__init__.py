@@ -9,13 +9,22 @@ from collections.abc import Sequence
 from cb.registry import Registry
 from cb.registry import Spec
 from cb.run_log.metrics_csv import MetricsCsv
+from cb.run_log.sink import TEST
 from cb.run_log.sink import TRAIN
 from cb.run_log.sink import VALIDATION
 from cb.run_log.sink import RunLog
 from cb.run_log.sink import Sink
 from cb.runs.directory import RunDirectory
 
-__all__ = ["REGISTRY", "TRAIN", "VALIDATION", "RunLog", "Sink", "open_log"]
+__all__ = [
+    "REGISTRY",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "RunLog",
+    "Sink",
+    "open_log",
+]
 
 REGISTRY = Registry("sink", __name__, given=("folder",))
 

@@ -1,10 +1,11 @@
 """The interface of a sink, and the log that passes values on to several."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-TRAIN, VALIDATION = "train", "validation"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 class Sink:
@@ -51,18 +52,30 @@ class Sink:
     def hyperparameters(
         self,
         values: Mapping[str, Any],
-        trial: str = "run",
+        trial: str | None = None,
         part: str = ".",
-        metrics: Iterable[str] = (),
+        metrics: Iterable[tuple[str, str]] = (),
+        first: Collection[str] = (),
     ) -> None:
         """Log what a training was configured with.
 
         Args:
             values: Dict of name to value; anything but a number or a Boolean
                 is logged as text.
-            trial: String, the name of the training.
+            trial: String, the name of the training, which no other one may
+                have; by default that of its folder.
             part: String, the part whose subparts hold its results.
-            metrics: Names of validation metrics to show beside the values.
+            metrics: Iterable of tuples of a part and the name of a number in
+                it, to show beside the values.
+            first: Names of the values that matter most.
+        """
+
+    def results(self, step: int, values: Mapping[str, float]) -> None:
+        """Log the scores of a finished training on the test examples.
+
+        Args:
+            step: Integer, optimizer steps done.
+            values: Dict of name to number.
         """
 
     def position(self) -> dict[str, int]:
@@ -103,9 +116,15 @@ class RunLog(Sink):
         for sink in self._sinks:
             sink.images(step, values, part)
 
-    def hyperparameters(self, values, trial="run", part=".", metrics=()):
+    def hyperparameters(
+        self, values, trial=None, part=".", metrics=(), first=()
+    ):
         for sink in self._sinks:
-            sink.hyperparameters(values, trial, part, metrics)
+            sink.hyperparameters(values, trial, part, metrics, first)
+
+    def results(self, step, values):
+        for sink in self._sinks:
+            sink.results(step, values)
 
     def position(self):
         found: dict[str, int] = {}

@@ -10,12 +10,13 @@ from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from cb.run_log import REGISTRY
+from cb.run_log.sink import TEST
 from cb.run_log.sink import TRAIN
-from cb.run_log.sink import VALIDATION
 from cb.run_log.sink import Sink
 
 
@@ -43,17 +44,31 @@ class TensorBoard(Sink):
             for name, value in values.items():
                 tf.summary.image(name, value[None])
 
-    def hyperparameters(self, values, trial="run", part=".", metrics=()):
+    def hyperparameters(
+        self, values, trial=None, part=".", metrics=(), first=()
+    ):
         shown = {
             name: value if isinstance(value, int | float) else _text(value)
             for name, value in values.items()
         }
         with self._writer(part).as_default():
-            hparams.hparams(shown, trial_id=trial)
+            # Runs that share a name would be averaged.
+            hparams.hparams(
+                shown, trial_id=trial or str(self._folder.resolve())
+            )
             if metrics:
                 parameters = [hparams.HParam(name) for name in shown]
-                scores = [hparams.Metric(m, group=VALIDATION) for m in metrics]
-                hparams.hparams_config(parameters, scores)
+                scores = [
+                    hparams.Metric(name, of, display_name=f"{of} {name}")
+                    for of, name in metrics
+                ]
+                config = hparams.hparams_config_pb(parameters, scores)
+                _put_first(config, first)
+                text = config.SerializeToString()
+                tf.summary.experimental.write_raw_pb(text, 0)
+
+    def results(self, step, values):
+        self.scalars(step, values, TEST)
 
     def resume(self, position):
         """Make TensorBoard ignore events after the checkpoint's step."""
@@ -85,6 +100,15 @@ class TensorBoard(Sink):
                 str(self._folder / part)
             )
         return self._writers[part]
+
+
+def _put_first(config, first) -> None:
+    """Mark columns of the HParams tab, which sorts by mark and then name."""
+    plugin = config.value[0].metadata.plugin_data
+    data = HParamsPluginData.FromString(plugin.content)
+    for column in data.experiment.hparam_infos:
+        column.differs = column.name in first
+    plugin.content = data.SerializeToString()
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,7 @@ from cb.callbacks.run_logger import RunLogger
 from cb.callbacks.slots import last_learning_rate
 from cb.callbacks.weight_distance import TOTAL
 from cb.callbacks.weight_distance import WeightDistance
+from cb.config import FIRST
 from cb.config import Config
 from cb.config import is_explicit
 from cb.conversion import Report
@@ -278,6 +279,7 @@ def build_callbacks(
         data.train if config.evaluate_train else None,
         data.source.input_shape,
         data.test if config.evaluate_test else None,
+        compared_by=FIRST,
     )
     pictures = Pictures(log, data.batches.probe)
 

@@ -300,6 +300,8 @@ class TrainingRun:
         costs, training = run_costs(self.config, self.model, self.data)
         # Written last: a run killed before its summary repeats this block.
         record(run, "last", "test", scores)
+        callbacks.logger.log.results(steps, scores)
+        callbacks.logger.log.close()
         record(run, "last", "costs", recorded(costs))
         summary = {
             **summarize(self.config, self.model, self.reports, scores, run),

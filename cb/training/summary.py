@@ -21,6 +21,7 @@ from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
+from cb.text import shortened
 from cb.training import compilation
 from cb.training.data import Data
 
@@ -114,8 +115,8 @@ def print_start(
         f"{len(data.held_out or ())} validation, "
         f"{len(source.test)} test examples"
     )
-    print(shortened(data_line(source)))
-    print(f"Augmentation: {shortened(str(data.batches.chain))}")
+    print(shortened(data_line(source), LONGEST))
+    print(f"Augmentation: {shortened(str(data.batches.chain), LONGEST)}")
     print(f"Run folder: {run.path}")
     if config.checkpoint_every:
         number = data.epochs // config.checkpoint_every
@@ -175,13 +176,6 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
         f"not counted: {', '.join(kinds)} in {name}"
         for name, kinds in costs["unknown"].items()
     ]
-
-
-def shortened(text: str) -> str:
-    """Return a text with its middle replaced, if it is long."""
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -5,9 +5,17 @@ import time
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing import data_provider
+from tensorboard.backend.event_processing import plugin_event_multiplexer
 from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator,
 )
+from tensorboard.context import RequestContext
+from tensorboard.data.provider import ListHyperparametersResult
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import backend_context
+from tensorboard.plugins.hparams import list_session_groups
 from tensorboard.util import tensor_util
 
 from cb import run_log
@@ -94,11 +102,74 @@ def test_histograms_and_images_are_on_disk_at_once(run):
 
 def test_hyperparameters_are_numbers_or_text(run):
     log = open_log(run, 10)
-    log.hyperparameters({"seed": 3, "model": None}, metrics=("accuracy",))
+    values = {"seed": 3, "model": None}
+    log.hyperparameters(values, metrics=[("train", "accuracy")])
     plugin = events(run.tensorboard).PluginTagToContent("hparams")
     start = plugin["_hparams_/session_start_info"]
     assert b"seed" in start and b"None" in start
     assert b"accuracy" in plugin["_hparams_/experiment"]
+
+
+def hparams_tab(folder):
+    """Return the columns and the rows of TensorBoard's HParams tab."""
+    events = plugin_event_multiplexer.EventMultiplexer()
+    events.AddRunsFromDirectory(str(folder)).Reload()
+    provider = data_provider.MultiplexerDataProvider(events, str(folder))
+    tab = backend_context.Context(TBContext(data_provider=provider))
+    request = api_pb2.ListSessionGroupsRequest(
+        slice_size=10, allowed_statuses=api_pb2.Status.values()
+    )
+    context, experiment = RequestContext(), ""
+    found = list_session_groups.Handler(context, tab, experiment, request).run()
+    metadata = tab.hparams_metadata(context, experiment)
+    columns = tab.experiment_from_metadata(
+        context,
+        experiment,
+        True,
+        metadata,
+        ListHyperparametersResult(hyperparameters=[], session_groups=[]),
+    ).hparam_infos
+    rows = [
+        {
+            **{name: v.number_value for name, v in group.hparams.items()},
+            **{
+                (m.name.group, m.name.tag): m.value for m in group.metric_values
+            },
+        }
+        for group in found.session_groups
+    ]
+    return [one.name for one in columns], rows
+
+
+def test_each_run_is_a_row_of_hparams_with_its_test_accuracy(tmp_path):
+    metrics = [("test", "accuracy"), ("train", "density")]
+    for number in range(2):
+        # Folders of the same name, as `one/run` and `two/run`.
+        run = RunDirectory(str(tmp_path / str(number) / "run"))
+        log = open_log(run, 10)
+        run.path.mkdir(parents=True)
+        log.hyperparameters(
+            {"seed": number, "sparsity": 0.5},
+            metrics=metrics,
+            first=("sparsity",),
+        )
+        log.scalars(10, {"density": 0.5 - number / 4})
+        log.results(10, {"accuracy": 0.25 + number / 2})
+        log.close()
+        assert [row[2:] for row in rows(run)[1:]] == [
+            ["density", repr(0.5 - number / 4)]
+        ]
+    columns, found = hparams_tab(tmp_path)
+    assert columns == ["sparsity", "seed"]
+    assert sorted(found, key=lambda row: row["seed"]) == [
+        {
+            "sparsity": 0.5,
+            "seed": number,
+            ("test", "accuracy"): 0.25 + number / 2,
+            ("train", "density"): 0.5 - number / 4,
+        }
+        for number in range(2)
+    ]
 
 
 def test_a_resumed_run_forgets_what_came_after_the_checkpoint(run):

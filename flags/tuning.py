@@ -83,6 +83,21 @@ define(
     list[str] | None,
 )
 define(
+    "reference",
+    None,
+    "Worst value of each objective that counts in the hypervolume of the "
+    "report, such as 0.7,2e5,1e11. Default: a tenth of the range beyond the "
+    "worst.",
+    list[float] | None,
+)
+define(
+    "storage",
+    None,
+    "Database of Optuna that gets the trials too, such as sqlite:///FILE, to "
+    "be shown by optuna-dashboard.",
+    str | None,
+)
+define(
     "trial_seconds",
     None,
     "Longest time of a run, in seconds.",

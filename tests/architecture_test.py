@@ -102,6 +102,7 @@ ALLOWED = {
         "cb.run_log",
         "cb.runs",
         "cb.sparsity",
+        "cb.text",
     },
     "cb.auto_tuning": {
         *BASE,

@@ -40,6 +40,10 @@ class SweepSettings:
         racing: String, `"folds"` or a spec of `"halving"`.
         earlier: Sequence of folders of sweeps to build on.
         limits: `Limits` of each run.
+        storage: String, a database of Optuna such as `"sqlite:///FILE"` that
+            gets the trials too, or `None`.
+        reference: Sequence of floats, the worst value of each objective that
+            counts in the report's hypervolume.
     """
 
     directory: str
@@ -54,6 +58,8 @@ class SweepSettings:
     racing: str = "folds"
     earlier: Sequence[str] = ()
     limits: Limits = Limits()
+    storage: str | None = None
+    reference: Sequence[float] = ()
 
 
 def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:

@@ -1,13 +1,20 @@
-"""Progress of a sweep: one line per trial, and TensorBoard."""
+"""Progress of a sweep: one line per trial, its page, and TensorBoard."""
 
+import contextlib
+import dataclasses
 import pathlib
+import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from cb.errors import InputError
 from cb.run_log.tensorboard import TensorBoard
+from cb.text import shortened
+from cb.text import table
 from cb.tuning import pareto
+from cb.tuning import report
 from cb.tuning.plan import SweepPlan
 from cb.tuning.results import RUNG
 from cb.tuning.results import RUNGS
@@ -15,6 +22,11 @@ from cb.tuning.results import Results
 from cb.tuning.results import Row
 from cb.tuning.results import aggregate
 from cb.tuning.run_request import COMPLETE
+from cb.tuning.storage import keep
+
+# The page takes at most a twentieth of the time.
+PAGE_SHARE = 0.05
+LONGEST = 44
 
 
 class Progress:
@@ -25,6 +37,11 @@ class Progress:
         results: `Results`.
         trials: Integer, maximum number of trials.
         folder: Path of the folder of the sweep.
+        storage: String, the database of Optuna that gets the trials too, or
+            `None`.
+
+    Raises:
+        InputError: If `storage` cannot be used.
     """
 
     def __init__(
@@ -33,6 +50,7 @@ class Progress:
         results: Results,
         trials: int,
         folder: pathlib.Path,
+        storage: str | None = None,
     ):
         self._plan = plan
         self._results = results
@@ -41,6 +59,39 @@ class Progress:
         self._started = time.monotonic()
         # Trials with a result when this process began.
         self.done = _trials(results.read())
+        self._next_page = 0.0
+        self._storage = storage
+        self._keep()
+
+    def announce(self, oracle: str) -> None:
+        """Print what is searched, by what, and how long it takes.
+
+        Args:
+            oracle: String, the spec of the oracle.
+        """
+        plan, rows = self._plan, self._results.read()
+        wanted = ", ".join(one.name for one in plan.objectives)
+        if plan.points:
+            print(f"{len(plan.points)} points for {wanted}, all of them run.")
+        else:
+            names = "the Pareto front of " if len(plan.objectives) > 1 else ""
+            print(f"{oracle} searches for {names}{wanted}:")
+            lines = [
+                (f"  {one.name}", shortened(one.range_text(), LONGEST))
+                for one in plan.space.parameters
+            ]
+            print(table(lines, numbers=()))
+        runs = len(plan.instances())
+        each = f", up to {runs} runs each" if runs > 1 else ""
+        done = f", {_trials(rows)} of them done" if rows else ""
+        taken = "How long one takes is known after the first"
+        if rows:
+            seconds = sum(row["seconds"] for row in rows) / _trials(rows)
+            taken = f"One took {_duration(seconds)} on average"
+        print(f"{self._trials} trials{each}{done}. {taken}.")
+        if self._storage is not None:
+            print(f"To look at it: optuna-dashboard {self._storage}")
+        sys.stdout.flush()
 
     def note(self, rows: Sequence[Row]) -> None:
         """Print a line and log a session for TensorBoard.
@@ -55,7 +106,8 @@ class Progress:
         each = (time.monotonic() - self._started) / ended
         left = max(self._trials - done, 0) * each
         last, means = rows[-1], self._plan.means(rows)
-        parts = [f"trial {done}/{self._trials}"]
+        took = _duration(sum(row["seconds"] for row in rows))
+        parts = [f"trial {done}/{self._trials}", took]
         if last["status"] != COMPLETE:
             parts.append(f"{last['status']} ({last['note']})")
         parts += [
@@ -71,6 +123,32 @@ class Progress:
         log.hyperparameters(self._plan.space.chosen(last), trial, part=trial)
         log.scalars(last.get(RUNG, 0), means, part=trial)
         log.close()
+        try:
+            self._keep()
+        except InputError as error:
+            # The next trial brings it there too.
+            print(f"NOT STORED: {error}", flush=True)
+        self._write_page()
+
+    def _keep(self) -> None:
+        """Add trials to the database, also those of an earlier process."""
+        if self._storage is not None:
+            objectives = [
+                dataclasses.replace(one, name=self._plan.columns[one.name])
+                for one in self._plan.objectives
+            ]
+            keep(self._storage, self._folder, objectives)
+
+    def _write_page(self) -> None:
+        started = time.monotonic()
+        if started < self._next_page:
+            return
+        # The report at the end says what is wrong, if anything is.
+        with contextlib.suppress(InputError):
+            to = self._folder / "report"
+            report.write([self._folder], to, pictures=False)
+        ended = time.monotonic()
+        self._next_page = ended + (ended - started) / PAGE_SHARE
 
     def print_epochs(self) -> None:
         """Print what trials that were halved have cost."""
@@ -104,6 +182,8 @@ def _trials(rows: Sequence[Row]) -> int:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.2g} s"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -12,6 +12,7 @@ from cb.plots.page import Page
 from cb.plots.page import Row as Line
 from cb.tuning import figures
 from cb.tuning import methods
+from cb.tuning.objectives import Objective
 from cb.tuning.reading import Sweep
 from cb.tuning.reading import read_sweep
 from cb.tuning.results import Row
@@ -53,6 +54,7 @@ def write(
                 f"Received: {sweeps[0].label} with {sweeps[0].columns}, "
                 f"{sweep.label} with {sweep.columns}"
             )
+    check_reference(reference, sweeps[0].objectives)
     if not all(sweep.points for sweep in sweeps):
         return None
     make_folder(to)
@@ -78,6 +80,22 @@ def write(
     file = to / "index.html"
     page.write(file)
     return file
+
+
+def check_reference(
+    reference: Sequence[float], objectives: Sequence[Objective]
+) -> None:
+    """Raise `InputError` unless there is a number for each objective or none.
+
+    Args:
+        reference: Sequence of floats.
+        objectives: Sequence of `Objective`.
+    """
+    if reference and len(reference) != len(objectives):
+        names = [objective.name for objective in objectives]
+        raise argument_error(
+            "reference", f"a number for each of {names}", list(reference)
+        )
 
 
 def make_folder(folder: pathlib.Path) -> None:

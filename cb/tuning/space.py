@@ -60,6 +60,19 @@ class Parameter:
             return self.values
         return (self.low, self.high)
 
+    def range_text(self) -> str:
+        """Return the range, and the conditions, for people to read."""
+        if self.kind == "choice":
+            text = ", ".join(map(str, self.values))
+        else:
+            text = f"{self.low:g} to {self.high:g}"
+            text += ", log scale" if self.log else ""
+        conditions = [
+            f"{name}={'|'.join(map(str, values))}"
+            for name, values in self.when.items()
+        ]
+        return f"{text} if {', '.join(conditions)}" if conditions else text
+
     def add_to(self, declared: Any) -> None:
         """Declare the parameter with its range and default."""
         if self.kind == "choice":

@@ -31,7 +31,6 @@ from cb.tuning.stopping import VARIABLES
 from cb.tuning.stopping import resumable
 from cb.tuning.tuner import SweepTuner
 from cb.tuning.tuner import build_oracle
-from cb.tuning.worker import Limits
 from cb.tuning.worker import Worker
 
 # Budget where neither the user nor the space sets one.
@@ -67,13 +66,15 @@ def sweep(settings: SweepSettings, plan: SweepPlan) -> pathlib.Path | None:
         config, _ = plan.config({})
         oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
         checks.check(plan)
+        report.check_reference(settings.reference, plan.objectives)
         claim(folder, _identity(plan, spec, trials))
         with locked(folder, worker):
-            _search(oracle, plan, settings.limits, trials, folder)
+            _search(oracle, plan, settings, spec, trials)
         if worker:
             # The chief of this worker writes the report.
             return None
-        return compare([settings.directory], str(folder / "report"))
+        to = str(folder / "report")
+        return compare([settings.directory], to, settings.reference)
 
 
 def _worker() -> str:
@@ -93,24 +94,26 @@ def _worker() -> str:
 def _search(
     oracle: keras_tuner.Oracle,
     plan: SweepPlan,
-    limits: Limits,
+    settings: SweepSettings,
+    spec: str,
     trials: int,
-    folder: pathlib.Path,
 ) -> None:
+    folder = pathlib.Path(settings.directory)
     # `seconds` can be an objective as well.
     columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
     columns += RUNGS if plan.halving else ()
     results = Results(
         folder / "results.csv", [*dict.fromkeys(columns)], plan.space.texts
     )
-    progress = Progress(plan, results, trials, folder)
+    progress = Progress(plan, results, trials, folder, settings.storage)
+    progress.announce(spec)
     if progress.done > trials:
         print(
             f"{progress.done} trials are there already, more than the {trials} "
             "asked for.",
             flush=True,
         )
-    worker = Worker(limits)
+    worker = Worker(settings.limits)
     runner = Runner(plan, worker, results, folder / "runs")
     try:
         SweepTuner(oracle, runner, progress.note, folder).search()
@@ -126,12 +129,15 @@ def _search(
         worker.stop()
 
 
-def compare(folders: Sequence[str], directory: str) -> pathlib.Path | None:
+def compare(
+    folders: Sequence[str], directory: str, reference: Sequence[float] = ()
+) -> pathlib.Path | None:
     """Write a report of sweeps, side by side, and print where it is.
 
     Args:
         folders: Sequence of the folders of sweeps.
         directory: String, the folder of the report.
+        reference: Sequence of floats, as in `SweepSettings`.
 
     Returns:
         Path of the report; `None` if there is nothing to report.
@@ -140,7 +146,7 @@ def compare(folders: Sequence[str], directory: str) -> pathlib.Path | None:
         InputError: If a folder holds no sweep, or they cannot be compared.
     """
     paths = [pathlib.Path(folder) for folder in folders]
-    page = report.write(paths, pathlib.Path(directory))
+    page = report.write(paths, pathlib.Path(directory), reference)
     print(f"Report: {page}" if page else "No trial is complete.", flush=True)
     return page
 

@@ -34,4 +34,5 @@ def main():
     if plan:
         sweep(settings, plan)
     else:
-        compare(compared, arguments["directory"])
+        reference = arguments.get("reference", ())
+        compare(compared, arguments["directory"], reference)

@@ -2,6 +2,7 @@ import csv
 import json
 
 import numpy as np
+import optuna
 import pytest
 import yaml
 
@@ -63,6 +64,41 @@ def test_searches_train_their_trials(run_sweep, space, oracle):
         assert json.loads(summary.read_text())["epochs"] == 1
     assert (folder / "report/index.html").is_file()
     assert [*folder.glob("tensorboard/*/events*")]
+
+
+def test_what_is_searched_is_said_first_and_trials_are_stored(
+    run_sweep, space, tmp_path, capsys
+):
+    storage = f"sqlite:///{tmp_path}/study.db"
+    for trials in (2, 3):
+        folder = run_sweep(
+            space=space,
+            objectives=CHEAP,
+            max_trials=trials,
+            storage=storage,
+            reference=(1e6, 1e12),
+        )
+        # A page without the numbers of the last trials is written meanwhile.
+        assert (folder / "report/index.html").stat().st_size < 5e6
+    printed = capsys.readouterr().out
+    before, _, after = printed.partition("trial 1/2")
+    assert "searches for the Pareto front of inference_flops" in before
+    assert "  sparsity            0 to 0.99 if algorithm=set|rigl" in before
+    assert "reallocation.every  1 to 1e+06, log scale if" in before
+    assert "2 trials. How long one takes is known after the first." in before
+    assert f"optuna-dashboard {storage}" in before
+    assert "3 trials, 2 of them done. One took" in after
+    assert all(len(line) <= 80 for line in before.splitlines()[:-2])
+    study = optuna.load_study(study_name="sweep", storage=storage)
+    assert [trial.values for trial in study.trials] == [
+        [row["Inference"], row["Training"]] for row in rows(folder)
+    ]
+
+
+def test_a_reference_point_has_a_number_for_each_objective(run_sweep, space):
+    message = "`reference` must be a number for each of"
+    with pytest.raises(InputError, match=message):
+        run_sweep(space=space, objectives=CHEAP, reference=(1.0,))
 
 
 def test_columns_are_those_of_the_paper(run_sweep, space):

@@ -33,9 +33,11 @@ def test_ctrl_c_ends_with_it(monkeypatch):
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
 def test_so_do_the_signals_of_a_machine(monkeypatch, name):
     monkeypatch.setattr(sys, "orig_argv", WORDS)
-    before = signal.getsignal(signal.Signals[name])
+    number = signal.Signals[name]
+    # Below `nohup` SIGHUP is ignored, and would stay so.
+    outside = signal.signal(number, signal.SIG_DFL)
     with pytest.raises(Preempted, match=f"Stopped by {name}. Resume with"):
         with resumable():
-            os.kill(os.getpid(), signal.Signals[name])
+            os.kill(os.getpid(), number)
             signal.pause()
-    assert signal.getsignal(signal.Signals[name]) is before
+    assert signal.signal(number, outside) is signal.SIG_DFL

@@ -59,20 +59,21 @@ class _PlainNumbers(LogFormatter):
 
 @contextlib.contextmanager
 def drawing(
-    file: pathlib.Path, size: tuple[float, float] = SIZE
+    file: pathlib.Path, size: tuple[float, float] = SIZE, columns: int = 1
 ) -> Iterator[Any]:
     """Yield axes to draw on, and write the figure at the end of the block.
 
     Args:
         file: Path of a PNG file.
         size: Tuple of the width and height of the figure in inches.
+        columns: Integer, axes side by side.
 
     Yields:
-        `matplotlib.axes.Axes`.
+        `matplotlib.axes.Axes`, or an array of several.
     """
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=size, layout="constrained")
-        yield figure.subplots()
+        yield figure.subplots(ncols=columns)
         figure.savefig(file)
 
 

@@ -75,9 +75,9 @@ _IN_FILES = {
         MaskedGroupQueryAttention MaskedLSTM MaskedLSTMCell
         MaskedMultiHeadAttention MaskedRNN MaskedReversibleEmbedding MasksInside
         MaskedSeparableConv1D MaskedSeparableConv2D MaskedSimpleRNN
-        MaskedSimpleRNNCell NeuralODE SparseDense TiedConv2D TiedDense
+        MaskedSimpleRNNCell NeuralODE SReLU SparseDense TiedConv2D TiedDense
     """,
-    "cb.export.stand_ins": "OwnVariable WithMask",
+    "cb.export.stand_ins": "OwnVariable Sized WithMask",
     "cb.layers.chunked_loss": "ChunkedLoss",
     "cb.layers.masked_recurrent": "MaskedConvLSTMCell",
     "cb.layers.regularizers": "GroupLasso",

@@ -23,7 +23,7 @@ def test_the_examples_in_python_run(tmp_path, monkeypatch):
     images = generator.normal(size=(8, 32, 32, 3)).astype("float32")
     labels = np.arange(8) % 10
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
-    names = {"data": data}
+    names = {"data": data, "images": images}
     exec(training, names)
     model = names["model"]
     kernels = masked_kernels(model)

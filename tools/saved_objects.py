@@ -65,6 +65,8 @@ LAYERS = {
     "MaskedSimpleRNN": ({"units": 4}, SEQUENCE),
     "NodeFilters": ({"kernel_size": 3}, IMAGE),
     "OwnVariable": ({"shape": (4, 3)}, (4,)),
+    "SReLU": ({}, (4,)),
+    "Sized": ({"shape": (4, 2, 2)}, (4,)),
     "SparseDense": ({"units": 5, "connections": 7}, (4,)),
     "TiedConv2D": (
         {"filters": 4, "kernel_size": 3, "sparsity": 0.5},
@@ -73,7 +75,8 @@ LAYERS = {
     "TiedDense": ({"units": 5, "sparsity": 0.5}, (4,)),
     "WithMask": ({}, (4,)),
 }
-ATTENTION = {"MaskedGroupQueryAttention", "MaskedMultiHeadAttention"}
+# Called with two tensors.
+TWICE = {"MaskedGroupQueryAttention", "MaskedMultiHeadAttention", "Sized"}
 # Class name: arguments; schedules wrap one of Keras's.
 SCHEDULES = {
     "Later": {"start": 3},
@@ -172,8 +175,7 @@ def model_of(name, found):
     else:
         layer, shape = layer_of(name, found)
     inputs = keras.Input(shape, batch_size=EXAMPLES)
-    twice = name in ATTENTION
-    outputs = layer(inputs, inputs) if twice else layer(inputs)
+    outputs = layer(*[inputs] * (1 + (name in TWICE)))
     model = keras.Model(inputs, outputs)
     model.compile(optimizer, loss)
     return model

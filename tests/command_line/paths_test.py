@@ -38,7 +38,7 @@ def test_a_run_may_have_any_name(folder):
         "evaluate.py", "--export=sparse", f"--run_dir={made}", folder=folder
     )
     assert "(200 examples)" in scored
-    assert f"SavedModel   {made / 'export'}" in exported
+    assert f"Export       {made / 'export'}" in exported
     alone = succeed(
         "evaluate.py",
         "--dataset=digits",
@@ -105,7 +105,7 @@ def listing(folder):
     ("flags", "expected"),
     [
         (["--checkpoint=all"], "mean of the last 1: test  accuracy"),
-        (["--export=compact"], "SavedModel"),
+        (["--export=compact"], "Export       "),
         (["--all_conflict_layers"], "hidden"),
     ],
 )

@@ -129,11 +129,8 @@ def test_accuracy_is_shown_against_what_it_costs(make_run, tmp_path):
     figures = Tables(tmp_path / "plots/index.html").figures()
     best, *points = figures[0]["data"]
     assert (best["x"], best["y"]) == ([10.0, 30.0], [50.0, 75.0])
-    assert [point["items"] for point in points] == [
-        ["seed=0"],
-        ["seed=1"],
-        ["seed=2"],
-    ]
+    items = [point["items"] for point in points]
+    assert items == ["seed=0", "seed=1", "seed=2"]
     # What all runs have in common is no figure.
     assert figures[0]["layout"]["xaxis"]["title"]["text"] == "seconds"
     assert figures[1]["layout"]["xaxis"]["title"]["text"] == "epochs"
@@ -148,7 +145,7 @@ def test_what_is_no_run_is_left_out(make_run, tmp_path, capsys):
     main([*arguments, f"--output={output}"])
     printed = capsys.readouterr()
     assert printed.out.strip() == str(output / "index.html")
-    young, notes = sorted(printed.err.splitlines())
+    notes, young = printed.err.splitlines()
     assert "must have `metrics.csv`" in young and "young" in young
     assert "notes' is no run and holds none" in notes
     with pytest.raises(InputError, match="There must be a run.*holds none"):

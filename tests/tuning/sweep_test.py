@@ -165,7 +165,11 @@ def test_a_sweep_in_a_folder_of_any_name_is_resumed(run_sweep, space):
 
 def test_configurations_run_with_every_seed(run_sweep, space):
     folder = run_sweep(
-        space=space, objectives=CHEAP, max_trials=2, seeds=[4, 5]
+        space=space,
+        oracle="random",
+        objectives=CHEAP,
+        max_trials=2,
+        seeds=[4, 5],
     )
     assert [(row["trial"], row["seed"]) for row in rows(folder)] == [
         ("0", 4),

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +58,8 @@ def write_saved_model(
 
 def _write_form(model, path, form, batch_sizes, inputs) -> None:
     if form == "sparse":
-        _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
+        with _refused_in_a_line(model):
+            _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
     elif form == "compact":
         write_plain(compact(model, inputs=inputs), path, inputs)
     else:
@@ -89,9 +91,18 @@ def write_plain(model: keras.Model, path: str, inputs: Any) -> None:
     archive = keras.export.ExportArchive()
     for layer in _with_tables(model):
         archive.track(layer)
-    try:
+    with _refused_in_a_line(model):
         archive.add_endpoint("serve", serve, [inputs])
         archive.write_out(path, verbose=False)
+
+
+@contextlib.contextmanager
+def _refused_in_a_line(model) -> Iterator[None]:
+    """Say what the model must be where TensorFlow cannot trace it."""
+    try:
+        yield
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         reason = one_line(first_cause(error))
         raise InputError(

@@ -69,8 +69,11 @@ class Case:
         self.compiled = compiled
         self.data = data
         if data is None:
+            # Positions, say, may be the same for all examples.
+            examples = len(keras.tree.flatten(inputs)[0])
             targets = keras.tree.map_structure(
-                lambda one: np.zeros(one.shape, "float32"), self.outputs
+                lambda one: np.zeros((examples, *one.shape[1:]), "float32"),
+                self.outputs,
             )
             given = tuple(inputs) if isinstance(inputs, list) else inputs
             whole = tf.data.Dataset.from_tensor_slices((given, targets))
@@ -96,6 +99,13 @@ class Case:
         self.sparse.save(path)
         with _classes(self.model):
             loaded = keras.models.load_model(path)
+        own = type(loaded).compile is not keras.Model.compile
+        if own and getattr(loaded, "optimizer", None) is None:
+            raise RunError(
+                "Keras leaves a model of this class uncompiled when it reads "
+                "its file, the dense one too: it has a `compile()` of its own "
+                "without `compile_from_config()`"
+            )
         before = int(self.sparse.optimizer.iterations)
         good = self._fit(loaded, ALGORITHMS["set"], loaded.optimizer)
         return good and int(loaded.optimizer.iterations) == 2 * before

@@ -15,10 +15,9 @@ from benchmarks.kerashub.parts import tokens
 
 def basnet():
     """Return the backbone and inputs."""
-    encoder = resnet((4, 4, 4, 4), first=4, image_shape=(None, None, 3))
-    model = hub.BASNetBackbone(
-        encoder, num_classes=1, image_shape=(64, 64, 3), projection_filters=4
-    )
+    # Blocks that the model adds have the channels of ResNet-34.
+    encoder = resnet((64, 128, 256, 512), first=64, image_shape=(None, None, 3))
+    model = hub.BASNetBackbone(encoder, num_classes=1, image_shape=(64, 64, 3))
     return model, images(64)
 
 

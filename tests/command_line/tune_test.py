@@ -34,9 +34,12 @@ def test_a_sweep_stopped_in_trials_ends_as_one_that_was_not(tmp_path):
     killed = [*flags, "--directory=killed"]
     with alone(killed, tmp_path, command("tune.py")) as process:
         wait_for(process, "trial 1/3")
+        # It must not end before it is told to.
+        process.send(signal.SIGSTOP)
         code, output, errors = commands.run("tune.py", *killed, folder=tmp_path)
         assert code == 1 and "Another process is running" in errors
         process.send(signal.SIGINT)
+        process.send(signal.SIGCONT)
         code, output = process.finish()
         assert code == INTERRUPTED
         assert output.startswith("Interrupted. Resume with: ")

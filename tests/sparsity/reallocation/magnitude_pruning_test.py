@@ -2,7 +2,9 @@
 
 import itertools
 import math
+import os
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -246,7 +248,8 @@ def test_global_pruning_keeps_the_minimum_of_every_layer():
 @pytest.fixture(scope="module")
 def toolkit():
     """Return the schedules of the TensorFlow toolkit."""
-    with warnings.catch_warnings():
+    # It also asks for the old Keras in all processes that begin later.
+    with warnings.catch_warnings(), mock.patch.dict(os.environ):
         # It asks for its version of TensorFlow in a deprecated way.
         warnings.simplefilter("ignore")
         import tensorflow_model_optimization

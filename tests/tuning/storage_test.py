@@ -1,7 +1,6 @@
 """The study beside a sweep has its trials, once each."""
 
 import contextlib
-import dataclasses
 import json
 import sqlite3
 
@@ -14,19 +13,9 @@ from cb.tuning.results import ABOUT as ABOUT_RUNS
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import MEASURED
 from cb.tuning.results import Results
-from cb.tuning.space import Parameter
 from cb.tuning.storage import keep
+from tests.tuning.reading_test import ABOUT
 
-BLOCKS = Parameter(name="blocks", kind="choice", values=("1", "2"))
-ABOUT = {
-    "columns": {"val_error": "Error", "x": "Inference", "y": "Training"},
-    "experiment": "search",
-    "folds": [],
-    "objectives": [{"name": "val_error", "direction": "min"}],
-    "oracle": "grid",
-    "seeds": [0],
-    "space": [dataclasses.asdict(BLOCKS)],
-}
 TRIAL = {**dict.fromkeys(MEASURED, 0.5), "seed": 0, "status": "complete"}
 
 

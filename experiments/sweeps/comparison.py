@@ -12,6 +12,7 @@ draws the figure and prints the table of docs/sweeps.md.
 
 import argparse
 import csv
+import os
 import pathlib
 import subprocess
 import sys
@@ -21,17 +22,20 @@ import numpy as np
 from cb.plots import style
 from cb.tuning import pareto
 from cb.tuning.results import Results
+from cb.tuning.run_request import COMPLETE
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KEPT = HERE / "comparison.csv"
 FIGURE = ROOT / "docs" / "figures" / "sweeps_samplers.png"
+HALVED = "gp_halved"
 METHODS = {
     "random": "random",
     "latin_hypercube": "latin_hypercube",
     "tpe": "pareto(sampler='tpe')",
     "nsga2": "pareto(sampler='nsga2')",
     "gp": "pareto(sampler='gp')",
+    HALVED: "pareto(sampler='gp')",
 }
 OBJECTIVES = ("Error", "Inference", "Training")
 # All examples wrong, and the FLOPs of the largest dense network of the space:
@@ -39,8 +43,9 @@ OBJECTIVES = ("Error", "Inference", "Training")
 REFERENCE = (1.0, 399_362.0, 3 * 399_362.0 * 25_088 * 8)
 HEADER = ("method", "seed", "epochs", *OBJECTIVES)
 # Trials at first, and that are added until the epochs are reached. A hypercube
-# has one design for all of them; its trials have three epochs and more.
-TRIALS, MORE, EACH = 20, 10, 3
+# has one design for all of them; its trials have three epochs and more. Those
+# that are halved begin as many as have a third of the epochs.
+TRIALS, MORE, EACH, PART = 20, 10, 3, 3
 
 
 def search(method, seed, epochs, directory):
@@ -55,8 +60,8 @@ def search(method, seed, epochs, directory):
     Returns:
         List of rows of `HEADER`.
     """
-    designed = method == "latin_hypercube"
-    trials = epochs // EACH if designed else TRIALS
+    designed, halved = method == "latin_hypercube", method == HALVED
+    trials = epochs // EACH if designed else TRIALS * (PART if halved else 1)
     folder = directory / f"{method}_{seed}"
     while True:
         command = [
@@ -64,18 +69,33 @@ def search(method, seed, epochs, directory):
             f"--space={HERE / 'electricity.yaml'}",
             f"--oracle={METHODS[method]}",
             *(f"--max_trials={trials}", f"--seed={seed}"),
+            *(["--racing=halving(eta=3, least=0.1)"] if halved else []),
             f"--directory={folder}",
         ]
-        subprocess.run(command, check=True)
-        rows = Results(folder / "results.csv").read()
-        if sum(row.get("epochs", 0) for row in rows) >= epochs:
-            return [
-                (method, seed, row["epochs"], *map(row.get, OBJECTIVES))
-                for row in rows
-            ]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run(command, check=True, env=environment)
+        rows = [
+            (method, seed, trained, *map(row.get, OBJECTIVES))
+            if row["status"] == COMPLETE
+            else (method, seed, trained, *[None] * len(OBJECTIVES))
+            for row, trained in spent(Results(folder / "results.csv"), halved)
+        ]
+        if sum(row[2] for row in rows) >= epochs:
+            return rows
         trials += MORE
         if designed:
             folder = directory / f"{method}_{seed}_{trials}"
+
+
+def spent(results, halved):
+    """Yield the rows of a sweep as they came, and the epochs of each."""
+    before = {}
+    for row in results.history():
+        trained = row.get("epochs", 0)
+        if halved:
+            trained = row["epochs_trained"] - before.get(row["trial"], 0)
+            before[row["trial"]] = row["epochs_trained"]
+        yield row, trained
 
 
 def curve(rows):

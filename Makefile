@@ -6,7 +6,7 @@ INSTALLED = .venv/installed
 # of a file share is mostly made once.
 WORKERS ?= -n 3 --dist worksteal
 
-.PHONY: install train experiment test quick check format same pages clean
+.PHONY: install train experiment test quick check format same pages docs clean
 
 install: $(INSTALLED)
 
@@ -40,6 +40,12 @@ same: $(INSTALLED)
 # Pictures of the pages of runs and sweeps, in pages/. Needs Chromium.
 pages: $(INSTALLED)
 	.venv/bin/python -m tools.pages
+
+# The site, in build/site/. It runs the notebooks, which takes a few minutes;
+# FLAGS="-D nb_execution_mode=off" builds it without their outputs.
+docs: $(INSTALLED)
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky \
+		--fresh-env -c docs -d build/doctrees $(FLAGS) . build/site
 
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv --clear .venv

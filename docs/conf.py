@@ -1,0 +1,116 @@
+"""The site that `make docs` builds: Sphinx, with notebooks by MyST-NB.
+
+The folder of sources is the whole repository, so that links between its pages,
+to benchmarks and to the files of experiments are the same on the site as in the
+repository, and are checked.
+"""
+
+import os
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Notebooks run in folders of their own, in new processes.
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cb  # noqa: E402
+from cb import errors  # noqa: E402
+
+project = html_title = "cb"
+release = cb.__version__
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
+root_doc = "docs/index"
+include_patterns = ["docs/**", "benchmarks/*.md", "*.md"]
+exclude_patterns = ["**/.*", "build", "runs", "pages"]
+highlight_language = "text"
+# Pages that benchmarks write may leave out a level of headings.
+suppress_warnings = ["myst.header"]
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+
+# GitHub's anchors of headings.
+myst_heading_anchors = 4
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+# A warning in a notebook is one of the build.
+nb_output_stderr = "remove-warn"
+
+# Docstrings say what types arguments have.
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+# What classes of Keras say about their methods is not written for Sphinx.
+autodoc_inherit_docstrings = False
+napoleon_numpy_docstring = False
+napoleon_custom_sections = [
+    ("Call arguments", "params_style"),
+    "Input shape",
+    "Output shape",
+    "Reference",
+]
+napoleon_use_ivar = True
+
+_ERRORS = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type)
+}
+_FENCE = re.compile(r"^( *)```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))")
+_LINK = re.compile(r"\[([^\]]+)\]\((https?://[^)]+)\)")
+_RAISED = re.compile(r"^( +)(\w+):(?= )", re.MULTILINE)
+
+
+def to_restructured_text(text: str) -> str:
+    """Translate the Markdown of a docstring, which Keras's style is.
+
+    Args:
+        text: String.
+
+    Returns:
+        String that Napoleon reads.
+    """
+
+    def block(found):
+        lines = found[2].splitlines()
+        inside = "\n".join(f"    {line}" if line else "" for line in lines)
+        return f"{found[1]}::\n\n{inside}\n"
+
+    def code(found):
+        # No word may follow what is marked.
+        following = "\\ " if found[2] else ""
+        return f"``{' '.join(found[1].split())}``{following}"
+
+    def raised(found):
+        known = found[2] in _ERRORS
+        prefix = "~cb.errors." if known else ""
+        return f"{found[1]}{prefix}{found[2]}:"
+
+    text = _FENCE.sub(block, text)
+    text = _CODE.sub(code, text)
+    text = _LINK.sub(lambda found: f"`{found[1]} <{found[2]}>`__", text)
+    return _RAISED.sub(raised, text)
+
+
+def setup(app):
+    """Translate docstrings before Napoleon does; lead the root to a page."""
+
+    def translate(app, what, name, thing, options, lines):
+        lines[:] = to_restructured_text("\n".join(lines)).split("\n")
+
+    def redirect(app, exception):
+        if exception is None:
+            page = '<meta http-equiv="refresh" content="0; url={}.html">'
+            file = pathlib.Path(app.outdir) / "index.html"
+            file.write_text(page.format(root_doc) + "\n")
+
+    app.connect("autodoc-process-docstring", translate, priority=100)
+    app.connect("build-finished", redirect)

@@ -48,6 +48,8 @@ nb_output_stderr = "remove-warn"
 
 # Docstrings say what types arguments have.
 autodoc_typehints = "none"
+# Other libraries are not linked: that needs their sites.
+nitpick_ignore_regex = [("py:class", r"(keras|numpy|tensorflow)\..*")]
 autodoc_member_order = "bysource"
 # What classes of Keras say about their methods is not written for Sphinx.
 autodoc_inherit_docstrings = False

@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+import cb
 from cb.errors import NotReached
 from tests.commands import ROOT
 
@@ -58,8 +59,9 @@ def zeros(model):
 def test_both_programs_prune_to_the_same_sparsity(names):
     assert zeros(names["model"]) == pytest.approx([0.8] * 3, abs=1e-3)
     assert zeros(names["toolkit_model"]) == pytest.approx([0.8] * 3, abs=1e-3)
-    logs = {file.parts[-2] for file in names["folder"].rglob("events*")}
-    assert len([*(names["folder"] / "logs").iterdir()]) == 2, logs
+    written = names["folder"].rglob("events*")
+    logs = {file.relative_to(names["folder"]).parts[1] for file in written}
+    assert logs == {"toolkit", "cb"}
 
 
 TITLES = [
@@ -79,10 +81,11 @@ def test_other_programs_run(title, names, sections, tmp_path, monkeypatch):
     for code in sections[title]:
         exec(code, names)
     if title == "Some of the layers":
-        assert [layer.name for layer in names["model"].layers] == [
-            *("first", "second", "classes"),
+        kernels = cb.costs.costs(names["model"]).layers
+        density = [
+            layer.weights.nonzero / layer.weights.kernels for layer in kernels
         ]
+        assert density == pytest.approx([0.1, 0.5, 1.0], abs=1e-3)
     if title == "To TFLite":
         sizes = {f.name: f.stat().st_size for f in tmp_path.iterdir()}
         assert sizes["cb.tflite"] < 0.5 * sizes["toolkit.tflite"]
-        assert sizes["cb_int8.tflite"] < sizes["cb.tflite"]

@@ -12,6 +12,8 @@ import cb
 from cb.errors import NotReached
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs/from_tfmot.md").read_text()
 
 

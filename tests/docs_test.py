@@ -97,11 +97,8 @@ def test_code_parses_and_names_what_is_there(page):
 
     for code in [*cells(page), *blocks(page, "python")]:
         for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                if node.module.split(".")[0] == "cb":
-                    module = importlib.import_module(node.module)
-                    for alias in node.names:
-                        assert hasattr(module, alias.name), ast.unparse(node)
+            if isinstance(node, ast.ImportFrom) and node.module[:2] == "cb":
+                exec(ast.unparse(node), {})
             first, *others = dotted(node) or [""]
             found = cb
             for attribute in others if first == "cb" else ():

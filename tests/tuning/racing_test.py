@@ -96,10 +96,10 @@ def test_trials_are_ranked_by_layers_and_then_by_what_they_add():
 
 
 def area(points):
-    """Return the area up to (1.1, 1.1) that points dominate, cell by cell."""
+    """Return the area up to (2, 2) that points dominate, cell by cell."""
     if not len(points):
         return 0.0
-    edges = [[*np.unique(column), 1.1] for column in points.T]
+    edges = [[*np.unique(column), 2.0] for column in points.T]
     return sum(
         (right - left) * (top - bottom)
         for (left, right), (bottom, top) in itertools.product(
@@ -107,6 +107,16 @@ def area(points):
         )
         if (points <= (left, bottom)).all(axis=1).any()
     )
+
+
+def test_the_most_accurate_trial_goes_on_although_it_is_the_largest():
+    errors, sizes = [0.07, 0.82, 0.82, 0.9], [12.9, 3.9, 2.6, 0.2]
+    # Two costs that rise and fall together weigh no more than the error.
+    scores = {
+        str(n): (error, size, 2e4 * size)
+        for n, (error, size) in enumerate(zip(errors, sizes, strict=True))
+    }
+    assert racing.ranked(scores)[0] == "0"
 
 
 def test_equal_trials_have_one_share():

@@ -144,7 +144,10 @@ def objectives(spec):
     "spec, racing",
     [(name, "folds") for name in [*names(), "pareto(sampler='nsga2')"]]
     + [("pareto(startup=2)", "folds")]
-    + [(name, "halving(least=0.3)") for name in ("grid", "pareto", "random")]
+    + [
+        (spec, "halving(least=0.3)")
+        for spec in ("grid", "pareto", "pareto(startup=2)", "random")
+    ]
     + [("pareto(sampler='nsga2')", "halving")],
 )
 def test_a_sweep_killed_at_any_moments_runs_every_point_once(

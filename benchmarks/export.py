@@ -8,7 +8,11 @@ network, and the last writes the page from the rows that were kept:
     python -m benchmarks.export page
 
 Of every form that `cb.export.save` knows here, and of dense LiteRT files of the
-very same network, which are what sparse ones must beat.
+very same network, which are what sparse ones must beat. Weights are random, or
+those of a run, whose accuracy is then measured for every form:
+
+    python -m benchmarks.export write --network=wrn_28_2 --run=runs/NAME
+    python -m benchmarks.export time --network=wrn_28_2 --run=runs/NAME
 """
 
 import os
@@ -23,7 +27,9 @@ for argument in sys.argv:
 
 import datetime  # noqa: E402
 import functools  # noqa: E402
+import json  # noqa: E402
 import pathlib  # noqa: E402
+import shutil  # noqa: E402
 import statistics  # noqa: E402
 import tempfile  # noqa: E402
 import warnings  # noqa: E402
@@ -34,11 +40,15 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks import export_page  # noqa: E402
 from benchmarks import networks  # noqa: E402
 from benchmarks import tables  # noqa: E402
 from cb.costs.files import file_bytes  # noqa: E402
 from cb.errors import InputError  # noqa: E402
 from cb.errors import RunError  # noqa: E402
+from cb.evaluation.export import accuracy  # noqa: E402
+from cb.evaluation.export import calibration  # noqa: E402
+from cb.evaluation.opened_run import OpenedRun  # noqa: E402
 from cb.export.forms import FORMS  # noqa: E402
 from cb.export.forms import Source  # noqa: E402
 from cb.export.forms import ways  # noqa: E402
@@ -47,6 +57,7 @@ from cb.export.measurement import take_turns  # noqa: E402
 from cb.export.runtimes import LITE  # noqa: E402
 
 NETWORK = flags.DEFINE_string("network", "mlp_1024", "One of `NETWORKS`.")
+RUN = flags.DEFINE_string("run", None, "Run with this network, trained.")
 SPARSITY = flags.DEFINE_float("sparsity", 0.9, "Of all kernels but the ends.")
 GRANULARITY = flags.DEFINE_string("granularity", "weight", "Of the masks.")
 THREADS = flags.DEFINE_integer("threads", None, "Processors; all by default.")
@@ -55,15 +66,20 @@ SECONDS = flags.DEFINE_float("seconds", 1.0, "For each form and batch size.")
 FOLDER = flags.DEFINE_string(
     "folder", os.path.join(tempfile.gettempdir(), "exports"), "Of the exports."
 )
-FILE = pathlib.Path(__file__).with_suffix(".csv")
-KEYS = ("network", "sparsity", "granularity", "threads", "batch", "form")
+FILE = export_page.FILE
+KEYS = export_page.KEYS
 COLUMNS = (
     "row",
     *KEYS,
-    *("runtime", "bytes", "median_ms", "least_ms", "turns", "date", "machine"),
+    *("runtime", "bytes", "ideal", "accuracy", "median_ms", "least_ms"),
+    *("turns", "date", "machine"),
 )
 # Files of the same network that keep the zeros.
 DENSE_LITE = {"lite, dense": None, "lite_int8, dense": "int8"}
+# Bytes of a weight, where they are not four.
+ROUNDED = {"lite_float16": 2, "lite_int8": 1, "engine_int8": 1}
+# What is known of exports, beside them.
+ABOUT = "about.json"
 
 
 def wide(width=1024):
@@ -107,28 +123,87 @@ def root():
     """Return the folder of the network's exports."""
     kind = GRANULARITY.value.split("(")[0]
     name = f"{NETWORK.value}_{SPARSITY.value:g}_{kind}"
+    if RUN.value:
+        name = f"{NETWORK.value}_of_{pathlib.Path(RUN.value).name}"
     return pathlib.Path(FOLDER.value) / name
+
+
+def subject():
+    """Return the network, examples of its inputs, and the keys of its rows.
+
+    Beside them a function that scores a function of arrays, or `None`.
+    """
+    if not RUN.value:
+        model = sparse_network()
+        shape = (16, *model.input_shape[1:])
+        x = np.random.default_rng(0).normal(size=shape).astype("float32")
+        share = f"{SPARSITY.value:g}"
+        return model, x, [NETWORK.value, share, GRANULARITY.value], None
+    run = OpenedRun(RUN.value)
+    run.load(run.checkpoint)
+    sparse = [one for one in kernels_of(run.model) if not one.all()]
+    size = sum(one.size for one in sparse) or 1
+    share = 1 - sum(map(np.count_nonzero, sparse)) / size if sparse else 0
+    name = f"{NETWORK.value}, trained"
+    keys = [name, f"{share:.2g}", run.config.granularity]
+    score = functools.partial(accuracy, run)
+    return run.model, calibration(run), keys, score
+
+
+def kernels_of(model):
+    """List the kernels of a network, masks folded in."""
+    return [
+        weight.numpy()
+        for weight in cb.strip(model).weights
+        if weight.name.endswith("kernel")
+    ]
+
+
+def ideal(model, size):
+    """Return the bytes of weights and indices.
+
+    Of a kernel those of its nonzeros and of an index of one byte for each, or
+    of all weights if these are fewer; and four for each output.
+
+    Args:
+        model: Keras model.
+        size: Integer, bytes of a weight.
+    """
+    return sum(
+        min(size * one.size, (size + 1) * np.count_nonzero(one))
+        + 4 * one.shape[-1]
+        for one in kernels_of(model)
+    )
 
 
 def write():
     """Write the network in every form; print what could not be."""
-    model = sparse_network()
-    shape = model.input_shape[1:]
-    x = np.random.default_rng(0).normal(size=(16, *shape)).astype("float32")
+    model, x, keys, score = subject()
     source = Source(model, sizes(), model.inputs[0], x)
-    for name, form in FORMS.items():
+    for name in (*FORMS, *DENSE_LITE):
         folder = root() / name
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
-            form.write(source, str(folder))
+            if name in FORMS:
+                FORMS[name].write(source, str(folder))
+                continue
+            kind = DENSE_LITE[name]
+            content = lite_content(model, kind, kind and x, sparse=False)
+            (folder / LITE).write_bytes(content)
         except (InputError, RunError) as error:
-            folder.rmdir()
+            shutil.rmtree(folder)
             print(f"Not as {name}: {error}", flush=True)
-    for name, quantize in DENSE_LITE.items():
-        content = lite_content(model, quantize, quantize and x, sparse=False)
-        folder = root() / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / LITE).write_bytes(content)
+    about = {
+        "keys": keys,
+        "shape": model.input_shape[1:],
+        "ideal": {size: int(ideal(model, size)) for size in (1, 2, 4)},
+        "accuracy": {
+            label: score(way.predict) if score else None
+            for label, way in opened().items()
+        },
+    }
+    (root() / ABOUT).write_text(json.dumps(about))
 
 
 def sizes():
@@ -151,11 +226,11 @@ def opened():
 
 def time():
     """Time what was written, all in turns, and keep the rows."""
+    about = json.loads((root() / ABOUT).read_text())
     found = opened()
-    shape = NETWORKS[NETWORK.value]().input_shape[1:]
     threads = len(os.sched_getaffinity(0))
     for size in sizes():
-        x = np.random.default_rng(1).normal(size=(size, *shape))
+        x = np.random.default_rng(1).normal(size=(size, *about["shape"]))
         x = x.astype("float32")
         calls = {
             label: functools.partial(way.predict, x)
@@ -164,11 +239,13 @@ def time():
         times = take_turns(calls, SECONDS.value)
         rows = {}
         for label, taken in times.items():
-            kind = (NETWORK.value, f"{SPARSITY.value:g}", GRANULARITY.value)
-            keys = (*kind, str(threads), str(size), label)
-            found_bytes = file_bytes(found[label].path)
+            keys = (*about["keys"], str(threads), str(size), label)
+            scored = about["accuracy"].get(label)
+            width = str(ROUNDED.get(found[label].form, 4))
             values = (
-                *("; ".join(keys), *keys, found[label].runtime, found_bytes),
+                *("; ".join(keys), *keys, found[label].runtime),
+                *(file_bytes(found[label].path), about["ideal"][width]),
+                "" if scored is None else f"{scored:.4f}",
                 f"{1e3 * statistics.median(taken):.4f}",
                 f"{1e3 * min(taken):.4f}",
                 *(len(taken), datetime.date.today(), machine()),
@@ -186,63 +263,9 @@ def machine():
     return names[0].split(":")[1].strip()
 
 
-def usual(rows, kind):
-    """Return the least milliseconds of LiteRT, of its dense or sparse file."""
-    found = [row for row in rows if row["form"] in (kind, f"{kind}, dense")]
-    return {
-        which: min((float(row[which]) for row in found), default=None)
-        for which in ("median_ms", "least_ms")
-    }
-
-
-def cells(rows, row):
-    """Return milliseconds, and how many times as fast as LiteRT."""
-    ratios = []
-    for kind in ("lite", "lite_int8"):
-        base = usual(rows, kind)
-        ratios.append(
-            " to ".join(
-                sorted(
-                    {
-                        f"{base[which] / float(row[which]):.2f}"
-                        for which in base
-                        if base[which]
-                    }
-                )
-            )
-        )
-    return [f"{float(row['median_ms']):.3f}", row["least_ms"], *ratios]
-
-
-def page():
-    """Put the tables on the page, from the rows that are kept."""
-    groups = {}
-    for row in tables.read(FILE).values():
-        key = tuple(row[name] for name in KEYS[:5])
-        groups.setdefault(key, []).append(row)
-    head = ("form", "runtime", "bytes", "ms", "least ms")
-    head = (*head, "times as fast as LiteRT float", "as LiteRT int8")
-    lines = []
-    for (network, share, kind, threads, batch), rows in groups.items():
-        title = f"{network} at {share}, {kind}: batch {batch}, threads"
-        lines += ["", f"### {title}: {threads}", "", line(head)]
-        lines.append(line(["---"] * len(head)))
-        for row in sorted(rows, key=lambda row: float(row["median_ms"])):
-            size = f"{int(row['bytes']):,}"
-            lines.append(
-                line([row["form"], row["runtime"], size, *cells(rows, row)])
-            )
-    tables.renew(FILE.with_suffix(".md"), "\n".join(lines))
-
-
-def line(found):
-    """Return a line of a table."""
-    return f"| {' | '.join(found)} |"
-
-
 def main(arguments):
     """Do the steps that are named."""
-    steps = {"write": write, "time": time, "page": page}
+    steps = {"write": write, "time": time, "page": export_page.page}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in arguments[1:]:

@@ -1,7 +1,7 @@
 """Calibration: the ranges of values, and kernels as int8."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,19 +11,20 @@ from cb.engine.graph import Node
 from cb.engine.reference import values_of
 
 Ranges = dict[int, tuple[float, float]]
-# Values of a batch, of each value of the network, that percentiles are of.
-_SAMPLE = 2**16
+# Numbers of a batch, and of all, that percentiles of each value are of.
+_SAMPLE, _ALL = 2**16, 2**20
 _TOP = 127
 
 
 def calibrate(
-    graph: Graph, batches: Iterable[np.ndarray], percentile: float
+    graph: Graph, batches: Sequence[np.ndarray], percentile: float
 ) -> Ranges:
     """Find the range of every value of a network.
 
     Args:
         graph: `Graph`.
-        batches: Arrays `(examples, height, width, channels)`, real inputs.
+        batches: Sequence of arrays `(examples, height, width, channels)`,
+            real inputs.
         percentile: Float. Half of what is left of 100 is cut off at either
             end, so that a few outliers do not make all steps coarse.
 
@@ -32,11 +33,12 @@ def calibrate(
     """
     random = np.random.default_rng(0)
     samples: dict[int, list[np.ndarray]] = {}
+    most = min(_SAMPLE, _ALL // len(batches))
     for batch in batches:
         for number, values in values_of(graph, batch).items():
             flat = values.ravel()
-            if flat.size > _SAMPLE:
-                flat = random.choice(flat, _SAMPLE, replace=False)
+            if flat.size > most:
+                flat = random.choice(flat, most, replace=False)
             samples.setdefault(number, []).append(flat.astype("float32"))
     rest = (100 - percentile) / 2
     return {

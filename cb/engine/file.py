@@ -1,7 +1,7 @@
 """The file of a network: a zip archive of NumPy arrays and a description.
 
 Kernels are stored as their nonzero weights and the gaps between these, one byte
-each but for gaps of 255 and more.
+each but for gaps of 255 and more. Gaps and small weights are compressed.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def save(graph: Graph, folder: str, inputs: Sides, outputs: Sides) -> None:
         name: np.concatenate(parts) for name, parts in arrays.items()
     }
     with replacing(os.path.join(folder, NAME)) as file:
-        np.savez(file, description=text, **joined)
+        np.savez_compressed(file, description=text, **joined)
 
 
 def _stored(node: Node) -> dict[str, np.ndarray]:
@@ -144,6 +145,7 @@ def load(path: str) -> Network:
         TypeError,
         ValueError,
         zipfile.BadZipFile,
+        zlib.error,
     ) as error:
         raise InputError(
             f"Argument `path` must hold a whole {NAME!r}. Received: "

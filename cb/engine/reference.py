@@ -60,9 +60,9 @@ def _convolution(node: Node, x):
     for row, column, part in _windows(
         x, size, options["strides"], options["padding"], options["dilation"]
     ):
-        split = part.reshape(*part.shape[:3], groups, inputs)
+        split = part.reshape(-1, groups, inputs).swapaxes(0, 1)
         matrices = kernel[row, column].reshape(inputs, groups, -1)
-        products = np.einsum("nhwgi,igo->nhwgo", split, matrices)
+        products = (split @ matrices.swapaxes(0, 1)).swapaxes(0, 1)
         total = total + products.reshape(*part.shape[:3], outputs)
     return total
 

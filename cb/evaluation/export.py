@@ -1,6 +1,9 @@
 """Export of a run's model, with its size, latency and accuracy measured."""
 
+import functools
+from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,7 @@ from cb.evaluation.opened_run import OpenedRun
 from cb.export import CompactionReport
 from cb.export import compact
 from cb.export import two_of_four
+from cb.export.forms import WHOLE
 from cb.export.measurement import GAIN
 from cb.export.measurement import Measured
 from cb.export.saving import Goal
@@ -48,28 +52,18 @@ def export_run(
     check_form(form, goal)
     run.require_single("export")
     run.load(run.checkpoint)
-    number = min(CALIBRATION, len(run.data.examples))
-    images, _ = training_sample(run.config, run.data, number)
     path = str(run.results.export)
-
-    def accuracy(predict):
-        with run.data.decoded():
-            batches = run.data.test.as_numpy_iterator()
-            outputs = np.concatenate([predict(batch[0]) for batch in batches])
-        labels = run.data.source.test.labels
-        return score(outputs[: len(labels)], labels)["accuracy"]
-
     written, found, left_out = export(
         run.model,
         path,
         form,
         batch_sizes,
-        representative=images,
+        representative=calibration(run),
         goal=goal,
         beside=BESIDE,
-        score=accuracy,
+        score=functools.partial(accuracy, run),
     )
-    if written != "dense":
+    if written not in WHOLE:
         compact(run.model, report=_print_compaction)
     if written == "onnx":
         fits = [*two_of_four(path).values()]
@@ -79,6 +73,22 @@ def export_run(
     print(describe(found))
     print(f"Export       {path} ({written})")
     return found
+
+
+def calibration(run: OpenedRun) -> np.ndarray:
+    """Return training examples of a run, to calibrate int8 with."""
+    number = min(CALIBRATION, len(run.data.examples))
+    images, _ = training_sample(run.config, run.data, number)
+    return images
+
+
+def accuracy(run: OpenedRun, predict: Callable[[Any], Any]) -> float:
+    """Return the accuracy of a function on the test examples of a run."""
+    with run.data.decoded():
+        batches = run.data.test.as_numpy_iterator()
+        outputs = np.concatenate([predict(batch[0]) for batch in batches])
+    labels = run.data.source.test.labels
+    return score(outputs[: len(labels)], labels)["accuracy"]
 
 
 def describe(found: Sequence[Measured]) -> str:

@@ -19,7 +19,9 @@ _EXPECTED = (
 )
 
 
-def examples_from(representative: Any, shape, dtype: str) -> np.ndarray:
+def examples_from(
+    representative: Any, shape, dtype: str, name: str = "representative"
+) -> np.ndarray:
     """Collect the examples that a model is calibrated with.
 
     Args:
@@ -30,6 +32,7 @@ def examples_from(representative: Any, shape, dtype: str) -> np.ndarray:
         shape: Tuple, that of the model's input, with the batch; `None` where
             it varies.
         dtype: String, the type of the model's input.
+        name: String, that of the argument, for messages.
 
     Returns:
         Array `(examples, ...)` of that type.
@@ -46,21 +49,22 @@ def examples_from(representative: Any, shape, dtype: str) -> np.ndarray:
     if callable(representative) and not isinstance(representative, Iterable):
         representative = representative()
     found: list[np.ndarray] = []
-    for batch in _batches(representative):
-        found.append(_checked(_features(batch, len(shape)), shape, dtype))
-        _require_one_shape(found)
+    for batch in _batches(representative, name):
+        features = _features(batch, len(shape))
+        found.append(_checked(features, shape, dtype, name))
+        _require_one_shape(found, name)
         if sum(map(len, found)) >= MOST:
             break
     number = sum(map(len, found))
     if number < LEAST:
         raise InputError(
-            f"Argument `representative` must hold at least {LEAST} examples. "
+            f"Argument `{name}` must hold at least {LEAST} examples. "
             f"Received: {number} in {len(found)} batches"
         )
     return np.concatenate(found)[:MOST]
 
 
-def _batches(representative) -> Iterator[Any]:
+def _batches(representative, name) -> Iterator[Any]:
     """List batches; those of an array are one."""
     if hasattr(representative, "shape"):
         return iter([representative])
@@ -68,7 +72,7 @@ def _batches(representative) -> Iterator[Any]:
         return itertools.islice(representative, MOST)
     except TypeError as error:
         kind = type(representative).__name__
-        raise argument_error("representative", _EXPECTED, kind) from error
+        raise argument_error(name, _EXPECTED, kind) from error
 
 
 def _features(batch, rank: int) -> Any:
@@ -84,7 +88,7 @@ def _features(batch, rank: int) -> Any:
     return batch
 
 
-def _checked(batch, shape, dtype) -> np.ndarray:
+def _checked(batch, shape, dtype, name) -> np.ndarray:
     try:
         array = np.asarray(batch)
         same_kind = array.dtype.kind in "biuf"
@@ -92,27 +96,27 @@ def _checked(batch, shape, dtype) -> np.ndarray:
         same_kind = False
     if not same_kind:
         kind = type(batch).__name__
-        raise argument_error("representative", _EXPECTED, kind)
+        raise argument_error(name, _EXPECTED, kind)
     if not fits(array.shape, (None, *shape[1:])):
         expected = ("examples", *shape[1:])
         raise InputError(
-            "Argument `representative` must hold batches of shape "
+            f"Argument `{name}` must hold batches of shape "
             f"({', '.join(map(str, expected))}). Received: a batch of shape "
             f"{array.shape}"
         )
     if not np.isfinite(array).all():
         wrong = np.argwhere(~np.isfinite(array))[0]
         raise InputError(
-            "Argument `representative` must hold finite values. Received: "
+            f"Argument `{name}` must hold finite values. Received: "
             f"{array[tuple(wrong)]} in example {wrong[0]} of a batch"
         )
     return array.astype(dtype)
 
 
-def _require_one_shape(batches: list[np.ndarray]) -> None:
+def _require_one_shape(batches: list[np.ndarray], name: str) -> None:
     first, last = batches[0].shape[1:], batches[-1].shape[1:]
     if first != last:
         raise InputError(
-            "Argument `representative` must hold examples of one shape. "
+            f"Argument `{name}` must hold examples of one shape. "
             f"Received: {first} and {last}"
         )

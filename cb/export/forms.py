@@ -18,6 +18,7 @@ from cb.export import runtimes
 from cb.export.any_form import load
 from cb.export.engine_form import write_engine
 from cb.export.measurement import Way
+from cb.export.quantization import write_quantized
 from cb.export.saved_model import write_saved_model
 
 Open = Callable[[str, Sequence[int]], Callable[[Any], Any]]
@@ -102,18 +103,25 @@ LITE_FORMS: dict[str, lite.Quantize] = {
 }
 
 
-def _engine() -> Form:
+def _engine(quantized: bool = False) -> Form:
     def write(source, folder):
-        write_engine(source.model, folder, source.inputs)
+        if quantized:
+            examples = source.representative
+            write_quantized(source.model, folder, source.inputs, examples)
+        else:
+            write_engine(source.model, folder, source.inputs)
 
-    return Form(write, {"cb": load}, [NAME], packages=["numba"])
+    return Form(write, {"cb": load}, [NAME], quantized, ["numba"])
 
 
+# Those that keep dead units, as positions in fours count.
+WHOLE = ("dense", "engine_int8", "onnx")
 FORMS = {
     "dense": _saved_model("dense"),
     "compact": _saved_model("compact"),
     "sparse": _saved_model("sparse", cb=load),
     "engine": _engine(),
+    "engine_int8": _engine(quantized=True),
     **{name: _lite(quantize) for name, quantize in LITE_FORMS.items()},
     "onnx": _interchange(interchange.write_onnx, runtimes.ONNX),
     "openvino": _interchange(
@@ -136,4 +144,7 @@ def ways(name: str, folder: str, batch_sizes: Sequence[int]) -> Iterator[Way]:
     for number, (runtime, opened) in enumerate(FORMS[name].runtimes.items()):
         label = f"{name}, in {runtime}" if number else name
         predict = opened(folder, batch_sizes)
-        yield Way(label, name, folder, runtimes.version(runtime), predict)
+        said = runtimes.version(runtime)
+        if hasattr(predict, "arithmetic"):
+            said = f"{said} ({predict.arithmetic})"
+        yield Way(label, name, folder, said, predict)

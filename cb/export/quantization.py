@@ -1,21 +1,21 @@
 """Networks on bytes, from Keras models and calibration data."""
 
-from collections.abc import Iterable
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from cb.conversion import strip
-from cb.errors import InputError
 from cb.errors import argument_error
+from cb.export.calibration import examples_from
 from cb.export.engine_form import engine_graph
+from cb.export.single import compare
+from cb.export.single import plain_single
 from cb.kernels.threads import require_numba
 
 # Examples at a time, whose values are all kept.
 _EXAMPLES = 8
+# The largest difference of an output, as of LiteRT's files in int8.
+_TOLERANCE = 0.3
 
 
 def quantize(model: keras.Model, data: Any, percentile: float = 99.99) -> Any:
@@ -29,9 +29,10 @@ def quantize(model: keras.Model, data: Any, percentile: float = 99.99) -> Any:
     Args:
         model: Keras model with one input and one output, of layers that the
             engine has, sparse or not.
-        data: Array `(examples, ...)` of inputs as in real use, without labels,
-            or an iterable of such batches, like a `tf.data.Dataset`. Some
-            hundred examples will do.
+        data: Inputs as in real use, as in `save_lite`: array
+            `(examples, ...)`, iterable of batches with or without labels, or
+            a function that returns one. At least 8, of which at most 1024 are
+            read; some hundred will do.
         percentile: Float in (50, 100], the share of the values of an
             activation that is in its range. 100 gives outliers a byte too, and
             the others coarser steps.
@@ -41,9 +42,9 @@ def quantize(model: keras.Model, data: Any, percentile: float = 99.99) -> Any:
         `save(folder)` for `cb.export.load`.
 
     Raises:
-        InputError: If there is no data, or it does not fit the model, or
-            holds labels or numbers that are not finite; or if the engine does
-            not have a layer.
+        InputError: If there are too few data, or they do not fit the model, or
+            hold numbers that are not finite; or if the engine does not have a
+            layer.
 
     Example:
 
@@ -51,61 +52,56 @@ def quantize(model: keras.Model, data: Any, percentile: float = 99.99) -> Any:
     >>> network.save("exported")
     >>> predict = cb.export.load("exported")
     """
+    if not isinstance(percentile, int | float) or not 50 < percentile <= 100:
+        raise argument_error("percentile", "in (50, 100]", percentile)
+    small = _plain(model, None)
+    return _quantized(small, _examples(small, data, "data"), percentile)
+
+
+def write_quantized(
+    model: keras.Model, path: str, inputs: Any, representative: Any
+) -> None:
+    """Write a model on bytes for the engine, and compare the two.
+
+    Args:
+        model: Keras model, built.
+        path: String, a folder that exists.
+        inputs: Structure of the model's symbolic inputs.
+        representative: As `data` in `quantize`.
+
+    Raises:
+        InputError: As in `quantize`.
+        RunError: If outputs differ by more than the precision.
+    """
+    small = _plain(model, inputs)
+    examples = _examples(small, representative, "representative")
+    _quantized(small, examples).save(path)
+    from cb.engine.file import load
+
+    compare(model, small, load(path), _TOLERANCE, examples)
+
+
+def _plain(model, inputs) -> keras.Model:
     require_numba()
+    # Not compacted: channels would leave their blocks of four.
+    return plain_single(model, inputs, compacted=False)
+
+
+def _examples(small, data, name: str) -> np.ndarray:
+    (source,) = small.inputs
+    return examples_from(data, source.shape, source.dtype, name)
+
+
+def _quantized(small, examples: np.ndarray, percentile: float = 99.99) -> Any:
     from cb.engine.calibration import calibrate
     from cb.engine.calibration import fold
     from cb.engine.calibration import round_kernels
     from cb.engine.int8_network import QuantizedNetwork
 
-    if not isinstance(percentile, int | float) or not 50 < percentile <= 100:
-        raise argument_error("percentile", "in (50, 100]", percentile)
-    # Not compacted: channels would leave their blocks of four.
-    graph, inputs, outputs = engine_graph(strip(model))
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            "Argument `model` must have one input and one output. Received: "
-            f"{len(inputs)} and {len(outputs)}"
-        )
-    (shape,) = inputs.values()
+    graph, inputs, outputs = engine_graph(small)
     (source,) = graph.inputs
-    batches = (
-        part.reshape(-1, *graph.shapes[source])
-        for batch in _batches(data, shape)
-        for part in np.array_split(batch, -(-len(batch) // _EXAMPLES))
-    )
+    images = examples.reshape(-1, *graph.shapes[source])
+    batches = np.array_split(images, -(-len(images) // _EXAMPLES))
     folded = fold(graph)
     ranges = calibrate(folded, batches, percentile)
-    if not ranges:
-        raise _error("at least one example", "none")
-    quantized = round_kernels(folded, ranges)
-    return QuantizedNetwork(quantized, inputs, outputs)
-
-
-def _batches(data: Any, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Yield the batches of calibration data; refuse what does not fit."""
-    if isinstance(data, np.ndarray) or tf.is_tensor(data):
-        data = [data]
-    if isinstance(data, str | bytes | dict) or not isinstance(data, Iterable):
-        expected = "an array of inputs or an iterable of arrays"
-        raise _error(expected, type(data).__name__)
-    for batch in data:
-        if isinstance(batch, tuple | list | dict):
-            found = f"a {type(batch).__name__} of {len(batch)}"
-            raise _error("batches of inputs alone, without labels", found)
-        array = np.asarray(batch)
-        if array.dtype.kind not in "fiub":
-            raise _error("real numbers", array.dtype)
-        if array.shape[1:] != shape or array.ndim < 1:
-            expected = f"batches of the shape {(None, *shape)}"
-            raise _error(expected, array.shape)
-        if not np.isfinite(array).all():
-            raise _error("finite", "numbers that are NaN or infinite")
-        if len(array):
-            yield array.astype("float32")
-
-
-def _error(expected: str, found: Any) -> InputError:
-    return InputError(
-        f"Argument `data` must be {expected}, for the ranges of activations. "
-        f"Received: {found}"
-    )
+    return QuantizedNetwork(round_kernels(folded, ranges), inputs, outputs)

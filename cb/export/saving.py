@@ -88,6 +88,7 @@ def save(
             multiplied as sparse matrices where that is faster here.
             `"engine"`: a file of nonzeros that `cb.export.load` runs without
             Keras and TensorFlow.
+            `"engine_int8"`: the same on bytes, calibrated, see `quantize`.
             `"lite"`, `"lite_float16"`, `"lite_int8"`: `model.tflite`, see
             `save_lite`.
             `"onnx"`: `model.onnx`, with all channels, see `two_of_four`;

@@ -28,9 +28,9 @@ MODES = (
         "export:export_run",
         evaluation.OF_EXPORTS,
         "Write a checkpoint into the run's export/: dense, compact (without "
-        "dead units), sparse (nonzeros only), engine (nonzeros, without "
-        "TensorFlow), lite, lite_float16, lite_int8, onnx, openvino, or auto, "
-        "the best here.",
+        "dead units), sparse (nonzeros only), engine and engine_int8 "
+        "(nonzeros, without TensorFlow), lite, lite_float16, lite_int8, onnx, "
+        "openvino, or auto, the best here.",
     ),
     Mode(
         "all_conflict_layers",

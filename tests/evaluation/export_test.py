@@ -101,6 +101,24 @@ def test_every_form_is_scored_on_the_test_examples(run_dir):
     assert f"accuracy {row.split()[5]}" in again
 
 
+@pytest.mark.parametrize("form, loss", [("engine", 0), ("engine_int8", 0.02)])
+def test_the_engine_is_scored_too(form, loss, run_dir):
+    code, output, errors = commands.run(
+        "evaluate.py",
+        f"--run_dir={run_dir}",
+        f"--export={form}",
+        "--export_batch_sizes=1",
+        folder=run_dir.parent,
+    )
+    assert (code, errors) == (0, "")
+    scores = dict(re.findall(r"^(\w+) +[\d,]+ .* (0\.\d{4}) ", output, re.M))
+    assert abs(float(scores[form]) - float(scores["dense"])) <= loss + 1e-4
+    # In bytes, channels stay in their blocks of four.
+    assert ("Dead channels: " in output) == (form == "engine")
+    arithmetic = r"cb \((int8|float32)\)$"
+    assert bool(re.search(arithmetic, output, re.M)) == (form != "engine")
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

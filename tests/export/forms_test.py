@@ -19,6 +19,8 @@ layers = keras.layers
 X = np.random.default_rng(0).normal(size=(40, 8, 8, 4)).astype("float32")
 # Written from the documentation: files, and parts of the largest output.
 FILES = {
+    "engine": (["cb_engine.npz"], 1e-5),
+    "engine_int8": (["cb_engine.npz"], 0.05),
     "lite": (["model.tflite"], 1e-5),
     "lite_float16": (["model.tflite"], 5e-3),
     "lite_int8": (["model.tflite"], 0.05),

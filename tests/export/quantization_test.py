@@ -1,12 +1,16 @@
 """Quantized Keras models."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import cb
+from cb.engine import NAME
 from cb.errors import InputError
+from cb.export import saving
 
 layers = keras.layers
 
@@ -45,39 +49,35 @@ def test_outputs_are_near_and_come_back_from_a_file(model, images, tmp_path):
 
 def test_batches_and_datasets_give_the_same_network(model, images):
     dataset = tf.data.Dataset.from_tensor_slices(images).batch(16)
-    whole, parts, mapped = (
+    labelled = dataset.map(lambda x: (x, x[:, 0, 0, 0]))
+    whole, *others = (
         cb.export.quantize(model, data, 100)(images)
-        for data in (images, [images[:20], images[20:]], dataset)
+        for data in (images, [images[:20], images[20:]], dataset, labelled)
     )
-    np.testing.assert_array_equal(parts, whole)
-    np.testing.assert_array_equal(mapped, whole)
+    for found in others:
+        np.testing.assert_array_equal(found, whole)
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda x: x[:0], "at least one example"),
-        (lambda x: [], "at least one example"),
-        (lambda x: None, "Received: NoneType"),
-        (lambda x: x[0], "batches of the shape"),
-        (lambda x: x[..., :2], "batches of the shape"),
-        (lambda x: np.arange(48), "batches of the shape"),
+        (lambda x: x[:7], "at least 8 examples. Received: 7"),
+        (lambda x: [], "at least 8 examples. Received: 0"),
+        (lambda x: None, "array of examples.*Received: data='NoneType'"),
+        (lambda x: x[0], "batches of shape"),
+        (lambda x: x[..., :2], "batches of shape"),
+        (lambda x: np.arange(48), "batches of shape"),
         (lambda x: x * np.nan, "finite"),
         (lambda x: x / 0, "finite"),
-        (lambda x: x.astype(str), "real numbers"),
-        (lambda x: [(x, np.zeros(48))], "without labels"),
-        (lambda x: (x, np.zeros(48)), "batches of the shape"),
-        (
-            lambda x: tf.data.Dataset.from_tensors((x, np.zeros(48))),
-            "without labels",
-        ),
+        (lambda x: x.astype(str), "array of examples"),
+        (lambda x: (x, np.zeros(48)), "batches of shape"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.* encountered in divide")
 def test_bad_data_is_refused_in_a_line(model, images, change, message):
     with pytest.raises(InputError, match=message) as raised:
         cb.export.quantize(model, change(images))
-    assert "Argument `data` must be" in str(raised.value)
+    assert "Argument `data` must" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -85,6 +85,36 @@ def test_bad_data_is_refused_in_a_line(model, images, change, message):
 def test_the_percentile_is_checked(model, images, percentile):
     with pytest.raises(InputError, match="`percentile` must be in"):
         cb.export.quantize(model, images, percentile)
+
+
+def test_the_form_is_what_quantize_makes(model, images, tmp_path):
+    path = str(tmp_path / "exported")
+    form = "engine_int8"
+    written = cb.export.save(model, path, form, representative=images)
+    assert written == form
+    assert os.listdir(path) == [NAME]
+    expected = cb.export.quantize(model, images)(images)
+    np.testing.assert_array_equal(cb.export.load(path)(images), expected)
+    with pytest.raises(InputError, match="`representative` must be"):
+        cb.export.save(model, path, form)
+    assert os.listdir(path) == [NAME]
+
+
+def test_auto_says_why_a_network_has_no_form_in_bytes(images, tmp_path):
+    padded = keras.Sequential(
+        [
+            keras.Input((10, 10, 3)),
+            layers.AveragePooling2D(3, padding="same"),
+            layers.GlobalMaxPooling2D(),
+        ]
+    )
+    path = str(tmp_path / "exported")
+    _, rows, left_out = saving.export(
+        padded, path, "auto", [1], representative=images
+    )
+    assert "engine" in {row.form for row in rows}
+    assert [*left_out] == ["engine_int8"]
+    assert "form in bytes" in left_out["engine_int8"]
 
 
 def test_models_that_the_engine_does_not_have_are_refused(images):
@@ -96,4 +126,4 @@ def test_models_that_the_engine_does_not_have_are_refused(images):
         cb.export.quantize(two, images)
     recurrent = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4)])
     with pytest.raises(InputError, match="no kernel for layer"):
-        cb.export.quantize(recurrent, images)
+        cb.export.quantize(recurrent, images[:, :5, 0])

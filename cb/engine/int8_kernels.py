@@ -13,18 +13,27 @@ import numba
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from cb.engine import int8_lanes
 from cb.engine import int8_vectors
+from cb.engine.int8_lanes import sixteen_outputs
 from cb.engine.int8_vectors import LANES
 from cb.engine.int8_vectors import copy
 from cb.engine.int8_vectors import four_bytes
 from cb.engine.int8_vectors import four_channels
+from cb.kernels import vectors
+from cb.kernels.network import PATIENCE
+from cb.kernels.vectors import increase
+from cb.kernels.vectors import let_others_run
+from cb.kernels.vectors import shared
 
 # Bytes that may be read and written after the end of a value, and read before.
 SLACK = 128
 # Kinds of steps, and the columns of their table.
-QUANTIZE, EXPAND, PRODUCT, FLOATS = range(4)
-LOOK_UP, MAX_POOL, GLOBAL_MAX, GLOBAL_MEAN = range(4, 8)
-COLUMNS = 16
+QUANTIZE, EXPAND, PRODUCT, FLOATS, DOTS, FLOAT_DOTS, READ = range(7)
+LOOK_UP, MAX_POOL, GLOBAL_MAX, GLOBAL_MEAN = range(7, 11)
+# The last two: in how many units a step can be divided, and how many of them a
+# thread takes.
+COLUMNS = 18
 _WIDE = LANES == 16
 # Vectors of 16 positions.
 _SIXTEEN = 16 // LANES if LANES else 0
@@ -39,20 +48,22 @@ def _kept(function):
 
 
 @numba.njit(nogil=True)
-def _expand(memory, step):
-    """Write a copy of a value for every column of a kernel.
+def _expand(memory, step, begin, end):
+    """Write a copy of some planes for every column of a kernel.
 
     Copy `c` of a plane of four channels holds at row `y` and column `x` what
     column `c` of the kernel is multiplied with there, at borders the zero
     point. Rows are sorted by their remainder modulo the stride. Every weight
     then reads consecutive positions.
     """
-    source, target, planes, height, width = step[1:6]
+    source, target, _, height, width = step[1:6]
     columns, dilation, top, left = step[6:10]
     stride_y, stride_x, rows, wide, zero = step[10:15]
     words = memory.view(np.uint32)
     filling = np.uint32(zero)
-    for _ in range(planes):
+    source += begin * step[15]
+    target += begin * 4 * wide * rows * stride_y * columns
+    for _ in range(begin, end):
         for column in range(columns):
             first = column * dilation - left
             # Columns of the target that are inside of the source.
@@ -95,14 +106,14 @@ def _expand(memory, step):
 
 
 @numba.njit(nogil=True)
-def _product(memory, step, entries, factors, factor):
+def _product(memory, step, entries, factors, factor, begin, end):
     """Compute a sparse convolution, four output channels at a time."""
     source, target, residual, second = step[1], step[2], step[3], step[4]
-    positions, groups, row, plane = step[5], step[6], step[7], step[8]
+    positions, row, plane = step[5], step[7], step[8]
     done = 0
     while done < positions:
         left = positions - done
-        for group in range(groups):
+        for group in range(begin, end):
             here = group * plane + 4 * done
             places = (
                 source + 4 * done,
@@ -135,11 +146,11 @@ def _product(memory, step, entries, factors, factor):
 
 
 @numba.njit(nogil=True)
-def _float_product(memory, step, entries, factors):
+def _float_product(memory, step, entries, factors, begin, end):
     """Compute a sparse convolution as floats `[channels][positions]`."""
-    positions, groups = step[5], step[6]
+    positions = step[5]
     for done in range(0, positions, 16):
-        for group in range(groups):
+        for group in range(begin, end):
             target = step[2] + 4 * (4 * group * positions + done)
             places = (step[1] + 4 * done, target, -1, -1, 4 * positions)
             row = step[7] + 4 * group
@@ -156,27 +167,50 @@ def _float_product(memory, step, entries, factors):
 
 
 @numba.njit(nogil=True)
+def _dots(memory, step, lanes, factors, factor, begin, end):
+    """Compute a dense layer of one image, 16 outputs at a time."""
+    source, target, residual, second = step[1], step[2], step[3], step[4]
+    outputs, row, first = 4 * step[6], step[7], step[9]
+    for group in range(begin, end):
+        done = 16 * group
+        floats = step[0] == FLOAT_DOTS
+        places = (
+            source,
+            target + (4 * done if floats else done),
+            residual + done if residual >= 0 else -1,
+            second + done if second >= 0 else -1,
+            first + group,
+            outputs - done,
+        )
+        at = row + done
+        if floats:
+            sixteen_outputs(memory, places, lanes, factors, at, factor, 1)
+        else:
+            sixteen_outputs(memory, places, lanes, factors, at, factor, 0)
+
+
+@numba.njit(nogil=True)
 def _byte(value):
     """Round a float to a byte, halves to even ones."""
     return np.uint8(np.rint(min(max(value, np.float32(0)), np.float32(255))))
 
 
 @numba.njit(nogil=True)
-def _quantize(memory, step, images, factor):
-    """Write floats `(images, positions, channels)` as bytes.
+def _quantize(memory, step, x, example, count, factor):
+    """Write some rows of floats as bytes.
 
     Returns:
         Whether all numbers are finite.
     """
     target, plane, zero = step[1], step[2], np.float32(step[3])
-    examples, positions, channels = images.shape
-    values = images.reshape(-1)
-    pixels = examples * positions
+    channels, features = step[4], x.shape[1]
+    values = x.reshape(-1)
+    pixels = count * features // channels
     good = True
     # A line of floats at a time; of the last pixels, one group may be short.
     for first in range(0, channels, 16):
         for pixel in range(pixels):
-            start = pixel * channels
+            start = example * features + pixel * channels
             for channel in range(first, min(first + 16, channels), 4):
                 at = target + channel // 4 * plane + 4 * pixel
                 if start + channel + 4 <= len(values):
@@ -193,42 +227,41 @@ def _quantize(memory, step, images, factor):
 
 
 @numba.njit(nogil=True)
-def _read(memory, step, y):
-    """Copy floats `[channels][positions]` to `(images, positions, channels)`.
-
-    Of a tile, only those images that `y` has.
-    """
-    floats = memory.view(np.float32)
-    examples, positions, channels = y.shape
-    pitch, rows = step[5], y.reshape(-1, channels)
+def _read(memory, step, y, example, count):
+    """Copy floats `[channels][positions]` to some rows."""
+    floats, values = memory.view(np.float32), y.reshape(-1)
+    pitch, channels = step[2], step[3]
     for first in range(0, channels, 16):
-        for pixel in range(examples * positions):
-            place = step[2] // 4 + first * pitch + pixel
+        for pixel in range(count * y.shape[1] // channels):
+            place = step[1] // 4 + first * pitch + pixel
+            at = example * y.shape[1] + pixel * channels
             for channel in range(first, min(first + 16, channels)):
-                rows[pixel, channel] = floats[np.uint64(place)]
+                values[np.uint64(at + channel)] = floats[np.uint64(place)]
                 place += pitch
 
 
 @numba.njit(nogil=True)
-def _look_up(memory, step, tables):
-    """Replace the bytes of each channel by those of a table."""
-    _, source, target, channels, number, plane, first = step[:7]
+def _look_up(memory, step, tables, begin, end):
+    """Replace the bytes of some channels by those of a table."""
+    _, source, target, _, number, plane, first = step[:7]
     table = tables[number]
-    for channel in range(channels):
+    for channel in range(begin, end):
         at = first + channel
         start = source + channel // 4 * plane + channel % 4
-        end = target + at // 4 * plane + at % 4
+        to = target + at // 4 * plane + at % 4
         for place in range(0, plane, 4):
             value = memory[np.uint64(start + place)]
-            memory[np.uint64(end + place)] = table[value]
+            memory[np.uint64(to + place)] = table[value]
 
 
 @numba.njit(nogil=True)
-def _max_pool(memory, step):
+def _max_pool(memory, step, begin, end):
     """Take the largest of all columns and rows of expanded planes."""
-    source, target, planes, columns, size, wide = step[1:7]
+    source, target, _, columns, size, wide = step[1:7]
     rows, high, stride, plane, from_plane = step[7:12]
-    for _ in range(planes):
+    source += begin * from_plane
+    target += begin * plane
+    for _ in range(begin, end):
         for row in range(high):
             for place in range(4 * wide):
                 most = np.uint8(0)
@@ -244,10 +277,12 @@ def _max_pool(memory, step):
 
 
 @numba.njit(nogil=True)
-def _global_pool(memory, step, factor, shift):
+def _global_pool(memory, step, factor, shift, begin, end):
     """Write one byte for each channel: the largest, or the scaled sum."""
-    kind, source, target, planes, positions, plane, to_plane = step[:7]
-    for _ in range(planes):
+    kind, source, target, _, positions, plane, to_plane = step[:7]
+    source += begin * plane
+    target += begin * to_plane
+    for _ in range(begin, end):
         for channel in range(4):
             most, total = np.uint8(0), np.int32(0)
             for position in range(positions):
@@ -261,51 +296,97 @@ def _global_pool(memory, step, factor, shift):
         target += to_plane
 
 
+@numba.njit(nogil=True)
+def _run_step(memory, step, numbers, network, begin, end):
+    """Run some units of a step that knows neither inputs nor outputs."""
+    _, _, entries, lanes, factors, tables = network
+    factor, kind = numbers[0], step[0]
+    if kind == EXPAND:
+        _expand(memory, step, begin, end)
+    elif kind == PRODUCT:
+        _product(memory, step, entries, factors, factor, begin, end)
+    elif kind == FLOATS:
+        _float_product(memory, step, entries, factors, begin, end)
+    elif kind == DOTS or kind == FLOAT_DOTS:
+        _dots(memory, step, lanes, factors, factor, begin, end)
+    elif kind == LOOK_UP:
+        _look_up(memory, step, tables, begin, end)
+    elif kind == MAX_POOL:
+        _max_pool(memory, step, begin, end)
+    else:
+        _global_pool(memory, step, factor, numbers[1], begin, end)
+
+
+@numba.njit(nogil=True)
+def _run_tile(number, network, memory, x, y, images, counters, together):
+    """Run all steps on one tile, as one of the threads that share it."""
+    steps, numbers = network[:2]
+    example = number * images
+    count = min(images, len(x) - example)
+    for n in range(len(steps)):
+        step = to_fixed_tuple(steps[n], COLUMNS)
+        units = step[COLUMNS - 2]
+        size = step[COLUMNS - 1] if together else units
+        parts = (units + size - 1) // size
+        place = 2 + 2 * (number * len(steps) + n)
+        part = increase(counters, place, 1) if together else 0
+        done = 0
+        while part < parts:
+            begin = part * size
+            end = min(begin + size, units)
+            if step[0] == QUANTIZE:
+                factor = numbers[n, 0]
+                if not _quantize(memory, step, x, example, count, factor):
+                    counters[1] = 1
+            elif step[0] == READ:
+                _read(memory, step, y, example, count)
+            else:
+                _run_step(memory, step, numbers[n], network, begin, end)
+            done += 1
+            part = increase(counters, place, 1) if together else part + 1
+        if together:
+            if done:
+                increase(counters, place + 1, done)
+            looked = 0
+            while shared(counters, place + 1) < parts:
+                looked += 1
+                if looked > PATIENCE:
+                    let_others_run()
+
+
 def _compiled(version):
     """Return the function; `version` is part of the key of Numba's cache."""
 
     @_kept
-    def run(memory, steps, numbers, entries, factors, tables, images, y):
-        """Run a network on as many images as a value holds.
+    def run(network, memory, x, y, images, counters, together):
+        """Run a network on a batch, as `cb.kernels.network.run` does.
 
         Args:
-            memory: Bytes of all values, at a multiple of 64.
-            steps: Integer array `(steps, 16)`.
-            numbers: Float array `(steps, 2)`.
-            entries: Tuple of the unsigned offsets of all weights, the weights
-                and the first entry of each row.
-            factors: Float array `(4, rows)`.
-            tables: Array of bytes `(tables, 256)`.
-            images: Float array `(images, positions, channels)`.
-            y: Float array, likewise, filled.
-
-        Returns:
-            Whether all inputs are finite.
+            network: Tuple of an integer array `(steps, 18)`; a float array
+                `(steps, 2)`; the unsigned offsets of all weights, the weights
+                and the first entry of each row; the arrays of `Lanes`; a
+                float array `(4, rows)`; and bytes `(tables, 256)`.
+            memory: Float array at a multiple of 64 bytes.
+            x: As there, and so on.
+            y: See `x`.
+            images: See `x`.
+            counters: See `x`.
+            together: See `x`.
         """
-        good = version >= 0
-        for number in range(len(steps)):
-            step = to_fixed_tuple(steps[number], COLUMNS)
-            first = numbers[number, 0]
-            kind = step[0]
-            if kind == QUANTIZE:
-                good = _quantize(memory, step, images, first)
-            elif kind == EXPAND:
-                _expand(memory, step)
-            elif kind == PRODUCT:
-                _product(memory, step, entries, factors, first)
-            elif kind == FLOATS:
-                _float_product(memory, step, entries, factors)
-                _read(memory, step, y)
-            elif kind == LOOK_UP:
-                _look_up(memory, step, tables)
-            elif kind == MAX_POOL:
-                _max_pool(memory, step)
-            else:
-                _global_pool(memory, step, first, numbers[number, 1])
-        return good
+        if version < 0:
+            return
+        octets = memory.view(np.uint8)
+        tiles = (len(x) + images - 1) // images
+        number = 0 if together else increase(counters, 0, 1)
+        while number < tiles:
+            _run_tile(number, network, octets, x, y, images, counters, together)
+            number = number + 1 if together else increase(counters, 0, 1)
 
     return run
 
 
 # Numba's cache only checks the file of a function for changes.
-run = _compiled(zlib.crc32(pathlib.Path(int8_vectors.__file__).read_bytes()))
+_version = 0
+for _module in (int8_lanes, int8_vectors, vectors):
+    _version = zlib.crc32(pathlib.Path(_module.__file__).read_bytes(), _version)
+run = _compiled(_version)

@@ -1,11 +1,11 @@
 """Layout and memory of quantized networks: operations become a table."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 
 from cb.engine import int8_kernels as kernels
+from cb.engine import int8_lanes
 from cb.engine.int8_operations import GlobalPool
 from cb.engine.int8_operations import LookUp
 from cb.engine.int8_operations import MaxPool
@@ -13,31 +13,14 @@ from cb.engine.int8_operations import Operations
 from cb.engine.int8_operations import Product
 from cb.engine.int8_operations import Quantize
 from cb.engine.int8_operations import Window
+from cb.engine.lanes import Lanes
+from cb.engine.layout import Entries
+from cb.engine.plan import Plan
+from cb.kernels.threads import threads
 
 _LINE = 64
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Program:
-    """Arguments of `int8_kernels.run`.
-
-    Attributes:
-        tile: Integer, how many images a call takes.
-        size: Integer, bytes of memory.
-        steps: As in `run`, and so on.
-        numbers: See `steps`.
-        entries: See `steps`.
-        factors: See `steps`.
-        tables: See `steps`.
-    """
-
-    tile: int
-    size: int
-    steps: np.ndarray
-    numbers: np.ndarray
-    entries: tuple[np.ndarray, np.ndarray, np.ndarray]
-    factors: np.ndarray
-    tables: np.ndarray
+# Instructions, or so, from which a thread is worth its while.
+_LEAST = 2000
 
 
 class _Memory:
@@ -71,10 +54,14 @@ class _Writer:
     def __init__(self, network: Operations, tile: int):
         self.tile = tile
         self._shapes = network.shapes
+        # Of one image, dense layers have outputs in vectors, not positions.
+        self._dots = tile == 1 and int8_lanes.KNOWN and len(tiles(network)) > 1
         self.memory = _Memory()
         self.steps: list[list[int]] = []
         self.numbers: list[tuple[float, float]] = []
-        self.entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        none = np.zeros(0, "uint32"), np.zeros(0, "int32"), np.zeros(0, "int64")
+        self.entries = [none]
+        self.lanes = [Lanes.none("int32")]
         self.factors: list[np.ndarray] = []
         self.tables: list[np.ndarray] = []
         self._rows = 0
@@ -101,7 +88,7 @@ class _Writer:
     def _plane(self, value: int) -> int:
         """Return the bytes of four channels of a value."""
         height, width, _ = self._shapes[value]
-        return 4 * _padded(height * width * self.tile)
+        return 4 if self._dots else 4 * _padded(height * width * self.tile)
 
     def write(self, index: int, operation) -> None:
         """Add the steps of an operation."""
@@ -112,28 +99,36 @@ class _Writer:
         to = self._places[target]
         if isinstance(operation, Quantize):
             columns = [to, self._plane(target), operation.zero]
+            columns.append(self._shapes[target][2])
             self._step(kernels.QUANTIZE, columns, operation.factor)
             return
         source = operation.source
         start, planes = self._places[source], self._planes(source)
         if isinstance(operation, LookUp):
-            columns = [start, to, self._shapes[source][2], len(self.tables)]
+            channels = self._shapes[source][2]
+            columns = [start, to, channels, len(self.tables)]
             columns += [self._plane(source), operation.first]
             self.tables.append(operation.table)
-            self._step(kernels.LOOK_UP, columns)
+            work = channels * self._plane(source) // 4
+            self._step(kernels.LOOK_UP, columns, units=channels, work=work)
         elif isinstance(operation, GlobalPool):
             height, width, _ = self._shapes[source]
             columns = [start, to, planes, height * width]
             columns += [self._plane(source), self._plane(target)]
             mean = operation.function == "average"
             kind = kernels.GLOBAL_MEAN if mean else kernels.GLOBAL_MAX
-            self._step(kind, columns, operation.factor, operation.shift)
+            numbers = operation.factor, operation.shift
+            work = 4 * planes * height * width
+            self._step(kind, columns, *numbers, units=planes, work=work)
         else:
             self._max_pool(index, operation)
 
-    def _step(self, kind, columns, *numbers) -> None:
+    def _step(self, kind, columns, *numbers, units=1, work=0) -> None:
+        """Add a step that threads can divide if there is much to do."""
+        parts = max(1, min(threads(), work // _LEAST, units))
         row = [kind, *columns]
-        self.steps.append(row + [0] * (kernels.COLUMNS - len(row)))
+        row += [0] * (kernels.COLUMNS - 2 - len(row))
+        self.steps.append([*row, units, -(-units // parts)])
         self.numbers.append((*numbers, 0.0, 0.0)[:2])
 
     def _expanded(self, index, source, high, wide, window, filling):
@@ -153,7 +148,8 @@ class _Writer:
         columns += [window.padding[0][0], window.padding[1][0]]
         columns += [*window.strides, rows, wide]
         columns += [filling * 0x01010101, self._plane(source)]
-        self._step(kernels.EXPAND, columns)
+        work = planes * size // 32
+        self._step(kernels.EXPAND, columns, units=planes, work=work)
         return place, rows
 
     def _max_pool(self, index: int, operation: MaxPool) -> None:
@@ -168,7 +164,9 @@ class _Writer:
         columns += [self._planes(operation.source), window.size[1]]
         columns += [window.size[0], wide, rows, high, stride]
         columns += [self._plane(operation.target), from_plane]
-        self._step(kernels.MAX_POOL, columns)
+        planes = self._planes(operation.source)
+        work = planes * high * 4 * wide * window.size[0] * window.size[1]
+        self._step(kernels.MAX_POOL, columns, units=planes, work=work)
 
     def _product(self, index: int, operation: Product) -> None:
         source, target, window = (
@@ -177,7 +175,7 @@ class _Writer:
             operation.window,
         )
         high, wide = places(self._shapes[source], window)
-        positions = _padded(high * wide * self.tile)
+        positions = 1 if self._dots else _padded(high * wide * self.tile)
         block, row, column, channels = _blocks(operation)
         outputs = -(-operation.kernel.shape[3] // 4) * 4
         plain = window == Window()
@@ -194,13 +192,15 @@ class _Writer:
             y, stride = row * window.dilation[0], window.strides[0]
             line = (block * window.size[1] + column) * stride + y % stride
             offsets = 4 * wide * (line * rows + y // stride)
-        self.entries.append(
-            (
-                offsets.astype("uint32"),
-                channels.weights,
-                np.bincount(channels.outputs, minlength=outputs),
-            )
-        )
+        counts = np.bincount(channels.outputs, minlength=outputs)
+        groups = sum(len(one.counts) for one in self.lanes)
+        if self._dots:
+            starts = np.concatenate([[0], np.cumsum(counts)])
+            entries = Entries(starts, block, row, column, channels.weights)
+            self.lanes.append(Lanes.of(entries, "int32"))
+        else:
+            one = offsets.astype("uint32"), channels.weights, counts
+            self.entries.append(one)
         factors = np.zeros((4, outputs), "float32")
         for kind, values in enumerate(
             (
@@ -215,16 +215,28 @@ class _Writer:
         self.factors.append(factors)
         if target is None:
             to = self.memory.place(4 * outputs * positions, index, index)
-            kind, plane = kernels.FLOATS, 0
+            kinds, plane = (kernels.FLOATS, kernels.FLOAT_DOTS), 0
         else:
-            kind, plane = kernels.PRODUCT, self._plane(target)
+            kinds, plane = (kernels.PRODUCT, kernels.DOTS), self._plane(target)
             to = self._places[target] + operation.first // 4 * plane
         others = [
             -1 if value is None else self._places[value]
             for value in (operation.residual, operation.second)
         ]
         columns = [place, to, *others, positions, outputs // 4, self._rows]
-        self._step(kind, [*columns, plane], operation.residual_factor)
+        units, work = outputs // 4, len(block) * positions // 16
+        if self._dots:
+            units, work = self.lanes[-1].counts.size, len(self.lanes[-1].bases)
+        self._step(
+            kinds[self._dots],
+            [*columns, plane, groups],
+            operation.residual_factor,
+            units=units,
+            work=work,
+        )
+        if target is None:
+            columns = [to, positions, operation.kernel.shape[3]]
+            self._step(kernels.READ, columns)
         self._rows += outputs
 
 
@@ -276,7 +288,7 @@ def _blocks(operation: Product):
 
 
 def tiles(network: Operations) -> tuple[int, ...]:
-    """Return how many images a program can take, ascending.
+    """Return how many images a plan can take, ascending.
 
     Several fill vectors where every value is a single position.
     """
@@ -286,10 +298,10 @@ def tiles(network: Operations) -> tuple[int, ...]:
         for one in network.operations
     )
     flat = all(shape[:2] == (1, 1) for shape in network.shapes.values())
-    return (16, 64) if plain and flat else (1,)
+    return (1, 16, 32, 64) if plain and flat else (1,)
 
 
-def compile_operations(network: Operations, tile: int = 1) -> Program:
+def compile_operations(network: Operations, tile: int = 1) -> Plan:
     """Return the table that runs a quantized network.
 
     Args:
@@ -297,7 +309,7 @@ def compile_operations(network: Operations, tile: int = 1) -> Program:
         tile: Integer, one of `tiles(network)`.
 
     Returns:
-        `Program`.
+        `Plan`, with the arguments of `int8_kernels.run`.
     """
     writer = _Writer(network, tile)
     for index, operation in enumerate(network.operations):
@@ -305,14 +317,14 @@ def compile_operations(network: Operations, tile: int = 1) -> Program:
     offsets, weights, counts = (
         np.concatenate(one) for one in zip(*writer.entries, strict=True)
     )
-    starts = np.array([0, *itertools.accumulate(counts)], "int64")
-    tables = writer.tables or [np.zeros(256)]
-    return Program(
-        writer.tile,
-        writer.memory.size,
+    # Outputs are read and written 16 at a time.
+    rest = np.zeros((4, 16), "float32")
+    arrays = (
         np.array(writer.steps, "int64"),
         np.array(writer.numbers, "float32"),
-        (offsets, weights, starts),
-        np.concatenate(writer.factors, 1),
-        np.array(tables, "uint8"),
+        (offsets, weights, np.cumsum([0, *counts], dtype="int64")),
+        Lanes.joined(writer.lanes),
+        np.concatenate([*writer.factors, rest], 1),
+        np.array(writer.tables or [np.zeros(256)], "uint8"),
     )
+    return Plan(tile, arrays, writer.memory.size // 4, kernels.run)

@@ -13,7 +13,7 @@ _BYTE, _SHORT = ir.IntType(8), ir.IntType(16)
 _INTEGER, _INDEX, _FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
 
 
-class _Code:
+class Code:
     """Emits LLVM code for vectors.
 
     Args:
@@ -92,7 +92,8 @@ class _Code:
         return self.builder.call(found, arguments)
 
 
-def _pointers(context, builder, signature, given, numbers):
+def pointers(context, builder, signature, given, numbers):
+    """Return the addresses of the data of some arguments, arrays."""
     return [
         context.make_array(signature.args[n])(context, builder, given[n]).data
         for n in numbers
@@ -126,8 +127,8 @@ def four_channels(
     as_floats = bool(form.literal_value)
 
     def generate(context, builder, signature, given):
-        (memory,) = _pointers(context, builder, signature, given, [0])
-        code = _Code(builder, memory)
+        (memory,) = pointers(context, builder, signature, given, [0])
+        code = Code(builder, memory)
         places = cgutils.unpack_tuple(builder, given[1])
         arrays = [
             context.make_array(kind)(context, builder, one).data
@@ -263,7 +264,7 @@ def copy(typing, memory, target, source, size, stride):
     """
 
     def generate(context, builder, signature, given):
-        (memory,) = _pointers(context, builder, signature, given, [0])
+        (memory,) = pointers(context, builder, signature, given, [0])
         _, target, source, size, stride = given
         vector = ir.VectorType(_INTEGER, 16)
 
@@ -304,7 +305,7 @@ def four_bytes(typing, memory, place, values, start, factor, zero):
     """
 
     def generate(context, builder, signature, given):
-        memory, values = _pointers(context, builder, signature, given, [0, 2])
+        memory, values = pointers(context, builder, signature, given, [0, 2])
         floats = ir.VectorType(_FLOAT, 4)
         integers = ir.VectorType(_INTEGER, 4)
         shorts, octets = ir.VectorType(_SHORT, 8), ir.VectorType(_BYTE, 16)

@@ -21,7 +21,7 @@ class Lanes:
         counts: Integer array, the steps of each group.
         bases: Integer array, the first of the inputs of each step.
         lanes: uint8 array `(steps, 16)`, which of them each output takes.
-        weights: Float array `(steps, 16)`.
+        weights: Array `(steps, 16)` of floats, or of 32-bit integers.
     """
 
     counts: np.ndarray
@@ -30,12 +30,13 @@ class Lanes:
     weights: np.ndarray
 
     @classmethod
-    def none(cls) -> "Lanes":
+    def none(cls, kind: str = "float32") -> "Lanes":
         """Return a matrix without outputs."""
-        return cls.of(Entries(*[np.zeros(n, "int64") for n in (1, 0, 0, 0, 0)]))
+        empty = Entries(*[np.zeros(n, "int64") for n in (1, 0, 0, 0, 0)])
+        return cls.of(empty, kind)
 
     @classmethod
-    def of(cls, entries: Entries) -> "Lanes":
+    def of(cls, entries: Entries, kind: str = "float32") -> "Lanes":
         """Arrange the entries of a product of one position."""
         counts = np.diff(entries.starts)
         outputs = np.repeat(np.arange(len(counts)), counts)
@@ -57,7 +58,7 @@ class Lanes:
             np.repeat(np.tile(np.arange(number), groups), longest.ravel())
             * PICKED,
             np.zeros((total, LANES), np.uint8),
-            np.zeros((total, LANES), np.float32),
+            np.zeros((total, LANES), kind),
         )
         found.lanes[step, outputs % LANES] = lanes
         found.weights[step, outputs % LANES] = entries.values
@@ -72,7 +73,7 @@ class Lanes:
         # Of whole lines of the cache, each.
         lines = aligned((lanes.size // 4,)).view(np.uint8)
         lines[:] = lanes.ravel()
-        factors = aligned((weights.size,))
+        factors = aligned((weights.size,)).view(weights.dtype)
         factors[:] = weights.ravel()
         return (
             np.concatenate([[0], np.cumsum(counts)]).astype("int64"),

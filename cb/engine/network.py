@@ -12,7 +12,6 @@ from cb.engine.graph import Graph
 from cb.engine.plan import Plan
 from cb.engine.plan import plan
 from cb.errors import InputError
-from cb.kernels import network as compiled
 from cb.kernels.threads import assisted
 from cb.kernels.threads import share
 from cb.kernels.threads import threads
@@ -169,8 +168,11 @@ class Network:
 
     def _plan(self, images: int) -> Plan:
         if images not in self._plans:
-            self._plans[images] = plan(self._fused, images)
+            self._plans[images] = self._make_plan(images)
         return self._plans[images]
+
+    def _make_plan(self, images: int) -> Plan:
+        return plan(self._fused, images)
 
     def _run(self, x, y, images: int, together: bool) -> None:
         used = self._plan(images)
@@ -188,9 +190,7 @@ class Network:
 
         def work(number: int) -> None:
             memory = self._memory(used)
-            compiled.run(
-                used.arrays, memory, x, y, used.images, counters, False
-            )
+            used.run(used.arrays, memory, x, y, used.images, counters, False)
             self._free[used.images].append(memory)
 
         share(work, min(threads(), tiles))
@@ -202,7 +202,7 @@ class Network:
         memory = self._memory(used)
 
         def work() -> None:
-            compiled.run(used.arrays, memory, x, y, used.images, counters, True)
+            used.run(used.arrays, memory, x, y, used.images, counters, True)
 
         assisted(work, threads() - 1)
         # A thread that comes later finds no part to compute.

@@ -1,6 +1,7 @@
 """Plans: everything that compiled code needs to run a network."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from cb.engine.layout import Layout
 from cb.engine.layout import Split
 from cb.engine.layout import lay_out
 from cb.engine.memory import places
+from cb.kernels import network
 from cb.kernels import planes
-from cb.kernels.network import ACTIVATIONS
 from cb.kernels.threads import threads
 from cb.kernels.vectors import WIDEST
 
@@ -39,18 +40,21 @@ class Plan:
 
     Attributes:
         images: Integer, how many images are in a tile.
-        arrays: Tuple of `OPERATION` array; int64 array, the first entry of
+        arrays: Tuple of what runs, first a line for each operation. Of floats:
+            `OPERATION` array; int64 array, the first entry of
             every row, and the end; int32 array, how many floats from an output
             the input of each entry lies; float array, the entries; float array
             `(3, rows)`: bias, and scale and shift of the second output; int64
             array `(n, 2)`: first float and number of vectors of the blocks of
             an image, or first row and column of phases; and those of `Lanes`.
         floats: Integer, the size of the memory.
+        run: Function that takes them, compiled.
     """
 
     images: int
-    arrays: tuple[np.ndarray, ...]
+    arrays: tuple[Any, ...]
     floats: int
+    run: Callable[..., None] = network.run
 
 
 def plan(fused: Fused, images: int) -> Plan:
@@ -302,7 +306,7 @@ def _code(activation: dict[str, Any] | None) -> dict[str, Any]:
             name = "general_relu"
         elif limit is not None:
             name = "relu6"
-    return {"code": ACTIVATIONS.index(name), **fields}
+    return {"code": network.ACTIVATIONS.index(name), **fields}
 
 
 def _blocks(first: int, floats: int) -> list[tuple[int, int]]:

@@ -63,7 +63,7 @@ ACTIVATIONS = (
 _BLOCK = 16
 # Looks at what another thread has done before the processor is offered to
 # others, which takes longer.
-_PATIENCE = 1000
+PATIENCE = 1000
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _SIXTH, _HALF = np.float32(1 / 6), np.float32(0.5)
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
@@ -309,7 +309,7 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
             looked = 0
             while shared(counters, place + 1) < parts:
                 looked += 1
-                if looked > _PATIENCE:
+                if looked > PATIENCE:
                     let_others_run()
 
 

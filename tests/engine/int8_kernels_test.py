@@ -1,5 +1,6 @@
 """Compiled networks of bytes equal a NumPy simulator bit for bit."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -7,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from cb.engine import int8_kernels
 from cb.engine.int8_features import lanes
 from cb.engine.int8_program import compile_operations
 from cb.engine.int8_program import tiles
@@ -22,29 +22,18 @@ compiled = pytest.mark.skipif(
 
 
 def run(network, x):
-    """Run `Operations` tile by tile; return floats as the simulator does."""
+    """Run `Operations` in every way; return floats as the simulator does."""
     height, width, channels = network.result
     found = []
-    for tile in tiles(network):
-        program = compile_operations(network, tile)
-        memory = aligned((program.size // 4,)).view("uint8")
-        y = np.empty((len(x), height * width, channels), "float32")
-        for first in range(0, len(x), tile):
-            part = slice(first, first + tile)
-            images = x[part].reshape(len(x[part]), -1, x.shape[-1])
-            good = int8_kernels.run(
-                memory,
-                program.steps,
-                program.numbers,
-                program.entries,
-                program.factors,
-                program.tables,
-                images,
-                y[part],
-            )
-            assert good, "not finite"
-        y = y.reshape(len(x), height, width, channels)
-        found.append(y)
+    for tile, together in itertools.product(tiles(network), (False, True)):
+        plan = compile_operations(network, tile)
+        counters = np.zeros(2 + 2 * len(plan.arrays[0]) * len(x), "int64")
+        y = np.empty((len(x), height * width * channels), "float32")
+        memory = aligned((plan.floats,))
+        rows = x.reshape(len(x), -1)
+        plan.run(plan.arrays, memory, rows, y, tile, counters, together)
+        assert not counters[1], "not finite"
+        found.append(y.reshape(len(x), height, width, channels))
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
     return found[0]
@@ -123,12 +112,10 @@ from cb.engine import int8_kernels
 from cb.engine.int8_program import compile_operations
 from tests.engine import int8_networks
 
-program = compile_operations(int8_networks.residual(0))
-given = (
-    numpy.zeros(program.size, "uint8"), program.steps, program.numbers,
-    program.entries, program.factors, program.tables,
-    numpy.zeros((1, 4, 3), "float32"), numpy.zeros((1, 1, 5), "float32"),
-)
+plan = compile_operations(int8_networks.residual(0))
+rows = numpy.zeros((1, 4), "float32")
+counters = numpy.zeros(2, "int64")
+given = plan.arrays, rows[0], rows, rows, 1, counters, False
 int8_kernels.run.compile(tuple(numba.typeof(one) for one in given))
 (code,) = int8_kernels.run.inspect_asm().values()
 print(*{line.strip() for line in code.split("\\n") if "vpdpbusd" in line})

@@ -14,14 +14,22 @@ import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from cb.engine import int8_lanes
+from cb.engine import int8_planes
 from cb.engine import int8_vectors
 from cb.engine.int8_lanes import sixteen_outputs
+from cb.engine.int8_planes import expand
+from cb.engine.int8_planes import global_pool
+from cb.engine.int8_planes import look_up
+from cb.engine.int8_planes import max_pool
+from cb.engine.int8_planes import quantize
+from cb.engine.int8_planes import read
 from cb.engine.int8_vectors import LANES
-from cb.engine.int8_vectors import copy
-from cb.engine.int8_vectors import four_bytes
 from cb.engine.int8_vectors import four_channels
+from cb.kernels import teams
 from cb.kernels import vectors
-from cb.kernels.network import PATIENCE
+from cb.kernels.teams import PATIENCE
+from cb.kernels.teams import began
+from cb.kernels.teams import next_ticket
 from cb.kernels.vectors import increase
 from cb.kernels.vectors import let_others_run
 from cb.kernels.vectors import shared
@@ -45,64 +53,6 @@ def _kept(function):
         return numba.njit(function, cache=True, nogil=True)
     except RuntimeError:
         return numba.njit(function, nogil=True)
-
-
-@numba.njit(nogil=True)
-def _expand(memory, step, begin, end):
-    """Write a copy of some planes for every column of a kernel.
-
-    Copy `c` of a plane of four channels holds at row `y` and column `x` what
-    column `c` of the kernel is multiplied with there, at borders the zero
-    point. Rows are sorted by their remainder modulo the stride. Every weight
-    then reads consecutive positions.
-    """
-    source, target, _, height, width = step[1:6]
-    columns, dilation, top, left = step[6:10]
-    stride_y, stride_x, rows, wide, zero = step[10:15]
-    words = memory.view(np.uint32)
-    filling = np.uint32(zero)
-    source += begin * step[15]
-    target += begin * 4 * wide * rows * stride_y * columns
-    for _ in range(begin, end):
-        for column in range(columns):
-            first = column * dilation - left
-            # Columns of the target that are inside of the source.
-            low = min(wide, max(0, -(first // stride_x)))
-            high = max(low, min(wide, (width - 1 - first) // stride_x + 1))
-            whole = stride_y == 1 and stride_x == 1 and wide == width
-            if whole:
-                size = 4 * wide * min(height, rows - top)
-                copy(
-                    memory, target + 4 * wide * top, source + 4 * first, size, 1
-                )
-            for phase in range(stride_y):
-                for row in range(rows):
-                    y = row * stride_y + phase - top
-                    place = np.uint64(target // 4)
-                    if y < 0 or y >= height:
-                        for x in range(wide):
-                            words[place + np.uint64(x)] = filling
-                    elif not whole:
-                        start = source + 4 * (y * width + first)
-                        if stride_x <= 2:
-                            copy(memory, target, start, 4 * wide, stride_x)
-                        else:
-                            for x in range(low, high):
-                                words[place + np.uint64(x)] = words[
-                                    np.uint64(start // 4 + x * stride_x)
-                                ]
-                    target += 4 * wide
-            # Rows outside are filled already: a second time does no harm.
-            place = np.uint64((target - 4 * wide * rows * stride_y) // 4)
-            for x in range(low):
-                for row in range(rows * stride_y):
-                    at = np.uint64(row * wide + x)
-                    words[place + at] = filling
-            for x in range(high, wide):
-                for row in range(rows * stride_y):
-                    at = np.uint64(row * wide + x)
-                    words[place + at] = filling
-        source += step[15]
 
 
 @numba.njit(nogil=True)
@@ -190,119 +140,12 @@ def _dots(memory, step, lanes, factors, factor, begin, end):
 
 
 @numba.njit(nogil=True)
-def _byte(value):
-    """Round a float to a byte, halves to even ones."""
-    return np.uint8(np.rint(min(max(value, np.float32(0)), np.float32(255))))
-
-
-@numba.njit(nogil=True)
-def _quantize(memory, step, x, example, count, factor):
-    """Write some rows of floats as bytes.
-
-    Returns:
-        Whether all numbers are finite.
-    """
-    target, plane, zero = step[1], step[2], np.float32(step[3])
-    channels, features = step[4], x.shape[1]
-    values = x.reshape(-1)
-    pixels = count * features // channels
-    good = True
-    # A line of floats at a time; of the last pixels, one group may be short.
-    for first in range(0, channels, 16):
-        for pixel in range(pixels):
-            start = example * features + pixel * channels
-            for channel in range(first, min(first + 16, channels), 4):
-                at = target + channel // 4 * plane + 4 * pixel
-                if start + channel + 4 <= len(values):
-                    good &= four_bytes(
-                        memory, at, values, start + channel, factor, zero
-                    )
-                    continue
-                for n in range(channels - channel):
-                    value = values[np.uint64(start + channel + n)]
-                    good &= value - value == 0
-                    value = _byte(value * factor + zero)
-                    memory[np.uint64(at + n)] = value
-    return good
-
-
-@numba.njit(nogil=True)
-def _read(memory, step, y, example, count):
-    """Copy floats `[channels][positions]` to some rows."""
-    floats, values = memory.view(np.float32), y.reshape(-1)
-    pitch, channels = step[2], step[3]
-    for first in range(0, channels, 16):
-        for pixel in range(count * y.shape[1] // channels):
-            place = step[1] // 4 + first * pitch + pixel
-            at = example * y.shape[1] + pixel * channels
-            for channel in range(first, min(first + 16, channels)):
-                values[np.uint64(at + channel)] = floats[np.uint64(place)]
-                place += pitch
-
-
-@numba.njit(nogil=True)
-def _look_up(memory, step, tables, begin, end):
-    """Replace the bytes of some channels by those of a table."""
-    _, source, target, _, number, plane, first = step[:7]
-    table = tables[number]
-    for channel in range(begin, end):
-        at = first + channel
-        start = source + channel // 4 * plane + channel % 4
-        to = target + at // 4 * plane + at % 4
-        for place in range(0, plane, 4):
-            value = memory[np.uint64(start + place)]
-            memory[np.uint64(to + place)] = table[value]
-
-
-@numba.njit(nogil=True)
-def _max_pool(memory, step, begin, end):
-    """Take the largest of all columns and rows of expanded planes."""
-    source, target, _, columns, size, wide = step[1:7]
-    rows, high, stride, plane, from_plane = step[7:12]
-    source += begin * from_plane
-    target += begin * plane
-    for _ in range(begin, end):
-        for row in range(high):
-            for place in range(4 * wide):
-                most = np.uint8(0)
-                for y in range(size):
-                    line = (y % stride) * rows + y // stride + row
-                    for column in range(columns):
-                        at = (column * stride * rows + line) * 4 * wide + place
-                        most = max(most, memory[np.uint64(source + at)])
-                at = target + 4 * wide * row + place
-                memory[np.uint64(at)] = most
-        source += from_plane
-        target += plane
-
-
-@numba.njit(nogil=True)
-def _global_pool(memory, step, factor, shift, begin, end):
-    """Write one byte for each channel: the largest, or the scaled sum."""
-    kind, source, target, _, positions, plane, to_plane = step[:7]
-    source += begin * plane
-    target += begin * to_plane
-    for _ in range(begin, end):
-        for channel in range(4):
-            most, total = np.uint8(0), np.int32(0)
-            for position in range(positions):
-                value = memory[np.uint64(source + 4 * position + channel)]
-                most = max(most, value)
-                total += np.int32(value)
-            if kind == GLOBAL_MEAN:
-                most = _byte(np.float32(total) * factor + shift)
-            memory[np.uint64(target + channel)] = most
-        source += plane
-        target += to_plane
-
-
-@numba.njit(nogil=True)
 def _run_step(memory, step, numbers, network, begin, end):
     """Run some units of a step that knows neither inputs nor outputs."""
     _, _, entries, lanes, factors, tables = network
     factor, kind = numbers[0], step[0]
     if kind == EXPAND:
-        _expand(memory, step, begin, end)
+        expand(memory, step, begin, end)
     elif kind == PRODUCT:
         _product(memory, step, entries, factors, factor, begin, end)
     elif kind == FLOATS:
@@ -310,11 +153,12 @@ def _run_step(memory, step, numbers, network, begin, end):
     elif kind == DOTS or kind == FLOAT_DOTS:
         _dots(memory, step, lanes, factors, factor, begin, end)
     elif kind == LOOK_UP:
-        _look_up(memory, step, tables, begin, end)
+        look_up(memory, step, tables, begin, end)
     elif kind == MAX_POOL:
-        _max_pool(memory, step, begin, end)
+        max_pool(memory, step, begin, end)
     else:
-        _global_pool(memory, step, factor, numbers[1], begin, end)
+        mean = kind == GLOBAL_MEAN
+        global_pool(memory, step, mean, factor, numbers[1], begin, end)
 
 
 @numba.njit(nogil=True)
@@ -336,10 +180,10 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
             end = min(begin + size, units)
             if step[0] == QUANTIZE:
                 factor = numbers[n, 0]
-                if not _quantize(memory, step, x, example, count, factor):
+                if not quantize(memory, step, x, example, count, factor):
                     counters[1] = 1
             elif step[0] == READ:
-                _read(memory, step, y, example, count)
+                read(memory, step, y, example, count)
             else:
                 _run_step(memory, step, numbers[n], network, begin, end)
             done += 1
@@ -354,39 +198,60 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
                     let_others_run()
 
 
-def _compiled(version):
-    """Return the function; `version` is part of the key of Numba's cache."""
+@numba.njit(nogil=True)
+def _all_tiles(network, memory, x, y, images, counters, box):
+    """Run one tile after the other, as one of the threads that share them."""
+    rows = box[2]
+    given, result = x[:rows], y[:rows]
+    for number in range((rows + images - 1) // images):
+        _run_tile(
+            number, network, memory, given, result, images, counters, True
+        )
+
+
+def _functions(version):
+    """Return the functions; `version` is part of the keys of Numba's cache.
+
+    They are those of `cb.kernels.network`, and networks tuples of an integer
+    array `(steps, 18)`; a float array `(steps, 2)`; the unsigned offsets of
+    all weights, the weights and the first entry of each row; the arrays of
+    `Lanes`; a float array `(4, rows)`; and bytes `(tables, 256)`.
+    """
 
     @_kept
-    def run(network, memory, x, y, images, counters, together):
-        """Run a network on a batch, as `cb.kernels.network.run` does.
-
-        Args:
-            network: Tuple of an integer array `(steps, 18)`; a float array
-                `(steps, 2)`; the unsigned offsets of all weights, the weights
-                and the first entry of each row; the arrays of `Lanes`; a
-                float array `(4, rows)`; and bytes `(tables, 256)`.
-            memory: Float array at a multiple of 64 bytes.
-            x: As there, and so on.
-            y: See `x`.
-            images: See `x`.
-            counters: See `x`.
-            together: See `x`.
-        """
-        if version < 0:
-            return
+    def run(network, memory, x, y, images, counters):
+        """Run a network on a batch, as one of threads that share the tiles."""
         octets = memory.view(np.uint8)
-        tiles = (len(x) + images - 1) // images
-        number = 0 if together else increase(counters, 0, 1)
-        while number < tiles:
-            _run_tile(number, network, octets, x, y, images, counters, together)
-            number = number + 1 if together else increase(counters, 0, 1)
+        number = increase(counters, 0, 1) if version >= 0 else len(x)
+        while number * images < len(x):
+            _run_tile(number, network, octets, x, y, images, counters, False)
+            number = increase(counters, 0, 1)
 
-    return run
+    @_kept
+    def lead(network, memory, x, y, images, counters, box, given, result):
+        """Run a network, with those who serve; return whether it could."""
+        if version < 0 or not began(x, counters, box, given):
+            return False
+        octets = memory.view(np.uint8)
+        _all_tiles(network, octets, x, y, images, counters, box)
+        result[:] = y[: len(result)]
+        return True
+
+    @_kept
+    def serve(network, memory, x, y, images, counters, box):
+        """Help who leads, until there has been nothing to do for a while."""
+        octets = memory.view(np.uint8)
+        ticket = next_ticket(box, -1) if version >= 0 else -1
+        while ticket >= 0:
+            _all_tiles(network, octets, x, y, images, counters, box)
+            increase(box, 1, -1)
+            ticket = next_ticket(box, ticket)
+
+    return run, lead, serve
 
 
 # Numba's cache only checks the file of a function for changes.
 _version = 0
-for _module in (int8_lanes, int8_vectors, vectors):
+for _module in (int8_lanes, int8_planes, int8_vectors, teams, vectors):
     _version = zlib.crc32(pathlib.Path(_module.__file__).read_bytes(), _version)
-run = _compiled(_version)
+run, lead, serve = _functions(_version)

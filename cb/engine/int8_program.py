@@ -309,7 +309,7 @@ def compile_operations(network: Operations, tile: int = 1) -> Plan:
         tile: Integer, one of `tiles(network)`.
 
     Returns:
-        `Plan`, with the arguments of `int8_kernels.run`.
+        `Plan`, for `int8_kernels`.
     """
     writer = _Writer(network, tile)
     for index, operation in enumerate(network.operations):
@@ -327,4 +327,4 @@ def compile_operations(network: Operations, tile: int = 1) -> Plan:
         np.concatenate([*writer.factors, rest], 1),
         np.array(writer.tables or [np.zeros(256)], "uint8"),
     )
-    return Plan(tile, arrays, writer.memory.size // 4, kernels.run)
+    return Plan(tile, arrays, writer.memory.size // 4, kernels)

@@ -11,8 +11,8 @@ from cb.engine.fusion import fuse
 from cb.engine.graph import Graph
 from cb.engine.plan import Plan
 from cb.engine.plan import plan
+from cb.engine.team import Team
 from cb.errors import InputError
-from cb.kernels.threads import assisted
 from cb.kernels.threads import share
 from cb.kernels.threads import threads
 from cb.kernels.tiles import aligned
@@ -71,6 +71,7 @@ class Network:
         # Floats of the outputs of an example.
         self._width = sum(map(math.prod, self._outputs.values()))
         self._plans: dict[int, Plan] = {}
+        self._teams: dict[int, Team] = {}
         # Memory that no call is using.
         self._free: dict[int, collections.deque] = collections.defaultdict(
             collections.deque
@@ -176,38 +177,27 @@ class Network:
 
     def _run(self, x, y, images: int, together: bool) -> None:
         used = self._plan(images)
-        tiles = -(-len(x) // images)
+        finite = None
         if together:
-            counters = self._share_channels(used, tiles, x, y)
-        else:
-            counters = self._share_tiles(used, tiles, x, y)
-        if counters[1]:
+            if images not in self._teams:
+                self._teams[images] = Team(used, x.shape[1], y.shape[1])
+            finite = self._teams[images].run(x, y)
+        if finite is None:
+            finite = self._share_tiles(used, x, y)
+        if not finite:
             raise not_finite(x)
 
-    def _share_tiles(self, used: Plan, tiles: int, x, y) -> np.ndarray:
-        """Run some tiles in each thread; return the counters."""
+    def _share_tiles(self, used: Plan, x, y) -> bool:
+        """Run some tiles in each thread; return whether inputs are finite."""
         counters = np.zeros(2, "int64")
 
         def work(number: int) -> None:
             memory = self._memory(used)
-            used.run(used.arrays, memory, x, y, used.images, counters, False)
+            used.code.run(used.arrays, memory, x, y, used.images, counters)
             self._free[used.images].append(memory)
 
-        share(work, min(threads(), tiles))
-        return counters
-
-    def _share_channels(self, used: Plan, tiles: int, x, y) -> np.ndarray:
-        """Run one tile after the other in all threads; return the counters."""
-        counters = np.zeros(2 + 2 * tiles * len(used.arrays[0]), "int64")
-        memory = self._memory(used)
-
-        def work() -> None:
-            used.run(used.arrays, memory, x, y, used.images, counters, True)
-
-        assisted(work, threads() - 1)
-        # A thread that comes later finds no part to compute.
-        self._free[used.images].append(memory)
-        return counters
+        share(work, min(threads(), -(-len(x) // used.images)))
+        return not counters[1]
 
     def _memory(self, used: Plan) -> np.ndarray:
         try:

@@ -1,7 +1,6 @@
 """Plans: everything that compiled code needs to run a network."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,13 +47,13 @@ class Plan:
             array `(n, 2)`: first float and number of vectors of the blocks of
             an image, or first row and column of phases; and those of `Lanes`.
         floats: Integer, the size of the memory.
-        run: Function that takes them, compiled.
+        code: Module with `run`, `lead` and `serve`, compiled.
     """
 
     images: int
     arrays: tuple[Any, ...]
     floats: int
-    run: Callable[..., None] = network.run
+    code: Any = network
 
 
 def plan(fused: Fused, images: int) -> Plan:

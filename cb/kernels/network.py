@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from cb.kernels import planes
+from cb.kernels import teams
 from cb.kernels import vectors
 from cb.kernels.planes import AVERAGE_POOL
 from cb.kernels.planes import DOTS
@@ -27,10 +28,15 @@ from cb.kernels.planes import PRODUCT
 from cb.kernels.planes import SPLIT
 from cb.kernels.planes import STORE
 from cb.kernels.planes import flatten
+from cb.kernels.planes import load
 from cb.kernels.planes import pool
 from cb.kernels.planes import pool_all
 from cb.kernels.planes import softmax
 from cb.kernels.planes import split
+from cb.kernels.planes import store
+from cb.kernels.teams import PATIENCE
+from cb.kernels.teams import began
+from cb.kernels.teams import next_ticket
 from cb.kernels.vectors import FASTMATH
 from cb.kernels.vectors import IN_REGISTERS
 from cb.kernels.vectors import LANES
@@ -60,10 +66,6 @@ ACTIVATIONS = (
     "hard_sigmoid",
     "hard_silu",
 )
-_BLOCK = 16
-# Looks at what another thread has done before the processor is offered to
-# others, which takes longer.
-PATIENCE = 1000
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _SIXTH, _HALF = np.float32(1 / 6), np.float32(0.5)
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
@@ -211,54 +213,6 @@ def _dots(op, first, last, network, memory):
 
 
 @_compiled
-def _load(op, x, first, count, memory):
-    """Copy some examples from rows; return whether all are finite."""
-    total = _ZERO
-    channels, feature = op.channels, op.source
-    width, plane, images = op.width, op.plane, op.images
-    for i in range(first, first + count):
-        for f in range(feature, feature + op.height * width * channels):
-            total += x[i, f] * _ZERO
-    for y in range(op.height):
-        place = op.target + y * op.pitch * images
-        if images == 1 and channels < _BLOCK:
-            for c in range(channels):
-                for column in range(width):
-                    v = x[first, feature + column * channels + c]
-                    memory[place + c * plane + column] = v
-            feature += channels * width
-            continue
-        for _ in range(width):
-            for begin in range(0, channels, _BLOCK):
-                end = min(begin + _BLOCK, channels)
-                for i in range(count):
-                    for c in range(begin, end):
-                        v = x[first + i, feature + c]
-                        memory[place + c * plane + i] = v
-            feature += channels
-            place += images
-    return total == _ZERO
-
-
-@_compiled
-def _store(op, y, first, count, memory):
-    """Copy some examples to rows."""
-    channels, feature = op.channels, op.target
-    plane, images = op.plane, op.images
-    for row in range(op.height):
-        place = op.source + row * op.pitch * images
-        for _ in range(op.width):
-            for begin in range(0, channels, _BLOCK):
-                end = min(begin + _BLOCK, channels)
-                for i in range(count):
-                    for c in range(begin, end):
-                        v = memory[place + c * plane + i]
-                        y[first + i, feature + c] = v
-            feature += channels
-            place += images
-
-
-@_compiled
 def _run_operation(op, first, last, network, memory):
     """Run an operation on some channels, or on all if it knows no parts."""
     kind = op.kind
@@ -295,10 +249,10 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
             begin = part * size
             end = min(begin + size, op.channels)
             if op.kind == LOAD:
-                if not _load(op, x, first, count, memory):
+                if not load(op, x, first, count, memory):
                     counters[1] = 1
             elif op.kind == STORE:
-                _store(op, y, first, count, memory)
+                store(op, y, first, count, memory)
             else:
                 _run_operation(op, begin, end, network, memory)
             done += 1
@@ -313,15 +267,21 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
                     let_others_run()
 
 
-def _kept(stamp):
-    """Compile `run`, cached on disk where a folder can be written.
+def _kept(function):
+    """Compile a function, cached on disk where a folder can be written."""
+    options = {"nogil": True, "fastmath": FASTMATH}
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:
+        return numba.njit(function, **options)
 
-    Args:
-        stamp: Integer, made of the files of what it calls.
-    """
 
-    def run(network, memory, x, y, images, counters, together):
-        """Run a network on a batch, as one of several threads.
+def _functions(stamp):
+    """Return `run`, `lead` and `serve`; `stamp` is part of their keys."""
+
+    @_kept
+    def run(network, memory, x, y, images, counters):
+        """Run a network on a batch, as one of threads that share the tiles.
 
         Args:
             network: Tuple of the arrays of `cb.engine.plan.Plan`.
@@ -330,30 +290,74 @@ def _kept(stamp):
             x: Float array `(examples, features)`, all inputs after each other.
             y: Float array `(examples, features)`, filled with all outputs.
             images: Integer, how many examples are in a tile.
-            counters: Integer array of zeros that threads share, of size
-                `2 + 2 * tiles * operations`. The second becomes 1 if an input
-                is not finite.
-            together: Boolean, whether threads share the memory, and the
-                channels of every tile; else each takes other tiles.
+            counters: Integer array of two zeros that threads share. The second
+                becomes 1 if an input is not finite.
         """
-        if stamp < 0:
-            # Never; this makes it a part of the key of the cache.
-            return
-        tiles = (len(x) + images - 1) // images
-        number = 0 if together else increase(counters, 0, 1)
-        while number < tiles:
-            _run_tile(number, network, memory, x, y, images, counters, together)
-            number = number + 1 if together else increase(counters, 0, 1)
+        number = increase(counters, 0, 1) if stamp >= 0 else len(x)
+        while number * images < len(x):
+            _run_tile(number, network, memory, x, y, images, counters, False)
+            number = increase(counters, 0, 1)
 
-    options = {"nogil": True, "fastmath": FASTMATH}
-    try:
-        return numba.njit(run, cache=True, **options)
-    except RuntimeError:
-        return numba.njit(run, **options)
+    @_kept
+    def lead(network, memory, x, y, images, counters, box, given, result):
+        """Run a network, with those who serve.
+
+        Args:
+            network: As in `run`, and so on; all but the last two arguments
+                are those of all threads.
+            memory: See `network`.
+            x: Array with at least the rows of `given`.
+            y: Array with at least the rows of `result`.
+            images: See `network`.
+            counters: Integer array of size `2 + 2 * tiles * operations`.
+            box: As in `cb.kernels.teams`.
+            given: Like `x`, the inputs.
+            result: Like `y`, filled with the outputs.
+
+        Returns:
+            Whether it could: that nobody is still at what was before.
+        """
+        if stamp < 0 or not began(x, counters, box, given):
+            return False
+        _all_tiles(network, memory, x, y, images, counters, box)
+        result[:] = y[: len(result)]
+        return True
+
+    @_kept
+    def serve(network, memory, x, y, images, counters, box):
+        """Help who leads, until there has been nothing to do for a while.
+
+        Args:
+            network: As in `lead`, and so on.
+            memory: See `network`.
+            x: See `network`.
+            y: See `network`.
+            images: See `network`.
+            counters: See `network`.
+            box: See `network`.
+        """
+        ticket = next_ticket(box, -1) if stamp >= 0 else -1
+        while ticket >= 0:
+            _all_tiles(network, memory, x, y, images, counters, box)
+            increase(box, 1, -1)
+            ticket = next_ticket(box, ticket)
+
+    return run, lead, serve
+
+
+@_compiled
+def _all_tiles(network, memory, x, y, images, counters, box):
+    """Run one tile after the other, as one of the threads that share them."""
+    rows = box[2]
+    given, result = x[:rows], y[:rows]
+    for number in range((rows + images - 1) // images):
+        _run_tile(
+            number, network, memory, given, result, images, counters, True
+        )
 
 
 _stamp = 0
-for _module in (planes, vectors):
+for _module in (planes, teams, vectors):
     with open(inspect.getfile(_module), "rb") as _file:
         _stamp = zlib.crc32(_file.read(), _stamp)
-run = _kept(_stamp)
+run, lead, serve = _functions(_stamp)

@@ -33,6 +33,8 @@ OPERATION = np.dtype(
     + [(name, "f8") for name in ("slope", "threshold", "limit")]
 )
 _ZERO, _ONE = np.float32(0), np.float32(1)
+# Channels copied at a time, a line of the cache.
+_BLOCK = 16
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
 
 
@@ -153,3 +155,51 @@ def softmax(op, memory):
                 memory[target + c * op.plane] = v
             for c in range(op.channels):
                 memory[target + c * op.plane] /= total
+
+
+@_compiled
+def load(op, x, first, count, memory):
+    """Copy some examples from rows; return whether all are finite."""
+    total = _ZERO
+    channels, feature = op.channels, op.source
+    width, plane, images = op.width, op.plane, op.images
+    for i in range(first, first + count):
+        for f in range(feature, feature + op.height * width * channels):
+            total += x[i, f] * _ZERO
+    for y in range(op.height):
+        place = op.target + y * op.pitch * images
+        if images == 1 and channels < _BLOCK:
+            for c in range(channels):
+                for column in range(width):
+                    v = x[first, feature + column * channels + c]
+                    memory[place + c * plane + column] = v
+            feature += channels * width
+            continue
+        for _ in range(width):
+            for begin in range(0, channels, _BLOCK):
+                end = min(begin + _BLOCK, channels)
+                for i in range(count):
+                    for c in range(begin, end):
+                        v = x[first + i, feature + c]
+                        memory[place + c * plane + i] = v
+            feature += channels
+            place += images
+    return total == _ZERO
+
+
+@_compiled
+def store(op, y, first, count, memory):
+    """Copy some examples to rows."""
+    channels, feature = op.channels, op.target
+    plane, images = op.plane, op.images
+    for row in range(op.height):
+        place = op.source + row * op.pitch * images
+        for _ in range(op.width):
+            for begin in range(0, channels, _BLOCK):
+                end = min(begin + _BLOCK, channels)
+                for i in range(count):
+                    for c in range(begin, end):
+                        v = memory[place + c * plane + i]
+                        y[first + i, feature + c] = v
+            feature += channels
+            place += images

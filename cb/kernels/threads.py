@@ -37,13 +37,14 @@ def threads() -> int:
 
 
 @functools.cache
-def _pool() -> concurrent.futures.ThreadPoolExecutor:
+def pool() -> concurrent.futures.ThreadPoolExecutor:
+    """Return the threads of this process."""
     return concurrent.futures.ThreadPoolExecutor(threads())
 
 
 # Threads do not survive a fork: work submitted to them would never run.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=pool.cache_clear)
 
 
 def share(work: Callable[[int], None], shares: int) -> None:
@@ -57,7 +58,7 @@ def share(work: Callable[[int], None], shares: int) -> None:
         shares: Integer.
     """
     others = [
-        (number, _pool().submit(work, number)) for number in range(1, shares)
+        (number, pool().submit(work, number)) for number in range(1, shares)
     ]
     try:
         work(0)
@@ -71,19 +72,3 @@ def share(work: Callable[[int], None], shares: int) -> None:
             future.exception()
     for future in begun:
         future.result()
-
-
-def assisted(work: Callable[[], None], others: int) -> None:
-    """Do work that threads divide among themselves as they arrive.
-
-    The caller does not wait for threads that find nothing left to do.
-
-    Args:
-        work: Callable that returns when all is done, whoever did it, and that
-            releases the GIL. It must not fail.
-        others: Integer, how many threads may help.
-    """
-    helpers = [_pool().submit(work) for _ in range(others)]
-    work()
-    for helper in helpers:
-        helper.cancel()

@@ -31,7 +31,12 @@ def run(network, x):
         y = np.empty((len(x), height * width * channels), "float32")
         memory = aligned((plan.floats,))
         rows = x.reshape(len(x), -1)
-        plan.run(plan.arrays, memory, rows, y, tile, counters, together)
+        if together:
+            own = np.empty_like(rows), np.empty_like(y)
+            shared = plan.arrays, memory, *own, tile, counters
+            assert plan.code.lead(*shared, np.array([1, 0, 0]), rows, y)
+        else:
+            plan.code.run(plan.arrays, memory, rows, y, tile, counters)
         assert not counters[1], "not finite"
         found.append(y.reshape(len(x), height, width, channels))
     for other in found[1:]:
@@ -115,7 +120,7 @@ from tests.engine import int8_networks
 plan = compile_operations(int8_networks.residual(0))
 rows = numpy.zeros((1, 4), "float32")
 counters = numpy.zeros(2, "int64")
-given = plan.arrays, rows[0], rows, rows, 1, counters, False
+given = plan.arrays, rows[0], rows, rows, 1, counters
 int8_kernels.run.compile(tuple(numba.typeof(one) for one in given))
 (code,) = int8_kernels.run.inspect_asm().values()
 print(*{line.strip() for line in code.split("\\n") if "vpdpbusd" in line})

@@ -1,0 +1,62 @@
+"""Threads that share every operation of a network, and stay for a while."""
+
+import concurrent.futures
+import threading
+
+import numpy as np
+
+from cb.engine.plan import Plan
+from cb.kernels.threads import pool
+from cb.kernels.threads import threads
+from cb.kernels.tiles import aligned
+
+
+class Team:
+    """A caller, and threads that wait for the next call some 0.1 ms.
+
+    Args:
+        used: `Plan`.
+        features: Integer, the numbers of an example.
+        width: Integer, those of its outputs.
+    """
+
+    def __init__(self, used: Plan, features: int, width: int):
+        self._code = used.code
+        # As many tiles as threads: more are shared as wholes.
+        self._rows = threads() * used.images
+        memory = aligned((used.floats,))
+        memory.fill(0)
+        x, y = (
+            np.zeros((self._rows, size), "float32")
+            for size in (features, width)
+        )
+        size = 2 + 2 * threads() * len(used.arrays[0])
+        self._counters = np.zeros(size, "int64")
+        box = np.array([1, 0, 0])
+        self._shared = used.arrays, memory, x, y, used.images
+        self._shared = (*self._shared, self._counters, box)
+        self._helpers: list[concurrent.futures.Future] = []
+        self._lock = threading.Lock()
+
+    def run(self, x: np.ndarray, y: np.ndarray) -> bool | None:
+        """Run a batch.
+
+        Args:
+            x: float32 array `(examples, features)`.
+            y: float32 array `(examples, width)`, filled.
+
+        Returns:
+            Whether the inputs are finite; or `None` if nothing was done, as
+            there are too many examples or the team is at work.
+        """
+        if len(x) > self._rows or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            self._helpers = [one for one in self._helpers if not one.done()]
+            for _ in range(threads() - 1 - len(self._helpers)):
+                helper = pool().submit(self._code.serve, *self._shared)
+                self._helpers.append(helper)
+            led = self._code.lead(*self._shared, x, y)
+            return not self._counters[1] if led else None
+        finally:
+            self._lock.release()

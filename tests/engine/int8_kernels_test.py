@@ -77,6 +77,13 @@ def test_batches_of_dense_layers_equal_the_simulator(count):
 
 
 @compiled
+@pytest.mark.parametrize("count", [1, 20])
+def test_wide_dense_layers_equal_the_simulator(count):
+    for seed in range(3):
+        check(int8_networks.wide_perceptron(seed), count)
+
+
+@compiled
 def test_large_images_equal_the_simulator():
     source = (40, 33, 5)
     network = int8_networks.single(0, int8_networks.SAME, source=source)

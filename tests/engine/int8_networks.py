@@ -140,6 +140,16 @@ def perceptron(seed):
     return net.build()
 
 
+def wide_perceptron(seed):
+    """Build dense layers that fill several vectors of inputs and outputs."""
+    net = Builder(seed, (1, 1, 700))
+    x = net.product(0, 300, Window(), density=0.1, second=True)
+    y = net.look_up(x)
+    y = net.product(y, 300, Window(), density=0.05, residual=x + 1)
+    net.product(y, 37, Window(), floats=True)
+    return net.build()
+
+
 def images(network, count, seed=0):
     random = np.random.default_rng(seed)
     return random.normal(size=(count, *network.source)).astype("float32") * 3

@@ -218,4 +218,5 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch):
         return compile_function(function, **options)
 
     monkeypatch.setattr(numba, "njit", refuse)
-    assert compiled._kept(0).targetoptions["nogil"]
+    kept = compiled._kept(lambda number: number + 1)
+    assert kept.targetoptions["nogil"] and kept(1) == 2

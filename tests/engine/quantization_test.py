@@ -61,6 +61,17 @@ def mixed(*, relu):
     return made, made.graph(made.relu(x) if relu else x)
 
 
+def vectors():
+    """Build dense layers whose parts are joined and added."""
+    made = networks.Builder((1, 1, 150), density=0.1)
+    x = made.relu(made.convolve(0, (1, 1), 75))
+    y = made.add("activation", made.convolve(x, (1, 1), 44), function="tanh")
+    z = made.add("concatenate", x, y, x)
+    x = made.add("add", made.convolve(z, (1, 1), 44), y)
+    x = made.relu(made.scale(x), limit=6.0)
+    return made, made.graph(made.convolve(x, (1, 1), 9))
+
+
 def logits(graph):
     """Return a graph without its softmax."""
     last = graph.nodes[-1]
@@ -74,6 +85,7 @@ def logits(graph):
 GRAPHS = {
     "residual": lambda: networks.residual(width=8, side=12),
     "perceptron": lambda: networks.perceptron(40, 60, 30, 10),
+    "vectors": vectors,
     "mixed": lambda: mixed(relu=False),
     "activation at the end": lambda: mixed(relu=True),
 }
@@ -100,7 +112,9 @@ def test_networks_equal_the_simulator(case):
     assert network.arithmetic == "int8"
     network.choose([1, 16])
     np.testing.assert_array_equal(network(x), expected)
-    np.testing.assert_array_equal(network(x[:1]), expected[:1])
+    for way in ((1, False), (1, True)):
+        network.choices = {1: way}
+        np.testing.assert_array_equal(network(x[:1]), expected[:1])
     assert len(network(x[:0])) == 0
 
 

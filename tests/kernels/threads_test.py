@@ -18,7 +18,7 @@ def test_a_caller_does_what_no_thread_has_begun():
     freed = threading.Event()
     # As long as there are threads, all of them wait.
     waiting = [
-        threads._pool().submit(freed.wait) for _ in range(threads.threads())
+        threads.pool().submit(freed.wait) for _ in range(threads.threads())
     ]
     done = []
     threads.share(
@@ -77,15 +77,3 @@ def test_counts_processors_where_a_process_cannot_be_bound(monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     assert threads.threads.__wrapped__() == 7
-
-
-def test_helpers_are_not_waited_for():
-    freed = threading.Event()
-    waiting = [
-        threads._pool().submit(freed.wait) for _ in range(threads.threads())
-    ]
-    done = []
-    threads.assisted(lambda: done.append(threading.get_ident()), 3)
-    assert done == [threading.get_ident()]
-    freed.set()
-    assert all(future.result() for future in waiting)

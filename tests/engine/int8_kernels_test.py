@@ -1,6 +1,7 @@
 """Compiled networks of bytes equal a NumPy simulator bit for bit."""
 
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def run(network, x):
         counters = np.zeros(2 + 2 * len(plan.arrays[0]) * len(x), "int64")
         y = np.empty((len(x), height * width * channels), "float32")
         memory = aligned((plan.floats,))
-        rows = x.reshape(len(x), -1)
+        rows = x.reshape(len(x), math.prod(network.source))
         if together:
             own = np.empty_like(rows), np.empty_like(y)
             shared = plan.arrays, memory, *own, tile, counters

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -161,8 +162,10 @@ def cut(file):
 
 
 def flip(file):
+    with zipfile.ZipFile(file) as archive:
+        weights = archive.getinfo("float32.npy")
     data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 255
+    data[weights.header_offset + weights.compress_size // 2] ^= 255
     file.write_bytes(data)
 
 

@@ -125,19 +125,13 @@ def missing(rows):
         if row["form"] in AGAINST
         and row["granularity"].startswith(AGAINST[row["form"]][1])
     }
-    wanted = [
-        (network, share, form)
-        for form, of_networks in GOALS.items()
-        for network, shares in of_networks.items()
-        for share in shares
-        if (network, share, form) not in there
-    ]
-    if not wanted:
-        return []
-    names = [
-        f"{network} at {share} ({form})" for network, share, form in wanted
-    ]
-    return [f"Not measured: {', '.join(names)}.", ""]
+    names = []
+    for form, of_networks in GOALS.items():
+        for network, shares in of_networks.items():
+            left = [one for one in shares if (network, one, form) not in there]
+            if left:
+                names.append(f"{network} at {', '.join(left)} ({form})")
+    return [f"Not measured: {'; '.join(names)}.", ""] if names else []
 
 
 def details(rows):

@@ -6,7 +6,7 @@ sparse product is a block of four input channels, one 32-bit number, which
 results are equal to NumPy's bit for bit.
 """
 
-import pathlib
+import inspect
 import zlib
 
 import numba
@@ -253,5 +253,6 @@ def _functions(version):
 # Numba's cache only checks the file of a function for changes.
 _version = 0
 for _module in (int8_lanes, int8_planes, int8_vectors, teams, vectors):
-    _version = zlib.crc32(pathlib.Path(_module.__file__).read_bytes(), _version)
+    with open(inspect.getfile(_module), "rb") as _file:
+        _version = zlib.crc32(_file.read(), _version)
 run, lead, serve = _functions(_version)

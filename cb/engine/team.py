@@ -33,8 +33,8 @@ class Team:
         size = 2 + 2 * threads() * len(used.arrays[0])
         self._counters = np.zeros(size, "int64")
         box = np.array([1, 0, 0])
-        self._shared = used.arrays, memory, x, y, used.images
-        self._shared = (*self._shared, self._counters, box)
+        tile = used.arrays, memory, x, y, used.images
+        self._shared = (*tile, self._counters, box)
         self._helpers: list[concurrent.futures.Future] = []
         self._lock = threading.Lock()
 

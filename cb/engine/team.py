@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Team:
         self._counters = np.zeros(size, "int64")
         box = np.array([1, 0, 0])
         tile = used.arrays, memory, x, y, used.images
-        self._shared = (*tile, self._counters, box)
+        self._shared: tuple[Any, ...] = (*tile, self._counters, box)
         self._helpers: list[concurrent.futures.Future] = []
         self._lock = threading.Lock()
 

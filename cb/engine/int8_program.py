@@ -201,18 +201,7 @@ class _Writer:
         else:
             one = offsets.astype("uint32"), channels.weights, counts
             self.entries.append(one)
-        factors = np.zeros((4, outputs), "float32")
-        for kind, values in enumerate(
-            (
-                operation.multiplier,
-                operation.shift,
-                operation.second_multiplier,
-                operation.second_shift,
-            )
-        ):
-            if values is not None:
-                factors[kind, : len(values)] = values
-        self.factors.append(factors)
+        self.factors.append(_factors(operation, outputs))
         if target is None:
             to = self.memory.place(4 * outputs * positions, index, index)
             kinds, plane = (kernels.FLOATS, kernels.FLOAT_DOTS), 0
@@ -258,6 +247,22 @@ def places(shape, window: Window) -> tuple[int, int]:
 
 def _padded(positions: int) -> int:
     return -(-positions // 16) * 16
+
+
+def _factors(operation: Product, outputs: int) -> np.ndarray:
+    """Return what sums are multiplied by, and what is added."""
+    found = np.zeros((4, outputs), "float32")
+    for kind, values in enumerate(
+        (
+            operation.multiplier,
+            operation.shift,
+            operation.second_multiplier,
+            operation.second_shift,
+        )
+    ):
+        if values is not None:
+            found[kind, : len(values)] = values
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

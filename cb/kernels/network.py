@@ -277,22 +277,25 @@ def _kept(function):
 
 
 def _functions(stamp):
-    """Return `run`, `lead` and `serve`; `stamp` is part of their keys."""
+    """Return the functions that run networks.
+
+    Their arguments are: a network, the arrays of `cb.engine.plan.Plan`; float
+    memory that begins at a cache line, and whose zeros between images must be
+    left alone; float arrays `(examples, features)` of all inputs and of all
+    outputs of each example; how many examples are in a tile; and integers that
+    threads share, two zeros for `run` and `2 + 2 * tiles * operations` for the
+    others. The second becomes 1 if an input is not finite.
+
+    Args:
+        stamp: Integer, which is so part of their keys in the cache.
+
+    Returns:
+        Tuple of `run`, `lead` and `serve`.
+    """
 
     @_kept
     def run(network, memory, x, y, images, counters):
-        """Run a network on a batch, as one of threads that share the tiles.
-
-        Args:
-            network: Tuple of the arrays of `cb.engine.plan.Plan`.
-            memory: Float array that begins at a cache line. Its zeros between
-                images must be left alone.
-            x: Float array `(examples, features)`, all inputs after each other.
-            y: Float array `(examples, features)`, filled with all outputs.
-            images: Integer, how many examples are in a tile.
-            counters: Integer array of two zeros that threads share. The second
-                becomes 1 if an input is not finite.
-        """
+        """Run a network on a batch, as one of threads that share the tiles."""
         number = increase(counters, 0, 1) if stamp >= 0 else len(x)
         while number * images < len(x):
             _run_tile(number, network, memory, x, y, images, counters, False)
@@ -302,17 +305,9 @@ def _functions(stamp):
     def lead(network, memory, x, y, images, counters, box, given, result):
         """Run a network, with those who serve.
 
-        Args:
-            network: As in `run`, and so on; all but the last two arguments
-                are those of all threads.
-            memory: See `network`.
-            x: Array with at least the rows of `given`.
-            y: Array with at least the rows of `result`.
-            images: See `network`.
-            counters: Integer array of size `2 + 2 * tiles * operations`.
-            box: As in `cb.kernels.teams`.
-            given: Like `x`, the inputs.
-            result: Like `y`, filled with the outputs.
+        The outputs of `given` are written to `result`; `x` and `y` have at
+        least as many rows, and belong to all threads, as `box` does, see
+        `cb.kernels.teams`.
 
         Returns:
             Whether it could: that nobody is still at what was before.
@@ -325,17 +320,7 @@ def _functions(stamp):
 
     @_kept
     def serve(network, memory, x, y, images, counters, box):
-        """Help who leads, until there has been nothing to do for a while.
-
-        Args:
-            network: As in `lead`, and so on.
-            memory: See `network`.
-            x: See `network`.
-            y: See `network`.
-            images: See `network`.
-            counters: See `network`.
-            box: See `network`.
-        """
+        """Help who leads, until there has been nothing to do for a while."""
         ticket = next_ticket(box, -1) if stamp >= 0 else -1
         while ticket >= 0:
             _all_tiles(network, memory, x, y, images, counters, box)

@@ -15,6 +15,9 @@ from cb.files import replacing
 from cb.tuning.reading import read_about
 from cb.tuning.report import make_folder
 
+# The file of its identity.
+SWEEP = "sweep.json"
+
 
 def claim(folder: pathlib.Path, identity: Mapping[str, Any]) -> None:
     """Record the identity of the sweep in a folder, or compare with it.
@@ -27,7 +30,7 @@ def claim(folder: pathlib.Path, identity: Mapping[str, Any]) -> None:
         InputError: If the folder holds another sweep or other files, or
             cannot be written.
     """
-    file = folder / "sweep.json"
+    file = folder / SWEEP
     make_folder(folder)
     with _flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY)):
         if not file.exists():

@@ -63,36 +63,6 @@ class Progress:
         self._storage = storage
         self._keep()
 
-    def announce(self, oracle: str) -> None:
-        """Print what is searched, by what, and how long it takes.
-
-        Args:
-            oracle: String, the spec of the oracle.
-        """
-        plan, rows = self._plan, self._results.read()
-        wanted = ", ".join(one.name for one in plan.objectives)
-        if plan.points:
-            print(f"{len(plan.points)} points for {wanted}, all of them run.")
-        else:
-            names = "the Pareto front of " if len(plan.objectives) > 1 else ""
-            print(f"{oracle} searches for {names}{wanted}:")
-            lines = [
-                (f"  {one.name}", shortened(one.range_text(), LONGEST))
-                for one in plan.space.parameters
-            ]
-            print(table(lines, numbers=()))
-        runs = len(plan.instances())
-        each = f", up to {runs} runs each" if runs > 1 else ""
-        done = f", {_trials(rows)} of them done" if rows else ""
-        taken = "How long one takes is known after the first"
-        if rows:
-            seconds = sum(row["seconds"] for row in rows) / _trials(rows)
-            taken = f"One took {_duration(seconds)} on average"
-        print(f"{self._trials} trials{each}{done}. {taken}.")
-        if self._storage is not None:
-            print(f"To look at it: optuna-dashboard {self._storage}")
-        sys.stdout.flush()
-
     def note(self, rows: Sequence[Row]) -> None:
         """Print a line and log a session for TensorBoard.
 
@@ -175,6 +145,46 @@ class Progress:
         best = (values * signs).min(axis=0) * signs
         text = " ".join(f"{value:.4g}" for value in best)
         return [f"| best {text}, front of {front}"]
+
+
+def announce(
+    plan: SweepPlan,
+    oracle: str,
+    rows: Sequence[Row],
+    trials: int,
+    storage: str | None = None,
+) -> None:
+    """Print what is searched, by what, and how long it takes.
+
+    Args:
+        plan: `SweepPlan`.
+        oracle: String, the spec of the oracle.
+        rows: Sequence of the rows that are there already.
+        trials: Integer, maximum number of trials.
+        storage: String, as in `Progress`.
+    """
+    wanted = ", ".join(one.name for one in plan.objectives)
+    if plan.points:
+        print(f"{len(plan.points)} points for {wanted}, all of them run.")
+    else:
+        names = "the Pareto front of " if len(plan.objectives) > 1 else ""
+        print(f"{oracle} searches for {names}{wanted}:")
+        lines = [
+            (f"  {one.name}", shortened(one.range_text(), LONGEST))
+            for one in plan.space.parameters
+        ]
+        print(table(lines, numbers=()))
+    runs, done = len(plan.instances()), _trials(rows)
+    each = f", up to {runs} runs each" if runs > 1 else ""
+    taken = "How long one takes is known after the first"
+    if done:
+        seconds = sum(row["seconds"] for row in rows) / done
+        taken = f"One took {_duration(seconds)} on average"
+        each += f", {done} of them done"
+    print(f"{trials} trials{each}. {taken}.")
+    if storage is not None:
+        print(f"To look at it: optuna-dashboard {storage}")
+    sys.stdout.flush()
 
 
 def _trials(rows: Sequence[Row]) -> int:

@@ -16,16 +16,19 @@ from cb.errors import one_line
 from cb.registry import parse_spec
 from cb.tuning import checks
 from cb.tuning import report
+from cb.tuning.directory import SWEEP
 from cb.tuning.directory import claim
 from cb.tuning.directory import locked
 from cb.tuning.experiments import EXPERIMENTS
 from cb.tuning.plan import SweepPlan
 from cb.tuning.planning import SweepSettings
 from cb.tuning.progress import Progress
+from cb.tuning.progress import announce
 from cb.tuning.results import ABOUT
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import RUNGS
 from cb.tuning.results import Results
+from cb.tuning.results import Row
 from cb.tuning.runner import Runner
 from cb.tuning.stopping import VARIABLES
 from cb.tuning.stopping import resumable
@@ -35,6 +38,7 @@ from cb.tuning.worker import Worker
 
 # Budget where neither the user nor the space sets one.
 TRIALS = 20
+RESULTS = "results.csv"
 
 
 def sweep(settings: SweepSettings, plan: SweepPlan) -> pathlib.Path | None:
@@ -65,9 +69,16 @@ def sweep(settings: SweepSettings, plan: SweepPlan) -> pathlib.Path | None:
     with resumable():
         config, _ = plan.config({})
         oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
-        checks.check(plan)
         report.check_reference(settings.reference, plan.objectives)
-        claim(folder, _identity(plan, spec, trials))
+        identity = _identity(plan, spec, trials)
+        rows: list[Row] = []
+        if (folder / SWEEP).exists():
+            # Another one is refused at once: the checks read all data.
+            claim(folder, identity)
+            rows = Results(folder / RESULTS).read()
+        announce(plan, spec, rows, trials, settings.storage)
+        checks.check(plan)
+        claim(folder, identity)
         with locked(folder, worker):
             _search(oracle, plan, settings, spec, trials)
         if worker:
@@ -103,10 +114,9 @@ def _search(
     columns = [*plan.columns.values(), *plan.space.names, *IDENTITY, *ABOUT]
     columns += RUNGS if plan.halving else ()
     results = Results(
-        folder / "results.csv", [*dict.fromkeys(columns)], plan.space.texts
+        folder / RESULTS, [*dict.fromkeys(columns)], plan.space.texts
     )
     progress = Progress(plan, results, trials, folder, settings.storage)
-    progress.announce(spec)
     if progress.done > trials:
         print(
             f"{progress.done} trials are there already, more than the {trials} "

@@ -19,7 +19,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cb  # noqa: E402
-from cb import errors  # noqa: E402
 
 project = html_title = "cb"
 release = cb.__version__
@@ -62,13 +61,15 @@ napoleon_custom_sections = [
 ]
 napoleon_use_ivar = True
 
-_ERRORS = {
-    name for name, kind in vars(errors).items() if isinstance(kind, type)
+# What has a place in the API, to lead there.
+_LISTED = {
+    name
+    for page in (ROOT / "docs/api").glob("*.md")
+    for name in re.findall(r"^\.\. auto\w+:: (\S+)$", page.read_text(), re.M)
 }
 _FENCE = re.compile(r"^( *)```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))")
 _LINK = re.compile(r"\[([^\]]+)\]\((https?://[^)]+)\)")
-_RAISED = re.compile(r"^( +)(\w+):(?= )", re.MULTILINE)
 
 
 def to_restructured_text(text: str) -> str:
@@ -89,17 +90,14 @@ def to_restructured_text(text: str) -> str:
     def code(found):
         # No word may follow what is marked.
         following = "\\ " if found[2] else ""
-        return f"``{' '.join(found[1].split())}``{following}"
-
-    def raised(found):
-        known = found[2] in _ERRORS
-        prefix = "~cb.errors." if known else ""
-        return f"{found[1]}{prefix}{found[2]}:"
+        inside = " ".join(found[1].split())
+        if inside in _LISTED:
+            return f":py:obj:`{inside}`{following}"
+        return f"``{inside}``{following}"
 
     text = _FENCE.sub(block, text)
     text = _CODE.sub(code, text)
-    text = _LINK.sub(lambda found: f"`{found[1]} <{found[2]}>`__", text)
-    return _RAISED.sub(raised, text)
+    return _LINK.sub(lambda found: f"`{found[1]} <{found[2]}>`__", text)
 
 
 def setup(app):

@@ -25,6 +25,7 @@ from cb.engine.int8_planes import quantize
 from cb.engine.int8_planes import read
 from cb.engine.int8_vectors import LANES
 from cb.engine.int8_vectors import four_channels
+from cb.kernels import planes
 from cb.kernels import teams
 from cb.kernels import vectors
 from cb.kernels.teams import PATIENCE
@@ -252,7 +253,7 @@ def _functions(version):
 
 # Numba's cache only checks the file of a function for changes.
 _version = 0
-for _module in (int8_lanes, int8_planes, int8_vectors, teams, vectors):
+for _module in (int8_lanes, int8_planes, int8_vectors, planes, teams, vectors):
     with open(inspect.getfile(_module), "rb") as _file:
         _version = zlib.crc32(_file.read(), _version)
 run, lead, serve = _functions(_version)

@@ -5,6 +5,7 @@ import numpy as np
 
 from cb.engine.int8_vectors import copy
 from cb.engine.int8_vectors import four_bytes
+from cb.kernels.planes import transpose
 
 
 @numba.njit(nogil=True)
@@ -106,14 +107,10 @@ def quantize(memory, step, x, example, count, factor):
 def read(memory, step, y, example, count):
     """Copy floats `[channels][positions]` to some rows."""
     floats, values = memory.view(np.float32), y.reshape(-1)
-    pitch, channels = step[2], step[3]
-    for first in range(0, channels, 16):
-        for pixel in range(count * y.shape[1] // channels):
-            place = step[1] // 4 + first * pitch + pixel
-            at = example * y.shape[1] + pixel * channels
-            for channel in range(first, min(first + 16, channels)):
-                values[np.uint64(at + channel)] = floats[np.uint64(place)]
-                place += pitch
+    pitch, channels, features = step[2], step[3], y.shape[1]
+    start, pixels = example * features, count * features // channels
+    place = step[1] // 4
+    transpose(floats, place, pitch, values, start, channels, channels, pixels)
 
 
 @numba.njit(nogil=True)

@@ -7,6 +7,8 @@ import numba
 import numpy as np
 
 from cb.kernels.vectors import FASTMATH
+from cb.kernels.vectors import LANES
+from cb.kernels.vectors import turn
 
 (
     LOAD,
@@ -33,8 +35,6 @@ OPERATION = np.dtype(
     + [(name, "f8") for name in ("slope", "threshold", "limit")]
 )
 _ZERO, _ONE = np.float32(0), np.float32(1)
-# Channels copied at a time, a line of the cache.
-_BLOCK = 16
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
 
 
@@ -158,48 +158,63 @@ def softmax(op, memory):
 
 
 @_compiled
+def transpose(source, place, step, target, to, pitch, rows, columns):
+    """Copy `source[place + row * step + column]`.
+
+    To `target[to + column * pitch + row]`; both arrays are flat.
+    """
+    whole, ends = rows // LANES * LANES, columns // LANES * LANES
+    begin, end = source.ctypes.data, target.ctypes.data
+    for row in range(0, whole, LANES):
+        for column in range(0, ends, LANES):
+            turn(
+                begin + 4 * (place + row * step + column),
+                4 * step,
+                end + 4 * (to + column * pitch + row),
+                4 * pitch,
+            )
+    for column in range(columns):
+        for row in range(whole if column < ends else 0, rows):
+            v = source[place + row * step + column]
+            target[to + column * pitch + row] = v
+
+
+@_compiled
 def load(op, x, first, count, memory):
     """Copy some examples from rows; return whether all are finite."""
     total = _ZERO
-    channels, feature = op.channels, op.source
-    width, plane, images = op.width, op.plane, op.images
+    channels, images = op.channels, op.images
     for i in range(first, first + count):
-        for f in range(feature, feature + op.height * width * channels):
+        for f in range(op.source, op.source + op.height * op.width * channels):
             total += x[i, f] * _ZERO
+    values, step = x.reshape(-1), x.shape[1]
+    start = first * step + op.source
     for y in range(op.height):
         place = op.target + y * op.pitch * images
-        if images == 1 and channels < _BLOCK:
-            for c in range(channels):
-                for column in range(width):
-                    v = x[first, feature + column * channels + c]
-                    memory[place + c * plane + column] = v
-            feature += channels * width
-            continue
-        for _ in range(width):
-            for begin in range(0, channels, _BLOCK):
-                end = min(begin + _BLOCK, channels)
-                for i in range(count):
-                    for c in range(begin, end):
-                        v = x[first + i, feature + c]
-                        memory[place + c * plane + i] = v
-            feature += channels
-            place += images
+        for column in range(1 if images == 1 else op.width):
+            if images == 1:
+                count, step = op.width, channels
+            at = place + column * images
+            given = start + (y * op.width + column) * channels
+            transpose(
+                values, given, step, memory, at, op.plane, count, channels
+            )
     return total == _ZERO
 
 
 @_compiled
 def store(op, y, first, count, memory):
     """Copy some examples to rows."""
-    channels, feature = op.channels, op.target
-    plane, images = op.plane, op.images
+    channels, images = op.channels, op.images
+    values, step = y.reshape(-1), y.shape[1]
+    start = first * step + op.target
     for row in range(op.height):
         place = op.source + row * op.pitch * images
-        for _ in range(op.width):
-            for begin in range(0, channels, _BLOCK):
-                end = min(begin + _BLOCK, channels)
-                for i in range(count):
-                    for c in range(begin, end):
-                        v = memory[place + c * plane + i]
-                        y[first + i, feature + c] = v
-            feature += channels
-            place += images
+        for column in range(1 if images == 1 else op.width):
+            if images == 1:
+                count, step = op.width, channels
+            at = place + column * images
+            found = start + (row * op.width + column) * channels
+            transpose(
+                memory, at, op.plane, values, found, step, channels, count
+            )

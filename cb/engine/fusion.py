@@ -17,7 +17,8 @@ from cb.engine.graph import Graph
 from cb.engine.graph import Node
 from cb.engine.graph import Shape
 
-_PLAIN = {
+# Options of a convolution of single positions.
+PLAIN = {
     "strides": (1, 1),
     "padding": ((0, 0), (0, 0)),
     "dilation": (1, 1),
@@ -169,7 +170,7 @@ class _Fusion:
 
     def _product(self, node, kernel, bias, **given) -> None:
         """Append a product, and all that it can do when it writes."""
-        options = {**_PLAIN, **given.pop("options", node.options)}
+        options = {**PLAIN, **given.pop("options", node.options)}
         source = self._known(given.pop("source", node.inputs[0]))
         product = Product(
             node.name, source, kernel, bias, options, node.output, **given

@@ -36,6 +36,7 @@ class Network:
         inputs: Dict of a name for each input to its shape without the batch;
             by default those of the graph under `"input_0"` and so on.
         outputs: Dict, likewise.
+        finite: Boolean, whether inputs must be.
 
     Attributes:
         graph: `Graph`.
@@ -53,8 +54,10 @@ class Network:
         graph: Graph,
         inputs: Sides | None = None,
         outputs: Sides | None = None,
+        finite: bool = True,
     ):
         self.graph = graph
+        self._finite = finite
         self._inputs = inputs or _named("input", graph, graph.inputs)
         self._outputs = outputs or _named("output", graph, graph.outputs)
         for sides, values in (
@@ -119,9 +122,8 @@ class Network:
         """
         chosen = {}
         for size in batch_sizes:
-            x = self._rows(self.draw(size))
             ways = {
-                way: self._seconds(x, way) for way in self._candidates(size)
+                way: self._seconds(size, way) for way in self._candidates(size)
             }
             chosen[size] = min(ways, key=ways.__getitem__)
         self.choices.update(chosen)
@@ -154,10 +156,10 @@ class Network:
         )
         return self.choices[nearest]
 
-    def _seconds(self, x, way) -> float:
+    def _seconds(self, examples: int, way) -> float:
         """Return how long a batch takes, if need be from a part of it."""
-        examples = len(x)
-        x = x[: 2 * threads() * way[0]]
+        part = min(examples, 2 * threads() * way[0])
+        x = self._rows(self.draw(part))
         y = np.empty((len(x), self._width), "float32")
         self._run(x, y, *way)
         times: list[float] = []
@@ -165,7 +167,7 @@ class Network:
             start = time.perf_counter()
             self._run(x, y, *way)
             times.append(time.perf_counter() - start)
-        return min(times) * examples / len(x)
+        return min(times) * examples / part
 
     def _plan(self, images: int) -> Plan:
         if images not in self._plans:
@@ -184,7 +186,7 @@ class Network:
             finite = self._teams[images].run(x, y)
         if finite is None:
             finite = self._share_tiles(used, x, y)
-        if not finite:
+        if self._finite and not finite:
             raise not_finite(x)
 
     def _share_tiles(self, used: Plan, x, y) -> bool:

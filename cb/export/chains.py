@@ -1,8 +1,8 @@
 """Chains of sparse layers, run on the processor outside of a graph."""
 
-import threading
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +10,11 @@ import scipy.sparse
 import tensorflow as tf
 from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops
 
+from cb.engine import Node
+from cb.engine import connect
+from cb.engine.fusion import PLAIN
 from cb.kernels.threads import require_numba
-from cb.kernels.threads import share
-from cb.kernels.tiles import aligned
-from cb.kernels.tiles import shares
-from cb.kernels.tiles import tile_size
 
-# Number of examples up to which one by one is faster than a partly filled tile.
-FEW = 2
 _ACTIVATIONS: dict[str, Callable] = {
     "linear": tf.identity,
     "relu": tf.nn.relu,
@@ -27,6 +24,11 @@ _ACTIVATIONS: dict[str, Callable] = {
 }
 # The call that every way of running a chain provides.
 ACTIVATIONS = tuple(_ACTIVATIONS)
+# The same in the engine, where they are not just a name.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    name: {"function": "relu", "slope": 0.0, "threshold": 0.0, "limit": limit}
+    for name, limit in (("relu", None), ("relu6", 6.0))
+}
 
 
 class Layer(NamedTuple):
@@ -43,82 +45,41 @@ class Layer(NamedTuple):
     activation: str
 
 
-class CompiledChain:
-    """Runs layers with fused kernels compiled by Numba.
+def compiled_chain(layers: Sequence[Layer]) -> Any:
+    """Make a network of the engine of layers.
 
-    Each tile of examples goes through all layers while it is in the cache.
-    Several tiles are divided among threads.
+    What is not finite is passed on, as TensorFlow does.
 
     Args:
         layers: List of `Layer`.
 
+    Returns:
+        `cb.engine.Network`, from an array `(examples, inputs)` to
+        `(examples, outputs)`.
+
     Raises:
         InputError: If Numba is not installed.
     """
+    require_numba()
+    from cb.engine import Network
 
-    def __init__(self, layers: Sequence[Layer]):
-        require_numba()
-        from cb.kernels import compiled
-
-        self._compiled = compiled
-        matrices = [layer.matrix for layer in layers]
-        lengths = np.concatenate([np.diff(m.indptr) for m in matrices])
-        widths = [matrices[0].shape[1], *(m.shape[0] for m in matrices)]
-        codes = [compiled.ACTIVATIONS.index(item.activation) for item in layers]
-        self._widths = np.array(widths, "int32")
-        # Short indices halve the bytes that a product of few examples reads.
-        index = "uint16" if max(widths) <= 2**16 else "uint32"
-        self._arguments = (
-            self._widths,
-            np.array(codes, "int32"),
-            np.concatenate([[0], np.cumsum(lengths)]).astype("uint64"),
-            np.concatenate([m.indices for m in matrices]).astype(index),
-            np.concatenate([m.data for m in matrices]).astype("float32"),
-            np.concatenate([layer.bias for layer in layers]).astype("float32"),
-        )
-        self._scratch: dict[int, np.ndarray] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the chain.
-
-        Args:
-            x: Float array `(examples, inputs)`.
-
-        Returns:
-            Float array `(examples, outputs)`.
-        """
-        x = np.ascontiguousarray(x, "float32")
-        y = np.empty((len(x), self._widths[-1]), "float32")
-        with self._lock:
-            if len(x) <= FEW:
-                scratch = self._memory(1, 1)[0]
-                self._compiled.run_rows(x, y, scratch, *self._arguments)
-            else:
-                self._share(x, y)
-        return y
-
-    def _share(self, x, y) -> None:
-        tile = tile_size(len(x))
-        edges = [n * tile for n in shares(-(-len(x) // tile))]
-        run = self._compiled.RUN_TILES[tile]
-        memory = self._memory(tile, len(edges) - 1)
-
-        def work(number):
-            part = slice(edges[number], edges[number + 1])
-            run(x[part], y[part], memory[number], *self._arguments)
-
-        share(work, len(edges) - 1)
-
-    def _memory(self, tile, number) -> np.ndarray:
-        memory = self._scratch.get(tile)
-        if memory is None or len(memory) < number:
-            memory = aligned((number, 2, int(self._widths.max()), tile))
-            # Unused columns of a tile are computed too, and denormal numbers
-            # would be slow.
-            memory.fill(0)
-            self._scratch[tile] = memory
-        return memory
+    nodes: list[Node] = []
+    for layer in layers:
+        kernel = layer.matrix.toarray().T[None, None].astype("float32")
+        arrays = {"kernel": kernel, "bias": layer.bias.astype("float32")}
+        name = layer.activation
+        for kind, options, own in (
+            ("convolution", PLAIN, arrays),
+            ("activation", _OPTIONS.get(name, {"function": name}), {}),
+        ):
+            if kind == "convolution" or name != "linear":
+                number = len(nodes)
+                node = Node(kind, kind, (number,), number + 1, options, own)
+                nodes.append(node)
+    sides = layers[0].matrix.shape[1], layers[-1].matrix.shape[0]
+    graph = connect({0: (1, 1, sides[0])}, [len(nodes)], nodes)
+    inputs, outputs = ({"x": (side,)} for side in sides)
+    return Network(graph, inputs, outputs, finite=False)
 
 
 class EagerChain:
@@ -139,7 +100,14 @@ class EagerChain:
         ]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the chain; arguments as in `CompiledChain`."""
+        """Run the chain.
+
+        Args:
+            x: Float array `(examples, inputs)`.
+
+        Returns:
+            Float array `(examples, outputs)`.
+        """
         columns = tf.transpose(tf.convert_to_tensor(x))
         for matrix, bias, activation in self._layers:
             columns = sparse_csr_matrix_ops.sparse_matrix_mat_mul(
@@ -177,7 +145,7 @@ class DenseChain:
         )
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the chain; arguments as in `CompiledChain`."""
+        """Run the chain; arguments as in `EagerChain`."""
         return self._run(x).numpy()
 
 

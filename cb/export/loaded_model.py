@@ -1,7 +1,7 @@
 """Loaded exports, which run their sparse layers outside of the graph."""
 
-import contextlib
 import functools
+import importlib.util
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from cb.costs.latency import latency
 from cb.errors import InputError
-from cb.export.chains import CompiledChain
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
+from cb.export.chains import compiled_chain
 from cb.export.checking import SIGNATURE
 from cb.export.checking import fits
 from cb.export.checking import inputs_for
@@ -129,8 +129,11 @@ class LoadedModel:
         chosen: dict[int, str] = {}
 
         def trial(index, inputs):
+            part = inputs[:ROWS]
+            if "numba" in self._chains[index]:
+                self._chains[index]["numba"].choose([len(part)])
             times = {
-                name: latency(functools.partial(run, inputs[:ROWS]), _TRIAL).low
+                name: latency(functools.partial(run, part), _TRIAL).low
                 for name, run in self._chains[index].items()
             }
             chosen[index] = min(times, key=times.__getitem__)
@@ -209,15 +212,15 @@ def _used(chains: dict[int, dict[str, Callable]], choices) -> dict:
     }
 
 
-def _candidates(saved, step) -> dict[str, Callable]:
+def _candidates(saved, step) -> dict[str, Any]:
     layers = []
     for layer in step["layers"]:
         matrix = read_matrix(saved.matrices[layer["matrix"]])
         product = parted(matrix, layer["outputs"])
         layers.append(Layer(*product, layer["activation"]))
-    found: dict[str, Callable] = {"tensorflow": EagerChain(layers)}
+    found: dict[str, Any] = {"tensorflow": EagerChain(layers)}
     found["dense"] = DenseChain(layers)
     # Without Numba the other ways remain.
-    with contextlib.suppress(InputError):
-        found["numba"] = CompiledChain(layers)
+    if importlib.util.find_spec("numba"):
+        found["numba"] = compiled_chain(layers)
     return found

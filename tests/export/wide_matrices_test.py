@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from cb.export.chains import CompiledChain
 from cb.export.chains import Layer
+from cb.export.chains import compiled_chain
 from cb.export.stored_matrix import StoredMatrix
 from cb.export.stored_matrix import read_matrix
 
@@ -29,7 +29,7 @@ def test_every_column_is_found(columns, bits):
     stored = StoredMatrix(wide)
     assert stored.indices.dtype.size == bits // 8
     np.testing.assert_array_equal(read_matrix(stored).toarray(), wide.toarray())
-    chain = CompiledChain([Layer(wide, np.zeros(5, "float32"), "linear")])
+    chain = compiled_chain([Layer(wide, np.zeros(5, "float32"), "linear")])
     x = np.random.default_rng(1).normal(size=(3, columns)).astype("float32")
     for examples in (1, 3):
         expected = (wide @ x[:examples].T).T

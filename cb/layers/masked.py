@@ -1,6 +1,7 @@
 """The mixin that masks the weights of a Keras layer."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from cb.errors import InputError
+from cb.layers import masked_gradients
 from cb.layers.attributes import AddedArguments
 from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernel
@@ -22,6 +24,7 @@ from cb.layers.registration import Class
 from cb.layers.registration import derive_masked
 from cb.layers.registration import masked_base
 from cb.layers.registration import masked_class
+from cb.layers.regularizers import OfActive
 from cb.layers.saved_state import SavedStates
 from cb.layers.traversal import named_layers
 from cb.layers.traversal import own_variables
@@ -76,6 +79,9 @@ class Masked(Granular, ComputedKernels):
     straight_through = False
     # Masks by weight of what gradients reach then; without one, they reach all.
     backward_masks: Mapping[str, keras.Variable] = {}
+    # Masked weights that are zero wherever they are inactive, so that the
+    # product would change nothing. Read in tracing, too.
+    zeroed: Collection[str] = ()
     # Masked weights by name while they are computed once for a whole loop.
     computed: dict[str, Any] | None = None
 
@@ -139,14 +145,16 @@ class Masked(Granular, ComputedKernels):
 
     def masked(self, name):
         """Return the product of a weight and its mask."""
-        weight = self.raw(name)
-        product = ops.multiply(weight, self.mask_of(name))
+        weight, mask = self.raw(name), self.mask_of(name)
+        zeroed = name in self.zeroed
+        if not (zeroed or self.straight_through):
+            return ops.multiply(weight, mask)
+        backward = mask
         if self.straight_through:
-            weight = ops.convert_to_tensor(weight)
-            if name in self.backward_masks:
-                weight = ops.multiply(weight, self.backward_masks[name])
-            return weight + ops.stop_gradient(product - weight)
-        return product
+            backward = self.backward_masks.get(name)
+        return masked_gradients.with_gradient(
+            weight, None if zeroed else mask, backward
+        )
 
     def block(self, name):
         return self.block_of(self.granularity, name, self.raw(name).shape)
@@ -190,22 +198,6 @@ class Masked(Granular, ComputedKernels):
             if f"{index}" in values and id(variable) in masks:
                 values[f"{index}"] = _unpack(values[f"{index}"], variable.shape)
         keras.layers.Layer.load_own_variables(self, values)
-
-
-class OfActive(keras.regularizers.Regularizer):
-    """A regularizer that sees only active weights.
-
-    Args:
-        regularizer: Keras regularizer.
-        mask: Variable, 1 where a weight is active.
-    """
-
-    def __init__(self, regularizer, mask):
-        self.regularizer = regularizer
-        self.mask = mask
-
-    def __call__(self, x):
-        return self.regularizer(ops.multiply(x, ops.cast(self.mask, x.dtype)))
 
 
 def _unpack(bits, shape):

@@ -13,10 +13,10 @@ import keras
 from cb.layers.attributes import AddedArguments
 from cb.layers.masked import Granular
 from cb.layers.masked import Masked
-from cb.layers.masked import OfActive
 from cb.layers.masked import mask_in_place
 from cb.layers.masked import mask_name
 from cb.layers.registration import masked_class
+from cb.layers.regularizers import OfActive
 from cb.layers.traversal import ordered_layers
 
 _REGISTERED = {"package": "cb", "name": "MasksInside"}

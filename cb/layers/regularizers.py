@@ -39,6 +39,22 @@ class GroupLasso(keras.regularizers.Regularizer):
         return {"strength": self.strength}
 
 
+class OfActive(keras.regularizers.Regularizer):
+    """A regularizer that sees only active weights.
+
+    Args:
+        regularizer: Keras regularizer.
+        mask: Variable, 1 where a weight is active.
+    """
+
+    def __init__(self, regularizer, mask):
+        self.regularizer = regularizer
+        self.mask = mask
+
+    def __call__(self, x):
+        return self.regularizer(ops.multiply(x, ops.cast(self.mask, x.dtype)))
+
+
 REGISTRY = Registry(
     "regularization",
     __name__,

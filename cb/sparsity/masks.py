@@ -63,11 +63,7 @@ def _highest(count, scores, where, eligible):
         np.isnan(scores.max())
         and np.isnan(scores if where is None else scores[where]).any()
     ):
-        # The training has diverged; the caller made no mistake.
-        raise RunError(
-            "Scores of connections must not be NaN: weights or gradients are "
-            "no longer finite. A lower `--learning_rate` may help."
-        )
+        raise not_finite()
     if scores.size > 4 * SAMPLE:
         low, high = _bracket(count / eligible, scores, where)
         above, between = scores > high, scores > low
@@ -87,6 +83,14 @@ def _highest(count, scores, where, eligible):
     if where is None:
         return _partitioned(scores.reshape(-1).copy(), count)
     return _partitioned(scores[where], count)
+
+
+def not_finite() -> RunError:
+    """Return the error of a training that has diverged."""
+    return RunError(
+        "Scores of connections must not be NaN: weights or gradients are "
+        "no longer finite. A lower `--learning_rate` may help."
+    )
 
 
 def _partitioned(scores, count):

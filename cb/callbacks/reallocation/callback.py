@@ -25,6 +25,7 @@ from cb.callbacks.reallocation.requirements import check_training
 from cb.callbacks.reallocation.saved_state import attach
 from cb.callbacks.reallocation.saved_state import detach
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
+from cb.callbacks.reallocation.training_step import hold
 from cb.distribute import collectives
 from cb.distribute.variables import read
 from cb.layers.saved_state import AlgorithmState
@@ -190,7 +191,6 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
         )
-        self._gradients.begin()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._resolved:
@@ -210,7 +210,8 @@ class Reallocation(keras.callbacks.Callback):
         # Not at the end of a batch: there Keras waits for the step, to hand
         # its logs to callbacks.
         self._act(self._steps.crossed())
-        self._gradients.before_batch(self._steps, self._act, self._event)
+        held = self._gradients.before_batch(self._steps, self._act, self._event)
+        hold(self.model, [*self._kernels.held(), *held])
         batches = self.model.steps_per_execution
         self._steps.begin_batches(batches * self._followed.updates)
 
@@ -233,7 +234,6 @@ class Reallocation(keras.callbacks.Callback):
         self._outcome.end()
         detach(self, self.model)
         self._kernels.end()
-        self._gradients.end()
         self._resolved = False
 
     def _steps_done(self) -> int:
@@ -366,6 +366,13 @@ class Reallocation(keras.callbacks.Callback):
 
     def _reallocate(self, event: Event):
         seed = fold_in(self.seed, "reallocation", event.step)
+        before = self._kernels.masks if self.on_event is not None else {}
+        if done := self._kernels.act(self._state, event, seed):
+            self._state, moved = done
+            self._outcome.add(event.step, moved)
+            if self.on_event is not None:
+                self.on_event(event.step, self._changes(before))
+            return
         algorithm, now = self.algorithm, {"event": event, "seed": seed}
         layers = self._gather(event.number)
         layers = algorithm.perturb(layers, self._state, **now)
@@ -375,10 +382,15 @@ class Reallocation(keras.callbacks.Callback):
         values = algorithm.values(layers, masks, self._state, seed=seed)
         backward = algorithm.backward(self._state)
         self._kernels.write(masks, values, backward)
-        changes = [
-            Change(k, layers[k.key].mask, masks[k.key])
-            for k in self._kernels.kernels
-        ]
+        before = {key: layer.mask for key, layer in layers.items()}
+        changes = self._changes(before)
         self._outcome.add(event.step, changes)
         if self.on_event is not None:
             self.on_event(event.step, changes)
+
+    def _changes(self, before: Masks) -> list[Change]:
+        after = self._kernels.masks
+        return [
+            Change(kernel, before[kernel.key], after[kernel.key])
+            for kernel in self._kernels.kernels
+        ]

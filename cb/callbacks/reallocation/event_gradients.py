@@ -14,6 +14,7 @@ from cb.callbacks.reallocation.gradients import RunningGradients
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.reallocation.probe_batches import probe_batches
 from cb.callbacks.reallocation.requirements import needs_probe
+from cb.callbacks.reallocation.training_step import Held
 from cb.schedules import StepTracker
 from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Event
@@ -57,39 +58,35 @@ class EventGradients:
                 model, kernels, batches, optimizer=optimizer
             )
 
-    def begin(self) -> None:
-        """Put noise into the training step of this `fit`, if there is any."""
-        if self._noise is not None:
-            self._noise.begin()
-
-    def end(self) -> None:
-        """Undo `begin`."""
-        if self._noise is not None:
-            self._noise.end()
-
     def before_batch(
         self,
         steps: StepTracker,
         act: Callable[[int | None], None],
         event: Callable[[int], Event],
-    ) -> None:
-        """Record the gradients of the next step, or set their noise.
+    ) -> list[Held]:
+        """Return what records the gradients of the next step, or adds noise.
 
         Args:
             steps: `StepTracker`.
             act: Callable that lets the event of a step happen, if one is due.
             event: Callable from a due step to its `Event`.
+
+        Returns:
+            List of `Held`.
         """
+        held = []
         if self._running is not None and steps.within(1):
             # Overflowed steps did not count, so it may be further away.
             act(steps.catch_up())
             if steps.next == steps.step + 1:
-                self._running.arm()
+                held.append(self._running.held())
         if self._noise is not None:
             step, deviation = steps.step + 1, 0.0
             if steps.next == step:
                 deviation = self._algorithm.gradient_noise(event(step))
             self._noise.set_deviation(deviation)
+            held.append(self._noise.held())
+        return held
 
     def read(self, number: int) -> tuple[Gradients, Gradients]:
         """Return gradients and curvature for an event, `None` if not needed.

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.reallocation.training_step import Held
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import inner
 from cb.layers.masked import MaskedKernel
@@ -44,14 +45,6 @@ def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
         del vars(optimizer)["apply"]
 
 
-def fresh_step(model: keras.Model) -> Callable:
-    """Return a training function that is not yet traced."""
-    usual = model.train_function
-    model.make_train_function(force=True)
-    made, model.train_function = model.train_function, usual
-    return made
-
-
 class RunningGradients:
     """Records the gradients of all weights in a training step.
 
@@ -70,11 +63,9 @@ class RunningGradients:
         kernels: Sequence[MaskedKernel],
         skips: bool,
     ):
-        self._model = model
         self._optimizer = optimizer
         self._kernels = kernels
         self._skips = skips
-        self._function: Callable | None = None
         with model.distribute_strategy.scope():
             # Read as the sum: Keras divides the loss by the replicas.
             self._taken = [
@@ -87,29 +78,17 @@ class RunningGradients:
                 for kernel in kernels
             ]
 
-    def arm(self) -> None:
-        """Record gradients in the next step of `fit`."""
-        usual = self._model.train_function
-
-        def step(iterator):
-            self._model.train_function = usual
-            return self._step(iterator)
-
-        self._model.train_function = step
+    def held(self) -> Held:
+        """Return what records the gradients of a training step."""
+        return Held(self, lambda settled: self._contexts())
 
     def read(self) -> list[np.ndarray]:
         """Return the gradients recorded last, one array a kernel."""
         return [tf.convert_to_tensor(v).numpy() for v in self._taken]
 
-    def _step(self, iterator):
-        if self._function is None:
-            self._function = fresh_step(self._model)
-        layers = [kernel.layer for kernel in self._kernels]
-        with (
-            straight_through(layers),
-            hooked(inner(self._optimizer), self._take),
-        ):
-            return self._function(iterator)
+    def _contexts(self):
+        yield straight_through([kernel.layer for kernel in self._kernels])
+        yield hooked(inner(self._optimizer), self._take)
 
     def _take(self, gradients, variables, apply):
         places = _places(variables)
@@ -161,19 +140,11 @@ class NoisyGradients:
             self._deviation.assign(value)
             self._value = value
 
-    def begin(self) -> None:
-        """Put the noise into the training step of this `fit`."""
-        function = fresh_step(self._model)
-
-        def step(iterator):
-            with hooked(inner(self._optimizer), self._add):
-                return function(iterator)
-
-        self._model.train_function = step
-
-    def end(self) -> None:
-        """Give the model a training step without noise again."""
-        self._model.train_function = None
+    def held(self) -> Held:
+        """Return what adds the noise in a training step."""
+        return Held(
+            self, lambda settled: [hooked(inner(self._optimizer), self._add)]
+        )
 
     def _add(self, gradients, variables, apply):
         places = _places(variables)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from cb.callbacks.epoch_numbers import densities
+from cb.callbacks.reallocation.graph_selection import Moved
 from cb.distribute import collectives
 from cb.errors import NotReached
 from cb.layers.masked import MaskedKernel
@@ -49,6 +50,11 @@ class Change(NamedTuple):
         """The number of entries that the event made active."""
         return int(np.count_nonzero(self.after & ~self.before))
 
+    @property
+    def density(self) -> float:
+        """The fraction of entries that are active after the event."""
+        return float(self.after.mean())
+
 
 class Outcome:
     """Counts events, and the connections that they have dropped and grown.
@@ -78,12 +84,12 @@ class Outcome:
         """Continue from the counts of an earlier part of the training."""
         self.totals = self._logged = totals
 
-    def add(self, step: int, changes: Sequence[Change]) -> None:
+    def add(self, step: int, changes: Sequence[Change | Moved]) -> None:
         """Count an event and log it by kernel.
 
         Args:
             step: Integer, the step that made it due.
-            changes: List of `Change`.
+            changes: List of `Change`, or of `Moved`.
         """
         dropped = [change.dropped for change in changes]
         grown = [change.grown for change in changes]
@@ -92,7 +98,7 @@ class Outcome:
         numbers = {}
         for change, less, more in zip(changes, dropped, grown, strict=True):
             name = change.kernel.name
-            numbers[f"density/{name}"] = float(change.after.mean())
+            numbers[f"density/{name}"] = change.density
             numbers[f"dropped/{name}"] = float(less)
             numbers[f"grown/{name}"] = float(more)
         self._log.scalars(step, numbers)

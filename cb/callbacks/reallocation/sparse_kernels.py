@@ -8,22 +8,34 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from cb.callbacks.reallocation.csr_writer import CsrWriter
+from cb.callbacks.reallocation.graph_events import GraphEvents
+from cb.callbacks.reallocation.graph_selection import Moved
 from cb.callbacks.reallocation.masked_writer import MaskedWriter
+from cb.callbacks.reallocation.step_terms import masked
+from cb.callbacks.reallocation.step_terms import penalized
+from cb.callbacks.reallocation.step_terms import replaced
+from cb.callbacks.reallocation.training_step import Held
+from cb.callbacks.reallocation.training_step import is_usual
 from cb.callbacks.reallocation.write_watch import WriteWatch
+from cb.callbacks.reallocation.zeros import zero_weights
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import momentum
 from cb.callbacks.slots import slots
 from cb.distribute.variables import read
 from cb.errors import InputError
+from cb.layers.attributes import overridden
 from cb.layers.masked import MaskedKernel
+from cb.layers.masked_gradients import MASKED_GRADIENT
+from cb.optimization.fused_updates import update_steps
 from cb.schedules import TrainingLength
 from cb.sparsity import granularity
 from cb.sparsity.reallocation.base import Algorithm
+from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import LayerState
 from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import State
 from cb.sparsity.reallocation.base import WeightPenalty
 
 # Whether an algorithm has events does not depend on the length.
@@ -56,6 +68,7 @@ class SparseKernels:
         self.kernels = kernels
         weights = [kernel.trained for kernel in self.kernels]
         self._model = model
+        self._optimizer = optimizer
         self._algorithm = algorithm
         # Parsing a spec takes longer than a step of a small layer.
         self._blocks = {kernel.key: kernel.block for kernel in self.kernels}
@@ -68,7 +81,12 @@ class SparseKernels:
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._before: list[tuple] = []
-        self._masks: Masks = {}
+        self._held: list[Held] = []
+        self._zeroed: dict[keras.layers.Layer, tuple[str, ...]] = {}
+        # `None` after a graph has written them.
+        self._masks: Masks | None = {}
+        strategy = model.distribute_strategy
+        self._events = GraphEvents(algorithm, kernels, self._slots, strategy)
         self._watch = WriteWatch(self._watched())
 
     def read_masks(self) -> None:
@@ -78,6 +96,7 @@ class SparseKernels:
             InputError: If a mask is not one of ones and zeros, or not one of
                 blocks.
         """
+        self._masks = {}
         for kernel in self.kernels:
             value, block = read(kernel.mask), self._blocks[kernel.key]
             mask = value != 0
@@ -108,15 +127,18 @@ class SparseKernels:
         }
 
     def differing(self) -> set[str]:
-        """Return the keys of kernels whose masks are not those last written."""
+        """Return the keys of kernels that others have assigned unseen.
+
+        Their masks are not those last written, or inactive weights are not
+        zero though no training step changes them.
+        """
+        masks = self._whole(self.kernels, self.masks)
         return {
             kernel.key
-            for kernel, mask in zip(
-                self.kernels,
-                self._whole(self.kernels, self._masks),
-                strict=True,
-            )
+            for kernel, mask in zip(self.kernels, masks, strict=True)
             if not np.array_equal(read(kernel.mask) != 0, mask)
+            or kernel.weight_name in self._zeroed.get(kernel.layer, ())
+            and read(kernel.weight)[~mask].any()
         }
 
     def settle(self, before: Masks, backward: Masks | None = None) -> None:
@@ -128,7 +150,7 @@ class SparseKernels:
         """
         for writer in self._writers:
             old = self._whole(writer.kernels, before)
-            new = self._whole(writer.kernels, self._masks)
+            new = self._whole(writer.kernels, self.masks)
             writer.settle(old, new, self._watch)
         self._write_trained(backward)
         self._watch.clear()
@@ -136,7 +158,9 @@ class SparseKernels:
     @property
     def masks(self) -> Masks:
         """The masks as they were last read or written, by layer key."""
-        return dict(self._masks)
+        if self._masks is None:
+            self.read_masks()
+        return dict(self._masks or {})
 
     def layers(
         self,
@@ -144,6 +168,7 @@ class SparseKernels:
         curvature: Sequence[np.ndarray] | None = None,
     ) -> dict[str, LayerState]:
         """Return the layers as an algorithm sees them."""
+        masks = self.masks
         columns = (gradients, self._momentum and self._momentum(), curvature)
         layers = {}
         for number, kernel in enumerate(self.kernels):
@@ -157,7 +182,7 @@ class SparseKernels:
             ]
             layers[kernel.key] = LayerState(
                 granularity.block_scores(weights, block),
-                self._masks[kernel.key],
+                masks[kernel.key],
                 *others,
             )
         return layers
@@ -185,7 +210,8 @@ class SparseKernels:
             fresh: Boolean, whether every active weight keeps its value, also
                 where it was inactive.
         """
-        before, self._masks = self._masks, dict(masks or self._masks)
+        before = self.masks
+        self._masks = dict(masks or before)
         for writer in self._writers:
             after = self._whole(writer.kernels, self._masks)
             if masks is None or fresh:
@@ -196,6 +222,28 @@ class SparseKernels:
             writer.write_changes(old, after, given)
         self._write_trained(backward)
         self._watch.clear()
+
+    def act(
+        self, state: State | None, event: Event, seed: int
+    ) -> tuple[State, list[Moved]] | None:
+        """Let a graph do what an event does, if there is one.
+
+        Args:
+            state: Dict of name to array, that of the algorithm.
+            event: `Event`.
+            seed: Integer, the seed of the event.
+
+        Returns:
+            Tuple of the new state and a list of `Moved`, one a kernel; `None`
+            if nothing was done.
+        """
+        if state is None:
+            return None
+        done = self._events(lambda: self.masks, state, event, seed)
+        if done is None:
+            return None
+        self._masks, state, moved = done
+        return state, moved
 
     def _write_trained(self, backward: Masks | None) -> None:
         if backward:
@@ -253,22 +301,47 @@ class SparseKernels:
             cut |= layer.straight_through
             layer.straight_through = False
             vars(layer).pop("backward_masks", None)
-            weight.regularizer = _replaced(weight.regularizer)
-            weight.constraint = _replaced(weight.constraint)
+            weight.regularizer = replaced(weight.regularizer)
+            weight.constraint = replaced(weight.constraint)
             self._before.append((weight.regularizer, weight.constraint))
             if kernel.key in penalties:
-                weight.regularizer = _penalized(kernel, penalties[kernel.key])
+                weight.regularizer = penalized(kernel, penalties[kernel.key])
             if not algorithm.straight_through:
                 continue
             layer.straight_through = True
             if algorithm.zero_inactive:
-                weight.constraint = _masked(kernel)
+                weight.constraint = masked(kernel)
             if backward:
                 # Not by assignment, which would make it a layer's weight.
                 masks = vars(layer).setdefault("backward_masks", {})
                 masks[kernel.weight_name] = self._backward_mask(number)
-        if penalties or algorithm.straight_through or cut:
+        if cut:
             self._model.make_train_function(force=True)
+        changed = bool(penalties) or algorithm.straight_through
+        self._hold((*penalties.items(), self if backward else None), changed)
+
+    def held(self) -> list[Held]:
+        """Return what holds in the training steps of this `fit`."""
+        return self._held
+
+    def _hold(self, key: tuple, changed: bool) -> None:
+        algorithm, optimizer = self._algorithm, self._optimizer
+        steps, self._zeroed = [], {}
+        if is_usual(self._model):
+            steps = [*update_steps(optimizer, MASKED_GRADIENT)]
+            self._zeroed = zero_weights(
+                self.kernels, self._before, optimizer, algorithm
+            )
+        zeroed = self._zeroed.items()
+
+        def contexts(settled):
+            yield overridden("update_step", steps)
+            if settled:
+                yield overridden("zeroed", zeroed)
+
+        key += (algorithm.straight_through, algorithm.zero_inactive)
+        key += (optimizer, *self._before, *zeroed)
+        self._held = [Held(key, contexts, self._watch, changed)]
 
     def end(self) -> None:
         """Undo `begin`."""
@@ -276,8 +349,6 @@ class SparseKernels:
             kernel.trained.regularizer, kernel.trained.constraint = before
             kernel.layer.straight_through = False
             vars(kernel.layer).pop("backward_masks", None)
-        if self._backward or self._algorithm.straight_through:
-            self._model.train_function = None
         self._before = []
 
     def _check_average(self, optimizer) -> None:
@@ -317,40 +388,3 @@ class SparseKernels:
                 )
             self._backward.append(variable)
         return self._backward[number]
-
-
-def _replaced(function):
-    """Return what one of the functions below stands in for, or the same."""
-    return getattr(function, "replaced", function)
-
-
-def _masked(kernel: MaskedKernel):
-    before = kernel.weight.constraint or (lambda weight: weight)
-
-    def constraint(weight):
-        weight = ops.convert_to_tensor(before(weight))
-        return ops.where(kernel.mask != 0, weight, ops.zeros_like(weight))
-
-    vars(constraint)["replaced"] = kernel.weight.constraint
-    return constraint
-
-
-def _penalized(kernel: MaskedKernel, penalty: WeightPenalty):
-    before = kernel.weight.regularizer or (lambda weight: 0.0)
-
-    def regularizer(weight):
-        others = ops.cast(before(weight), "float32")
-        # Sums in float16 are coarse, and Keras adds them to a float32 loss.
-        weight = ops.cast(weight, "float32")
-        mask = ops.cast(kernel.mask, "float32")
-        trains = 1.0 - mask
-        masks = kernel.layer.backward_masks
-        if kernel.weight_name in masks:
-            trains *= ops.cast(masks[kernel.weight_name], weight.dtype)
-        factors = penalty.active * mask + penalty.inactive * trains
-        for_all = 0.5 * ops.sum(factors * ops.square(weight))
-        absolute = penalty.absolute * ops.sum(mask * ops.abs(weight))
-        return others + for_all + absolute
-
-    vars(regularizer)["replaced"] = kernel.weight.regularizer
-    return regularizer

@@ -19,6 +19,9 @@ from cb.schedules import Time
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Algorithm
+from cb.sparsity.reallocation.base import Event
+from cb.sparsity.reallocation.base import Masks
+from cb.sparsity.reallocation.base import State
 from cb.sparsity.reallocation.base import WeightPenalty
 
 Temperatures = Annotated[Mapping[Natural, NotNegative], NotEmpty()]
@@ -124,10 +127,60 @@ class DeepRewiring(Algorithm):
         new_masks, new_state = {}, dict(state)
         for key, layer in layers.items():
             new_masks[key] = layer.mask
-            if state[f"position/{key}"].size < layer.mask.size:
+            positions = state[f"position/{key}"]
+            if positions.size < layer.mask.size:
+                weights = layer.weights.reshape(-1)[positions]
                 random = seeds.generator(seed, "grow", key)
-                new_masks[key] = self._rewire(key, layer, new_state, random)
+                new_masks[key], _ = self._rewire(
+                    key, weights, layer.mask, new_state, random
+                )
         return new_masks, new_state
+
+    def move_active(
+        self,
+        weights: Mapping[str, np.ndarray],
+        masks: Masks,
+        state: State,
+        *,
+        event: Event,
+        seed: int,
+    ) -> tuple[dict[str, np.ndarray], Masks, State]:
+        """Do what `perturb`, `update` and `values` do, on active weights only.
+
+        Args:
+            weights: Dict of layer key to float32 array, the weights at the
+                positions in the state.
+            masks: Dict of layer key to boolean array.
+            state: Dict of name to array.
+            event: `Event`.
+            seed: Integer, the seed of the event.
+
+        Returns:
+            Tuple of the weights at the positions in the new state, the new
+            masks and the new state.
+        """
+        deviation = np.float32(self.deviation(event))
+        noisy = bool(deviation) and not self.noise_on_gradients
+        new_weights, new_masks, new_state = (
+            dict(weights),
+            dict(masks),
+            {**state},
+        )
+        for key, values in weights.items():
+            if values.size == masks[key].size:
+                continue
+            if noisy:
+                random = seeds.generator(seed, "noise", key)
+                noise = random.standard_normal(values.size, np.float32)
+                values = values + deviation * noise
+            random = seeds.generator(seed, "grow", key)
+            new_masks[key], changed = self._rewire(
+                key, values, masks[key], new_state, random
+            )
+            # Both those that have moved and those that found no room.
+            new_weights[key] = values.copy()
+            new_weights[key][changed] = 0.0
+        return new_weights, new_masks, new_state
 
     def values(self, layers, masks, state, *, seed):
         del masks, seed
@@ -145,30 +198,41 @@ class DeepRewiring(Algorithm):
                 values[key].reshape(-1)[wrong] = 0.0
         return values
 
-    def _rewire(self, key, layer, state, random):
-        """Return the new mask, and update positions and signs in `state`."""
+    def _rewire(self, key, weights, mask, state, random):
+        """Update positions and signs in `state`.
+
+        Args:
+            key: String, of the layer.
+            weights: Float array, the active weights.
+            mask: Boolean array of the kernel's shape.
+            state: Dict of name to array.
+            random: NumPy generator.
+
+        Returns:
+            Tuple of the new mask, and the indices of those active weights that
+            have changed sign.
+        """
         positions = state[f"position/{key}"].copy()
         sign = state[f"sign/{key}"].copy()
-        changed = _changed(layer, positions, sign)
-        room = layer.mask.size - positions.size
+        all_changed = changed = np.flatnonzero(weights * sign < 0)
+        room = mask.size - positions.size
         # Those that find no room elsewhere stay, with their sign, and start
         # at zero again.
         if changed.size > room:
             changed = random.choice(changed, room, replace=False, shuffle=False)
-        grown = masks.choose_positions(~layer.mask, changed.size, random)
-        mask = layer.mask.copy()
+        grown = masks.choose_positions(~mask, changed.size, random)
+        mask = mask.copy()
         mask.reshape(-1)[positions[changed]] = False
         mask.reshape(-1)[grown] = True
         if self.sign == "adopted":
             undecided = np.flatnonzero(sign == 0)
-            weights = layer.weights.reshape(-1)[positions[undecided]]
-            sign[undecided] = np.sign(weights)
+            sign[undecided] = np.sign(weights[undecided])
             sign[changed] = 0
         else:
             sign[changed] = random.choice([-1, 1], changed.size)
         positions[changed] = grown
         state[f"position/{key}"], state[f"sign/{key}"] = positions, sign
-        return mask
+        return mask, all_changed
 
 
 def _changed(layer, positions, sign) -> np.ndarray:

@@ -5,36 +5,73 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_digits
 
+from benchmarks import first_screen
 from cb.layers.masked import masked_kernels
 from tests.commands import ROOT
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# Keras says so of every data set that is given to `fit`.
-@pytest.mark.filterwarnings("ignore:.shuffle=True. was passed:UserWarning")
-# It is shorter here than the interval of events.
-@pytest.mark.filterwarnings("ignore:No event of RigL:UserWarning")
-def test_the_examples_in_python_run(tmp_path, monkeypatch):
-    training, exporting = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
-    )
-    monkeypatch.chdir(tmp_path)
-    generator = np.random.default_rng(0)
-    images = generator.normal(size=(8, 32, 32, 3)).astype("float32")
-    labels = np.arange(8) % 10
-    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
-    names = {"data": data, "images": images}
-    exec(training, names)
+
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory):
+    """Run the first example as it is; return its folder and its names."""
+    folder = tmp_path_factory.mktemp("readme")
+    first, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        exec(first, names)
+    return folder, names
+
+
+def test_the_first_example_runs_as_pasted(pasted):
+    folder, names = pasted
+    x, labels = load_digits(return_X_y=True)
     model = names["model"]
     kernels = masked_kernels(model)
     total = sum(int(np.prod(kernel.mask.shape)) for kernel in kernels)
     active = sum(int(np.count_nonzero(kernel.mask)) for kernel in kernels)
     assert active == round(0.1 * total)
-    exported = tf.saved_model.load(tmp_path / "exported")
-    np.testing.assert_allclose(
-        exported.serve(images), model.predict(images, verbose=0), atol=1e-6
-    )
+    assert names["rigl"].get_state()["totals"][0] > 0
+    x = x.astype("float32")
+    expected = model.predict(x, verbose=0)
+    assert np.mean(expected.argmax(axis=1) == labels) > 0.9
+    exported = tf.saved_model.load(folder / "exported")
+    np.testing.assert_allclose(exported.serve(x), expected, atol=1e-5)
+    np.testing.assert_allclose(names["predict"](x), expected, atol=1e-5)
+
+
+def test_the_example_of_exports_runs_after_it(pasted, monkeypatch):
+    folder, names = pasted
+    _, exporting = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(folder)
+    images = names["x"].astype("float32")
+    names["images"] = images
     exec(exporting, names)
-    np.testing.assert_allclose(
-        names["predict"](images), model.predict(images, verbose=0), atol=1e-5
-    )
+    expected = names["model"].predict(images, verbose=0)
+    np.testing.assert_allclose(names["predict"](images), expected, atol=1e-5)
+    assert (folder / "model.tflite").stat().st_size > 0
+
+
+def test_its_numbers_and_picture_are_those_of_the_benchmarks(tmp_path):
+    """`python -m benchmarks.first_screen` makes them so."""
+    assert first_screen.renewed(README) == README
+    assert "lite" in next(iter(first_screen.networks().values()))
+    assert set(first_screen.curves()) == {"dense", *first_screen.METHODS}
+    first_screen.draw(tmp_path / "picture.png")
+    sizes = []
+    for file in (tmp_path / "picture.png", first_screen.FIGURE):
+        with Image.open(file) as picture:
+            sizes.append(picture.size)
+    assert sizes[0] == sizes[1]
+
+
+def test_the_first_screen_is_one():
+    """Two sentences, a picture, numbers, a command and an example."""
+    first = README.split("## Install")[0]
+    assert len(first.splitlines()) < 70
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CELL = 8
 # From no conflict to all classes in one bundle.
-COLOURS = np.array(
-    [[20, 20, 60], [40, 110, 160], [90, 200, 130], [250, 230, 60]], np.float64
-)
+COLOURS = ((20, 20, 60), (40, 110, 160), (90, 200, 130), (250, 230, 60))
 NOT_FINITE = (255, 0, 255)
 
 
@@ -52,25 +49,26 @@ def long_form(
     return rows
 
 
-def heat_map(entropies, maximum: float, cell: int = CELL) -> np.ndarray:
+def heat_map(entropies, maximum: float) -> np.ndarray:
     """Draw entropy as colour, layers from top to bottom, time to the right.
 
     Args:
         entropies: Float array `(checks, layers)`.
         maximum: Float, entropy of the brightest colour.
-        cell: Integer, pixels on a side of each number.
 
     Returns:
-        Uint8 array `(layers * cell, checks * cell, 3)`; entropies that are
-        not finite are magenta.
+        Uint8 array `(layers, checks, 3)`; entropies that are not finite are
+        magenta.
     """
     values = np.asarray(entropies, np.float64).T
     finite = np.isfinite(values)
     scale = np.where(finite, values, 0.0) / max(maximum, 1e-12)
     places = np.clip(scale, 0.0, 1.0) * (len(COLOURS) - 1)
     levels = np.arange(len(COLOURS))
-    channels = [np.interp(places, levels, channel) for channel in COLOURS.T]
+    channels = [
+        np.interp(places, levels, channel)
+        for channel in zip(*COLOURS, strict=True)
+    ]
     image = np.stack(channels, axis=-1)
     image[~finite] = NOT_FINITE
-    image = image.round().astype(np.uint8)
-    return image.repeat(cell, axis=0).repeat(cell, axis=1)
+    return image.round().astype(np.uint8)

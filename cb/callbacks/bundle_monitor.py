@@ -9,10 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from cb.bundles.entropy import PUBLISHED_EPSILON
+from cb.bundles.history import COLOURS
+from cb.bundles.history import NOT_FINITE
 from cb.bundles.history import heat_map
 from cb.bundles.history import integral
 from cb.bundles.history import long_form
 from cb.bundles.inputs import check_step
+from cb.callbacks.figure import SIDE
+from cb.callbacks.figure import Axis
+from cb.callbacks.figure import framed
 from cb.callbacks.slots import inner
 from cb.callbacks.slots import steps_done
 from cb.distribute import collectives
@@ -240,27 +245,27 @@ class BundleMonitor(keras.callbacks.Callback):
             path.parent.mkdir(parents=True, exist_ok=True)
             rows = long_form(self.steps, self._names(), counts, entropies)
             LongCsv(path, CONFLICTS_HEADER).replace(rows)
-        step, measured = self.steps[-1], self.measurements[-1]
+        measured = self.measurements[-1]
         classes = int(self._labels.max()) + 1
-        log_bundles(self._log, step, measured, entropies, classes)
+        log_bundles(self._log, self.steps, measured, entropies, classes)
 
 
 def log_bundles(
     log: Sink,
-    step: int,
+    steps: Sequence[int],
     measured: Sequence[Measurement],
     entropies: np.ndarray,
     num_classes: int,
     part: str = ".",
 ) -> None:
-    """Log the numbers of a check, and an image of all checks so far.
+    """Log the numbers of a check, and a figure of all checks so far.
 
     Args:
         log: `Sink`.
-        step: Integer, optimizer steps done.
+        steps: Sequence of integers, optimizer steps done at this and at all
+            checks before.
         measured: Sequence of `Measurement`, one a layer.
-        entropies: Float array `(checks, layers)`, of this and all checks
-            before.
+        entropies: Float array `(checks, layers)`.
         num_classes: Integer.
         part: String, as in `Sink.scalars`.
     """
@@ -268,9 +273,25 @@ def log_bundles(
     for layer, bundles, entropy in measured:
         numbers[f"bundles/{layer}/count"] = bundles
         numbers[f"bundles/{layer}/entropy"] = entropy
-    log.scalars(step, numbers, part)
-    image = heat_map(entropies, float(np.log(num_classes)))
-    log.images(step, {"bundles/entropy_over_time": image}, part)
+    log.scalars(steps[-1], numbers, part)
+    # What a figure has room for: the last check, and some of those before.
+    every = -(-len(steps) // SIDE)
+    entropies = entropies[::-1][::every][::-1, :SIDE]
+    checks = list(steps)[::-1][::every][::-1]
+    highest = float(np.log(num_classes))
+    thirds = [highest * n / (len(COLOURS) - 1) for n in range(len(COLOURS))]
+    legend = [
+        *zip(COLOURS, [f"{value:.2f}" for value in thirds], strict=True),
+        (NOT_FINITE, "not finite"),
+    ]
+    figure = framed(
+        heat_map(entropies, highest),
+        "Bundle entropy: from 0, no conflict, to all classes in one bundle",
+        Axis("optimizer steps", [*enumerate(map(str, checks))]),
+        Axis("layers", [*enumerate(one.layer for one in measured[:SIDE])]),
+        legend,
+    )
+    log.images(steps[-1], {"bundles/entropy_over_time": figure}, part)
 
 
 def _times(every) -> tuple[int | None, PeriodicSchedule | None]:

@@ -6,6 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from cb.callbacks.figure import SIDE
+from cb.callbacks.figure import Axis
+from cb.callbacks.figure import framed
 from cb.callbacks.reallocation.outcome import Change
 from cb.callbacks.reallocation.probe import ProbeGradients
 from cb.callbacks.slots import steps_done
@@ -13,8 +16,6 @@ from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
 from cb.run_log import RunLog
 
-# Of an image of changed connections, in pixels.
-LARGEST_SIDE = 512
 BACKGROUND, KEPT = (255, 255, 255), (200, 200, 200)
 DROPPED, GROWN = (214, 39, 40), (44, 160, 44)
 
@@ -32,11 +33,12 @@ class Pictures(keras.callbacks.Callback):
         self.log = log
         self.batches = batches
         self._changes: list[Change] = []
+        self._event = 0
         self._probe: ProbeGradients | None = None
 
-    def note(self, changes: list[Change]) -> None:
-        """Keep the changes of the latest event for the next image."""
-        self._changes = changes
+    def note(self, step: int, changes: list[Change]) -> None:
+        """Keep the changes of the latest event for the next figure."""
+        self._event, self._changes = step, changes
 
     def on_epoch_end(self, epoch, logs=None):
         kernels = masked_kernels(self.model)
@@ -59,31 +61,48 @@ class Pictures(keras.callbacks.Callback):
             shown[f"gradients/{kernel.name}"] = gradient
         self.log.histograms(step, shown)
         images = {
-            f"changes/{kernel.name}": change_image(before, after)
-            for kernel, before, after in self._changes
+            f"changes/{change.kernel.name}": change_figure(change, self._event)
+            for change in self._changes
         }
         self.log.images(step, images)
         self._changes = []
 
 
-def change_image(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Draw which connections an event dropped and grew.
+def change_figure(change: Change, step: int) -> np.ndarray:
+    """Draw which connections of a kernel an event dropped and grew.
 
     Args:
-        before: Boolean array, the mask before.
-        after: Boolean array of the same shape, the mask after.
+        change: `Change`.
+        step: Integer, the optimizer step of the event.
 
     Returns:
         uint8 array `(height, width, 3)`: a column for every output, a row
-        for every input; kept grey, dropped red, grown green. Masks larger
-        than an image are cropped.
+        for every input. A large mask is drawn in part, and the axes say so.
     """
-    rows = (-1, before.shape[-1])
-    before = before.reshape(rows)[:LARGEST_SIDE, :LARGEST_SIDE]
-    after = after.reshape(rows)[:LARGEST_SIDE, :LARGEST_SIDE]
+    rows = (-1, change.before.shape[-1])
+    before, after = change.before.reshape(rows), change.after.reshape(rows)
+    inputs, outputs = before.shape
+    before, after = before[:SIDE, :SIDE], after[:SIDE, :SIDE]
     image = np.empty((*before.shape, 3), np.uint8)
     image[...] = BACKGROUND
     image[before & after] = KEPT
     image[before & ~after] = DROPPED
     image[after & ~before] = GROWN
-    return image
+    height, width = before.shape
+    return framed(
+        image,
+        f"{change.kernel.name}, event at step {step}",
+        _axis("outputs", width, outputs),
+        _axis("inputs", height, inputs),
+        [
+            (DROPPED, f"dropped {change.dropped:,}"),
+            (GROWN, f"grown {change.grown:,}"),
+            (KEPT, "kept"),
+            (BACKGROUND, "inactive"),
+        ],
+    )
+
+
+def _axis(name: str, shown: int, number: int) -> Axis:
+    name += f", the first {shown} of {number:,}" if shown < number else ""
+    return Axis(name, [(0, "0"), (shown - 1, str(shown - 1))])

@@ -21,6 +21,8 @@ from cb.run_log.tensorboard import TensorBoard
 from cb.runs.directory import RunDirectory
 from cb.runs.long_csv import CONFLICTS_HEADER
 from cb.runs.long_csv import LongCsv
+from cb.text import paragraph
+from cb.text import wrapped
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 
@@ -91,9 +93,10 @@ def evaluate_conflicts(
     part = f"conflicts_{run.checkpoint}"
     shutil.rmtree(directory.tensorboard / part, ignore_errors=True)
     log = TensorBoard(directory.tensorboard)
-    for number, result in enumerate(results):
-        so_far = table[: number + 1]
-        log_bundles(log, result.step, checks[number], so_far, classes, part)
+    for number in range(len(results)):
+        so_far = [one.step for one in results[: number + 1]]
+        entropies = table[: number + 1]
+        log_bundles(log, so_far, checks[number], entropies, classes, part)
     log.close()
     figure = directory.conflicts_file.with_suffix(".png")
     draw_entropies(table, names, layers, float(np.log(classes)), figure)
@@ -166,12 +169,15 @@ def print_conflicts(
     num_samples: int,
 ) -> None:
     """Print one line for each layer."""
-    print(
+    text = (
         f"Bundles of {num_samples} training examples, at the last of "
         f"{len(checks)} checkpoint(s), and mean entropy over them:"
     )
+    print(paragraph(text))
     for measured in checks[-1]:
-        print(
-            f"  {measured.layer}: {measured.bundles} bundles  entropy "
-            f"{measured.entropy:.4f}  mean {integrals[measured.layer]:.4f}"
+        parts = (
+            f"  {measured.layer}: {measured.bundles} bundles",
+            f"entropy {measured.entropy:.4f}",
+            f"mean {integrals[measured.layer]:.4f}",
         )
+        print(wrapped(parts, indent=4))

@@ -25,10 +25,10 @@ def test_rows_name_checkpoint_layer_and_number():
 
 
 def test_the_picture_has_layers_down_and_time_to_the_right():
-    image = heat_map([[0.0, 1.0], [0.0, 9.0], [np.nan, 0.5]], 1.0, cell=2)
-    assert image.shape == (4, 6, 3)
-    dark, bright = image[0, 0].tolist(), image[2, 0].tolist()
+    image = heat_map([[0.0, 1.0], [0.0, 9.0], [np.nan, 0.5]], 1.0)
+    assert image.shape == (2, 3, 3)
+    dark, bright = image[0, 0].tolist(), image[1, 0].tolist()
     assert dark == [20, 20, 60]
     assert bright == [250, 230, 60]
-    assert image[3, 3].tolist() == bright
-    assert image[1, 5].tolist() == [255, 0, 255]
+    assert image[1, 1].tolist() == bright
+    assert image[0, 2].tolist() == [255, 0, 255]

@@ -12,18 +12,21 @@ RUN_ERROR, INPUT_ERROR, INTERRUPTED = 1, 2, 130
 # As in sysexits.h: a service is unavailable, and a failure to be tried again.
 WORKER_LOST, PREEMPTED = 69, 75
 # Packages to install for what not everybody does, by modules of theirs.
-_DATA = "tensorflow-datasets importlib_resources pillow pyarrow"
+_DATA = "tensorflow-datasets importlib_resources pyarrow"
 _PLOTS = "matplotlib plotly"
 _SWEEPS = f"keras-tuner optuna moocore {_PLOTS}"
+_MLFLOW = "mlflow-skinny alembic sqlalchemy"
 OPTIONAL = {
-    "PIL": _DATA,
     "keras_tuner": _SWEEPS,
     "matplotlib": _PLOTS,
+    "mlflow": _MLFLOW,
     "moocore": _SWEEPS,
     "optuna": _SWEEPS,
     "plotly": _PLOTS,
     "pyarrow": _DATA,
     "tensorflow_datasets": _DATA,
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 # Refusals of the machine rather than faults of the program.
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)

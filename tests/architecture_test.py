@@ -33,7 +33,7 @@ ALLOWED = {
     "cb.layers": {*PURE, "cb.kernels", "cb.sparsity"},
     "cb.metrics": {*PURE, "cb.bundles", "cb.layers"},
     "cb.models": {*PURE, "cb.datasets", "cb.layers", "cb.sparsity"},
-    "cb.runs": {*ERRORS, "cb.config", "cb.files"},
+    "cb.runs": {*ERRORS, "cb.config", "cb.files", "cb.text"},
     "cb.run_log": {*BASE, "cb.runs"},
     "cb.conversion": {
         *PURE,
@@ -116,6 +116,7 @@ ALLOWED = {
         "cb.metrics",
         "cb.models",
         "cb.runs",
+        "cb.text",
         "cb.training",
     },
     "cb.evaluation": {

@@ -40,6 +40,7 @@ class RunLogger(keras.callbacks.Callback):
         test_evaluation: `tf.data.Dataset` of the test examples, to be scored
             after every epoch, or `None`.
         compared_by: Names of the hyperparameters that matter most.
+        command: String, the command of the training.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class RunLogger(keras.callbacks.Callback):
         input_shape: tuple[int | None, ...] | None = None,
         test_evaluation: tf.data.Dataset | None = None,
         compared_by: Collection[str] = (),
+        command: str = "",
     ):
         super().__init__()
         self.log = log
         self.updates_per_epoch = updates_per_epoch
         self.hyperparameters = hyperparameters
         self.compared_by = compared_by
+        self.command = command
         self.evaluations = {
             "train_evaluation": train_evaluation,
             "test": test_evaluation,
@@ -85,7 +88,10 @@ class RunLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.log.hyperparameters(
-            self.hyperparameters, metrics=COMPARED, first=self.compared_by
+            self.hyperparameters,
+            metrics=COMPARED,
+            first=self.compared_by,
+            command=self.command,
         )
 
     def on_epoch_end(self, epoch, logs=None):

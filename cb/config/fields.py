@@ -160,8 +160,11 @@ class Fields:
             0 for none.
         save_every: Interval at which the last checkpoint is written: '1ep', or
             steps.
-        print_every: Steps between lines of progress where there is no
-            terminal.
+        print_every: Steps between lines of progress inside of an epoch. On a
+            terminal each replaces the one before.
+        log_to: Where numbers go besides metrics.csv: any of {cb.run_log}, with
+            commas between them, such as 'tensorboard,wandb(project="digits")';
+            or none.
         evaluate_train: Evaluate the training examples, without augmentation,
             after every epoch.
         evaluate_test: Evaluate the test examples after every epoch, as
@@ -275,6 +278,9 @@ class Fields:
     checkpoint_every: Natural = flag(0, RUN, identity=False)
     save_every: Time = flag("1ep", RUN, identity=False)
     print_every: Count = flag(100, RUN, identity=False)
+    log_to: str = flag(
+        "tensorboard", RUN, identity=False, check="cb.run_log:check_names"
+    )
     evaluate_train: bool = flag(False, RUN)
     evaluate_test: bool = flag(False, RUN, identity=False)
     weight_distance: Natural = flag(0, RUN)

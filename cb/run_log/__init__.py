@@ -4,10 +4,12 @@ Everything that a run logs goes through a `RunLog`, or a `Sink` of its own: the
 CSV file that a resumed run continues, TensorBoard, and others by a name.
 """
 
-from collections.abc import Sequence
+import re
 
+from cb.errors import argument_error
 from cb.registry import Registry
-from cb.registry import Spec
+from cb.registry import parse_spec
+from cb.registry import unknown
 from cb.run_log.metrics_csv import MetricsCsv
 from cb.run_log.sink import TEST
 from cb.run_log.sink import TRAIN
@@ -23,16 +25,17 @@ __all__ = [
     "VALIDATION",
     "RunLog",
     "Sink",
+    "check_names",
     "open_log",
 ]
 
-REGISTRY = Registry("sink", __name__, given=("folder",))
+REGISTRY = Registry("sink", __name__, given=("folder", "run"))
+# Not those inside of parentheses.
+_COMMAS = re.compile(r",(?![^(]*\))")
 
 
 def open_log(
-    run: RunDirectory,
-    updates_per_epoch: int,
-    sinks: Sequence[str | Spec] = ("tensorboard",),
+    run: RunDirectory, updates_per_epoch: int, sinks: str = "tensorboard"
 ) -> RunLog:
     """Return the log of a run: `metrics.csv` and other sinks.
 
@@ -42,15 +45,45 @@ def open_log(
         run: `RunDirectory`. Where it is written by another process, nothing
             is logged.
         updates_per_epoch: Integer, optimizer steps in an epoch.
-        sinks: Specs of further sinks.
+        sinks: Specs of further sinks, joined by commas, or `"none"`.
 
     Returns:
         `RunLog`.
 
     Raises:
+        ImportError: If the package of a sink is missing.
         InputError: If a sink is unknown.
     """
     if not run.writes:
         return RunLog([])
-    further = [REGISTRY.build(sink, folder=run.tensorboard) for sink in sinks]
+    further = [
+        REGISTRY.build(spec, folder=run.tensorboard, run=run)
+        for spec in _split(sinks)
+    ]
     return RunLog([MetricsCsv(run.metrics_file, updates_per_epoch), *further])
+
+
+def check_names(sinks: str) -> None:
+    """Refuse sinks that are not known, or named twice, importing none.
+
+    Args:
+        sinks: String, as in `open_log`.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if not all(_split(sinks)):
+        expected = "names with commas between them, or 'none'"
+        raise argument_error("log_to", expected, sinks)
+    names = [parse_spec(spec).name for spec in _split(sinks)]
+    for name in names:
+        if name not in REGISTRY.names():
+            raise unknown("sink", name, [*REGISTRY.names(), "none"])
+        if names.count(name) > 1:
+            raise argument_error("log_to", "different sinks", sinks)
+
+
+def _split(sinks: str) -> list[str]:
+    if sinks == "none":
+        return []
+    return [spec.strip() for spec in _COMMAS.split(sinks)]

@@ -4,6 +4,7 @@ import pathlib
 
 from cb.run_log.sink import TRAIN
 from cb.run_log.sink import Sink
+from cb.run_log.sink import named
 from cb.runs.long_csv import METRICS_HEADER
 from cb.runs.long_csv import LongCsv
 
@@ -25,11 +26,8 @@ class MetricsCsv(Sink):
 
     def scalars(self, step, values, part=TRAIN):
         epoch = -(-step // self._updates_per_epoch)
-        prefix = "" if part == TRAIN else f"{part}/"
-        self._csv.append(
-            (step, epoch, prefix + name, value)
-            for name, value in values.items()
-        )
+        rows = named(values, part).items()
+        self._csv.append((step, epoch, *row) for row in rows)
 
     def position(self):
         return {"metrics_size": self._csv.size()}

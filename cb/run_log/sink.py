@@ -8,6 +8,17 @@ from typing import Any
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
+def named(values: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return values with their part before their names, unless it is "train".
+
+    Args:
+        values: Dict of name to value.
+        part: String, as in `Sink.scalars`.
+    """
+    prefix = "" if part == TRAIN else f"{part}/"
+    return {prefix + name: value for name, value in values.items()}
+
+
 class Sink:
     """A destination of logged values.
 
@@ -56,6 +67,7 @@ class Sink:
         part: str = ".",
         metrics: Iterable[tuple[str, str]] = (),
         first: Collection[str] = (),
+        command: str = "",
     ) -> None:
         """Log what a training was configured with.
 
@@ -68,6 +80,7 @@ class Sink:
             metrics: Iterable of tuples of a part and the name of a number in
                 it, to show beside the values.
             first: Names of the values that matter most.
+            command: String, the command of the training.
         """
 
     def results(self, step: int, values: Mapping[str, float]) -> None:
@@ -117,10 +130,10 @@ class RunLog(Sink):
             sink.images(step, values, part)
 
     def hyperparameters(
-        self, values, trial=None, part=".", metrics=(), first=()
+        self, values, trial=None, part=".", metrics=(), first=(), command=""
     ):
         for sink in self._sinks:
-            sink.hyperparameters(values, trial, part, metrics, first)
+            sink.hyperparameters(values, trial, part, metrics, first, command)
 
     def results(self, step, values):
         for sink in self._sinks:

@@ -45,7 +45,7 @@ class TensorBoard(Sink):
                 tf.summary.image(name, value[None])
 
     def hyperparameters(
-        self, values, trial=None, part=".", metrics=(), first=()
+        self, values, trial=None, part=".", metrics=(), first=(), command=""
     ):
         shown = {
             name: value if isinstance(value, int | float) else _text(value)
@@ -56,6 +56,9 @@ class TensorBoard(Sink):
             hparams.hparams(
                 shown, trial_id=trial or str(self._folder.resolve())
             )
+            if command:
+                # Markdown of code.
+                tf.summary.text("command", f"    {_text(command)}", step=0)
             if metrics:
                 parameters = [hparams.HParam(name) for name in shown]
                 scores = [

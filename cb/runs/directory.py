@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import secrets
 import shutil
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.export = self.path / "export"
+        self.tracker_file = self.path / "tracker_id"
 
     def attempt(self, number: int) -> "RunDirectory":
         """Return the folder of an attempt of an auto-tuned run, from 0."""
@@ -164,6 +166,13 @@ class RunDirectory:
         """Mark the run as unfinished."""
         if self.writes:
             self.summary_file.unlink(missing_ok=True)
+
+    def tracker_id(self) -> str:
+        """Return what names the run in trackers, as long as it has a folder."""
+        if not self.tracker_file.exists():
+            with replacing(self.tracker_file) as file:
+                file.write(secrets.token_hex(8).encode("ascii"))
+        return self.tracker_file.read_text("ascii")
 
     def forget_training(self) -> None:
         """Remove the files of a training that left no checkpoint."""

@@ -53,5 +53,9 @@ class _Both:
         self._file.write(text)
         return self._terminal.write(text)
 
+    def isatty(self) -> bool:
+        """Return `False`: no line may be taken back from a file."""
+        return False
+
     def __getattr__(self, name):
         return getattr(self._terminal, name)

@@ -13,7 +13,7 @@ from cb import models
 from cb.callbacks.checkpointing import AverageStatistics
 from cb.callbacks.checkpointing import Checkpointing
 from cb.callbacks.pictures import Pictures
-from cb.callbacks.progress import PlainProgress
+from cb.callbacks.progress import Progress
 from cb.callbacks.progress import StopWhenNotFinite
 from cb.callbacks.reallocation.callback import Reallocation
 from cb.callbacks.reallocation.csr_writer import check_algorithm
@@ -34,6 +34,7 @@ from cb.registry import parse_spec
 from cb.run_log import RunLog
 from cb.run_log import open_log
 from cb.runs.checkpoint import CheckpointFolder
+from cb.runs.command_line import command_line
 from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
 from cb.seeds import fold_in
@@ -267,11 +268,11 @@ class Callbacks:
 
 
 def build_callbacks(
-    config: Config, data: Data, run: RunDirectory, interactive: bool
+    config: Config, data: Data, run: RunDirectory, terminal: bool
 ) -> Callbacks:
     """Build the callbacks; nothing is written before training begins."""
     updates = data.updates_per_epoch
-    log = open_log(run, updates)
+    log = open_log(run, updates, config.log_to)
     logger = RunLogger(
         log,
         updates,
@@ -280,6 +281,7 @@ def build_callbacks(
         data.source.input_shape,
         data.test if config.evaluate_test else None,
         compared_by=FIRST,
+        command=command_line(config, completed(Config())),
     )
     pictures = Pictures(log, data.batches.probe)
 
@@ -289,7 +291,7 @@ def build_callbacks(
         sampled = step % LOGGED_EVERY == 0 or step % updates == 0
         if sampled or not callback.algorithm.every_step:
             logger.log_event(step, changes, callback.metrics())
-            pictures.note(changes)
+            pictures.note(step, changes)
 
     reallocations = {}
     if _has_masks(config):
@@ -308,15 +310,15 @@ def build_callbacks(
         checkpoint_every=config.checkpoint_every,
     )
     others: list[keras.callbacks.Callback] = [pictures, *distances.values()]
-    if not interactive:
-        others.append(
-            PlainProgress(
-                config.print_every,
-                data.epochs,
-                updates,
-                lambda: data.batches.seconds_waited,
-            )
+    others.append(
+        Progress(
+            config.print_every,
+            data.epochs,
+            updates,
+            lambda: data.batches.seconds_waited,
+            terminal,
         )
+    )
     return Callbacks(reallocations, logger, checkpointing, others)
 
 

@@ -1,5 +1,6 @@
 """One training run, step by step: build, restore, fit, evaluate, export."""
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -79,7 +80,6 @@ class TrainingRun:
         self.stop_requested = stop_requested
         self.reports: list[Report] = []
         self._started = time.monotonic()
-        self._interactive = sys.stdout.isatty()
 
     @functools.cached_property
     def data(self) -> Data:
@@ -180,7 +180,11 @@ class TrainingRun:
         gates = [one for one in extra if isinstance(one, AutoTune)]
         callbacks = self.build_callbacks(extra)
         print_start(self.config, self.data, self.model, directory)
-        with directory.locked(), self.data.decoded():
+        with (
+            directory.locked(),
+            self.data.decoded(),
+            contextlib.closing(callbacks.logger.log),
+        ):
             directory.write_config(self.config, self.sources, self.start)
             directory.forget_summary()
             epoch, batch = self.restore(callbacks)
@@ -211,7 +215,7 @@ class TrainingRun:
         slots(self.model.optimizer, [w for w in weights if w.trainable])
         with self.strategy.scope():
             callbacks = assembly.build_callbacks(
-                self.config, self.data, self.directory, self._interactive
+                self.config, self.data, self.directory, sys.stdout.isatty()
             )
         callbacks.checkpointing.stop_requested = self.stop_requested
         callbacks.others.extend(extra)
@@ -284,7 +288,7 @@ class TrainingRun:
                     validation_data=data.validation,
                     callbacks=callbacks.in_order(),
                     shuffle=False,
-                    verbose=1 if self._interactive else 0,
+                    verbose=0,
                 )
             epoch, batch = end, 0
 
@@ -301,7 +305,6 @@ class TrainingRun:
         # Written last: a run killed before its summary repeats this block.
         record(run, "last", "test", scores)
         callbacks.logger.log.results(steps, scores)
-        callbacks.logger.log.close()
         record(run, "last", "costs", recorded(costs))
         summary = {
             **summarize(self.config, self.model, self.reports, scores, run),

@@ -11,8 +11,8 @@ from typing import Any
 
 from cb.config import Config
 from cb.errors import InputError
+from cb.runs.command_line import command_line
 from cb.tuning import racing
-from cb.tuning.command_line import command_line
 from cb.tuning.plan import SweepPlan
 from cb.tuning.results import RUNG
 from cb.tuning.results import RUNGS

@@ -17,8 +17,8 @@ from cb.config import checked
 from cb.config import read_file
 from cb.errors import InputError
 from cb.registry import Spec
+from cb.runs.command_line import command_line
 from cb.runs.directory import RunDirectory
-from cb.tuning.command_line import command_line
 
 # Letters that a reader or a shell might take for something else.
 LETTERS = [*"abcXYZ019 _-+.,:;#%&*?!|=~$@/\\'\"()[]{}<>\t\n\r\x07"]

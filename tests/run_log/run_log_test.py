@@ -215,7 +215,7 @@ def test_nothing_is_written_before_the_first_value(run):
 
 def test_further_sinks_are_chosen_by_name(run):
     run_log.REGISTRY.register("recorded")(Recorded)
-    log = open_log(run, 10, sinks=["recorded"])
+    log = open_log(run, 10, sinks="recorded")
     log.scalars(10, {"loss": 0.5}, "validation")
     log.histograms(10, {"weights": np.ones(3)})
     assert Recorded.found == [(10, {"loss": 0.5}, "validation")]
@@ -231,7 +231,7 @@ def test_an_unknown_sink_is_refused(run):
     with pytest.raises(
         InputError, match="Unknown sink.*'tensorboard'.*'tensorbord'"
     ):
-        open_log(run, 10, sinks=["tensorbord"])
+        open_log(run, 10, sinks="tensorbord")
 
 
 def test_a_log_of_no_sinks_takes_everything():

@@ -2,7 +2,7 @@ import shlex
 
 from cb.config import Config
 from cb.config import layered
-from cb.tuning.command_line import command_line
+from cb.runs.command_line import command_line
 
 
 def test_the_command_has_the_configuration_again():

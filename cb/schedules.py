@@ -41,6 +41,9 @@ class Epochs:
     def __str__(self) -> str:
         return "that counts epochs, such as '20ep'"
 
+    def __repr__(self) -> str:
+        return f"Epochs({self._interval.text!r})"
+
 
 class NotEmpty:
     """The range of a mapping that has at least one entry."""
@@ -50,6 +53,9 @@ class NotEmpty:
 
     def __str__(self) -> str:
         return "that is not empty"
+
+    def __repr__(self) -> str:
+        return "NotEmpty()"
 
 
 # Optimizer steps, a fraction of the whole training, or epochs.

@@ -3,11 +3,14 @@
 import html
 import pathlib
 import sys
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import NamedTuple
 
 # The program that an installation has.
 INSTALLED = "cb"
+# Columns of a terminal.
+WIDTH = 80
 
 
 def table(lines: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> str:
@@ -30,6 +33,31 @@ def table(lines: Sequence[tuple[str, ...]], numbers: tuple[int, ...]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def wrapped(parts: Iterable[str], gap: str = "  ", indent: int = 2) -> str:
+    """Join parts into lines that a terminal does not break.
+
+    Args:
+        parts: Strings that stay whole, also where one is too long.
+        gap: String between two parts of a line.
+        indent: Integer, spaces before every line but the first.
+
+    Returns:
+        String of one or several lines.
+    """
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1] + gap + part) <= WIDTH:
+            lines[-1] += gap + part
+        else:
+            lines.append(" " * indent * bool(lines) + part)
+    return "\n".join(lines)
+
+
+def paragraph(text: str, indent: int = 2) -> str:
+    """Break a sentence between words into lines, as `wrapped` does parts."""
+    return wrapped(text.split(), " ", indent)
 
 
 def shortened(text: str, longest: int) -> str:

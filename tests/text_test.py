@@ -6,6 +6,8 @@ from cb.conversion.report import Report
 from cb.conversion.report import Row
 from cb.text import Table
 from cb.text import Tabular
+from cb.text import paragraph
+from cb.text import wrapped
 
 
 class Cells(html.parser.HTMLParser):
@@ -61,3 +63,21 @@ def test_a_report_of_a_conversion_has_both_forms():
     assert "".join(texts) == "".join(str(report).split()).replace(
         "totalmasked", "total masked"
     )
+
+
+def test_lines_are_broken_between_parts_before_a_terminal_breaks_them():
+    parts = [f"name_{number} 0.1234" for number in range(9)]
+    lines = wrapped(parts).splitlines()
+    assert max(map(len, lines)) <= 80 < len("  ".join(parts))
+    assert [one for line in lines for one in line.strip().split("  ")] == parts
+    assert all(line.startswith("  name_") for line in lines[1:])
+    long = "runs/" + "x" * 90
+    assert wrapped([long, "end"]) == f"{long}\n  end"
+    assert wrapped([]) == ""
+
+
+def test_a_paragraph_keeps_all_words():
+    text = "a word and another " * 12
+    broken = paragraph(text)
+    assert broken.split() == text.split()
+    assert max(map(len, broken.splitlines())) <= 80

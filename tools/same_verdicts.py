@@ -14,7 +14,7 @@ TIMES = re.compile(
 )
 # Lines printed after some seconds of silence, or about the fastest form.
 PROGRESS = re.compile(
-    r"\s+evaluating, |epoch \d+/\d+ +step |No gain: |Fastest: "
+    r"\s+evaluating, |(epoch \d+/\d+)?\s+step |No gain: |Fastest: "
 )
 # Texts of latency measurements are numbers throughout.
 TIMED = {

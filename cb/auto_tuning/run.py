@@ -18,6 +18,7 @@ from cb.models.bundle_network import DEPTHS
 from cb.registry import Spec
 from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
+from cb.text import wrapped
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 from cb.training.run import TrainingRun
@@ -205,13 +206,16 @@ def print_tuning(summary: dict[str, Any]) -> None:
     for number, attempt in enumerate(summary["attempts"]):
         step = attempt["step_seconds"]
         milliseconds = "unknown" if step is None else f"{1e3 * step:.2f} ms"
-        print(
-            f"attempt {number} ({attempt['kind']}): blocks "
-            f"{tuple(attempt['blocks'])}  {attempt['outcome']}  parameters "
-            f"{attempt['parameters']:,}  FLOPs {attempt['flops']:,}  step "
-            f"{milliseconds}  test accuracy "
-            f"{attempt['results']['accuracy']:.4f}"
+        parts = (
+            f"attempt {number} ({attempt['kind']}): "
+            f"blocks {tuple(attempt['blocks'])}",
+            attempt["outcome"],
+            f"parameters {attempt['parameters']:,}",
+            f"FLOPs {attempt['flops']:,}",
+            f"step {milliseconds}",
+            f"test accuracy {attempt['results']['accuracy']:.4f}",
         )
+        print(wrapped(parts))
     _print_saved(summary)
     path, final = summary["run_dir"], summary["final_attempt"]
     print(f"final run    {path}/attempt_{final}, {summary['seconds']} s in all")
@@ -223,13 +227,12 @@ def _print_saved(summary: dict[str, Any]) -> None:
         print("no block was removed")
         return
     before, after = (summary["attempts"][place] for place in (first, final))
-    ratios = "  ".join(
+    ratios = [
         f"{text} {after[name] / before[name]:.3g}"
         for name, text in RATIOS.items()
         if after[name] and before[name]
-    )
+    ]
     scores = [attempt["results"]["accuracy"] for attempt in (before, after)]
-    print(
-        f"attempt {final} of attempt {first}: {ratios}  test accuracy "
-        f"{scores[0]:.4f} -> {scores[1]:.4f}"
-    )
+    ratios[0] = f"attempt {final} of attempt {first}: {ratios[0]}"
+    accuracies = f"test accuracy {scores[0]:.4f} -> {scores[1]:.4f}"
+    print(wrapped([*ratios, accuracies]))

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import keras
 
@@ -10,19 +11,34 @@ from cb.callbacks.slots import steps_done
 from cb.distribute import collectives
 from cb.errors import RunError
 
-PATIENCE_SECONDS = 5.0
-SHOWN = ("accuracy", "loss")
+PATIENCE_SECONDS, TERMINAL_SECONDS = 5.0, 1.0
+# Columns of the table, by the column of the terminal in which they end.
+COLUMNS = {
+    "accuracy": 24,
+    "loss": 32,
+    "val_accuracy": 45,
+    "val_loss": 54,
+    "moved": 62,
+    "time": 71,
+    "input": 79,
+}
+LEGEND = (
+    "moved: connections dropped or grown; time: of a step; input: waits for it"
+)
+# Goes to the line above, and empties it.
+ABOVE = "\x1b[A\x1b[K"
 
 
-class PlainProgress(keras.callbacks.Callback):
-    """Prints progress as plain lines, for output to a file.
+class Progress(keras.callbacks.Callback):
+    """Prints a table with a row for each epoch, and for steps inside of it.
 
     Args:
-        print_every: Integer, steps between lines.
+        print_every: Integer, steps between rows.
         epochs: Integer, total epochs of the training.
         steps_per_epoch: Integer, optimizer steps.
         seconds_waited: Callable that returns how many seconds steps have
             waited for their input so far.
+        terminal: Boolean, whether a row of steps is replaced by the next row.
     """
 
     def __init__(
@@ -31,19 +47,20 @@ class PlainProgress(keras.callbacks.Callback):
         epochs: int,
         steps_per_epoch: int,
         seconds_waited: Callable[[], float],
+        terminal: bool = False,
     ):
         super().__init__()
         self.print_every = print_every
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.seconds_waited = seconds_waited
+        self.terminal = terminal
+        self._patience = TERMINAL_SECONDS if terminal else PATIENCE_SECONDS
+        self._headed = self._passing = False
 
     def on_train_begin(self, logs=None):
         self._step = steps_done(self.model)
         self._restart_clock()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         step = steps_done(self.model)
@@ -52,49 +69,76 @@ class PlainProgress(keras.callbacks.Callback):
             return
         self._steps += step - self._step
         self._step = step
-        late = time.monotonic() - self._start > PATIENCE_SECONDS
-        # The end of an epoch prints a line of its own.
+        late = time.monotonic() - self._start > self._patience
+        # The end of an epoch prints a row of its own.
         inside = step % self.steps_per_epoch
         if inside and (step % self.print_every == 0 or late):
-            self._print(f"step {inside}/{self.steps_per_epoch}", logs)
+            place = f"  step {inside}/{self.steps_per_epoch}"
+            self._print(place, logs, passing=True)
 
     def on_test_begin(self, logs=None):
         self._timing = self._measured()
 
     def on_test_batch_end(self, batch, logs=None):
-        if time.monotonic() - self._start > PATIENCE_SECONDS:
-            print(f"  evaluating, batch {batch + 1}", flush=True)
-            self._start = time.monotonic()
+        if time.monotonic() - self._start > self._patience:
+            self._print(f"  evaluating, batch {batch + 1}", {}, passing=True)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._print("done", logs)
+        self._print(f"epoch {epoch + 1}/{self.epochs}", logs)
 
-    def _print(self, where: str, logs: dict | None):
-        numbers = [
-            f"{name} {value:.4f}"
-            for name, value in (logs or {}).items()
-            if name.removeprefix("val_") in SHOWN
-        ]
-        epoch = f"epoch {self._epoch + 1}/{self.epochs}"
-        timing = self._timing or self._measured()
-        print("  ".join([epoch, where, *numbers, timing]), flush=True)
-        self._restart_clock()
+    def _print(self, place: str, logs: dict | None, passing: bool = False):
+        if not self._headed:
+            print(LEGEND, _row("", {name: name for name in COLUMNS}), sep="\n")
+            self._headed = True
+        cells = {}
+        if logs:
+            cells = _numbers(logs) | (self._timing or self._measured())
+        # The row is the last line: a message may follow it.
+        above = ABOVE if self._passing else ""
+        print(above + _row(place, cells), flush=True)
+        self._passing = passing and self.terminal
+        if logs:
+            self._restart_clock()
+        else:
+            self._start = time.monotonic()
 
-    def _measured(self) -> str:
+    def _measured(self) -> dict[str, str]:
         seconds = time.monotonic() - self._start
         waited = self.seconds_waited() - self._waited
         steps = max(self._steps, 1)
-        return (
-            f"{1e3 * seconds / steps:.1f} ms/step  "
-            f"data {1e3 * waited / steps:.1f} ms"
-        )
+        return {
+            "time": f"{1e3 * seconds / steps:.1f} ms",
+            "input": f"{1e3 * waited / steps:.1f} ms",
+        }
 
     def _restart_clock(self):
         # Set before an evaluation, whose time belongs to no step.
-        self._timing = ""
+        self._timing: dict[str, str] = {}
         self._steps = 0
         self._start = time.monotonic()
         self._waited = self.seconds_waited()
+
+
+def _row(place: str, cells: Mapping[str, str]) -> str:
+    for name, end in COLUMNS.items():
+        if name in cells:
+            place += " " + cells[name].rjust(end - len(place) - 1)
+    return place
+
+
+def _numbers(logs: Mapping[str, float]) -> dict[str, str]:
+    """Return the cells of a row, by column."""
+    cells = {
+        name: f"{value:.4f}" if abs(value) < 1000 else f"{value:.1e}"
+        for name, value in logs.items()
+        if name in COLUMNS
+    }
+    moved = [
+        logs[name]
+        for name in ("reallocation/dropped", "reallocation/grown")
+        if name in logs
+    ]
+    return cells | {"moved": f"{max(moved):,.0f}"} if moved else cells
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):

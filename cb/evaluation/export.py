@@ -17,6 +17,7 @@ from cb.export.measurement import Measured
 from cb.export.saving import Goal
 from cb.export.saving import check_form
 from cb.export.saving import export
+from cb.text import paragraph
 from cb.text import table
 from cb.training.data import training_sample
 from cb.training.scoring import score
@@ -69,7 +70,7 @@ def export_run(
         fits = [*two_of_four(path).values()]
         print(f"Two of four for TensorRT: {sum(fits)} of {len(fits)} kernels")
     for name, reason in left_out.items():
-        print(f"Not as {name}: {reason}")
+        print(paragraph(f"Not as {name}: {reason}"))
     print(describe(found))
     print(f"Export       {path} ({written})")
     return found
@@ -103,16 +104,27 @@ def describe(found: Sequence[Measured]) -> str:
         String of several lines.
     """
     usual = next((one for one in found if one.label == "lite"), found[0])
-    sizes = [f"batch {size}, ms" for size in usual.latencies]
-    gain = f"times as fast as {usual.label}"
-    lines = [("form", "bytes", *sizes, gain, "threads", "accuracy", "runtime")]
+    sizes = [f"ms for {size}" for size in usual.latencies]
+    lines = [("form", "bytes", *sizes, "gain", "accuracy")]
+    runtimes: dict[str, list[str]] = {}
     for item in found:
         times = [f"{one.median * 1e3:.3f}" for one in item.latencies.values()]
-        threads = str(next(iter(item.latencies.values())).threads)
         accuracy = "" if item.accuracy is None else f"{item.accuracy:.4f}"
-        cells = (f"{item.gain(usual):.2f}", threads, accuracy, item.runtime)
+        cells = (f"{item.gain(usual):.2f}", accuracy)
         lines.append((item.label, f"{item.size:,}", *times, *cells))
-    text = table(lines, numbers=tuple(range(1, len(lines[0]) - 1)))
+        runtimes.setdefault(item.runtime, []).append(item.label)
+    threads = next(iter(usual.latencies.values())).threads
+    notes = [
+        f"gain: times as fast as {usual.label}, the geometric mean; "
+        f"threads: {threads}",
+        *(f"{name}: {'; '.join(of)}" for name, of in runtimes.items()),
+    ]
+    text = "\n".join(
+        [
+            table(lines, numbers=tuple(range(1, len(lines[0])))),
+            *map(paragraph, notes),
+        ]
+    )
     best = max(found, key=lambda item: item.gain(usual))
     if best.gain(usual) < GAIN:
         return f"{text}\nNo gain: nothing is faster than {usual.label}."
@@ -125,4 +137,4 @@ def _print_compaction(report: CompactionReport) -> None:
         f"{report.before:,} to {report.after:,}"
     )
     for row in report.stops:
-        print(f"Nothing removed around {row.name}: {row.reason}")
+        print(paragraph(f"Nothing removed around {row.name}: {row.reason}"))

@@ -17,6 +17,7 @@ from cb.models.lesion import droppable
 from cb.plots.conflicts import draw_lesion
 from cb.runs.long_csv import LESION_HEADER
 from cb.runs.long_csv import LongCsv
+from cb.text import paragraph
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 from cb.training.scoring import score
@@ -62,10 +63,11 @@ def evaluate_lesion(
     entropies = block_entropies(run, num_samples, amplitude)
     chosen = lesion.draws(settings, entropies, run.config.seed)
     conflicts = [k for k in entropies if entropies[k] > settings.tolerance]
-    print(
+    text = (
         f"Conflicting by {num_samples} training examples: {len(conflicts)} of "
         f"{len(entropies)} blocks that can be dropped: {conflicts}"
     )
+    print(paragraph(text))
     cache = _ScoreCache(run, step)
     print("| blocks | dropped | draws | accuracy | deviation |")
     print("|---|---|---|---|---|")

@@ -70,7 +70,7 @@ def evaluate_saved_model(
                 f"{source.input_shape}: {reason}"
             ) from error
     scores = score(np.concatenate(logits), source.test.labels)
-    print_scores(path, scores, len(source.test))
+    print_scores(path, scores, len(source.test), source.num_classes)
     return scores
 
 

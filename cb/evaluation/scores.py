@@ -10,6 +10,8 @@ from cb.evaluation.opened_run import INITIAL
 from cb.evaluation.opened_run import LAST_FIVE
 from cb.evaluation.opened_run import OpenedRun
 from cb.runs.evaluation_csv import record
+from cb.text import wrapped
+from cb.training.scoring import score_parts
 
 
 class CheckpointScores(NamedTuple):
@@ -57,7 +59,8 @@ def evaluate_each(run: OpenedRun) -> Iterator[CheckpointScores]:
             )
         record(run.results, name, "test", scores)
         number = len(run.data.source.test)
-        print_scores(f"{run.directory.path} {name}", scores, number)
+        classes = run.data.source.num_classes
+        print_scores(f"{run.directory.path} {name}", scores, number, classes)
         yield CheckpointScores(name, meta["step"], scores)
 
 
@@ -82,15 +85,15 @@ def average_last(
         for name in last[0]
     }
     record(run.results, LAST_FIVE, "test", means)
-    what = f"{run.directory.path} mean of the last {len(last)}"
-    print(f"{what}: test  {_line(means)}")
+    what = f"{run.directory.path} mean of the last {len(last)}: test"
+    shown = score_parts(means, run.data.source.num_classes)
+    print(wrapped([what, *shown]))
     return means
 
 
-def print_scores(what: str, scores: dict[str, float], number: int) -> None:
-    """Print the scores on a number of examples as one line."""
-    print(f"{what}: test  {_line(scores)}  ({number} examples)")
-
-
-def _line(scores: dict[str, float]) -> str:
-    return "  ".join(f"{name} {scores[name]:.4f}" for name in sorted(scores))
+def print_scores(
+    what: str, scores: dict[str, float], number: int, classes: int
+) -> None:
+    """Print the scores on a number of examples of some classes."""
+    shown = score_parts(scores, classes)
+    print(wrapped([f"{what}: test", *shown, f"({number} examples)"]))

@@ -1,5 +1,7 @@
 """Loss and accuracies of predictions."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
@@ -33,3 +35,23 @@ def score(outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         )
         scores[f"top_{compilation.TOP}_accuracy"] = float(np.mean(hits))
     return scores
+
+
+def score_parts(scores: Mapping[str, float], classes: int | None) -> list[str]:
+    """Return scores as texts to print.
+
+    Args:
+        scores: Dict of metric to value.
+        classes: Integer, the number of classes, or `None` if it is not known.
+            Among few, nearly all labels are among the five likeliest.
+
+    Returns:
+        List of strings such as `"accuracy 0.9500"`.
+    """
+    top = f"top_{compilation.TOP}_accuracy"
+    telling = classes is None or classes > 2 * compilation.TOP
+    return [
+        f"{name} {scores[name]:.4f}"
+        for name in sorted(scores)
+        if name != top or telling
+    ]

@@ -3,6 +3,8 @@
 import shlex
 import sys
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -19,13 +21,23 @@ from cb.conversion import Report
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.distribute.variables import read
 from cb.layers.masked import masked_kernels
+from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
+from cb.text import paragraph
+from cb.text import program
 from cb.text import shortened
+from cb.text import table
+from cb.text import wrapped
 from cb.training import compilation
 from cb.training.data import Data
+from cb.training.scoring import score_parts
 
-LONGEST = 200
+LONGEST, LONGEST_NAME = 200, 32
+# Of the name of a line in the summary.
+LABEL = 11
+# An export without zeros is named where it has this part of the bytes, or less.
+LARGEST_SHARE = 0.8
 
 
 def summarize(
@@ -71,6 +83,8 @@ def summarize(
         "parameters_dense": trainable,
         "parameters": trainable - masked + active,
         "test": scores,
+        "classes": int(model.output_shape[-1]),
+        "reallocation": parse_spec(config.reallocation).name,
         "run_dir": str(run.path),
     }
 
@@ -110,20 +124,21 @@ def print_start(
 ) -> None:
     """Print data, augmentation, folder and checkpoints of a run."""
     source = data.source
-    print(
+    lines = [
         f"{model.name} on {source.name}: {data.batches.size} training, "
         f"{len(data.held_out or ())} validation, "
-        f"{len(source.test)} test examples"
-    )
-    print(shortened(data_line(source), LONGEST))
-    print(f"Augmentation: {shortened(str(data.batches.chain), LONGEST)}")
-    print(f"Run folder: {run.path}")
+        f"{len(source.test)} test examples",
+        shortened(data_line(source), LONGEST),
+        f"Augmentation: {shortened(str(data.batches.chain), LONGEST)}",
+        f"Run folder: {run.path}",
+    ]
     if config.checkpoint_every:
         number = data.epochs // config.checkpoint_every
         megabytes = number * estimate_bytes(model) / 1e6
-        print(
+        lines.append(
             f"Numbered checkpoints: {number}, about {megabytes:.1f} MB of disk"
         )
+    print(*map(paragraph, lines), sep="\n")
     sys.stdout.flush()
 
 
@@ -146,10 +161,10 @@ def print_kernels(choice: dict[str, str]) -> None:
         choice: Dict of the name of a layer to the reason, empty for CSR.
     """
     chosen = [name for name, reason in choice.items() if not reason]
-    print(f"CSR kernels: {', '.join(chosen)}")
+    print(paragraph(f"CSR kernels: {', '.join(chosen)}"))
     others = [f"{name} ({why})" for name, why in choice.items() if why]
     if others:
-        print(f"Masked: {', '.join(others)}")
+        print(paragraph(f"Masked: {', '.join(others)}"))
 
 
 def csr_layers(model: keras.Model) -> list[str]:
@@ -158,62 +173,106 @@ def csr_layers(model: keras.Model) -> list[str]:
     return [k.name for k in kernels if k.layer.fixed_connections]
 
 
-def cost_lines(summary: dict[str, Any]) -> list[str]:
-    """Return the lines of a summary about inference and training costs."""
-    if "costs" not in summary:
-        return []
-    costs, training = summary["costs"], summary["training"]
-    lines = [
-        f"inference  {costs['macs']:,} MACs of {costs['dense_macs']:,}, "
-        f"{costs['flops']:,} FLOPs of {costs['dense_flops']:,}",
-        f"training   {training['total']:.3e} FLOPs of "
-        f"{training['dense_total']:.3e}",
-        f"storage    {costs['dense_bytes']:,} bytes, CSR "
-        f"{costs['csr_bytes']:,}, bitmask {costs['bitmask_bytes']:,}, "
-        f"SavedModel {costs['export_bytes']:,}",
-    ]
-    return lines + [
-        f"not counted: {', '.join(kinds)} in {name}"
-        for name, kinds in costs["unknown"].items()
-    ]
-
-
 def print_summary(summary: dict[str, Any]) -> None:
     """Print the closing summary."""
-    row = "{:<24} {:>18} {:>10} {:>8} {:>8}"
     print()
     if summary["layers"]:
-        print(row.format("layer", "shape", "weights", "asked", "kept"))
-    for layer in summary["layers"]:
-        shape, weights = "x".join(map(str, layer["shape"])), layer["weights"]
-        asked, kept = layer["density_asked"], layer["active"] / weights
-        cells = (f"{weights:,}", f"{asked:.4f}", f"{kept:.4f}")
-        print(row.format(layer["layer"], shape, *cells))
-    parameters = f"parameters {summary['parameters']:,}"
+        rows: list[tuple[str, ...]] = [
+            ("layer", "shape", "weights", "asked", "kept"),
+            *map(_layer_cells, summary["layers"]),
+        ]
+        print(table(rows, numbers=(1, 2, 3, 4)))
+        print("asked, kept: fractions of the weights that are active, not zero")
+    lines = [_labelled(*line) for line in _lines(summary)]
+    for text in summary.get("not_reached", ()):
+        lines.append(paragraph(f"NOT REACHED: {text}"))
+    print(*lines, *_export_lines(summary), sep="\n")
+
+
+def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
+    weights = layer["weights"]
+    return (
+        shortened(layer["layer"], LONGEST_NAME),
+        "x".join(map(str, layer["shape"])),
+        f"{weights:,}",
+        f"{layer['density_asked']:.4f}",
+        f"{layer['active'] / weights:.4f}",
+    )
+
+
+def _lines(summary: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a name, and what is printed after it, for each line."""
+    parameters = f"{summary['parameters']:,}"
     if summary["layers"]:
         density = summary["active_weights"] / summary["masked_weights"]
-        parameters = f"density {density:.4f}, {parameters}"
         parameters += f" of {summary['parameters_dense']:,}"
-    print(parameters)
+        yield "density", f"{density:.4f} of the weights that can be inactive"
+    yield "parameters", parameters
     if summary.get("csr_layers"):
-        print(f"CSR kernels in {', '.join(summary['csr_layers'])}")
+        yield "CSR kernels", *summary["csr_layers"]
     if summary.get("reallocation/events"):
         events, dropped, grown = (summary[f"reallocation/{n}"] for n in COUNTED)
-        print(f"events {events:,}, {dropped:,} dropped, {grown:,} grown")
-    for line in summary.get("not_reached", ()):
-        print(f"NOT REACHED: {line}")
-    for line in cost_lines(summary):
-        print(line)
-    scores = "  ".join(
-        f"{name} {value:.4f}" for name, value in summary["test"].items()
-    )
+        # Summaries of older runs do not name it.
+        algorithm = summary.get("reallocation", "reallocation")
+        yield (
+            "events",
+            f"{events:,} of {algorithm}: {dropped:,} connections dropped,",
+            f"{grown:,} grown",
+        )
+    if "costs" in summary:
+        yield from _cost_lines(summary["costs"], summary["training"])
+    yield "test", *score_parts(summary["test"], summary.get("classes"))
+    yield "trained", f"{summary['epochs']} epochs, {summary['seconds']} s"
     path = summary["run_dir"]
+    yield "numbers", f"{path}/metrics.csv"
+    yield "checkpoints", f"{path}/checkpoints"
+    yield "SavedModel", f"{path}/export"
     logs = shlex.quote(f"{path}/tensorboard")
-    print(
-        f"test  {scores}\n"
-        f"trained {summary['epochs']} epochs, {summary['seconds']} s\n"
-        f"numbers      {path}/metrics.csv\n"
-        f"checkpoints  {path}/checkpoints\n"
-        f"SavedModel   {path}/export\n"
-        f"TensorBoard  tensorboard --logdir {logs}"
+    yield "TensorBoard", f"tensorboard --logdir {logs}"
+
+
+def _cost_lines(
+    costs: Mapping[str, Any], training: Mapping[str, Any]
+) -> Iterator[tuple[str, ...]]:
+    yield (
+        "inference",
+        f"{costs['macs']:,} MACs of {costs['dense_macs']:,},",
+        f"{costs['flops']:,} FLOPs of {costs['dense_flops']:,}",
     )
+    yield (
+        "training",
+        f"{training['total']:.3e} FLOPs of {training['dense_total']:.3e}",
+    )
+    yield (
+        "storage",
+        f"weights {costs['dense_bytes']:,} bytes,",
+        f"as CSR {costs['csr_bytes']:,},",
+        f"with a bitmask {costs['bitmask_bytes']:,};",
+        f"SavedModel {costs['export_bytes']:,}",
+    )
+    for name, kinds in costs["unknown"].items():
+        yield "not counted", f"{', '.join(kinds)} in {name}"
+
+
+def _export_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what an export without zeros saves, and the command for it."""
+    costs = summary.get("costs", {"export_bytes": 0})
+    written = costs["export_bytes"]
+    if not written:
+        return []
+    sparse = min(costs["csr_bytes"], costs["bitmask_bytes"])
+    if sparse > LARGEST_SHARE * costs["dense_bytes"]:
+        return []
+    text = (
+        f"without its zeros about {sparse:,} bytes instead of {written:,}; to "
+        "measure which form is the smallest and the fastest here:"
+    )
+    run = shlex.quote(summary["run_dir"])
+    return [
+        _labelled("export", *text.split()),
+        f"  {program('evaluate')} --run_dir={run} --export=auto",
+    ]
+
+
+def _labelled(name: str, *parts: str) -> str:
+    return wrapped([name.ljust(LABEL), *parts], " ", LABEL + 1)

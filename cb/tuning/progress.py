@@ -11,8 +11,10 @@ import numpy as np
 
 from cb.errors import InputError
 from cb.run_log.tensorboard import TensorBoard
+from cb.text import paragraph
 from cb.text import shortened
 from cb.text import table
+from cb.text import wrapped
 from cb.tuning import pareto
 from cb.tuning import report
 from cb.tuning.plan import SweepPlan
@@ -86,7 +88,7 @@ class Progress:
             if objective.name in means
         ]
         parts += [*self._best(everything), f"{_duration(left)} left"]
-        print("  ".join(parts), flush=True)
+        print(wrapped(parts), flush=True)
         # The choice and its result, for the HParams tab.
         trial = str(last["trial"])
         log = TensorBoard(self._folder / "tensorboard")
@@ -165,10 +167,11 @@ def announce(
     """
     wanted = ", ".join(one.name for one in plan.objectives)
     if plan.points:
-        print(f"{len(plan.points)} points for {wanted}, all of them run.")
+        number = len(plan.points)
+        print(paragraph(f"{number} points for {wanted}, all of them run."))
     else:
         names = "the Pareto front of " if len(plan.objectives) > 1 else ""
-        print(f"{oracle} searches for {names}{wanted}:")
+        print(paragraph(f"{oracle} searches for {names}{wanted}:"))
         lines = [
             (f"  {one.name}", shortened(one.range_text(), LONGEST))
             for one in plan.space.parameters
@@ -181,7 +184,7 @@ def announce(
         seconds = sum(row["seconds"] for row in rows) / done
         taken = f"One took {_duration(seconds)} on average"
         each += f", {done} of them done"
-    print(f"{trials} trials{each}. {taken}.")
+    print(paragraph(f"{trials} trials{each}. {taken}."))
     if storage is not None:
         print(f"To look at it: optuna-dashboard {storage}")
     sys.stdout.flush()

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -55,6 +56,29 @@ def test_summary_says_what_was_asked_and_what_was_kept(finished):
     assert summary["parameters"] == summary["active_weights"] + biases
     assert f"{summary['test']['accuracy']:.4f}" in output
     assert str(run_dir.name) in output
+
+
+def test_no_line_is_longer_than_a_terminal_is_wide(finished):
+    *_, output = finished
+    assert max(map(len, output.splitlines())) <= 80
+
+
+def test_summary_counts_what_moved_and_says_what_an_export_saves(finished):
+    _, run_dir, output = finished
+    summary = json.loads((run_dir / "summary.json").read_text())
+    moved = [
+        float(row["value"])
+        for row in rows(run_dir / "metrics.csv")
+        if row["name"].startswith("grown/")
+    ]
+    assert summary["reallocation/grown"] == sum(moved) > 0
+    assert f"{sum(moved):,.0f} grown" in output
+    assert "events      10 of rigl: " in output
+    # Of ten classes nearly all labels are among the five likeliest.
+    assert "top_5" not in output and "top_5_accuracy" in summary["test"]
+    lines = output.splitlines()
+    assert lines[-1].endswith("--export=auto")
+    assert lines[-1].startswith("  python evaluate.py --run_dir=runs/mlp_")
 
 
 def test_summary_says_what_inference_and_training_cost(finished):
@@ -125,6 +149,11 @@ def test_tensorboard_shows_numbers_histograms_and_changes(finished):
     whole = EventAccumulator(str(run_dir / "tensorboard"))
     whole.Reload()
     assert "_hparams_/session_start_info" in whole.PluginTagToContent("hparams")
+    (command,) = whole.Tensors("command")
+    (text,) = command.tensor_proto.string_val
+    words = shlex.split(text.decode())
+    assert words[:2] == ["python", "train.py"]
+    assert {"--epochs=4", "--evaluate_train=True"} <= set(words)
 
 
 def test_keeps_the_checkpoints_asked_for(finished):
@@ -305,9 +334,8 @@ def test_evaluate_repeats_the_score_of_training(finished, flags):
     folder, run_dir, _ = finished
     summary = json.loads((run_dir / "summary.json").read_text())
     before = rows(run_dir / "evaluation.csv")
-    code, output, errors = run(
-        "evaluate.py", f"--run_dir={run_dir}", *flags, folder=folder
-    )
+    where = f"--run_dir={run_dir.relative_to(folder)}"
+    code, output, errors = run("evaluate.py", where, *flags, folder=folder)
     assert code == 0, errors
     assert len(output.strip().splitlines()) == 1
     assert "(360 examples)" in output

@@ -199,7 +199,7 @@ def test_a_verdict_tells_texts_apart_from_results(pair):
     # The second was slower, and said how far it was.
     ended = (
         Ended(0, "loss 0.5, 3.1 ms/step"),
-        Ended(0, "epoch 1/2  step 3/9  loss 1\nLOSS 0.5, 4 ms/step"),
+        Ended(0, "  step 3/9  loss 1\nLOSS 0.5, 4 ms/step"),
     )
     verdict = judge(command(), *recordings(pair, *ended))
     assert (verdict.text, verdict.failed) == ("same", False)

@@ -31,11 +31,15 @@ def test_events_of_the_whole_run_are_in_the_summary(every, capsys):
             "epochs": 4,
             "seconds": 1.0,
             "run_dir": "runs/one",
+            "reallocation": "set",
             **found,
         }
     )
     printed = capsys.readouterr().out
-    assert "events 4, 1,200 dropped, 1,100 grown" in printed
+    assert (
+        "events      4 of set: 1,200 connections dropped, 1,100 grown"
+        in printed
+    )
     assert ("NOT REACHED: No event of Sparse" in printed) == (every == 100)
 
 

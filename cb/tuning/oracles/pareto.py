@@ -18,6 +18,7 @@ from cb.registry import Count
 from cb.registry import Interval
 from cb.registry import check_arguments
 from cb.seeds import fold_in
+from cb.text import paragraph
 from cb.tuning import model_costs
 from cb.tuning import pareto
 from cb.tuning import proposals
@@ -130,11 +131,11 @@ class ParetoOracle(keras_tuner.Oracle):
         sampler = "gp" if fits else "tpe"
         if sampler != self._said:
             self._said = sampler
-            print(
+            text = (
                 f"Sampler: {sampler}, with {counts[0]} objectives, "
-                f"{counts[1]} hyperparameters and {counts[2]} trials so far",
-                flush=True,
+                f"{counts[1]} hyperparameters and {counts[2]} trials so far"
             )
+            print(paragraph(text), flush=True)
         return sampler
 
     def _proposed(self, trial_id: str) -> dict[str, Any] | None:

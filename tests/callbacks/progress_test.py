@@ -1,0 +1,65 @@
+"""The progress of a training is a table that fits on a terminal."""
+
+import keras
+import numpy as np
+import pytest
+
+import cb
+from cb.callbacks.progress import ABOVE
+from cb.callbacks.progress import Progress
+from cb.text import WIDTH
+
+EXAMPLES, BATCH = 60, 4
+STEPS = EXAMPLES // BATCH
+
+
+def train(terminal):
+    """Train for two epochs, with an event after every sixth step."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(EXAMPLES, 6)).astype("float32")
+    labels = random.integers(0, 3, EXAMPLES)
+    keras.utils.set_random_seed(0)
+    dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model = cb.sparsify(dense, 0.5)
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    events = cb.callbacks.Reallocation(
+        "set(every=6, end=1.0)", total_steps=2 * STEPS, steps_per_epoch=STEPS
+    )
+    progress = Progress(5, 2, STEPS, lambda: 0.0, terminal)
+    history = model.fit(
+        *(x, keras.utils.to_categorical(labels, 3), BATCH, 2),
+        validation_data=(x, keras.utils.to_categorical(labels, 3)),
+        callbacks=[events, progress],
+        verbose=0,
+    )
+    return history.history
+
+
+def test_rows_have_the_numbers_of_epochs_in_columns(capsys):
+    history = train(terminal=False)
+    legend, head, *rows = capsys.readouterr().out.splitlines()
+    assert "moved: connections dropped or grown" in legend
+    places = ["step 5/15", "step 10/15", "epoch 1/2"]
+    places += ["step 5/15", "step 10/15", "epoch 2/2"]
+    for row, place in zip(rows, places, strict=True):
+        assert row.strip().startswith(place)
+        assert len(row) < WIDTH
+    for epoch, row in enumerate([rows[2], rows[5]]):
+        for name in ("accuracy", "loss", "val_accuracy", "val_loss"):
+            end = head.index(f" {name} ") + len(name) + 1
+            found = float(row[:end].split()[-1])
+            assert found == pytest.approx(history[name][epoch], abs=1e-4)
+        moved = head.index("moved") + len("moved")
+        dropped = history["reallocation/dropped"][epoch]
+        assert float(row[:moved].split()[-1]) == dropped
+        assert row.endswith("0.0 ms")
+    assert sum(history["reallocation/dropped"]) > 0
+
+
+def test_on_a_terminal_a_row_of_steps_is_replaced(capsys):
+    train(terminal=True)
+    *_, head, one, two, first, _, _, last = capsys.readouterr().out.splitlines()
+    assert "accuracy" in head and one.startswith("  step 5/15")
+    assert two.startswith(f"{ABOVE}  step 10/15")
+    assert first.startswith(f"{ABOVE}epoch 1/2")
+    assert last.startswith(f"{ABOVE}epoch 2/2")

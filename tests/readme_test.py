@@ -40,7 +40,10 @@ def test_the_first_example_runs_as_pasted(pasted):
     expected = model.predict(x, verbose=0)
     assert np.mean(expected.argmax(axis=1) == labels) > 0.9
     exported = tf.saved_model.load(folder / "exported")
-    np.testing.assert_allclose(exported.serve(x), expected, atol=1e-5)
+    signature = exported.signatures["serving_default"]
+    (name,) = signature.structured_input_signature[1]
+    (found,) = signature(**{name: tf.constant(x)}).values()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_allclose(names["predict"](x), expected, atol=1e-5)
 
 

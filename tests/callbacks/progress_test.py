@@ -13,6 +13,13 @@ EXAMPLES, BATCH = 60, 4
 STEPS = EXAMPLES // BATCH
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Print no row because the machine is slow."""
+    for name in ("PATIENCE_SECONDS", "TERMINAL_SECONDS"):
+        monkeypatch.setattr(f"cb.callbacks.progress.{name}", float("inf"))
+
+
 def train(terminal):
     """Train for two epochs, with an event after every sixth step."""
     random = np.random.default_rng(0)

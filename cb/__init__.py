@@ -75,7 +75,8 @@ _IN_FILES = {
         MaskedGroupQueryAttention MaskedLSTM MaskedLSTMCell
         MaskedMultiHeadAttention MaskedRNN MaskedReversibleEmbedding MasksInside
         MaskedSeparableConv1D MaskedSeparableConv2D MaskedSimpleRNN
-        MaskedSimpleRNNCell NeuralODE SReLU SparseDense TiedConv2D TiedDense
+        MaskedSimpleRNNCell NeuralODE SReLU SparseConv1D SparseConv2D
+        SparseConv3D SparseDense SparseEinsumDense TiedConv2D TiedDense
     """,
     "cb.export.stand_ins": "OwnVariable Sized WithMask",
     "cb.layers.chunked_loss": "ChunkedLoss",

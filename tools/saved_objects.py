@@ -67,7 +67,23 @@ LAYERS = {
     "OwnVariable": ({"shape": (4, 3)}, (4,)),
     "SReLU": ({}, (4,)),
     "Sized": ({"shape": (4, 2, 2)}, (4,)),
+    "SparseConv1D": (
+        {"filters": 5, "kernel_size": 1, "connections": 7},
+        (6, 4),
+    ),
+    "SparseConv2D": (
+        {"filters": 5, "kernel_size": 1, "connections": 7},
+        (6, 6, 4),
+    ),
+    "SparseConv3D": (
+        {"filters": 5, "kernel_size": 1, "connections": 7},
+        (2, 3, 3, 4),
+    ),
     "SparseDense": ({"units": 5, "connections": 7}, (4,)),
+    "SparseEinsumDense": (
+        {"equation": "ab,bc->ac", "output_shape": 5, "connections": 7},
+        (4,),
+    ),
     "TiedConv2D": (
         {"filters": 4, "kernel_size": 3, "sparsity": 0.5},
         IMAGE,

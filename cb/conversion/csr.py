@@ -12,14 +12,18 @@ from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.kernels.threads import require_numba
 from cb.layers.masked import masked_kernels
-from cb.layers.masked_dense import MaskedDense
-from cb.layers.sparse_dense import REGULARIZERS
-from cb.layers.sparse_dense import SparseDense
+from cb.layers.registration import MASKED_CLASSES
+from cb.layers.sparse_dense import SPARSE_CLASSES
+from cb.layers.sparse_kernel import REGULARIZERS
+from cb.layers.sparse_kernel import SparseKernel
 from cb.layers.traversal import graph_layers
 from cb.layers.traversal import ordered_layers
 from cb.registry import Interval
 from cb.registry import check
 
+# From a masked class to the class that stores active weights only.
+_SPARSE = {MASKED_CLASSES[kind]: new for kind, new in SPARSE_CLASSES.items()}
+_MASKED = {new: masked for masked, new in _SPARSE.items()}
 # From the name of a layer to the reason why it stays masked, or "".
 Choice = dict[str, str]
 Density = Annotated[float, Interval("(0, 1]")]
@@ -34,11 +38,11 @@ def to_csr(
 ) -> keras.Model:
     """Make a copy of a sparse model that trains on CSR kernels.
 
-    Masked dense layers whose kernel is large and sparse become
-    `cb.layers.SparseDense`, which stores, multiplies and updates active
-    weights only. Other layers stay masked. The copy trains with
-    `cb.callbacks.Reallocation` and algorithms that keep the number of
-    connections of every layer: `static`, `set` and `rigl`.
+    Masked `Dense` and `EinsumDense` layers and convolutions of one position
+    whose kernel is large and sparse become `cb.layers.SparseDense` and its
+    like, which store, multiply and update active weights only. Other layers
+    stay masked. The copy trains with `cb.callbacks.Reallocation` and
+    algorithms that keep the number of connections of every layer.
 
     Args:
         model: Keras model from `cb.sparsify`.
@@ -85,7 +89,8 @@ def to_csr(
         if id(layer) not in counts:
             return None
         arguments = {"connections": counts[id(layer)]}
-        return Replacement(SparseDense, arguments, MaskedDense.added_arguments)
+        masked = type(layer)
+        return Replacement(_SPARSE[masked], arguments, masked.added_arguments)
 
     if report is not None:
         report(choice)
@@ -100,25 +105,29 @@ def to_masked(model: keras.Model) -> keras.Model:
 
     Returns:
         A Keras model with the same outputs, without an optimizer; the model
-        itself if none of its layers is a `SparseDense`.
+        itself if none of its layers has a CSR kernel.
     """
-    if not any(isinstance(one, SparseDense) for one in ordered_layers(model)):
+    if not any(isinstance(one, SparseKernel) for one in ordered_layers(model)):
         return model
-    dropped = SparseDense.added_arguments
-    masked = Replacement(MaskedDense, {"granularity": "weight"}, dropped)
 
-    return copy_with(
-        model, lambda layer, kind: masked if kind is SparseDense else None
-    )
+    def replace(layer, kind):
+        if kind not in _MASKED:
+            return None
+        arguments, dropped = {"granularity": "weight"}, kind.added_arguments
+        return Replacement(_MASKED[kind], arguments, dropped)
+
+    return copy_with(model, replace)
 
 
 def _unable(kernel, in_graph) -> str:
     """Return why a masked layer has no form on CSR kernels."""
     layer = kernel.layer
-    if isinstance(layer, SparseDense):
+    if isinstance(layer, SparseKernel):
         return "on CSR kernels already"
-    if type(layer) is not MaskedDense:
+    if type(layer) not in _SPARSE:
         return f"a {type(layer).__name__}"
+    if reason := _SPARSE[type(layer)].unable(layer):
+        return reason
     if id(layer) not in in_graph:
         return "inside another layer"
     if layer.granularity != "weight":

@@ -1,21 +1,18 @@
 """Product with a sparse matrix as a TensorFlow function."""
 
-import numpy as np
 import tensorflow as tf
 
-from cb.kernels import compiled
-from cb.kernels.threads import share
-from cb.kernels.tiles import aligned
-from cb.kernels.tiles import shares
-from cb.kernels.tiles import tile_size
+from cb.kernels.csr_operations import run
+from cb.kernels.threads import threads
 
 
-def multiply(x, values, indices, starts):
+def multiply(x, values, indices, starts, bias, rectified=False):
     """Multiply examples by a sparse matrix, on the processor.
 
     Time and memory of the forward and backward passes are proportional to the
-    number of entries, apart from one copy of the inputs with examples as the
-    last axis. Second derivatives are not supported.
+    number of entries. Operations take examples as the last axis: where the
+    output of one is the input of the next, TensorFlow removes both
+    transpositions. Second derivatives are not supported.
 
     Args:
         x: float32 tensor `(examples, inputs)`.
@@ -23,37 +20,51 @@ def multiply(x, values, indices, starts):
         indices: int32 tensor `(entries,)`, the input of every entry.
         starts: int32 tensor `(outputs + 1,)`, where the entries of every
             output start.
+        bias: float32 tensor `(outputs,)`, added to every example.
+        rectified: Boolean, whether negative outputs become zero.
 
     Returns:
         float32 tensor `(examples, outputs)`.
     """
+    # Operations that are registered while Python runs are for graphs only.
+    function = _in_graph if tf.executing_eagerly() else _multiply
+    y = function(x, values, indices, starts, bias, rectified)
+    y.set_shape((x.shape[0], bias.shape[0]))
+    return y
 
+
+def _multiply(x, values, indices, starts, bias, rectified):
     @tf.custom_gradient
-    def product(x, values):
-        y, turned = tf.numpy_function(
-            _forward,
-            [x, values, indices, starts],
-            [tf.float32, tf.float32],
-            stateful=False,
-        )
-        y.set_shape((x.shape[0], starts.shape[0] - 1))
+    def product(x, values, bias):
+        settings = tf.constant([threads(), int(rectified)])
+        given = [x, values, indices, starts, bias, settings]
+        (y,) = run("CbCsrProduct", given)
+        y.set_shape((bias.shape[0], x.shape[1]))
 
         def gradient(dy):
-            dx, dvalues = _gradients(dy, turned, values, indices, starts)
-            dx.set_shape(x.shape)
-            dvalues.set_shape(values.shape)
-            return dx, dvalues
+            if rectified:
+                dy = tf.raw_ops.ReluGrad(gradients=dy, features=y)
+            return _gradients(x, values, indices, starts, dy)
 
         return y, gradient
 
-    return product(x, values)
+    x = tf.transpose(x, [1, 0])
+    return tf.transpose(product(x, values, bias), [1, 0])
+
+
+_in_graph = tf.function(_multiply, autograph=False, reduce_retracing=True)
 
 
 @tf.custom_gradient
-def _gradients(*tensors):
-    results = tf.numpy_function(
-        _backward, tensors, [tf.float32, tf.float32], stateful=False
-    )
+def _gradients(x, values, indices, starts, dy):
+    settings = tf.stack([threads(), tf.shape(x)[0]])
+    given = [dy, values, indices, starts, settings]
+    (dx,) = run("CbCsrInputGradients", given)
+    given = [dy, x, indices, starts, settings[:1]]
+    dvalues, dbias = run("CbCsrValueGradients", given)
+    dx.set_shape(x.shape)
+    dvalues.set_shape(values.shape)
+    dbias.set_shape(dy.shape[:1])
 
     def refuse(*gradients):
         # TensorFlow would treat them as constants.
@@ -62,38 +73,4 @@ def _gradients(*tensors):
             "masked layers instead."
         )
 
-    return results, refuse
-
-
-def _forward(x, values, indices, starts):
-    tile = tile_size(len(x))
-    tiles = -(-len(x) // tile)
-    y = aligned((len(x), len(starts) - 1))
-    turned = aligned((tiles, x.shape[1], tile))
-    indices = indices.view(np.uint32)
-    edges = shares(tiles)
-
-    def work(number):
-        place = edges[number], edges[number + 1]
-        compiled.forward(*place, x, y, turned, values, indices, starts)
-
-    share(work, len(edges) - 1)
-    return y, turned
-
-
-def _backward(dy, turned, values, indices, starts):
-    tiles, inputs, tile = turned.shape
-    dx = aligned((len(dy), inputs))
-    matrix = values, indices.view(np.uint32), starts
-    edges = shares(tiles)
-    parts = [aligned(indices.shape) for _ in edges[1:]]
-
-    def work(number):
-        place = edges[number], edges[number + 1]
-        memory = turned, aligned((inputs, tile))
-        compiled.backward(*place, dy, dx, parts[number], *memory, *matrix)
-
-    share(work, len(parts))
-    for other in parts[1:]:
-        parts[0] += other
-    return dx, parts[0]
+    return (dx, dvalues, dbias), refuse

@@ -29,7 +29,7 @@ _FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 
 
-class _Code:
+class Code:
     """Emits LLVM code for vectors.
 
     Args:
@@ -41,7 +41,7 @@ class _Code:
 
     def spread(self, number):
         """Return a vector of one number."""
-        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        nothing = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
         one = self.builder.insert_element(nothing, number, _INTEGER(0))
         zeros = ir.Constant(ir.VectorType(_INTEGER, LANES), [0] * LANES)
         return self.builder.shuffle_vector(one, nothing, zeros)
@@ -105,7 +105,7 @@ def _block(vectors: int):
     def generate(context, builder, signature, arguments):
         given = cgutils.unpack_tuple(builder, arguments[0])
         source, offsets, weights, start, end, *rest = given
-        code = _Code(builder)
+        code = Code(builder)
         bias = code.spread(rest[0])
         zero = ir.Constant(_VECTOR, [0.0] * LANES)
         sums = [
@@ -223,7 +223,7 @@ def sum_outputs(typing, given):
         source, bases, lanes, weights, start, end, target = (
             cgutils.unpack_tuple(builder, arguments[0])
         )
-        code = _Code(builder)
+        code = Code(builder)
         zero = ir.Constant(_VECTOR, [0.0] * LANES)
         sums = [code.variable(zero) for _ in range(_STEPS)]
         bases = builder.inttoptr(bases, _INTEGER.as_pointer())
@@ -264,7 +264,7 @@ def turn(typing, source, source_step, target, target_step):
 
     def generate(context, builder, signature, given):
         source, source_step, target, target_step = given
-        code = _Code(builder)
+        code = Code(builder)
 
         def place(first, step, number):
             return builder.add(first, builder.mul(step, _INDEX(number)))

@@ -38,7 +38,11 @@ from cb.layers.neural_ode import NeuralODE
 from cb.layers.registration import register_masked
 from cb.layers.replacement import replace_batch_normalization
 from cb.layers.s_shaped_relu import SReLU
+from cb.layers.sparse_dense import SparseConv1D
+from cb.layers.sparse_dense import SparseConv2D
+from cb.layers.sparse_dense import SparseConv3D
 from cb.layers.sparse_dense import SparseDense
+from cb.layers.sparse_dense import SparseEinsumDense
 from cb.layers.tied import TiedConv2D
 from cb.layers.tied import TiedDense
 
@@ -77,7 +81,11 @@ __all__ = [
     "MasksInside",
     "NeuralODE",
     "SReLU",
+    "SparseConv1D",
+    "SparseConv2D",
+    "SparseConv3D",
     "SparseDense",
+    "SparseEinsumDense",
     "TiedConv2D",
     "TiedDense",
     "maskable",

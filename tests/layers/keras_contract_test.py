@@ -115,7 +115,32 @@ CASES = {
         (2, 3),
     ),
     "SReLU": ({}, (2, 4), (2, 4)),
+    "SparseConv1D": (
+        {"filters": 5, "kernel_size": 1, "connections": 7},
+        (2, 6, 4),
+        (2, 6, 5),
+    ),
+    "SparseConv2D": (
+        {"filters": 5, "kernel_size": 1, "strides": 2, "connections": 7},
+        (2, 6, 6, 4),
+        (2, 3, 3, 5),
+    ),
+    "SparseConv3D": (
+        {"filters": 5, "kernel_size": 1, "connections": 7},
+        (2, 2, 3, 3, 4),
+        (2, 2, 3, 3, 5),
+    ),
     "SparseDense": ({"units": 5, "connections": 7}, (2, 4), (2, 5)),
+    "SparseEinsumDense": (
+        {
+            "equation": "abc,cde->abde",
+            "output_shape": (3, 2, 5),
+            "bias_axes": "de",
+            "connections": 7,
+        },
+        (2, 3, 4),
+        (2, 3, 2, 5),
+    ),
     "TiedConv2D": (
         {"filters": 4, "kernel_size": 3, "sparsity": 0.5},
         IMAGE,
@@ -139,7 +164,10 @@ NO_LAYERS = {
 
 # A differential equation adds up the errors of half precision; compiled
 # kernels have no other.
-SINGLE_PRECISION = {"NeuralODE", "SparseDense"}
+SINGLE_PRECISION = {
+    "NeuralODE",
+    *(name for name in CASES if name.startswith("Sparse")),
+}
 
 
 def test_every_layer_has_a_case():

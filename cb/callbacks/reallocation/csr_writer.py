@@ -9,8 +9,8 @@ from cb.callbacks.slots import Slot
 from cb.distribute.variables import read
 from cb.distribute.variables import write_replicas
 from cb.errors import InputError
-from cb.layers.sparse_dense import SparseDense
-from cb.layers.sparse_dense import csr
+from cb.layers.sparse_kernel import SparseKernel
+from cb.layers.sparse_kernel import csr
 from cb.sparsity.reallocation.base import Algorithm
 
 
@@ -26,14 +26,26 @@ class CsrWriter(KernelWriter):
         InputError: As in `check_algorithm`.
     """
 
-    kind = SparseDense
+    kind = SparseKernel
 
     def __init__(self, kernels, slots, algorithm: Algorithm):
         super().__init__(kernels, slots)
         check_algorithm(algorithm)
 
+    def open(self):
+        """Read as the kernels that layers were made from."""
+        for kernel in self.kernels:
+            kernel.layer.open()
+
     def write_all(self, masks, fresh):
-        """Do nothing: inactive weights are not stored."""
+        """Take the connections of opened layers."""
+        for kernel, owned, mask in zip(
+            self.kernels, self._slots, masks, strict=True
+        ):
+            layer = kernel.layer
+            if layer.whole is not None:
+                move_connections(layer, owned, mask, layer.whole)
+            layer.close()
 
     def settle(self, before, after, written):
         """Move the slots that others have left where they were."""
@@ -42,7 +54,10 @@ class CsrWriter(KernelWriter):
         ):
             left = [slot for slot in owned if slot.variable not in written]
             if not np.array_equal(old, new):
-                places = np.flatnonzero(old.T), np.flatnonzero(new.T)
+                places = [
+                    np.flatnonzero(kernel.layer.by_output(mask))
+                    for mask in (old, new)
+                ]
                 _move_slots(left, *places, read(kernel.layer.values))
 
     def write_changes(self, before, after, values=None):
@@ -55,7 +70,7 @@ class CsrWriter(KernelWriter):
 
 
 def move_connections(
-    layer: SparseDense,
+    layer: SparseKernel,
     slots: Sequence[Slot],
     mask: np.ndarray,
     values: np.ndarray | None = None,
@@ -63,19 +78,20 @@ def move_connections(
     """Move the connections of a layer, and its optimizer slots with them.
 
     Args:
-        layer: `SparseDense`.
+        layer: `SparseKernel`.
         slots: The optimizer's slots of its values.
         mask: Boolean array, the new mask, with as many connections.
         values: Float array of the shape of the kernel, the new weights of
             active positions. By default kept connections keep theirs and
             grown ones start at zero.
     """
-    matrix = csr(mask)
+    mask = layer.by_output(mask)
+    matrix = csr(mask.T)
     before = _positions(layer, *map(read, layer.structure))
     after = _positions(layer, matrix.indices, matrix.indptr)
     weights = _moved(layer.values, before, after, 0.0)
     if values is not None:
-        weights = values.T[mask.T].astype("float32")
+        weights = layer.by_output(values)[mask].astype("float32")
     _move_slots(slots, before, after, weights)
     write_replicas(layer.values, [weights])
     write_replicas(layer.indices, [matrix.indices])
@@ -110,7 +126,8 @@ def check_algorithm(algorithm: Algorithm) -> None:
         raise InputError(
             f"Algorithm {type(algorithm).__name__}, with these arguments, "
             f"{reason}, which layers with CSR kernels cannot do. Expected "
-            "`static`, `set` or `rigl`, or masked layers."
+            "`static`, `set`, `rigl`, `deep_rewiring`, or `random`, `snip` or "
+            "`grasp` with `scope='layer'`; or masked layers."
         )
 
 
@@ -118,17 +135,13 @@ def _unable(algorithm: Algorithm) -> str:
     of_inactive = algorithm.straight_through or not algorithm.zero_inactive
     fixed_counts = algorithm.keeps_layer_counts
     running = algorithm.gradients == "running"
-    penalizes = type(algorithm).penalties is not Algorithm.penalties
     copies = algorithm.copy_mask_from is not None
     reasons = {
-        "acts after every step": algorithm.every_step,
         "trains inactive weights": of_inactive,
-        "chooses its own first masks": algorithm.at_start,
         "changes how many connections a layer has": not fixed_counts,
         "takes gradients of inactive weights from training steps": running,
         "keeps the momentum of inactive weights": not algorithm.reset_momentum,
         "adds noise to gradients": algorithm.noise_on_gradients,
-        "adds penalties to the loss": penalizes,
         "takes over the masks of another run": copies,
     }
     return next((reason for reason, found in reasons.items() if found), "")
@@ -136,5 +149,6 @@ def _unable(algorithm: Algorithm) -> str:
 
 def _positions(layer, indices, indptr) -> np.ndarray:
     """Return flat positions of the connections, grouped by output."""
-    outputs = np.repeat(np.arange(layer.units), np.diff(indptr))
-    return outputs * layer.kernel_shape[0] + indices
+    inputs, outputs = layer.matrix_shape
+    outputs = np.repeat(np.arange(outputs), np.diff(indptr))
+    return outputs * inputs + indices

@@ -32,6 +32,10 @@ class KernelWriter(abc.ABC):
         self._slots = slots
 
     @abc.abstractmethod
+    def open(self) -> None:
+        """Make all connections active, until masks are written."""
+
+    @abc.abstractmethod
     def write_all(self, masks: Sequence[np.ndarray], fresh: bool) -> None:
         """Write whole masks, at the start of a training.
 

@@ -51,6 +51,11 @@ class MaskedWriter(KernelWriter):
             autograph=False,
         )
 
+    def open(self):
+        """Fill masks with ones; weights keep their values."""
+        for kernel in self.kernels:
+            kernel.mask.assign(tf.ones(kernel.mask.shape, kernel.mask.dtype))
+
     def write_all(self, masks, fresh):
         """Write masks; zero or reset what they make inactive."""
         for kernel, owned, mask in zip(

@@ -13,7 +13,7 @@ from cb.errors import RunError
 from cb.errors import one_line
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
-from cb.layers.sparse_dense import opened
+from cb.layers.sparse_kernel import opened
 
 SMALLEST_LOSS_SCALE = 2.0**-14
 

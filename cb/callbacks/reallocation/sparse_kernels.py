@@ -189,8 +189,8 @@ class SparseKernels:
 
     def open(self) -> None:
         """Make all connections active; weights keep their values."""
-        for kernel in self.kernels:
-            kernel.mask.assign(tf.ones(kernel.mask.shape, kernel.mask.dtype))
+        for writer in self._writers:
+            writer.open()
         self._watch.clear()
 
     def write(

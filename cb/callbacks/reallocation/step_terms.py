@@ -25,13 +25,17 @@ def masked(kernel: MaskedKernel):
 
 def penalized(kernel: MaskedKernel, penalty: WeightPenalty):
     """Return a regularizer that adds a penalty to that of a kernel."""
-    before = kernel.weight.regularizer or (lambda weight: 0.0)
+    before = kernel.trained.regularizer or (lambda weight: 0.0)
 
     def regularizer(weight):
         layer, name = kernel.layer, kernel.weight_name
         loss = ops.cast(before(weight), "float32")
         # Sums in float16 are coarse, and Keras adds them to a float32 loss.
         weight = ops.cast(weight, "float32")
+        if kernel.trained is not kernel.weight:
+            # On CSR kernels, all that is stored is active.
+            loss += 0.5 * penalty.active * ops.sum(ops.square(weight))
+            return loss + penalty.absolute * ops.sum(ops.abs(weight))
         mask = ops.cast(kernel.mask, "float32")
         if penalty.active or penalty.inactive:
             trains = 1.0 - mask
@@ -47,5 +51,5 @@ def penalized(kernel: MaskedKernel, penalty: WeightPenalty):
             loss += penalty.absolute * ops.sum(size)
         return loss
 
-    vars(regularizer)["replaced"] = kernel.weight.regularizer
+    vars(regularizer)["replaced"] = kernel.trained.regularizer
     return regularizer

@@ -29,6 +29,10 @@ class AtStart(Algorithm):
     scope: Literal["global", "layer"] = "global"
     minimum: Count = 1
 
+    @property
+    def keeps_layer_counts(self):
+        return self.scope == "layer"
+
     def period(self, training_length):
         del training_length
 

@@ -110,11 +110,15 @@ class Algorithm:
     straight_through: ClassVar[bool] = False
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
-    keeps_layer_counts: ClassVar[bool] = False
     zero_inactive: ClassVar[bool] = True
 
     def __post_init__(self):
         check_arguments(type(self), **vars(self))
+
+    @property
+    def keeps_layer_counts(self) -> bool:
+        """Whether no layer's number of active connections ever changes."""
+        return False
 
     @property
     def sees_blocks(self) -> bool:

@@ -57,6 +57,7 @@ class DeepRewiring(Algorithm):
     """
 
     every_step: ClassVar[bool] = True
+    keeps_layer_counts: ClassVar[bool] = True
 
     eta: NotNegative = 0.001
     temperature: NotNegative | Temperatures = 1e-5

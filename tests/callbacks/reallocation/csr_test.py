@@ -34,8 +34,12 @@ ALGORITHMS = {
     "redrawn": "set(every=7, end=1.0, grown='redrawn')",
     "rigl": "rigl(every=6, end=1.0)",
     "closed": "rigl(every=6, end=1.0, regrow_dropped=False)",
+    "random": "random",
+    "snip": "snip(scope='layer')",
+    "grasp": "grasp(scope='layer')",
+    "deep_rewiring": "deep_rewiring(eta=0.01, temperature=0.01)",
 }
-EVERY = {"set": 5, "redrawn": 7, "rigl": 6, "closed": 6}
+EVERY = {"set": 5, "redrawn": 7, "rigl": 6, "closed": 6, "deep_rewiring": 1}
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
     "adam": lambda: keras.optimizers.Adam(0.01),
@@ -126,6 +130,10 @@ CASES = [
     ("redrawn", "adagrad"),
     ("closed", "adam"),
     ("rigl", "accumulated"),
+    ("deep_rewiring", "sgd"),
+    ("random", "adam"),
+    ("snip", "sgd"),
+    ("grasp", "sgd"),
 ]
 
 
@@ -270,10 +278,23 @@ def test_gradients_of_values_are_those_of_the_kernel_where_it_is_active():
 
 
 UNABLE = [
-    *sorted(set(reallocation.names()) - {"static", "set", "rigl"}),
+    *sorted(set(reallocation.names()) - {*ALGORITHMS}),
+    "deep_rewiring(noise='gradients')",
+    "snip",
+    "grasp",
+    "random(scope='global')",
     "rigl(gradients='running')",
     "set(reset_momentum=False)",
 ]
+
+
+@pytest.mark.parametrize("spec", UNABLE)
+def test_other_algorithms_are_refused_in_one_line(spec):
+    model = build("csr")
+    callback = cb.callbacks.Reallocation(spec, batches(1))
+    with pytest.raises(InputError, match="CSR kernels cannot") as raised:
+        fit(model, callback)
+    assert "\n" not in str(raised.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,16 +302,28 @@ class Penalized(type(reallocation.build("set"))):
     """A rule of a user's own that adds to the loss."""
 
     def penalties(self, layers):
-        return dict.fromkeys(layers, WeightPenalty(absolute=0.1))
+        return dict.fromkeys(layers, WeightPenalty(0.1, 0.2))
 
 
-@pytest.mark.parametrize("spec", [*UNABLE, Penalized()])
-def test_other_algorithms_are_refused_in_one_line(spec):
+def test_penalties_are_those_of_masked_training():
+    models = []
+    for kernels in ("masked", "csr"):
+        models.append(build(kernels))
+        rule = Penalized(every=5, end=1.0)
+        fit(models[-1], cb.callbacks.Reallocation(rule, batches(4, seed=9)))
+    compare(*models)
+
+
+def test_initial_weights_are_needed_to_choose_first_connections():
     model = build("csr")
-    callback = cb.callbacks.Reallocation(spec, batches(1))
-    with pytest.raises(InputError, match="CSR kernels cannot") as raised:
-        fit(model, callback)
-    assert "\n" not in str(raised.value)
+    fit(model, mover("static"), last=1)
+    with pytest.raises(InputError, match="needs all initial weights"):
+        fit(model, mover("snip"), last=1)
+    model = build("csr")
+    layer = masked_kernels(model)[0].layer
+    layer.values.assign(read(layer.values) * 2)
+    with pytest.raises(InputError, match="needs all initial weights"):
+        fit(model, mover("snip"), last=1)
 
 
 def test_keras_says_that_it_trains_without_xla():

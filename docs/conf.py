@@ -34,6 +34,7 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 
 # GitHub's anchors of headings.
 myst_heading_anchors = 4

@@ -94,7 +94,9 @@ NETWORKS = {
     "mlp_1024": wide,
     "wrn_28_2": functools.partial(networks.wide_resnet, keras, 28, 2),
     "wrn_16_4": functools.partial(networks.wide_resnet, keras, 16, 4),
-    "resnet18": lambda: cb.models.build("resnet18", (32, 32, 3), 10),
+    "resnet18": functools.partial(networks.resnet18, keras),
+    # The one for large images: of 32x32 its last stage sees one position.
+    "resnet18_7x7": lambda: cb.models.build("resnet18", (32, 32, 3), 10),
     "mobilenet": lambda: keras.applications.MobileNet(
         (96, 96, 3), weights=None, classes=10
     ),

@@ -55,6 +55,33 @@ def wide_resnet(keras, depth=28, width=2):
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
+def resnet18(keras):
+    """Build the residual network of 18 layers as it is used on 32x32 images.
+
+    Its first convolution has 3x3 kernels and no stride, and no pooling follows.
+    """
+    layers = keras.layers
+
+    def convolution(x, filters, size=3, strides=1):
+        x = layers.Conv2D(
+            filters, size, strides, padding="same", use_bias=False
+        )(x)
+        return layers.BatchNormalization()(x)
+
+    inputs = keras.Input((32, 32, 3))
+    x = layers.ReLU()(convolution(inputs, 64))
+    for filters, first_stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        for strides in (first_stride, 1):
+            shortcut = x
+            if x.shape[-1] != filters:
+                shortcut = convolution(x, filters, 1, strides)
+            y = layers.ReLU()(convolution(x, filters, 3, strides))
+            x = layers.Add()([convolution(y, filters), shortcut])
+            x = layers.ReLU()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10)(x))
+
+
 def recurrent(keras, kind, units=128):
     """Build a recurrent layer that reads 28x28 images row by row."""
     layers = keras.layers

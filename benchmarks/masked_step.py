@@ -4,6 +4,7 @@ Sparse and dense `fit` take turns in one process; the time of a step is that
 of a whole epoch of steps, callback and reallocation events included. The dense
 model trains as it is and with the fused update that sparse training has. The
 same is done for the TensorFlow Model Optimization toolkit on the old Keras.
+What is measured goes into `masked_step.csv` and onto `masked_step.md`.
 
     python -m benchmarks.masked_step --network=mlp_784_300_100
 """
@@ -13,6 +14,7 @@ import os
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import pathlib  # noqa: E402
 import statistics  # noqa: E402
 import warnings  # noqa: E402
 
@@ -23,6 +25,7 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks import tables  # noqa: E402
 from benchmarks.networks import NETWORKS  # noqa: E402
 from benchmarks.turns import take_turns  # noqa: E402
 from benchmarks.turns import turn  # noqa: E402
@@ -31,6 +34,7 @@ from cb.callbacks.reallocation.training_step import hold  # noqa: E402
 from cb.layers.attributes import overridden  # noqa: E402
 from cb.optimization.fused_updates import update_steps  # noqa: E402
 
+FILE = pathlib.Path(__file__).with_suffix(".csv")
 NETWORK = flags.DEFINE_enum(
     "network", "mlp_784_300_100", sorted(NETWORKS), "Network."
 )
@@ -129,16 +133,43 @@ def main(arguments):
     del arguments
     warnings.simplefilter("ignore")
     seconds = take_turns(contestants(), TURNS.value)
-    print(f"{NETWORK.value}, jit_compile={JIT.value}, {ALGORITHM.value}")
-    for name, values in seconds.items():
-        base = seconds["toolkit_dense" if "toolkit" in name else "dense"]
-        ratios = [a / b for a, b in zip(values, base, strict=True)]
-        low, middle, high = np.percentile(ratios, [25, 50, 75])
-        print(
-            f"{name:<16} {1e3 * statistics.median(values):8.3f} ms/step  "
-            f"ratio {middle:.3f} ({low:.3f} to {high:.3f})  "
-            f"of minima {min(values) / min(base):.3f}"
+    case = f"{NETWORK.value}, {OPTIMIZER.value}"
+    if JIT.value:
+        case += ", compiled"
+    if ALGORITHM.value != "rigl":
+        case += f", {ALGORITHM.value}"
+    dense = seconds["dense"]
+    row = {
+        "case": case,
+        "dense_ms": f"{1e3 * statistics.median(dense):.2f}",
+        "fused": ratios(seconds["dense_fused"], dense),
+        "sparse": ratios(seconds["sparse"], dense),
+        "sparse_of_fused": ratios(seconds["sparse"], seconds["dense_fused"]),
+        "toolkit": "",
+    }
+    if TOOLKIT.value:
+        row["toolkit"] = ratios(
+            seconds["toolkit_sparse"], seconds["toolkit_dense"]
         )
+    origin = dict(
+        zip(("date", "processor", "commit"), tables.origin(), strict=True)
+    )
+    print(row)
+    rows = tables.read(FILE) | {case: row | origin}
+    tables.write(FILE, [*row, *origin], rows)
+    lines = [
+        "| case | dense, ms | dense, fused update | sparse | sparse of dense, "
+        "fused | toolkit of its dense | date | processor | commit |",
+        "|---" * 9 + "|",
+        *("| " + " | ".join(one.values()) + " |" for one in rows.values()),
+    ]
+    tables.renew(FILE.with_suffix(".md"), "\n".join(lines))
+
+
+def ratios(values, base):
+    """Return the ratio of medians and that of minima as text."""
+    medians = statistics.median(values) / statistics.median(base)
+    return f"{medians:.3f} ({min(values) / min(base):.3f})"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Cost of every algorithm: per step, per event, and by size of the model.
 
+What is measured goes into `reallocation_cost.csv`, beside what was measured
+before, and onto `reallocation_cost.md`.
+
 python -m benchmarks.reallocation_cost
 python -m benchmarks.reallocation_cost --networks=mlp_784_300_100 \
     --algorithms=set,rigl
@@ -11,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import dataclasses  # noqa: E402
 import itertools  # noqa: E402
+import pathlib  # noqa: E402
 import statistics  # noqa: E402
 import time  # noqa: E402
 
@@ -20,6 +24,7 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
+from benchmarks import tables  # noqa: E402
 from benchmarks.masked_step import batches  # noqa: E402
 from benchmarks.networks import NETWORKS  # noqa: E402
 from cb.schedules import TrainingLength  # noqa: E402
@@ -32,6 +37,20 @@ NETWORK_NAMES = flags.DEFINE_list(
 )
 ALGORITHMS = flags.DEFINE_list("algorithms", None, "Specs; all by default.")
 SECONDS = flags.DEFINE_float("seconds", 12.0, "Training of every algorithm.")
+FILE = pathlib.Path(__file__).with_suffix(".csv")
+COLUMNS = (
+    "case",
+    "network",
+    "algorithm",
+    "dense_ms",
+    "step",
+    "event_ms",
+    "event",
+    "mean",
+    "date",
+    "processor",
+    "commit",
+)
 LARGEST = flags.DEFINE_integer("largest", 10**7, "Weights of the largest.")
 
 EVERY, DEFAULT_EVERY = 3, 100
@@ -114,11 +133,13 @@ def costs(network):
     yield "dense", 1.0, 0.0, statistics.median(first)
     for spec in ALGORITHMS.value or sorted([*reallocation.names(), RUNNING]):
         sparse = compiled(cb.sparsify(build(keras), 0.9))
+        algorithm = often(spec)
         mover = cb.callbacks.Reallocation(
-            often(spec),
+            algorithm,
             dataset=dataset,
             total_steps=TOTAL,
-            on_event=clock.on_event,
+            # Not where every step has an event, which costs less untold.
+            on_event=None if algorithm.every_step else clock.on_event,
         )
         seen = []
         for _ in range(TURNS + 1):
@@ -134,18 +155,41 @@ def costs(network):
         yield spec, *(statistics.median(values) for values in figures)
 
 
-def print_costs(network):
-    """Print the table of one network."""
-    print(f"\n## {network}\n")
-    print("| algorithm | step | event, ms | event, in steps | mean |")
-    print("|---|---|---|---|---|")
-    for spec, step, event, seconds in costs(network):
+def measure(network):
+    """Measure the algorithms on a network and write them down one by one."""
+    for spec, step, event, taken in costs(network):
         if spec == "dense":
-            print(f"| dense, {1e3 * seconds:.1f} ms | 1.00 | | | 1.00 |")
+            seconds = taken
             continue
-        shown = f"{1e3 * seconds:.1f} | {event:.2f}" if event else "|"
-        mean = step + event / DEFAULT_EVERY
-        print(f"| {spec} | {step:.2f} | {shown} | {mean:.3f} |", flush=True)
+        row = (
+            f"{spec} on {network}",
+            network,
+            spec,
+            f"{1e3 * seconds:.2f}",
+            f"{step:.3f}",
+            f"{1e3 * taken:.1f}" if event else "",
+            f"{event:.2f}" if event else "",
+            f"{step + event / DEFAULT_EVERY:.3f}",
+            *tables.origin(),
+        )
+        print(*row, flush=True)
+        rows = tables.read(FILE) | {
+            row[0]: dict(zip(COLUMNS, row, strict=True))
+        }
+        tables.write(FILE, COLUMNS, dict(sorted(rows.items())))
+    tables.renew(FILE.with_suffix(".md"), table(tables.read(FILE)))
+
+
+def table(rows):
+    """Return the lines of the page."""
+    lines = [
+        "| network | algorithm | dense step, ms | step | event, ms | event, in "
+        "steps | mean | date | processor | commit |",
+        "|---" * 10 + "|",
+    ]
+    for row in sorted(rows.values(), key=lambda row: row["network"]):
+        lines.append("| " + " | ".join([*row.values()][1:]) + " |")
+    return "\n".join(lines)
 
 
 def seconds_of_update(spec, weights):
@@ -172,6 +216,8 @@ def seconds_of_update(spec, weights):
 
 def print_growth():
     """Print how the pure update grows with the weights."""
+    if not LARGEST.value:
+        return
     print("\n## The pure update of one layer, ns a weight\n")
     sizes = [10**n for n in range(5, 9) if 10**n <= LARGEST.value]
     print("| weights | " + " | ".join(f"{size:.0e}" for size in sizes) + " |")
@@ -185,10 +231,10 @@ def print_growth():
 
 
 def main(arguments):
-    """Print all tables, in Markdown."""
+    """Measure what is asked for."""
     del arguments
     for network in NETWORK_NAMES.value:
-        print_costs(network)
+        measure(network)
     print_growth()
 
 

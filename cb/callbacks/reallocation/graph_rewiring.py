@@ -41,8 +41,19 @@ class GraphRewiring:
         self._slots = slots if algorithm.reset_momentum else [[]] * len(kernels)
         # Never changed: as many as were dropped are grown.
         self._counts = [state[f"position/{k.key}"].size for k in kernels]
+        active = (sum(self._counts),)
         self._read = tf.function(self._gather, autograph=False)
-        self._write = tf.function(self._assign, autograph=False)
+        self._write = tf.function(
+            self._assign,
+            # The number of places is another after every step.
+            input_signature=[
+                tf.TensorSpec(active, tf.int64),
+                tf.TensorSpec(active, tf.float32),
+                tf.TensorSpec((len(kernels),), tf.int64),
+                tf.TensorSpec((None,), tf.int64),
+            ],
+            autograph=False,
+        )
 
     def __call__(
         self, masks: Masks, state: State, event: Event, seed: int
@@ -80,7 +91,7 @@ class GraphRewiring:
         self._write(
             tf.constant(np.concatenate(after)),
             tf.constant(np.concatenate([active[key] for key in keys])),
-            tf.constant([2 * number for number in numbers]),
+            tf.constant([2 * number for number in numbers], tf.int64),
             tf.constant(np.concatenate(places)),
         )
         changes = [
@@ -111,23 +122,24 @@ class GraphRewiring:
         for kernel, owned, at, values, moved in zip(
             self._kernels, self._slots, *columns, strict=True
         ):
-            _assign(kernel.weight, at, values, whole=True)
-            _assign(kernel.mask, at, tf.ones_like(values), whole=True)
+            weight = tf.zeros_like(_flat(kernel.weight))
+            _assign(kernel.weight, weight, at, values)
+            # First those that were dropped, then as many that have grown.
+            number = tf.size(moved) // 2
+            active = tf.repeat([0.0, 1.0], [number, number])
+            _assign(kernel.mask, _flat(kernel.mask), moved, active)
             for slot in owned:
-                initial = slot.initial or 0.0
-                values = tf.fill(tf.shape(moved), initial)
-                _assign(slot.variable, moved, values)
+                values = tf.fill(tf.shape(moved), slot.initial or 0.0)
+                _assign(slot.variable, _flat(slot.variable), moved, values)
 
 
 def _flat(variable) -> tf.Tensor:
     return tf.reshape(tf.convert_to_tensor(variable.value), [-1])
 
 
-def _assign(variable, places, values, whole=False) -> None:
-    """Assign some elements of a variable, and zero the others if `whole`."""
-    flat = _flat(variable)
-    values = tf.cast(values, flat.dtype)
-    flat = tf.zeros_like(flat) if whole else flat
+def _assign(variable, flat, places, values) -> None:
+    """Assign a flat tensor with other values at some places."""
     # Not in place: from then on TensorFlow would copy it at every read.
+    values = tf.cast(values, flat.dtype)
     flat = tf.tensor_scatter_nd_update(flat, places[:, None], values)
     variable.assign(tf.reshape(flat, variable.shape))

@@ -173,6 +173,24 @@ def test_inputs_must_be_finite(bad):
         QuantizedNetwork(graph)(x)
 
 
+@pytest.mark.parametrize(
+    "x, reason",
+    [
+        (np.zeros((2, 1, 1, 31)), "shape"),
+        (np.zeros(30), "shape"),
+        (np.full((2, 1, 1, 30), "a"), "real"),
+        (None, "real"),
+        ([[1], [2, 3]], "array"),
+        ({"another": np.zeros((2, 1, 1, 30))}, "keys"),
+    ],
+)
+def test_wrong_inputs_are_refused(x, reason):
+    graph, _ = quantized(*networks.perceptron(30, 20))
+    with pytest.raises(InputError, match=reason) as raised:
+        QuantizedNetwork(graph)(x)
+    assert "\n" not in str(raised.value)
+
+
 def test_what_has_no_form_in_bytes_is_refused():
     made = networks.Builder((6, 6, 4))
     around = networks.same(1, (3, 3))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cb.costs.model_table import summary as summary
     from cb.sparsity import reallocation as reallocation
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ATTRIBUTES = {
     "auto_tune": ("cb.auto_tuning.loop", "auto_tune"),

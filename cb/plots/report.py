@@ -23,6 +23,7 @@ ACCURACY = "test accuracy, %"
 COSTS = ("FLOPs", "bytes", "seconds")
 STORED = ("dense_bytes", "csr_bytes", "bitmask_bytes")
 FEW = 3
+BEST = "Dotted: the best accuracy at this cost or less."
 
 
 def write(
@@ -161,5 +162,6 @@ def _cost_figure(
         y=score,
         traces=[line, *points],
         log="x" if min(x) > 0 and max(x) > 20 * min(x) else "",
-        caption="Dotted: the best accuracy at this cost or less.",
+        # One run that is best at every cost makes no line.
+        caption=BEST if len(best) > 1 else "",
     )

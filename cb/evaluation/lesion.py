@@ -17,7 +17,7 @@ from cb.models.lesion import droppable
 from cb.plots.conflicts import draw_lesion
 from cb.runs.long_csv import LESION_HEADER
 from cb.runs.long_csv import LongCsv
-from cb.text import paragraph
+from cb.text import wrapped
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 from cb.training.scoring import score
@@ -65,9 +65,9 @@ def evaluate_lesion(
     conflicts = [k for k in entropies if entropies[k] > settings.tolerance]
     text = (
         f"Conflicting by {num_samples} training examples: {len(conflicts)} of "
-        f"{len(entropies)} blocks that can be dropped: {conflicts}"
+        f"{len(entropies)} blocks that can be dropped:"
     )
-    print(paragraph(text))
+    print(wrapped([*text.split(), str(conflicts)], " "))
     cache = _ScoreCache(run, step)
     print("| blocks | dropped | draws | accuracy | deviation |")
     print("|---|---|---|---|---|")

@@ -16,6 +16,7 @@ from cb.errors import argument_error
 from cb.registry import parse_spec
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
+from cb.text import paragraph
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
@@ -107,7 +108,7 @@ class OpenedRun:
         for line in compared(
             self.directory, {"data": found}, self._accept_changed_data
         ):
-            print(line, flush=True)
+            print(paragraph(line), flush=True)
         return data
 
     @functools.cached_property

@@ -16,6 +16,7 @@ from cb.evaluation.scores import print_scores
 from cb.export.checking import load_graph
 from cb.export.runtimes import open_file
 from cb.runs.directory import RunDirectory
+from cb.text import paragraph
 from cb.training.data import build_chain
 from cb.training.data import split
 from cb.training.provenance import compared
@@ -91,7 +92,7 @@ def _trained_chain(
     examples, held_out = split(config, limited)
     data = described(limited, examples, held_out)
     for line in compared(run, {"data": data}, accepted):
-        print(line, flush=True)
+        print(paragraph(line), flush=True)
     if text is not None:
         return build_chain(text, source).fitted(source.train.features)
     chain = build_chain(config.augmentation, source, config.model)

@@ -30,6 +30,7 @@ from cb.export import save
 from cb.layers.masked import masked_kernels
 from cb.runs.directory import RunDirectory
 from cb.runs.evaluation_csv import record
+from cb.text import paragraph
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
@@ -91,7 +92,7 @@ class TrainingRun:
             self.strategy, lambda: self._compared(start)
         )
         for line in lines:
-            print(line, flush=True)
+            print(paragraph(line), flush=True)
         return data
 
     @functools.cached_property
@@ -118,7 +119,7 @@ class TrainingRun:
             return self._compared(start)
 
         for line in collectives.broadcast(self.strategy, lines):
-            print(line)
+            print(paragraph(line))
 
     def _compared(self, start: dict[str, Any]) -> list[str]:
         accepted = self.config.accept_changed_data
@@ -236,7 +237,7 @@ class TrainingRun:
             self.strategy, checkpointing.folder.latest
         )
         for message in messages:
-            print(message)
+            print(paragraph(message))
         if checkpoint is not None:
             # Metrics have no variables to restore before their first batch.
             probe = tf.data.Dataset.from_tensors(batches.probe(0))

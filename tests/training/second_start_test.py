@@ -23,7 +23,7 @@ def table(number=60, shift=0):
 
 
 def train(folder, *flags, path="t.csv", prepare=()):
-    return run(
+    code, printed, errors = run(
         "train.py",
         f"--dataset=csv(path='{path}', label='k')",
         "--model=mlp(units=(4,))",
@@ -35,6 +35,8 @@ def train(folder, *flags, path="t.csv", prepare=()):
         folder=folder,
         prepare=prepare,
     )
+    # Sentences without the breaks of lines.
+    return code, printed.replace("\n  ", " "), errors
 
 
 @pytest.fixture(scope="module")

@@ -223,11 +223,12 @@ def table():
         groups.setdefault(key, []).append(float(row["hypervolume"]))
     seeds = len({row["seed"] for row in rows})
     lines = [
-        f"# Hypervolume of samplers, {seeds} seeds",
+        f"# Hypervolume of samplers, up to {seeds} seeds",
         "",
         f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} "
-        "cores: `python -m benchmarks.pareto_oracle`. Mean of the seeds, and "
-        "the least and the largest. `pareto` takes `gp` for all of these.",
+        "cores: `python -m benchmarks.pareto_oracle`. Mean of the seeds, "
+        "the least and the largest, and how many seeds there are. `pareto` "
+        "takes `gp` for all of these.",
     ]
     with open(SECONDS, newline="", encoding="utf-8") as file:
         lines += [
@@ -251,7 +252,9 @@ def table():
         for spec in SPECS:
             cells = [groups.get((name, spec, trials)) for trials in MARKS]
             text = [
-                f"{np.mean(c):.3f} ({min(c):.3f} to {max(c):.3f})" if c else ""
+                f"{np.mean(c):.3f} ({min(c):.3f} to {max(c):.3f}, {len(c)})"
+                if c
+                else ""
                 for c in cells
             ]
             lines.append(f"| `{spec}` | {' | '.join(text)} |")

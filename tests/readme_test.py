@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from benchmarks import first_screen
+from benchmarks import tables
 from cb.layers.masked import masked_kernels
 from tests.commands import ROOT
 
@@ -78,3 +79,13 @@ def test_the_first_screen_is_one():
     assert len(first.splitlines()) < 70
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_the_cost_of_sparse_training_is_what_was_measured():
+    rows = tables.read(ROOT / "benchmarks" / "masked_step.csv")
+    cases = [rows[f"{name}, sgd"] for name in ("small_cnn", "mlp_784_300_100")]
+    text = " ".join((ROOT / "README.md").read_text().split())
+    sentence = text[text.index("Sparse training with RigL costs") :]
+    said = re.findall(r"\b\d\.\d\d\b", sentence)[:4]
+    measured = [case[key] for key in ("sparse", "toolkit") for case in cases]
+    assert said == [f"{float(one.split()[0]):.2f}" for one in measured]

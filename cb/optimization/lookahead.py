@@ -117,33 +117,29 @@ class Lookahead(OptimizerWrapper):
         }
 
     def _update_all(self, update, due):
-        """Run `update(weight, slow, due)` on every copy of every weight."""
+        """Run `update(weight, slow)` on every copy of every weight, if due."""
 
-        def distributed(strategy, due):
+        def all_of_them(strategy):
             for weight, slow in zip(
                 self._trainable_variables, self.slow_weights, strict=True
             ):
                 strategy.extended.update(
-                    weight.value, update, args=(slow.value, due), group=False
+                    weight.value, update, args=(slow.value,), group=False
                 )
+
+        def distributed(strategy, due):
+            # One condition, since each costs more than a small variable does.
+            due = strategy.experimental_local_results(due)[0]
+            tf.cond(due, lambda: all_of_them(strategy), lambda: None)
 
         tf.__internal__.distribute.interim.maybe_merge_call(
             distributed, self._distribution_strategy, due
         )
 
-    def _synchronize(self, weight, slow, due):
-        def move():
-            slow.assign_add(
-                tf.cast(self.slow_step, slow.dtype) * (weight - slow)
-            )
-            weight.assign(slow)
-
-        tf.cond(due, move, lambda: None)
+    def _synchronize(self, weight, slow):
+        slow.assign_add(tf.cast(self.slow_step, slow.dtype) * (weight - slow))
+        weight.assign(slow)
 
 
-def _begin(weight, slow, due):
-    tf.cond(due, lambda: _assign(slow, weight), lambda: None)
-
-
-def _assign(target, source):
-    target.assign(source)
+def _begin(weight, slow):
+    slow.assign(weight)

@@ -4,6 +4,7 @@ To log another number, write a function from the model to a dict of names to
 numbers, and add it to `epoch_numbers`.
 """
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -42,14 +43,20 @@ def learning_rate(model: keras.Model) -> dict[str, float]:
 def densities(model: keras.Model) -> dict[str, float]:
     """Return the fraction of active weights, by kernel and of all masked."""
     kernels = masked_kernels(model)
-    masks = {kernel.name: read(kernel.mask) != 0 for kernel in kernels}
+    # Where they never change they are known, and masks would have to be made.
+    active = [
+        kernel.layer.connections
+        if kernel.layer.fixed_connections
+        else np.count_nonzero(read(kernel.mask))
+        for kernel in kernels
+    ]
+    sizes = [math.prod(kernel.mask.shape) for kernel in kernels]
     found = {
-        f"density/{name}": np.count_nonzero(mask) / mask.size
-        for name, mask in masks.items()
+        f"density/{kernel.name}": number / size
+        for kernel, number, size in zip(kernels, active, sizes, strict=True)
     }
-    if masks:
-        active = sum(np.count_nonzero(mask) for mask in masks.values())
-        found["density"] = active / sum(mask.size for mask in masks.values())
+    if kernels:
+        found["density"] = sum(active) / sum(sizes)
     return found
 
 

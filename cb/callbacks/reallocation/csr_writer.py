@@ -9,6 +9,7 @@ from cb.callbacks.slots import Slot
 from cb.distribute.variables import read
 from cb.distribute.variables import write_replicas
 from cb.errors import InputError
+from cb.layers.masked import MaskedKernel
 from cb.layers.sparse_kernel import SparseKernel
 from cb.layers.sparse_kernel import csr
 from cb.sparsity.reallocation.base import Algorithm
@@ -145,6 +146,17 @@ def _unable(algorithm: Algorithm) -> str:
         "takes over the masks of another run": copies,
     }
     return next((reason for reason, found in reasons.items() if found), "")
+
+
+def structures(
+    kernels: Sequence[MaskedKernel],
+) -> dict[str, list[np.ndarray]]:
+    """Return the positions of CSR kernels, which are far smaller than masks."""
+    return {
+        kernel.key: [*map(read, kernel.layer.structure)]
+        for kernel in kernels
+        if kernel.layer.fixed_connections
+    }
 
 
 def _positions(layer, indices, indptr) -> np.ndarray:

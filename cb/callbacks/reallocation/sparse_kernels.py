@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.callbacks.reallocation.csr_writer import CsrWriter
+from cb.callbacks.reallocation.csr_writer import structures
 from cb.callbacks.reallocation.graph_events import GraphEvents
 from cb.callbacks.reallocation.graph_selection import Moved
 from cb.callbacks.reallocation.masked_writer import MaskedWriter
@@ -85,6 +86,7 @@ class SparseKernels:
         self._zeroed: dict[keras.layers.Layer, tuple[str, ...]] = {}
         # `None` after a graph has written them.
         self._masks: Masks | None = {}
+        self._known: dict[str, list[np.ndarray]] = {}
         strategy = model.distribute_strategy
         self._events = GraphEvents(algorithm, kernels, self._slots, strategy)
         self._watch = WriteWatch(self._watched())
@@ -115,6 +117,7 @@ class SparseKernels:
                     f"{kernel.layer.granularity!r} says."
                 )
             self._masks[kernel.key] = blocks
+        self._known = structures(self.kernels)
 
     def written(self) -> set[str]:
         """Return the keys of the kernels that others have assigned."""
@@ -132,10 +135,16 @@ class SparseKernels:
         Their masks are not those last written, or inactive weights are not
         zero though no training step changes them.
         """
-        masks = self._whole(self.kernels, self.masks)
-        return {
+        found = {
+            key
+            for key, now in structures(self.kernels).items()
+            if not all(map(np.array_equal, now, self._known[key]))
+        }
+        kernels = [k for k in self.kernels if not k.layer.fixed_connections]
+        masks = self._whole(kernels, self.masks)
+        return found | {
             kernel.key
-            for kernel, mask in zip(self.kernels, masks, strict=True)
+            for kernel, mask in zip(kernels, masks, strict=True)
             if not np.array_equal(read(kernel.mask) != 0, mask)
             or kernel.weight_name in self._zeroed.get(kernel.layer, ())
             and read(kernel.weight)[~mask].any()
@@ -220,6 +229,7 @@ class SparseKernels:
             given = [values[k.key] for k in writer.kernels] if values else None
             old = self._whole(writer.kernels, before)
             writer.write_changes(old, after, given)
+        self._known = structures(self.kernels)
         self._write_trained(backward)
         self._watch.clear()
 

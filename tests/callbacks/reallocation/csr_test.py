@@ -344,3 +344,29 @@ def test_weight_distances_are_those_of_masked_training():
         )
         found.append(distance.distances["total"])
     np.testing.assert_allclose(*found, rtol=1e-3)
+
+
+def test_connections_that_were_written_unseen_are_taken_up():
+    model = build("csr")
+    fit(model, mover("set"), last=1)
+    layer = masked_kernels(model)[0].layer
+    indices = read(layer.indices).copy()
+    # The first input of the first output moves to the first place that it has
+    # not, past the watch of assignments.
+    taken = indices[: read(layer.indptr)[1]]
+    indices[0] = min(set(range(INPUTS)) - set(taken.tolist()))
+    order = np.argsort(indices[: len(taken)])
+    indices[: len(taken)] = indices[: len(taken)][order]
+
+    class Write(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            layer.indices.value.assign(indices)
+
+    callback = mover("static")
+    model.fit(
+        batches(10), callbacks=[Write(), callback], verbose=0, shuffle=False
+    )
+    mask = read(layer.mask) != 0
+    np.testing.assert_array_equal(
+        callback._kernels.masks[masked_kernels(model)[0].key], mask
+    )

@@ -85,9 +85,8 @@ def average_last(
         for name in last[0]
     }
     record(run.results, LAST_FIVE, "test", means)
-    what = f"{run.directory.path} mean of the last {len(last)}: test"
-    shown = score_parts(means, run.data.source.num_classes)
-    print(wrapped([what, *shown]))
+    what = f"{run.directory.path} mean of the last {len(last)}"
+    print(_line(what, score_parts(means, run.data.source.num_classes)))
     return means
 
 
@@ -95,5 +94,9 @@ def print_scores(
     what: str, scores: dict[str, float], number: int, classes: int
 ) -> None:
     """Print the scores on a number of examples of some classes."""
-    shown = score_parts(scores, classes)
-    print(wrapped([f"{what}: test", *shown, f"({number} examples)"]))
+    print(_line(what, score_parts(scores, classes), f"({number} examples)"))
+
+
+def _line(what: str, shown: list[str], *others: str) -> str:
+    # A line is looked for by what it begins with.
+    return wrapped([f"{what}: test  {shown[0]}", *shown[1:], *others])

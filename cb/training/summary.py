@@ -36,8 +36,8 @@ from cb.training.scoring import score_parts
 LONGEST, LONGEST_NAME = 200, 32
 # Of the name of a line in the summary.
 LABEL = 11
-# An export without zeros is named where it has this part of the bytes, or less.
-LARGEST_SHARE = 0.8
+# An export without zeros is named where they are this part of the bytes.
+LEAST_SHARE = 0.2
 
 
 def summarize(
@@ -261,7 +261,7 @@ def _export_lines(summary: Mapping[str, Any]) -> list[str]:
     if not written:
         return []
     sparse = min(costs["csr_bytes"], costs["bitmask_bytes"])
-    if sparse > LARGEST_SHARE * costs["dense_bytes"]:
+    if costs["dense_bytes"] - sparse < LEAST_SHARE * written:
         return []
     text = (
         f"without its zeros about {sparse:,} bytes instead of {written:,}; to "

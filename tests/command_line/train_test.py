@@ -63,7 +63,7 @@ def test_no_line_is_longer_than_a_terminal_is_wide(finished):
     assert max(map(len, output.splitlines())) <= 80
 
 
-def test_summary_counts_what_moved_and_says_what_an_export_saves(finished):
+def test_summary_counts_what_moved(finished):
     _, run_dir, output = finished
     summary = json.loads((run_dir / "summary.json").read_text())
     moved = [
@@ -76,9 +76,8 @@ def test_summary_counts_what_moved_and_says_what_an_export_saves(finished):
     assert "events      10 of rigl: " in output
     # Of ten classes nearly all labels are among the five likeliest.
     assert "top_5" not in output and "top_5_accuracy" in summary["test"]
-    lines = output.splitlines()
-    assert lines[-1].endswith("--export=auto")
-    assert lines[-1].startswith("  python evaluate.py --run_dir=runs/mlp_")
+    # Its files are mostly the program.
+    assert "--export=auto" not in output
 
 
 def test_summary_says_what_inference_and_training_cost(finished):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import cb
+from cb.training.summary import _export_lines
 from cb.training.summary import moved
 from cb.training.summary import print_summary
 
@@ -41,6 +42,27 @@ def test_events_of_the_whole_run_are_in_the_summary(every, capsys):
         in printed
     )
     assert ("NOT REACHED: No event of Sparse" in printed) == (every == 100)
+
+
+@pytest.mark.parametrize(
+    "dense, csr, written, named",
+    [
+        (202_440, 43_452, 232_678, True),
+        # Nothing is zero, or the weights are a small part of the files.
+        (202_440, 403_000, 232_678, False),
+        (2_440, 624, 27_904, False),
+    ],
+)
+def test_an_export_is_named_where_zeros_are_much_of_it(
+    dense, csr, written, named
+):
+    costs = {"dense_bytes": dense, "csr_bytes": csr, "export_bytes": written}
+    summary = {"run_dir": "a run", "costs": {**costs, "bitmask_bytes": dense}}
+    lines = _export_lines(summary)
+    assert bool(lines) == named
+    if named:
+        assert "about 43,452 bytes instead of 232,678" in lines[0]
+        assert lines[1].endswith(" --run_dir='a run' --export=auto")
 
 
 def test_a_run_without_masks_has_no_events():

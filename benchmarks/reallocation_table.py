@@ -57,7 +57,7 @@ HEADER = (
 
 
 def trained(name, sparsity, source, seed):
-    """Train once; return test accuracy in percent and seconds of an epoch.
+    """Train once; return model, test accuracy in percent, seconds of an epoch.
 
     Seconds are those of all threads of this process, median of the epochs,
     so that other work on the machine hardly counts.
@@ -98,7 +98,7 @@ def trained(name, sparsity, source, seed):
     test = evaluation_batches(source.test, 1000)
     _, accuracy = model.evaluate(test, verbose=0)
     taken = [after - before for before, after in itertools.pairwise(ends)]
-    return 100 * accuracy, statistics.median(taken)
+    return model, 100 * accuracy, statistics.median(taken)
 
 
 def cases():
@@ -136,7 +136,7 @@ def run_all(file):
         if case in done:
             continue
         name, sparsity, seed = case
-        accuracy, seconds = trained(name, sparsity, source, seed)
+        _, accuracy, seconds = trained(name, sparsity, source, seed)
         new = not file.exists()
         with file.open("a", newline="", encoding="utf-8") as text:
             writer = csv.writer(text)

@@ -148,28 +148,27 @@ def test_the_chief_alone_needs_the_run_that_masks_come_from(
     assert names(tmp_path / "worker_1") == {"run.worker_1.log"}
 
 
-def test_told_to_stop_two_workers_go_on_to_the_same_bits(
-    tmp_path, convolutional, undisturbed
-):
-    # Whoever is told, the chief saves and all stop.
-    for told in (0, 1):
-        with cluster(2, convolutional, tmp_path) as workers:
-            pass_steps(workers[0], 3)
-            workers[told].send(signal.SIGTERM)
-            codes, outputs = finish(workers)
-        assert codes == (75, 75), outputs
-        first, second = [text.strip().splitlines()[-1] for text in outputs]
-        assert first == second
-        assert "Stopped by SIGTERM" in first
-    # Inside an epoch the two have statistics of their own.
-    with cluster(1, convolutional, tmp_path) as workers:
+def stop(flags, folder, told, number):
+    """Tell a worker to stop; whoever it is, the chief saves and all stop."""
+    with cluster(2, flags, folder) as workers:
+        pass_steps(workers[0], number)
+        workers[told].send(signal.SIGTERM)
+        codes, outputs = finish(workers)
+    assert codes == (75, 75), outputs
+    first, second = [text.strip().splitlines()[-1] for text in outputs]
+    assert first == second
+    assert "Stopped by SIGTERM" in first
+
+
+def refuse_one(flags, folder):
+    """Start one worker where two stopped, each with its own statistics."""
+    with cluster(1, flags, folder) as workers:
         ((code,), (printed,)) = finish(workers)
     assert code == 2, printed
     assert "as many workers and devices" in printed.strip().splitlines()[-1]
     assert "Traceback" not in printed
-    log = tmp_path / "worker_0" / "run.worker_0.log"
+    log = folder / "worker_0" / "run.worker_0.log"
     assert "Resuming after epoch" in log.read_text()
-    assert_same_files(train_two(tmp_path, convolutional), undisturbed)
 
 
 def kill_both(flags, folder, text):
@@ -201,14 +200,16 @@ def end_of_survivor(worker):
     assert "another worker has exited" in printed
 
 
-def test_kills_of_either_worker_change_nothing(
+def test_stops_and_kills_of_either_worker_change_nothing(
     tmp_path, convolutional, undisturbed
 ):
     kill_both(convolutional, tmp_path, "")
     kill_both(convolutional, tmp_path, "Run folder")
     kill_one(convolutional, tmp_path, 0, 2)
+    stop(convolutional, tmp_path, 0, 3)
     kill_one(convolutional, tmp_path, 1, 7)
+    stop(convolutional, tmp_path, 1, 3)
+    refuse_one(convolutional, tmp_path)
     kill_in_a_save(convolutional, tmp_path, 3)
-    kill_one(convolutional, tmp_path, 0, 13)
-    kill_one(convolutional, tmp_path, 1, 10)
+    kill_one(convolutional, tmp_path, 0, 7)
     assert_same_files(train_two(tmp_path, convolutional), undisturbed)

@@ -93,12 +93,17 @@ class ProbeGradients:
                     "`--learning_rate` may help."
                 )
 
-    def _called(self, *arguments):
+    def _called(self, batch, *arguments):
         try:
-            return self._function(*arguments)
+            return self._function(batch, *arguments)
         except (NotImplementedError, ValueError) as error:
             kind = type(self._model)
             if kind.train_step is keras.Model.train_step:
+                if keras.utils.unpack_x_y_sample_weight(batch)[1] is None:
+                    raise InputError(
+                        "Argument `dataset` must have targets, `(x, y)`, for "
+                        "the loss of the model. Received: inputs alone"
+                    ) from error
                 raise
             raise InputError(
                 f"{kind.__name__} must have `call` and `compute_loss` for the "

@@ -90,6 +90,14 @@ def test_too_small_a_batch_for_the_replicas_is_refused(
         probe(model, batches(size=1))(0)
 
 
+def test_inputs_without_targets_are_refused(
+    build_model, batches, compile_model
+):
+    inputs = batches().map(lambda x, y: x)
+    with pytest.raises(InputError, match="must have targets.*inputs alone"):
+        probe(compile_model(build_model()), inputs)(0)
+
+
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_low_precision_is_near_float32(
     dtype, build_model, batches, compile_model

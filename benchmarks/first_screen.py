@@ -26,7 +26,12 @@ FORMS = {
     "lite": "LiteRT, zeros left out",
     "engine": "`cb`",
 }
-NAMES = {"mlp_1024": "three dense layers of 1024"}
+NAMES = {
+    "mlp_1024": "three dense layers of 1024",
+    "wrn_28_2": "WRN-28-2, 32x32 images",
+    "resnet18": "ResNet-18, 32x32 images",
+    "mobilenet_v2": "MobileNetV2, 96x96 images",
+}
 METHODS = ("magnitude_pruning", "rigl", "set", "static")
 COLOURS = {"engine": "#d55e00"}
 
@@ -43,7 +48,7 @@ def networks() -> dict[str, dict[str, Any]]:
     for row in read(EXPORTS):
         if COMPARED.items() <= row.items() and row["sparsity"] == SPARSITY:
             found[row["network"]][row["form"]] = row
-    return {k: v for k, v in found.items() if FORMS.keys() <= v.keys()}
+    return {k: found[k] for k in NAMES if FORMS.keys() <= found[k].keys()}
 
 
 def block() -> str:
@@ -56,8 +61,7 @@ def block() -> str:
     for network, forms in networks().items():
         cells = [_cell(forms[form]) for form in FORMS]
         cells[-1] = f"**{cells[-1]}**"
-        name = NAMES.get(network, network)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {NAMES[network]} | {' | '.join(cells)} |")
     row = next(iter(networks().values()))["engine"]
     lines += [
         "",
@@ -129,9 +133,7 @@ def _bars(axes, network: str, forms: dict[str, Any]) -> None:
     texts = [_cell(row) for row in rows]
     axes.bar_label(bars, texts, padding=4, fontsize=9)
     axes.set_xlim(0, 1.8 * max(times))
-    axes.set_title(
-        f"{NAMES.get(network, network)}, {float(SPARSITY):.0%} zeros"
-    )
+    axes.set_title(f"{NAMES[network]}, {float(SPARSITY):.0%} zeros")
     axes.set_xlabel("milliseconds of a call, and size of the file")
     axes.invert_yaxis()
     axes.grid(False)

@@ -20,7 +20,8 @@ def with_gradient(weight, mask=None, backward=None) -> tf.Tensor:
     Returns:
         Tensor.
     """
-    weight = ops.convert_to_tensor(weight)
+    # A variable read inside would need a gradient of its own.
+    weight = tf.convert_to_tensor(ops.convert_to_tensor(weight))
     mask, backward = [
         None if one is None else ops.cast(one, weight.dtype)
         for one in (mask, backward)

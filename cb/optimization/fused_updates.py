@@ -27,9 +27,6 @@ def update_steps(
 
     Args:
         optimizer: Keras optimizer, built, or one around others.
-
-    Args:
-        optimizer: Keras optimizer.
         masking: String, the name of operations that multiply gradients by
             ones and zeros.
 

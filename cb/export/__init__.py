@@ -7,9 +7,11 @@ and TensorFlow.
 import importlib
 
 _MODULES = {
+    "Comparison": "comparison",
     "CompactionReport": "compaction_report",
     "LoadedModel": "loaded_model",
     "compact": "compaction",
+    "compare": "saving",
     "load": "any_form",
     "quantize": "quantization",
     "save": "saving",

@@ -59,9 +59,10 @@ class Form(NamedTuple):
     packages: Sequence[str] = ()
 
     @property
-    def installed(self) -> bool:
-        """Whether the packages are."""
-        return all(map(importlib.util.find_spec, self.packages))
+    def missing(self) -> list[str]:
+        """The packages that are not installed."""
+        find = importlib.util.find_spec
+        return [name for name in self.packages if find(name) is None]
 
 
 def _saved_model(name: str, **others: Open) -> Form:

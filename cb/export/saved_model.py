@@ -23,6 +23,7 @@ from cb.export.loading import check_steps
 from cb.export.products import product
 from cb.export.sparse_module import SparseGraph
 from cb.files.aliases import plain_name
+from cb.files.quiet import quiet_tensorflow
 from cb.layers.traversal import ordered_layers
 
 _TABLES = (
@@ -52,7 +53,7 @@ def write_saved_model(
         InputError: If TensorFlow cannot export the model in that form.
         RunError: If the outputs differ.
     """
-    with plain_name(folder) as path:
+    with plain_name(folder) as path, quiet_tensorflow():
         _write_form(model, path, form, batch_sizes, inputs)
 
 

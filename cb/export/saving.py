@@ -7,7 +7,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal
-from typing import NamedTuple
 
 import keras
 
@@ -20,6 +19,8 @@ from cb.export.arguments import with_one_argument
 from cb.export.checking import SIGNATURE
 from cb.export.checking import inputs_for
 from cb.export.checking import load_graph
+from cb.export.comparison import USUAL
+from cb.export.comparison import Comparison
 from cb.export.forms import FORMS
 from cb.export.forms import LITE_FORMS
 from cb.export.forms import Source
@@ -33,6 +34,8 @@ from cb.registry import check_arguments
 from cb.registry import unknown
 
 AUTO = "auto"
+# What others are compared with.
+BESIDE = ("dense", USUAL)
 # How much accuracy a form with rounded weights may lose to be chosen.
 LOSS = 0.005
 # Names that TensorFlow, Keras and `cb` write to the folder of an export.
@@ -44,21 +47,6 @@ _SAVED_MODEL = frozenset(
 )
 _FILES = frozenset(name for form in FORMS.values() for name in form.files)
 Goal = Literal["speed", "size"]
-
-
-class Written(NamedTuple):
-    """What was written.
-
-    Attributes:
-        form: String, the form.
-        rows: List of `Measured`, the dense form first; empty if nothing was
-            measured.
-        left_out: Dict of a form that could not be written to why.
-    """
-
-    form: str
-    rows: list[Measured]
-    left_out: dict[str, str]
 
 
 def save(
@@ -98,7 +86,7 @@ def save(
             that cannot be written, and whatever differs, is left out with a
             warning. Forms of other runtimes that lack a layer of the model or
             are not installed, and forms that round weights when there is no
-            `representative`, do not take part.
+            `representative`, do not take part; `compare` says why.
         batch_sizes: Integers, at which it is measured what is faster.
         inputs: Structure of arrays or `keras.Input` as a subclassed model is
             called on, or a dict of them by argument if `call` takes several;
@@ -124,41 +112,51 @@ def save(
         examples = representative if quantize == "int8" else None
         save_lite(model, path, quantize, examples, inputs=inputs)
         return form
-    return export(
-        model, path, form, batch_sizes, inputs, representative, goal
+    return compare(
+        model, path, form, batch_sizes, inputs, representative, goal, ()
     ).form
 
 
-def export(
+def compare(
     model: keras.Model,
     path: str,
-    form: str,
+    form: str = AUTO,
     batch_sizes: Sequence[int] = (1, 128),
     inputs: Any = None,
     representative: Any = None,
     goal: Goal = "speed",
-    beside: Sequence[str] = (),
+    beside: Sequence[str] = BESIDE,
     score: Callable[[Callable[[Any], Any]], float] | None = None,
-) -> Written:
-    """Write a model as `save` does, and measure it.
+) -> Comparison:
+    """Write a model as `save` does, and measure it beside other forms.
 
     Args:
         model: As in `save`.
         path: As in `save`.
-        form: As in `save`.
+        form: As in `save`; all forms are measured for `"auto"`.
         batch_sizes: As in `save`.
         inputs: As in `save`.
         representative: As in `save`.
         goal: As in `save`.
-        beside: Strings, forms to measure beside the one to write.
+        beside: Strings, forms to measure beside the one that is written.
         score: Function that returns the accuracy of a function of arrays.
             With it, `"auto"` chooses no form that loses more than half a
             point in a hundred.
 
     Returns:
-        `Written`.
+        `Comparison`, which prints as a table of bytes, milliseconds and
+        accuracy, and says why a form did not take part.
+
+    Raises:
+        InputError: As in `save`.
+        RunError: As in `save`.
+
+    Example:
+
+    >>> print(cb.export.compare(model, "exported", representative=images))
     """
-    check_form(form, goal)
+    for name in (form, *beside):
+        check_form(name, goal)
     graphs.require(model)
     check_batch_sizes(batch_sizes)
     model, inputs = with_one_argument(model, inputs)
@@ -168,7 +166,8 @@ def export(
     path = os.path.realpath(path)
     _restore(path)
     _check_replaceable(path)
-    names = _candidates(source) if form == AUTO else [form]
+    absent = _absent(source) if form == AUTO else {}
+    names = FORMS.keys() - absent if form == AUTO else {form}
     folders = {
         name: _aside(path, f"{name}.part")
         for name in FORMS
@@ -184,7 +183,7 @@ def export(
     finally:
         for part in folders.values():
             shutil.rmtree(part, ignore_errors=True)
-    return Written(form, rows, left_out)
+    return Comparison(form, rows, absent | left_out)
 
 
 def check_form(form: str, goal: Goal = "speed") -> None:
@@ -194,14 +193,15 @@ def check_form(form: str, goal: Goal = "speed") -> None:
     check_arguments(save, goal=goal)
 
 
-def _candidates(source: Source) -> list[str]:
-    """List the forms that can be tried, the dense one first."""
-    return [
-        name
-        for name, form in FORMS.items()
-        if form.installed
-        and (source.representative is not None or not form.rounded)
-    ]
+def _absent(source: Source) -> dict[str, str]:
+    """Return why a form cannot be tried, by name."""
+    absent = {}
+    for name, form in FORMS.items():
+        if form.missing:
+            absent[name] = f"it needs `pip install {' '.join(form.missing)}`"
+        elif form.rounded and source.representative is None:
+            absent[name] = "there are no `representative` examples"
+    return absent
 
 
 def _write_all(source, folders, needed) -> tuple[dict, dict[str, str]]:

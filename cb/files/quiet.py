@@ -1,6 +1,7 @@
 """Standard error, while libraries write to it past Python."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -8,6 +9,18 @@ from collections.abc import Iterator
 
 from cb.errors import InputError
 from cb.errors import missing_package
+
+
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Hold back what TensorFlow says of files that have another name later."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -19,7 +32,7 @@ def quiet_stderr() -> Iterator[None]:
     """
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as held, quiet_tensorflow():
         os.dup2(held.fileno(), 2)
         try:
             yield

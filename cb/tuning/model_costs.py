@@ -17,7 +17,7 @@ from keras_tuner.src.engine.objective import MultiObjective
 
 from cb.costs import costs
 from cb.errors import InputError
-from cb.export.saving import export
+from cb.export.saving import compare
 from cb.tuning.objectives import INFERENCE
 
 LATENCY = "latency"
@@ -102,7 +102,7 @@ def measured(model: keras.Model, names: Iterable[str]) -> dict[str, float]:
     if LATENCY in names:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "export")
-            rows = export(model, path, "dense", (1,), beside=PLAIN).rows
+            rows = compare(model, path, "dense", (1,), beside=PLAIN).rows
             found[LATENCY] = min(
                 row.latencies[1].median for row in rows if row.label == row.form
             )

@@ -4,47 +4,10 @@ import re
 
 import pytest
 
-from cb.costs.latency import Latency
 from cb.errors import InputError
-from cb.evaluation.export import describe
 from cb.evaluation.export import export_run
 from cb.evaluation.opened_run import OpenedRun
-from cb.export.measurement import Measured
 from tests import commands
-
-
-def measured(form, size, *medians):
-    return Measured(
-        form,
-        size,
-        {
-            batch: Latency(median, median, median, 10, 2)
-            for batch, median in zip((1, 128), medians, strict=True)
-        },
-    )
-
-
-def test_a_gain_is_named_and_its_absence_too():
-    dense = measured("dense", 4000, 0.002, 0.008)
-    sparse = measured("sparse", 500, 0.001, 0.001)
-    text = describe([dense, sparse])
-    assert "Fastest: sparse, 4.00 times." in text
-    assert re.search(r"sparse +500 +1\.000 +1\.000 +4\.00", text)
-    slow = measured("sparse", 500, 0.002, 0.0078)
-    assert "No gain" in describe([dense, slow])
-    assert "No gain" in describe([dense])
-
-
-def test_speed_is_compared_with_litert_where_it_is_there():
-    dense = measured("dense", 4000, 0.002, 0.008)
-    lite = measured("lite", 1000, 0.001, 0.004)
-    sparse = measured("sparse", 500, 0.0005, 0.002)._replace(accuracy=0.97)
-    text = describe([dense, sparse, lite])
-    assert "Fastest: sparse, 2.00 times." in text
-    assert "times as fast as lite" in text and "threads: 2" in text
-    assert re.search(r"dense +4,000 +2\.000 +8\.000 +0\.50", text)
-    assert re.search(r"sparse +500 .*2\.00 +0\.9700", text)
-    assert "No gain: nothing is faster than lite." in describe([dense, lite])
 
 
 @pytest.fixture(scope="module")

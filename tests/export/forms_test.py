@@ -98,13 +98,14 @@ def test_a_package_that_is_missing_is_named(name, model, tmp_path, monkeypatch):
 
 def test_the_smallest_form_is_the_smallest(model, tmp_path):
     path = str(tmp_path / "export")
-    written, rows, left_out = saving.export(
-        model, path, "auto", [1], representative=X, goal="size"
+    found = cb.export.compare(
+        model, path, batch_sizes=[1], representative=X, goal="size"
     )
+    rows = found.rows
     assert {row.form for row in rows} == {*forms.FORMS}
     sizes = {row.form: row.size for row in rows}
-    assert sizes[written] == min(sizes.values()) < 0.5 * sizes["lite"] + 4096
-    assert not left_out
+    assert sizes[found.form] == min(sizes.values()) < 0.5 * sizes["lite"] + 4096
+    assert not found.left_out
     labels = {row.label for row in rows}
     assert labels - {*forms.FORMS} == {"sparse, in cb"}
     for row in rows:

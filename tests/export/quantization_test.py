@@ -10,7 +10,6 @@ import tensorflow as tf
 import cb
 from cb.engine import NAME
 from cb.errors import InputError
-from cb.export import saving
 
 layers = keras.layers
 
@@ -109,12 +108,12 @@ def test_auto_says_why_a_network_has_no_form_in_bytes(images, tmp_path):
         ]
     )
     path = str(tmp_path / "exported")
-    _, rows, left_out = saving.export(
-        padded, path, "auto", [1], representative=images
+    found = cb.export.compare(
+        padded, path, batch_sizes=[1], representative=images
     )
-    assert "engine" in {row.form for row in rows}
-    assert [*left_out] == ["engine_int8"]
-    assert "form in bytes" in left_out["engine_int8"]
+    assert "engine" in {row.form for row in found.rows}
+    assert [*found.left_out] == ["engine_int8"]
+    assert "form in bytes" in found.left_out["engine_int8"]
 
 
 def test_models_that_the_engine_does_not_have_are_refused(images):

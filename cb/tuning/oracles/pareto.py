@@ -35,8 +35,10 @@ class ParetoOracle(keras_tuner.Oracle):
     """Searches for the Pareto front of several objectives.
 
     `get_best_trials` returns the Pareto front first, then the layers behind
-    it. The next trial depends on `seed` and on the trials so far alone, so
-    that a search killed and reloaded continues as it would have.
+    it. `trial.score` is the number of the layer that a trial was in when it
+    ended, 0 for the front. The next trial depends on `seed` and on the trials
+    so far alone, so that a search killed and reloaded continues as it would
+    have.
 
     With a `keras_tuner.Tuner` and an ordinary `build_model`, objectives and
     constraints may name costs of the model, which are measured after each

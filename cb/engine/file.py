@@ -112,12 +112,13 @@ def _gaps(places: np.ndarray) -> np.ndarray:
     return gap_bytes
 
 
-def load(path: str) -> Network:
+def load(path: str, finite: bool = True) -> Network:
     """Load a network, without Keras or TensorFlow.
 
     Args:
         path: String, the folder that `cb.export.save` wrote in the form
-            "engine".
+            "engine", of layers that the engine has alone.
+        finite: Boolean, whether inputs must be; those on bytes must.
 
     Returns:
         `Network`, a function of arrays.
@@ -128,14 +129,17 @@ def load(path: str) -> Network:
     """
     file = os.path.join(path, NAME)
     if not os.path.isfile(file):
-        raise argument_error("path", f"a folder with {NAME!r}", path)
+        expected = (
+            f"a folder with {NAME!r}; `cb.export.load` opens all other exports"
+        )
+        raise argument_error("path", expected, path)
     try:
         with open(file, "rb") as opened, np.load(opened) as archive:
             arrays = {name: archive[name] for name in archive.files}
         description = json.loads(arrays.pop("description").tobytes())
         version = description["version"]
         if version == VERSION:
-            return _network(description, arrays)
+            return _network(description, arrays, finite)
     except (
         AttributeError,
         EOFError,
@@ -157,7 +161,7 @@ def load(path: str) -> Network:
     )
 
 
-def _network(description, arrays) -> Network:
+def _network(description, arrays, finite) -> Network:
     reader = _Reader(arrays)
     nodes = [
         Node(
@@ -183,7 +187,7 @@ def _network(description, arrays) -> Network:
         for side in ("inputs", "outputs")
     )
     if description["ranges"] is None:
-        return Network(graph, inputs, outputs)
+        return Network(graph, inputs, outputs, finite)
     from cb.engine.int8_network import QuantizedNetwork
 
     ranges = {int(n): _tuples(one) for n, one in description["ranges"].items()}

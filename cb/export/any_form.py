@@ -10,6 +10,9 @@ from cb.errors import argument_error
 from cb.registry import Count
 from cb.registry.annotations import allows
 
+# Of an export that the engine runs in part, the description of its segments.
+SEGMENTS = os.path.join("assets.extra", "cb_segments.json")
+
 
 def load(
     path: str, batch_sizes: Sequence[int] = (1, 128)
@@ -17,7 +20,8 @@ def load(
     """Load an export as a function on the fastest kernels of this machine.
 
     A network in the form "engine" is compiled by Numba (an extra of the
-    package) and needs neither Keras nor TensorFlow. Of a SavedModel, chains of
+    package) and needs neither Keras nor TensorFlow, but for segments of layers
+    that the engine does not have. Of a SavedModel, chains of
     sparse layers run as kernels compiled by Numba, as TensorFlow's eager CSR
     product or as dense products, or the whole model as the saved graph. The
     fastest way is measured for each of the batch sizes; other sizes use the
@@ -52,6 +56,12 @@ def load(
         network = load_network(path)
         network.choose(batch_sizes)
         return network
+    if os.path.isfile(os.path.join(path, SEGMENTS)):
+        from cb.export.segmented import SegmentedNetwork
+
+        segmented = SegmentedNetwork(path)
+        segmented.choose(batch_sizes)
+        return segmented
     from cb.export.loading import load_saved_model
     from cb.export.runtimes import open_file
 

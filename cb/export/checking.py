@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -54,6 +55,16 @@ def inputs_for(
         Dict of name to a tensor; zeros and ones for integers.
     """
     specs = signature.structured_input_signature[1]
+    return inputs_taken(signature, specs, examples, seed)
+
+
+def inputs_taken(
+    function: Callable,
+    specs: dict[str, tf.TensorSpec],
+    examples: int,
+    seed: int = 0,
+) -> dict[str, tf.Tensor]:
+    """Draw inputs for a function of tensors by name; arguments as above."""
     shapes = [spec.shape for spec in specs.values()]
     *tries, last = itertools.product((False, True), sides(shapes))
 
@@ -67,7 +78,7 @@ def inputs_for(
     for one in tries:
         with contextlib.suppress(tf.errors.InvalidArgumentError):
             found = drawn(*one)
-            signature(**found)
+            function(**found)
             return found
     return drawn(*last)
 

@@ -1,5 +1,7 @@
 """Networks for the engine, from Keras models."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,29 +15,45 @@ from cb.export import graph as graphs
 from cb.export.compaction import compact
 from cb.export.lowering import lower
 from cb.export.lowering import obstacle
+from cb.export.segmented import SegmentedNetwork
+from cb.export.segments import segments
+from cb.export.segments import write_segments
 from cb.kernels.threads import require_numba
 
 Sides = dict[str, tuple[int, ...]]
 
 
-def write_engine(model: keras.Model, path: str, inputs: Any) -> None:
+def write_engine(
+    model: keras.Model, path: str, inputs: Any, batch_sizes: Sequence[int]
+) -> None:
     """Write a model for the engine, and compare the two.
+
+    Layers that the engine does not have are written for TensorFlow.
 
     Args:
         model: Keras model, built.
         path: String, a folder that exists.
         inputs: Structure of the model's symbolic inputs.
+        batch_sizes: Integers, at which it is measured what is faster.
 
     Raises:
-        InputError: If the engine does not have a layer of it.
+        InputError: If the engine has no layer of it.
         RunError: If the outputs differ.
     """
     require_numba()
     from cb.engine import file
 
-    graph, sources, results = engine_graph(compact(model, inputs=inputs))
-    file.save(graph, path, sources, results)
-    _check(model, file.load(path), inputs)
+    small = compact(model, inputs=inputs)
+    graph = graphs.trace(small)
+    found = segments(graph)
+    load: Callable[[str], Any] = file.load
+    if {segment.compiled for segment in found} == {True, False}:
+        write_segments(model, graph, found, path, batch_sizes)
+        load = SegmentedNetwork
+    else:
+        network, sources, results = engine_graph(small)
+        file.save(network, path, sources, results)
+    _check(model, load, path, inputs)
 
 
 def engine_graph(model: keras.Model) -> tuple[Graph, Sides, Sides]:
@@ -72,20 +90,26 @@ def engine_graph(model: keras.Model) -> tuple[Graph, Sides, Sides]:
     )
 
 
-def _check(model: keras.Model, network: Any, inputs: Any) -> None:
+def _check(
+    model: keras.Model, load: Callable[[str], Any], path: str, inputs: Any
+) -> None:
     """Compare a written network with its model, on several batches."""
-    for size in checking.BATCHES:
-        drawn = network.draw(size)
-        tensors = {name: tf.constant(x) for name, x in drawn.items()}
-        outputs = checking.infer(model, checking.arranged(inputs, tensors))
-        expected = checking.named_outputs(outputs)
-        found = network(drawn)
-        if not isinstance(found, dict):
-            found = dict.fromkeys(expected, found)
-        for name, value in expected.items():
-            checking.check_outputs(
-                model.name,
-                np.asarray(value),
-                found[name],
-                checking.tolerance(model),
-            )
+    network = load(path)
+    batches = [network.draw(size) for size in checking.BATCHES]
+    # Layers that draw at inference too continue as those of the model do.
+    with checking.kept_seeds(model) as seeds:
+        network = load(path) if seeds else network
+        for drawn in batches:
+            tensors = {name: tf.constant(x) for name, x in drawn.items()}
+            outputs = checking.infer(model, checking.arranged(inputs, tensors))
+            expected = checking.named_outputs(outputs)
+            found = network(drawn)
+            if not isinstance(found, dict):
+                found = dict.fromkeys(expected, found)
+            for name, value in expected.items():
+                checking.check_outputs(
+                    model.name,
+                    np.asarray(value),
+                    found[name],
+                    checking.tolerance(model),
+                )

@@ -110,7 +110,9 @@ def _engine(quantized: bool = False) -> Form:
             examples = source.representative
             write_quantized(source.model, folder, source.inputs, examples)
         else:
-            write_engine(source.model, folder, source.inputs)
+            write_engine(
+                source.model, folder, source.inputs, source.batch_sizes
+            )
 
     return Form(write, {"cb": load}, [NAME], quantized, ["numba"])
 

@@ -75,6 +75,16 @@ class Call:
         return _values(self.outputs)
 
 
+def changes_nothing(call: Call) -> bool:
+    """Return whether a call returns its input, as dropout does at inference."""
+    layer = call.operation
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    names = ("Dropout", "Identity", "ActivityRegularization")
+    kind = type(layer) in [getattr(keras.layers, name) for name in names]
+    return kind and not call.kwargs.get("training")
+
+
 @dataclasses.dataclass(frozen=True)
 class Graph:
     """What a model computes.

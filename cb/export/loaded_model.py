@@ -7,20 +7,18 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from cb.costs.latency import latency
-from cb.errors import InputError
 from cb.export.chains import DenseChain
 from cb.export.chains import EagerChain
 from cb.export.chains import Layer
 from cb.export.chains import compiled_chain
 from cb.export.checking import SIGNATURE
-from cb.export.checking import fits
 from cb.export.checking import inputs_for
 from cb.export.choice import ROWS
+from cb.export.input_arrays import run_checked
 from cb.export.sparse_module import parted
 from cb.export.stored_matrix import read_matrix
 
@@ -78,43 +76,17 @@ class LoadedModel:
         return bool(self._chains)
 
     def __call__(self, x):
-        arrays = self._arrays(x)
-        lengths = {len(array) for array in arrays.values()}
-        if len(lengths) > 1:
-            raise InputError(
-                "The inputs must hold as many examples each. "
-                f"Received: {sorted(lengths)}"
-            )
-        (examples,) = lengths
-        size = min(self._run, key=lambda known: abs(known - examples))
-        if examples:
-            return self._run[size](arrays)
-        # Sparse products refuse an empty batch: run one example and drop it.
-        zeros = {
-            name: np.zeros((1, *array.shape[1:]), array.dtype)
-            for name, array in arrays.items()
-        }
-        return keras.tree.map_structure(lambda y: y[:0], self._run[size](zeros))
+        return run_checked(self._run_nearest, x, self._inputs)
 
     def draw(self, examples: int) -> dict[str, np.ndarray]:
         """Draw random inputs; return them by name."""
         drawn = inputs_for(self.signature, examples)
         return {name: value.numpy() for name, value in drawn.items()}
 
-    def _arrays(self, x) -> dict[str, np.ndarray]:
-        """Return the inputs by name, of the shapes that kernels rely on."""
-        if not isinstance(x, dict) and len(self._inputs) == 1:
-            x = dict.fromkeys(self._inputs, x)
-        if not isinstance(x, dict) or x.keys() != self._inputs.keys():
-            found = sorted(x) if isinstance(x, dict) else type(x).__name__
-            raise InputError(
-                "The inputs must be a dict of arrays with the keys "
-                f"{sorted(self._inputs)}. Received: {found}"
-            )
-        return {
-            name: _array(name, x[name], *expected)
-            for name, expected in self._inputs.items()
-        }
+    def _run_nearest(self, arrays):
+        (examples,) = {len(array) for array in arrays.values()}
+        size = min(self._run, key=lambda known: abs(known - examples))
+        return self._run[size](arrays)
 
     def _graph(self, arrays):
         tensors = {name: tf.constant(array) for name, array in arrays.items()}
@@ -185,23 +157,6 @@ class LoadedModel:
         if step["ending"]:
             y = getattr(self._saved, f"ending_{index}")(y)
         return y
-
-
-def _array(name, x, shape, dtype) -> np.ndarray:
-    """Return an input as an array; refuse a shape that does not fit."""
-    try:
-        array = np.asarray(x, dtype)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"Input {name!r} must be an array of {np.dtype(dtype)}. "
-            f"Received: {type(x).__name__} ({error})"
-        ) from error
-    if not fits(array.shape, shape):
-        raise InputError(
-            f"Input {name!r} must have the shape {shape}. "
-            f"Received: {array.shape}"
-        )
-    return array
 
 
 def _used(chains: dict[int, dict[str, Callable]], choices) -> dict:

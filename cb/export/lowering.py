@@ -14,7 +14,7 @@ from cb.engine.graph import Shape
 from cb.engine.graph import connect
 from cb.export.graph import Call
 from cb.export.graph import Value
-from cb.export.sparse_module import changes_nothing
+from cb.export.graph import changes_nothing
 from cb.layers import GhostBatchNormalization
 
 layers = keras.layers

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,9 +11,9 @@ from cb.export.chains import ACTIVATIONS
 from cb.export.graph import Call
 from cb.export.graph import Graph
 from cb.export.graph import Value
+from cb.export.graph import changes_nothing
 from cb.export.products import Product
 from cb.export.rules import elementwise
-from cb.export.sparse_module import changes_nothing
 
 # Path of the description of the steps in the folder of a SavedModel.
 FILE = ("assets.extra", "cb_steps.json")
@@ -48,11 +49,13 @@ class Segment:
         calls: List of calls.
         sources: List of `Value` that they need from earlier steps.
         results: List of `Value` that later steps need.
+        compiled: Boolean, whether the engine runs them, not TensorFlow.
     """
 
     calls: list[Call]
     sources: list[Value] = dataclasses.field(default_factory=list)
     results: list[Value] = dataclasses.field(default_factory=list)
+    compiled: bool = False
 
 
 def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
@@ -101,7 +104,7 @@ def steps(graph: Graph, products: dict[Call, Product]) -> list[Chain | Segment]:
         (chain.result,) = call.results
         if chain.ending is None:
             open_chains[chain.result] = chain
-    _connect(graph, found)
+    connect(graph, found)
     return found
 
 
@@ -155,7 +158,7 @@ def _absorb(chain, call) -> bool:
     return True
 
 
-def _connect(graph, found) -> None:
+def connect(graph: Graph, found: Sequence[Chain | Segment]) -> None:
     """Find the inputs of every segment and the outputs that others need."""
     for segment in found:
         if isinstance(segment, Segment):

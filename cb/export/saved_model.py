@@ -59,7 +59,7 @@ def write_saved_model(
 
 def _write_form(model, path, form, batch_sizes, inputs) -> None:
     if form == "sparse":
-        with _refused_in_a_line(model):
+        with refused_in_a_line(model):
             _write_sparse(compact(model, inputs=inputs), path, batch_sizes)
     elif form == "compact":
         write_plain(compact(model, inputs=inputs), path, inputs)
@@ -92,13 +92,13 @@ def write_plain(model: keras.Model, path: str, inputs: Any) -> None:
     archive = keras.export.ExportArchive()
     for layer in _with_tables(model):
         archive.track(layer)
-    with _refused_in_a_line(model):
+    with refused_in_a_line(model):
         archive.add_endpoint("serve", serve, [inputs])
         archive.write_out(path, verbose=False)
 
 
 @contextlib.contextmanager
-def _refused_in_a_line(model) -> Iterator[None]:
+def refused_in_a_line(model: keras.Model) -> Iterator[None]:
     """Say what the model must be where TensorFlow cannot trace it."""
     try:
         yield
@@ -120,12 +120,17 @@ def _with_tables(model) -> list[keras.layers.Layer]:
     return [layer for layer in found if layer.built]
 
 
-def _write_sparse(model, path, batch_sizes) -> None:
+def refuse_tables(model: keras.Model) -> None:
+    """Raise `InputError` if a layer holds a lookup table."""
     for layer in _with_tables(model):
         raise InputError(
             f"Layer {layer.name!r} holds a table, which is only written in the "
             f"forms 'dense' and 'compact'. Received: {type(layer).__name__}"
         )
+
+
+def _write_sparse(model, path, batch_sizes) -> None:
+    refuse_tables(model)
     graph = graphs.trace(model)
     candidates = {call: product(call) for call in graph.calls}
     products = {call: item for call, item in candidates.items() if item}
@@ -140,10 +145,7 @@ def _write_sparse(model, path, batch_sizes) -> None:
     for index, step in enumerate(found):
         if isinstance(step, program.Segment):
             numbers = description["steps"][index]["sources"]
-            names = [f"x{number}" for number in numbers]
-            sources = dict(zip(names, step.sources, strict=True))
-            function = sparse.function(step.calls, sources, step.results)
-            setattr(sparse.module, f"segment_{index}", function)
+            sparse.add_segment(index, step, numbers)
         elif step.ending is not None:
             spec = tf.TensorSpec(step.result.shape, step.result.dtype)
             function = tf.function(step.ending, input_signature=[spec])

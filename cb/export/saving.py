@@ -75,7 +75,8 @@ def save(
             `"sparse"`: compact, and only nonzeros are stored; layers are
             multiplied as sparse matrices where that is faster here.
             `"engine"`: a file of nonzeros that `cb.export.load` runs without
-            Keras and TensorFlow.
+            Keras and TensorFlow; layers that the engine does not have run in
+            TensorFlow between its parts.
             `"engine_int8"`: the same on bytes, calibrated, see `quantize`.
             `"lite"`, `"lite_float16"`, `"lite_int8"`: `model.tflite`, see
             `save_lite`.

@@ -16,8 +16,10 @@ from cb.distribute.variables import read
 from cb.export.graph import Call
 from cb.export.graph import Graph
 from cb.export.graph import Value
+from cb.export.graph import changes_nothing
 from cb.export.products import DENSEST
 from cb.export.products import Product
+from cb.export.program import Segment
 from cb.export.stored_matrix import CsrMatrix
 from cb.export.stored_matrix import DenseMatrix
 from cb.export.stored_matrix import StoredMatrix
@@ -116,6 +118,21 @@ class SparseGraph:
         self.module.variables_used.extend(concrete.variables)
         return concrete
 
+    def add_segment(
+        self, index: int, segment: Segment, numbers: Sequence[int]
+    ) -> None:
+        """Add a function `segment_{index}` to the module.
+
+        Args:
+            index: Integer.
+            segment: `Segment`.
+            numbers: Integers, those of its sources in the names of arguments.
+        """
+        names = [f"x{number}" for number in numbers]
+        sources = dict(zip(names, segment.sources, strict=True))
+        function = self.function(segment.calls, sources, segment.results)
+        setattr(self.module, f"segment_{index}", function)
+
     def _multiply(self, call, rows, columns) -> None:
         (source,), (result,) = call.sources, call.results
         item, matrix = self._products[call]
@@ -170,16 +187,6 @@ class SparseGraph:
         rows.update(zip(call.results, tensors, strict=True))
         if changes_nothing(call) and call.sources[0] in columns:
             columns[call.results[0]] = columns[call.sources[0]]
-
-
-def changes_nothing(call: Call) -> bool:
-    """Return whether a call returns its input, as dropout does at inference."""
-    layer = call.operation
-    if isinstance(layer, keras.layers.Activation):
-        return layer.activation is keras.activations.linear
-    names = ("Dropout", "Identity", "ActivityRegularization")
-    kind = type(layer) in [getattr(keras.layers, name) for name in names]
-    return kind and not call.kwargs.get("training")
 
 
 def extended(item: Product, keeper: bool) -> scipy.sparse.csr_array:

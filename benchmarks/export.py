@@ -63,6 +63,7 @@ GRANULARITY = flags.DEFINE_string("granularity", "weight", "Of the masks.")
 THREADS = flags.DEFINE_integer("threads", None, "Processors; all by default.")
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "16", "128"], "Examples.")
 SECONDS = flags.DEFINE_float("seconds", 1.0, "For each form and batch size.")
+WANTED = flags.DEFINE_list("forms", None, "To write and time; all by default.")
 FOLDER = flags.DEFINE_string(
     "folder", os.path.join(tempfile.gettempdir(), "exports"), "Of the exports."
 )
@@ -182,7 +183,7 @@ def write():
     """Write the network in every form; print what could not be."""
     model, x, keys, score = subject()
     source = Source(model, sizes(), model.inputs[0], x)
-    for name in (*FORMS, *DENSE_LITE):
+    for name in wanted():
         folder = root() / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -201,11 +202,18 @@ def write():
         "shape": model.input_shape[1:],
         "ideal": {size: int(ideal(model, size)) for size in (1, 2, 4)},
         "accuracy": {
-            label: score(way.predict) if score else None
-            for label, way in opened().items()
+            label: score(way.predict)
+            for label, way in (opened() if score else {}).items()
         },
     }
     (root() / ABOUT).write_text(json.dumps(about))
+
+
+def wanted():
+    """Return the names of the forms; a comma in one is a plus in the flag."""
+    if WANTED.value is None:
+        return [*FORMS, *DENSE_LITE]
+    return [name.replace("+", ", ") for name in WANTED.value]
 
 
 def sizes():
@@ -216,7 +224,7 @@ def sizes():
 def opened():
     """Open all that was written; return label to `Way`."""
     found = {}
-    for name in (*FORMS, *DENSE_LITE):
+    for name in wanted():
         folder = root() / name
         if folder.is_dir():
             form = name.split(",")[0]

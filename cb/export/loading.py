@@ -13,6 +13,7 @@ from cb.errors import argument_error
 from cb.errors import one_line
 from cb.export.checking import SIGNATURE
 from cb.export.checking import check_outputs
+from cb.export.checking import kept_seeds
 from cb.export.checking import load_graph
 from cb.export.checking import tolerance
 from cb.export.loaded_model import LoadedModel
@@ -47,15 +48,18 @@ def check_steps(
     Raises:
         RunError: If their outputs differ by more than rounding.
     """
-    loaded = LoadedModel(*_read(path), [])
-    if loaded.has_steps:
-        # Loaded twice, so that both draw the same random numbers, if any.
-        saved, _ = _read(path)
-        for drawn in batches:
-            (x,) = drawn.values()
-            found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
-            (expected,) = saved.signatures[SIGNATURE](x).values()
-            check_outputs(model.name, expected, found, tolerance(model))
+    saved, description = _read(path)
+    loaded = LoadedModel(saved, description, [])
+    if not loaded.has_steps:
+        return
+    with kept_seeds(model) as seeds:
+        # Loaded again, so that both draw the same random numbers.
+        saved = _read(path)[0] if seeds else saved
+    for drawn in batches:
+        (x,) = drawn.values()
+        found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
+        (expected,) = saved.signatures[SIGNATURE](x).values()
+        check_outputs(model.name, expected, found, tolerance(model))
 
 
 def _read(path: str) -> tuple[Any, dict[str, Any]]:

@@ -174,41 +174,47 @@ def _product(op, first, last, network, memory):
 @_compiled
 def _dots(op, first, last, network, memory):
     """Compute some outputs of a product at one position of one image."""
-    rows = network[4]
+    rows, row = network[4], op.first_row
     steps, bases, lanes, factors = network[6:]
-    base = memory.ctypes.data
-    written = op.second if op.second >= 0 else op.target
+    base, source = memory.ctypes.data, op.source
+    base_place, lane_place = bases.ctypes.data, lanes.ctypes.data
+    factor_place = factors.ctypes.data
+    branch, target, code = op.branch, op.target, op.code
+    written = op.second if op.second >= 0 else target
     limit = np.float32(op.limit)
+    group = op.first_block + first // LANES
     for begin in range(first, last, LANES):
-        group = op.first_block + begin // LANES
         given = (
-            base + 4 * op.source,
-            bases.ctypes.data,
-            lanes.ctypes.data,
-            factors.ctypes.data,
+            base + 4 * source,
+            base_place,
+            lane_place,
+            factor_place,
             steps[group],
             steps[group + 1],
             base + 4 * (written + begin),
         )
         sum_outputs(given)
-    for channel in range(first, last):
-        memory[written + channel] += rows[0, op.first_row + channel]
-    if op.branch >= 0:
-        for channel in range(first, last):
-            memory[written + channel] += memory[op.branch + channel]
+        group += 1
+    # Slices, whose places cannot be negative, so that these are vectors too.
+    sums = memory[written + first : written + last]
+    parts = rows[:, row + first : row + last]
+    for n in range(len(sums)):
+        sums[n] += parts[0, n]
+    if branch >= 0:
+        added = memory[branch + first : branch + last]
+        for n in range(len(sums)):
+            sums[n] += added[n]
     if op.second >= 0:
-        for channel in range(first, last):
-            row = op.first_row + channel
-            v = memory[written + channel]
-            if op.target >= 0:
-                memory[op.target + channel] = v
-            memory[written + channel] = v * rows[1, row] + rows[2, row]
-    if op.code == 1 or op.code == 2:
-        for channel in range(first, last):
-            v = memory[written + channel]
+        if target >= 0:
+            memory[target + first : target + last] = sums
+        for n in range(len(sums)):
+            sums[n] = sums[n] * parts[1, n] + parts[2, n]
+    if code == 1 or code == 2:
+        for n in range(len(sums)):
+            v = sums[n]
             v = _ZERO if v < _ZERO else v
-            memory[written + channel] = limit if v > limit else v
-    elif op.code:
+            sums[n] = limit if v > limit else v
+    elif code:
         _activate(memory, written + first, last - first, op)
 
 

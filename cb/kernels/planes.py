@@ -163,6 +163,11 @@ def transpose(source, place, step, target, to, pitch, rows, columns):
 
     To `target[to + column * pitch + row]`; both arrays are flat.
     """
+    if rows == 1 and pitch == 1 or columns == 1 and step == 1:
+        # A vector stays one.
+        size = rows * columns
+        target[to : to + size] = source[place : place + size]
+        return
     whole, ends = rows // LANES * LANES, columns // LANES * LANES
     begin, end = source.ctypes.data, target.ctypes.data
     for row in range(0, whole, LANES):
@@ -184,9 +189,12 @@ def load(op, x, first, count, memory):
     """Copy some examples from rows; return whether all are finite."""
     total = _ZERO
     channels, images = op.channels, op.images
+    end = op.source + op.height * op.width * channels
     for i in range(first, first + count):
-        for f in range(op.source, op.source + op.height * op.width * channels):
-            total += x[i, f] * _ZERO
+        # Of a slice, whose places cannot be negative, many at once.
+        part = x[i, op.source : end]
+        for f in range(len(part)):
+            total += part[f] * _ZERO
     values, step = x.reshape(-1), x.shape[1]
     start = first * step + op.source
     for y in range(op.height):

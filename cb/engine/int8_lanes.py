@@ -7,7 +7,8 @@ from numba.extending import intrinsic
 
 from cb.engine.int8_vectors import LANES
 from cb.engine.int8_vectors import Code
-from cb.engine.int8_vectors import pointers
+from cb.kernels.vectors import pointers
+from cb.kernels.vectors import sum_in_ways
 
 # Elsewhere there is no such choice from two registers.
 KNOWN = LANES == 16
@@ -39,17 +40,11 @@ def sixteen_outputs(
     def generate(context, builder, signature, given):
         if not KNOWN:
             return context.get_dummy_value()
-        (memory,) = pointers(context, builder, signature, given, [0])
+        (memory,) = pointers(context, builder, signature.args[:1], given[:1])
         code = Code(builder, memory)
         source, *places, group, left = cgutils.unpack_tuple(builder, given[1])
-        arrays = [
-            context.make_array(kind)(context, builder, one).data
-            for kind, one in zip(
-                signature.args[2],
-                cgutils.unpack_tuple(builder, given[2]),
-                strict=True,
-            )
-        ]
+        lanes = cgutils.unpack_tuple(builder, given[2])
+        arrays = pointers(context, builder, signature.args[2], lanes)
         table = context.make_array(signature.args[3])(
             context, builder, given[3]
         )
@@ -89,11 +84,12 @@ def _sum(code, source, arrays, group):
         ir.FunctionType(code.integers, [code.integers] * 3),
         "llvm.x86.avx512.vpermi2var.d.512",
     )
-    sums = [cgutils.alloca_once(builder, code.integers) for _ in range(_WAYS)]
-    for total in sums:
+    sums = [[cgutils.alloca_once(builder, code.integers)] for _ in range(_WAYS)]
+    for (total,) in sums:
         builder.store(ir.Constant(code.integers, [0] * LANES), total)
 
-    def add(k, total):
+    def add(k, totals):
+        (total,) = totals
         base = builder.zext(builder.load(builder.gep(bases, [k])), _INDEX)
         place = builder.add(source, builder.shl(base, _INDEX(2)))
         low, high = (
@@ -109,17 +105,7 @@ def _sum(code, source, arrays, group):
 
     start = builder.load(builder.gep(starts, [group]))
     end = builder.load(builder.gep(starts, [builder.add(group, _INDEX(1))]))
-    rest = builder.urem(builder.sub(end, start), _INDEX(_WAYS))
-    middle = builder.sub(end, rest)
-    loop = cgutils.for_range_slice
-    with loop(builder, start, middle, _INDEX(_WAYS), inc=True) as (k, _):
-        for way, total in enumerate(sums):
-            add(builder.add(k, _INDEX(way)), total)
-    with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
-        add(k, sums[0])
-    found = builder.load(sums[0])
-    for total in sums[1:]:
-        found = builder.add(found, builder.load(total))
+    (found,) = sum_in_ways(builder, sums, start, end, add, builder.add)
     return found
 
 

@@ -1,11 +1,15 @@
 """Vectors of bytes in LLVM, as Numba's own code does not use them."""
 
+import itertools
+
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core import types
 from numba.extending import intrinsic
 
 from cb.engine.int8_features import lanes
+from cb.kernels.vectors import pointers
+from cb.kernels.vectors import sum_in_ways
 
 LANES = lanes()
 _WIDE = LANES == 16
@@ -92,14 +96,6 @@ class Code:
         return self.builder.call(found, arguments)
 
 
-def pointers(context, builder, signature, given, numbers):
-    """Return the addresses of the data of some arguments, arrays."""
-    return [
-        context.make_array(signature.args[n])(context, builder, given[n]).data
-        for n in numbers
-    ]
-
-
 @intrinsic(prefer_literal=True)
 def four_channels(
     typing, memory, places, entries, factors, row, residual_factor, form, count
@@ -127,17 +123,11 @@ def four_channels(
     as_floats = bool(form.literal_value)
 
     def generate(context, builder, signature, given):
-        (memory,) = pointers(context, builder, signature, given, [0])
+        (memory,) = pointers(context, builder, signature.args[:1], given[:1])
         code = Code(builder, memory)
         places = cgutils.unpack_tuple(builder, given[1])
-        arrays = [
-            context.make_array(kind)(context, builder, one).data
-            for kind, one in zip(
-                signature.args[2],
-                cgutils.unpack_tuple(builder, given[2]),
-                strict=True,
-            )
-        ]
+        entries = cgutils.unpack_tuple(builder, given[2])
+        arrays = pointers(context, builder, signature.args[2], entries)
         table = context.make_array(signature.args[3])(
             context, builder, given[3]
         )
@@ -178,7 +168,7 @@ def _finish(code, sums, places, factor, residual_factor, as_floats):
     for v in range(len(sums[0])):
         found = []
         for n in range(4):
-            value = builder.sitofp(builder.load(sums[n][v]), code.floats)
+            value = builder.sitofp(sums[n][v], code.floats)
             value = builder.fmul(value, factor(0, n))
             found.append(cgutils.alloca_once(builder, code.floats))
             builder.store(builder.fadd(value, factor(1, n)), found[n])
@@ -213,9 +203,10 @@ def _sums(code, source, arrays, row, count):
     # Few sums of one entry after the other would wait for each other.
     ways = max(1, 4 // count)
     sums = [
-        cgutils.alloca_once(builder, code.integers) for _ in range(ways * count)
+        [cgutils.alloca_once(builder, code.integers) for _ in range(count)]
+        for _ in range(ways)
     ]
-    for total in sums:
+    for total in itertools.chain(*sums):
         builder.store(ir.Constant(code.integers, [0] * LANES), total)
 
     def add(k, totals):
@@ -230,23 +221,7 @@ def _sums(code, source, arrays, row, count):
 
     start = builder.load(builder.gep(starts, [row]))
     end = builder.load(builder.gep(starts, [builder.add(row, _INDEX(1))]))
-    rest = builder.urem(builder.sub(end, start), _INDEX(ways))
-    middle = builder.sub(end, rest)
-    loop = cgutils.for_range_slice
-    with loop(builder, start, middle, _INDEX(ways), inc=True) as (k, _):
-        for way in range(ways):
-            first = way * count
-            entry = builder.add(k, _INDEX(way))
-            add(entry, sums[first : first + count])
-    if ways > 1:
-        with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
-            add(k, sums[:count])
-        for number, total in enumerate(sums[count:]):
-            target = sums[number % count]
-            both = builder.add(builder.load(target), builder.load(total))
-            builder.store(both, target)
-    sums = sums[:count]
-    return sums
+    return sum_in_ways(builder, sums, start, end, add, builder.add)
 
 
 def _write(code, values, target, number):
@@ -264,7 +239,7 @@ def copy(typing, memory, target, source, size, stride):
     """
 
     def generate(context, builder, signature, given):
-        (memory,) = pointers(context, builder, signature, given, [0])
+        (memory,) = pointers(context, builder, signature.args[:1], given[:1])
         _, target, source, size, stride = given
         vector = ir.VectorType(_INTEGER, 16)
 
@@ -305,7 +280,8 @@ def four_bytes(typing, memory, place, values, start, factor, zero):
     """
 
     def generate(context, builder, signature, given):
-        memory, values = pointers(context, builder, signature, given, [0, 2])
+        kinds = signature.args[0:3:2]
+        memory, values = pointers(context, builder, kinds, given[0:3:2])
         floats = ir.VectorType(_FLOAT, 4)
         integers = ir.VectorType(_INTEGER, 4)
         shorts, octets = ir.VectorType(_SHORT, 8), ir.VectorType(_BYTE, 16)

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from cb.kernels.vectors import LANES
 from cb.kernels.vectors import Code
+from cb.kernels.vectors import sum_in_ways
 
 _FLOAT, _INDEX, _INTEGER = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
@@ -138,20 +139,9 @@ def _sums(vectors: int):
                 found = code.multiply(weight, code.load(place, number))
                 builder.store(code.add(builder.load(total), found), total)
 
-        left = builder.urem(builder.sub(end, start), _INDEX(ways))
-        middle = builder.sub(end, left)
-        loop = cgutils.for_range_slice
-        with loop(builder, start, middle, _INDEX(ways), inc=True) as (k, _):
-            for way in range(ways):
-                add(builder.add(k, _INDEX(way)), sums[way])
-        if ways > 1:
-            with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
-                add(k, sums[0])
+        totals = sum_in_ways(builder, sums, start, end, add, code.add)
         rectified = code.spread(builder.icmp_signed("!=", kind, _INDEX(0)))
-        for number in range(vectors):
-            total = builder.load(sums[0][number])
-            for other in sums[1:]:
-                total = code.add(total, builder.load(other[number]))
+        for number, total in enumerate(totals):
             # NaN stays.
             below = builder.fcmp_ordered("<", total, zero)
             below = builder.and_(below, rectified)

@@ -4,6 +4,8 @@ Written in LLVM because Numba keeps sums of vectors in memory and loads and
 stores them at every entry.
 """
 
+import functools
+
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core import types
@@ -91,6 +93,50 @@ class Code:
         return builder.load(result)
 
 
+def pointers(context, builder, kinds, arrays):
+    """Return the addresses of the data of some arrays.
+
+    Args:
+        context: Numba's target context.
+        builder: llvmlite builder.
+        kinds: Sequence of the Numba types of the arrays.
+        arrays: Sequence of their values.
+    """
+    return [
+        context.make_array(kind)(context, builder, one).data
+        for kind, one in zip(kinds, arrays, strict=True)
+    ]
+
+
+def sum_in_ways(builder, sums, start, end, add, join):
+    """Emit sums over entries, several at once, so that none waits for another.
+
+    Args:
+        builder: llvmlite builder.
+        sums: List of ways, each the addresses of variables to add to.
+        start: Integer, the first entry.
+        end: Integer, one behind the last.
+        add: Function that emits the addition of an entry to the sums of a way.
+        join: Function that emits the sum of two values.
+
+    Returns:
+        List of the sums of all ways.
+    """
+    ways = _INDEX(len(sums))
+    middle = builder.sub(end, builder.urem(builder.sub(end, start), ways))
+    loop = cgutils.for_range_slice
+    with loop(builder, start, middle, ways, inc=True) as (k, _):
+        for way, totals in enumerate(sums):
+            add(builder.add(k, _INDEX(way)), totals)
+    if len(sums) > 1:
+        with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
+            add(k, sums[0])
+    return [
+        functools.reduce(join, map(builder.load, totals))
+        for totals in zip(*sums, strict=True)
+    ]
+
+
 def _block(vectors: int):
     """Return the function that computes some vectors of one channel.
 
@@ -124,21 +170,7 @@ def _block(vectors: int):
                 found = code.multiply(weight, code.load(place, number))
                 builder.store(code.add(builder.load(total), found), total)
 
-        left = builder.urem(builder.sub(end, start), _INDEX(ways))
-        middle = builder.sub(end, left)
-        loop = cgutils.for_range_slice
-        with loop(builder, start, middle, _INDEX(ways), inc=True) as (k, _):
-            for way in range(ways):
-                add(builder.add(k, _INDEX(way)), sums[way])
-        if ways > 1:
-            with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
-                add(k, sums[0])
-        totals = []
-        for number in range(vectors):
-            total = builder.load(sums[0][number])
-            for other in sums[1:]:
-                total = code.add(total, builder.load(other[number]))
-            totals.append(total)
+        totals = sum_in_ways(builder, sums, start, end, add, code.add)
         _write(code, totals, *rest[1:])
         return context.get_dummy_value()
 
@@ -225,13 +257,14 @@ def sum_outputs(typing, given):
         )
         code = Code(builder)
         zero = ir.Constant(_VECTOR, [0.0] * LANES)
-        sums = [code.variable(zero) for _ in range(_STEPS)]
+        sums = [[code.variable(zero)] for _ in range(_STEPS)]
         bases = builder.inttoptr(bases, _INTEGER.as_pointer())
         bytes_of = ir.VectorType(ir.IntType(8), LANES)
         lanes = builder.inttoptr(lanes, bytes_of.as_pointer())
         factors = builder.inttoptr(weights, _VECTOR.as_pointer())
 
-        def add(k, total):
+        def add(k, totals):
+            (total,) = totals
             base = builder.zext(builder.load(builder.gep(bases, [k])), _INDEX)
             place = builder.add(source, builder.shl(base, _INDEX(2)))
             low, high = code.load(place, 0), code.load(place, 1)
@@ -241,17 +274,7 @@ def sum_outputs(typing, given):
             found = code.multiply(picked, factor)
             builder.store(code.add(builder.load(total), found), total)
 
-        left = builder.urem(builder.sub(end, start), _INDEX(_STEPS))
-        middle = builder.sub(end, left)
-        loop = cgutils.for_range_slice
-        with loop(builder, start, middle, _INDEX(_STEPS), inc=True) as (k, _):
-            for number, total in enumerate(sums):
-                add(builder.add(k, _INDEX(number)), total)
-        with loop(builder, middle, end, _INDEX(1), inc=True) as (k, _):
-            add(k, sums[0])
-        result = builder.load(sums[0])
-        for total in sums[1:]:
-            result = code.add(result, builder.load(total))
+        (result,) = sum_in_ways(builder, sums, start, end, add, code.add)
         code.store(result, target, 0)
         return context.get_dummy_value()
 
@@ -296,10 +319,8 @@ def increase(typing, counters, index, amount):
     """Add to an integer that threads share; return what it was."""
 
     def generate(context, builder, signature, given):
-        array = context.make_array(signature.args[0])(
-            context, builder, given[0]
-        )
-        place = builder.gep(array.data, [given[1]])
+        (data,) = pointers(context, builder, signature.args[:1], given[:1])
+        place = builder.gep(data, [given[1]])
         return builder.atomic_rmw("add", place, given[2], "seq_cst")
 
     return types.int64(counters, types.int64, types.int64), generate
@@ -310,10 +331,8 @@ def shared(typing, counters, index):
     """Return an integer that other threads increase."""
 
     def generate(context, builder, signature, given):
-        array = context.make_array(signature.args[0])(
-            context, builder, given[0]
-        )
-        place = builder.gep(array.data, [given[1]])
+        (data,) = pointers(context, builder, signature.args[:1], given[:1])
+        place = builder.gep(data, [given[1]])
         return builder.load_atomic(place, "acquire", 8)
 
     return types.int64(counters, types.int64), generate

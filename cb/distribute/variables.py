@@ -88,21 +88,6 @@ def write_replicas(
         copy.assign(values[(index * len(copies) + number) % len(values)])
 
 
-def scatter(variable: keras.Variable, indices, values) -> None:
-    """Assign some elements of a variable, on all replicas.
-
-    Args:
-        variable: Keras variable.
-        indices: Integer tensor `(n, rank)`, of the elements.
-        values: Tensor `(n,)`, cast to the variable's type.
-    """
-    for copy in _copies(variable):
-        # Not in place: after an update in place TensorFlow copies the variable
-        # at every read, in every step from then on.
-        values = tf.cast(values, copy.dtype)
-        copy.assign(tf.tensor_scatter_nd_update(copy, indices, values))
-
-
 def average_replicas(variables: Sequence[keras.Variable]) -> None:
     """Assign the mean over the replicas to each variable that differs.
 

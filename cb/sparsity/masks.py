@@ -1,5 +1,6 @@
 """Operations on masks: keep, choose, count. NumPy arrays in, arrays out."""
 
+import functools
 import itertools
 from collections.abc import Mapping
 
@@ -7,8 +8,9 @@ import numpy as np
 
 from cb.errors import RunError
 
-# Number of scores that are sampled to bracket the one to select.
-SAMPLE = 8192
+# Numbers of scores that are sampled to bracket the one to select: the least
+# and the most, and of how many scores one is.
+SAMPLE, LARGEST_SAMPLE, SAMPLED = 1024, 8192, 64
 # Groups up to this size are ranked by comparing pairs, faster than sorting.
 LARGEST_UNSORTED_GROUP = 16
 
@@ -74,7 +76,7 @@ def _highest(count, scores, where, eligible):
         left = count - int(np.count_nonzero(above))
         number = int(np.count_nonzero(between))
         if 0 < left <= number:
-            return _partitioned(scores[between], left)
+            return _partitioned(_taken(scores, between), left)
         equal = scores == low
         if where is not None:
             equal &= where
@@ -82,7 +84,7 @@ def _highest(count, scores, where, eligible):
             return low
     if where is None:
         return _partitioned(scores.reshape(-1).copy(), count)
-    return _partitioned(scores[where], count)
+    return _partitioned(_taken(scores, where), count)
 
 
 def not_finite() -> RunError:
@@ -93,6 +95,11 @@ def not_finite() -> RunError:
     )
 
 
+def _taken(scores, where):
+    """Return the scores at some places, faster than an index of booleans."""
+    return scores.reshape(-1).take(np.flatnonzero(where))
+
+
 def _partitioned(scores, count):
     scores.partition(scores.size - count)
     return scores[scores.size - count]
@@ -100,9 +107,7 @@ def _partitioned(scores, count):
 
 def _bracket(fraction, scores, where):
     """Return scores below and above the quantile with `fraction` above it."""
-    # Multiples of the golden ratio are spread evenly over any shape.
-    places = np.arange(SAMPLE) * 0.6180339887498949 % 1.0 * scores.size
-    places = places.astype(np.intp)
+    places = _sampled_places(scores.size)
     sample = scores.reshape(-1)[places]
     if where is not None:
         sample = sample[where.reshape(-1)[places]]
@@ -116,6 +121,14 @@ def _bracket(fraction, scores, where):
     low = sample[int(first)] if first >= 0 else -np.inf
     high = sample[int(final)] if final <= last else np.inf
     return low, high
+
+
+@functools.lru_cache(maxsize=256)
+def _sampled_places(size):
+    number = min(max(size // SAMPLED, SAMPLE), LARGEST_SAMPLE)
+    # Multiples of the golden ratio are spread evenly over any shape.
+    places = np.arange(number) * 0.6180339887498949 % 1.0 * size
+    return places.astype(np.intp)
 
 
 def keep_top_across(

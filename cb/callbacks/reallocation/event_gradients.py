@@ -109,4 +109,6 @@ class EventGradients:
 
 
 def _mean(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
+    if len(batches) == 1:
+        return batches[0]
     return [np.mean(arrays, axis=0) for arrays in zip(*batches, strict=True)]

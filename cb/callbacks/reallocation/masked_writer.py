@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from cb.callbacks.reallocation.kernel_writer import KernelWriter
-from cb.distribute.variables import scatter
 from cb.layers.masked import Masked
 from cb.sparsity.reallocation.base import Algorithm
 
@@ -39,17 +38,7 @@ class MaskedWriter(KernelWriter):
         self._drifts = algorithm.zero_inactive and not (
             self._resets or algorithm.straight_through
         )
-        self._write_weights = tf.function(self._assign_weights, autograph=False)
-        self._write_places = tf.function(
-            self._scatter,
-            input_signature=[
-                tf.TensorSpec((len(self.kernels),), tf.int64),
-                tf.TensorSpec((None,), tf.int64),
-                tf.TensorSpec((None,), tf.bool),
-                tf.TensorSpec((None,), tf.float32),
-            ],
-            autograph=False,
-        )
+        self._write = tf.function(self._assign_changes, autograph=False)
 
     def open(self):
         """Fill masks with ones; weights keep their values."""
@@ -77,28 +66,8 @@ class MaskedWriter(KernelWriter):
 
     def write_changes(self, before, after, values=None):
         """Write all changes by one call of a graph."""
-        if values is not None or self._drifts:
-            self._write_weights(_joined(after), values and _joined(values))
-        places = [
-            np.flatnonzero(old ^ new)
-            for old, new in zip(before, after, strict=True)
-        ]
-        counts = [found.size for found in places]
-        if not any(counts):
-            return
-        active = [
-            mask.reshape(-1)[at] for mask, at in zip(after, places, strict=True)
-        ]
-        weights = [np.zeros(count, np.float32) for count in counts]
-        if values is not None:
-            for number, (at, on) in enumerate(zip(places, active, strict=True)):
-                weights[number][on] = values[number].reshape(-1)[at][on]
-        self._write_places(
-            tf.constant(counts, tf.int64),
-            _joined(places),
-            _joined(active),
-            _joined(weights),
-        )
+        del before
+        self._write(_joined(after), values and _joined(values))
 
     def write_trained(
         self, variables: Sequence[keras.Variable], sets: Sequence[np.ndarray]
@@ -115,35 +84,22 @@ class MaskedWriter(KernelWriter):
             _reset(kernel, owned, trained)
             variable.assign(tf.cast(trained, variable.dtype))
 
-    def _assign_weights(self, masks, values) -> None:
+    def _assign_changes(self, masks, values) -> None:
+        """Write masks, and weights and slots where they change."""
         masks = self._parted(masks)
-        given: list[Any] = [kernel.weight for kernel in self.kernels]
-        if values is not None:
-            given = self._parted(values)
-        for kernel, mask, value in zip(self.kernels, masks, given, strict=True):
-            _assign(kernel.weight, mask, value, 0.0)
-
-    def _scatter(self, counts, places, active, weights) -> None:
-        """Write masks, weights and slots at some places of every kernel."""
-        parts = [
-            tf.split(column, counts, num=len(self.kernels))
-            for column in (places, active, weights)
-        ]
-        for kernel, owned, at, on, weight in zip(
-            self.kernels, self._slots, *parts, strict=True
+        given = [None] * len(masks) if values is None else self._parted(values)
+        for kernel, owned, mask, value in zip(
+            self.kernels, self._slots, masks, given, strict=True
         ):
-            shape = np.array(kernel.mask.shape)
-            # Not `tf.unravel_index`, which refuses an empty list of places.
-            strides = shape[::-1].cumprod()[::-1] // shape
-            indices = at[:, None] // strides % shape
-            if self._zeroes:
-                scatter(kernel.weight, indices, weight)
-            for slot in owned if self._resets else ():
-                initial = weight
-                if slot.initial is not None:
-                    initial = tf.fill(tf.shape(on), slot.initial)
-                scatter(slot.variable, indices, initial)
-            scatter(kernel.mask, indices, on)
+            stays = tf.equal(mask, tf.not_equal(kernel.mask, 0))
+            if value is not None:
+                _assign(kernel.weight, mask, value, 0.0)
+            elif self._zeroes:
+                kept = tf.logical_and(stays, mask) if self._drifts else stays
+                _assign(kernel.weight, kept, kernel.weight, 0.0)
+            if self._resets:
+                _reset(kernel, owned, stays)
+            kernel.mask.assign(tf.cast(mask, kernel.mask.dtype))
 
     def _parted(self, joined: tf.Tensor) -> list[tf.Tensor]:
         """Cut one vector into tensors of the shapes of the kernels."""

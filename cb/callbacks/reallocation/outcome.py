@@ -53,7 +53,7 @@ class Change(NamedTuple):
     @property
     def density(self) -> float:
         """The fraction of entries that are active after the event."""
-        return float(self.after.mean())
+        return np.count_nonzero(self.after) / self.after.size
 
 
 class Outcome:

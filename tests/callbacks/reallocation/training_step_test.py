@@ -14,6 +14,7 @@ from cb.callbacks.reallocation.training_step import TrainingStep
 from cb.distribute.variables import read
 from cb.layers import masked_gradients
 from cb.layers.masked import masked_kernels
+from cb.optimization import optimizers
 from cb.sparsity import reallocation
 from tests.callbacks.reallocation.contract_test import bits
 from tests.callbacks.reallocation.contract_test import build
@@ -80,8 +81,8 @@ OPTIMIZERS = {
     "lion": lambda: keras.optimizers.Lion(0.01),
     "rmsprop": lambda: keras.optimizers.RMSprop(0.01, centered=True),
     "schedule_free": lambda: keras.optimizers.ScheduleFreeAdamW(0.01),
-    "published": lambda: cb.optimization.optimizers.build("published_sgd"),
-    "lookahead": lambda: cb.optimization.optimizers.build("lookahead"),
+    "published": lambda: optimizers.build("published_sgd"),
+    "lookahead": lambda: optimizers.build("lookahead"),
 }
 
 

@@ -68,6 +68,7 @@ ALLOWED = {
         "cb.bundles",
         "cb.costs",
         "cb.distribute",
+        "cb.kernels",
         "cb.layers",
         "cb.metrics",
         "cb.optimization",

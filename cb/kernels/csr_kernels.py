@@ -1,23 +1,20 @@
-"""Compiled code of TensorFlow operations on CSR matrices.
-
-TensorFlow calls it with addresses of what a kernel keeps and of its context.
-Numba's cache only checks the file of a function for changes, so a checksum of
-the others is part of its key.
-"""
-
-import inspect
-import zlib
-from collections.abc import Callable
-from typing import Any
+"""Compiled code of TensorFlow operations on CSR matrices."""
 
 import numba
 import numpy as np
 from numba.core import types
 
+from cb.kernels import contexts
 from cb.kernels import csr_jobs
 from cb.kernels import csr_pool
 from cb.kernels import csr_vectors
 from cb.kernels import vectors
+from cb.kernels.contexts import begin
+from cb.kernels.contexts import data
+from cb.kernels.contexts import dimension
+from cb.kernels.contexts import end
+from cb.kernels.contexts import functions
+from cb.kernels.contexts import output
 from cb.kernels.csr_jobs import FIRST
 from cb.kernels.csr_jobs import GRADIENTS
 from cb.kernels.csr_jobs import INDICES
@@ -39,7 +36,6 @@ from cb.kernels.vectors import FASTMATH
 
 # The integers that a kernel keeps from call to call.
 _LOCK, _MEMORY, _ENTRIES, _OUTPUTS, _INPUTS, _KEPT = range(6)
-_TF_FLOAT = 1
 _address = types.intp
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
 
@@ -47,26 +43,6 @@ _calloc = external("calloc", _address, _address, _address)
 _free = external("free", types.void, _address)
 _memcmp = external("memcmp", types.int32, _address, _address, _address)
 _yield = external("sched_yield", types.int32)
-_new_status = external("TF_NewStatus", _address)
-_delete_status = external("TF_DeleteStatus", types.void, _address)
-_get_input = external(
-    "TF_GetInput", types.void, _address, types.int32, _address, _address
-)
-_data = external("TF_TensorData", _address, _address)
-_dimension = external("TF_Dim", types.int64, _address, types.int32)
-_delete_tensor = external("TF_DeleteTensor", types.void, _address)
-_allocate = external(
-    "TF_AllocateOutput",
-    _address,
-    _address,
-    types.int32,
-    types.int32,
-    _address,
-    types.int32,
-    _address,
-    _address,
-)
-_fail = external("TF_OpKernelContext_Failure", types.void, _address, _address)
 
 
 @_compiled
@@ -126,63 +102,25 @@ def _by_input(kernel, indices, starts, sizes):
 
 
 @_compiled
-def _begin(context, given):
-    """Fetch the inputs of an operation as tensors; return a status."""
-    status, cell = _new_status(), np.zeros(1, np.int64)
-    for number in range(len(given)):
-        _get_input(context, np.int32(number), cell.ctypes.data, status)
-        given[number] = cell[0]
-    return status
-
-
-@_compiled
-def _end(given, status):
-    for tensor in given:
-        _delete_tensor(tensor)
-    _delete_status(status)
-    return 0
-
-
-@_compiled
-def _output(context, number, shape, status):
-    """Allocate an output; return its data, 0 if there is no memory."""
-    tensor = _allocate(
-        context,
-        np.int32(number),
-        np.int32(_TF_FLOAT),
-        shape.ctypes.data,
-        np.int32(len(shape)),
-        4 * shape.prod(),
-        status,
-    )
-    if not tensor:
-        _fail(context, status)
-        return 0
-    data = _data(tensor)
-    _delete_tensor(tensor)
-    return data
-
-
-@_compiled
 def _product(context):
     """Multiply: examples, values, indices, starts, summands, settings.
 
     Settings are the number of threads and whether negative sums become zero.
     """
     given = np.zeros(6, np.int64)
-    status = _begin(context, given)
-    rows = _dimension(given[3], np.int32(0)) - 1
-    columns = _dimension(given[0], np.int32(1))
-    target = _output(context, 0, np.array([rows, columns]), status)
+    status = begin(context, given)
+    rows = dimension(given[3], np.int32(0)) - 1
+    columns = dimension(given[0], np.int32(1))
+    target = output(context, 0, np.array([rows, columns]), status)
     if target and columns:
-        settings = integers_at(_data(given[5]), 2)
+        settings = integers_at(data(given[5]), 2)
         job, address = take(PRODUCT, rows, columns)
-        job[SOURCE], job[WEIGHTS] = _data(given[0]), _data(given[1])
-        job[INDICES], job[STARTS] = _data(given[2]), _data(given[3])
-        job[FIRST], job[TARGET] = _data(given[4]), target
+        job[SOURCE], job[WEIGHTS] = data(given[0]), data(given[1])
+        job[INDICES], job[STARTS] = data(given[2]), data(given[3])
+        job[FIRST], job[TARGET] = data(given[4]), target
         job[RECTIFIED] = settings[1]
         run(address, settings[0])
-    return _end(given, status)
+    return end(given, status)
 
 
 @_compiled
@@ -192,43 +130,43 @@ def _input_gradients(kernel, context):
     Settings are the number of threads and of inputs.
     """
     given = np.zeros(5, np.int64)
-    status = _begin(context, given)
-    settings = integers_at(_data(given[4]), 2)
-    outputs = _dimension(given[3], np.int32(0)) - 1
-    rows, columns = np.int64(settings[1]), _dimension(given[0], np.int32(1))
-    target = _output(context, 0, np.array([rows, columns]), status)
+    status = begin(context, given)
+    settings = integers_at(data(given[4]), 2)
+    outputs = dimension(given[3], np.int32(0)) - 1
+    rows, columns = np.int64(settings[1]), dimension(given[0], np.int32(1))
+    target = output(context, 0, np.array([rows, columns]), status)
     if target and columns:
         while exchange(kernel + 8 * _LOCK, 1):
             _yield()
-        sizes = _dimension(given[2], np.int32(0)), outputs, rows
+        sizes = dimension(given[2], np.int32(0)), outputs, rows
         kept = numba.carray(pointer(kernel), (_KEPT,), np.int64)
-        places = _by_input(kept, _data(given[2]), _data(given[3]), sizes)
+        places = _by_input(kept, data(given[2]), data(given[3]), sizes)
         job, address = take(PRODUCT, rows, columns)
-        job[SOURCE], job[VALUES] = _data(given[0]), _data(given[1])
+        job[SOURCE], job[VALUES] = data(given[0]), data(given[1])
         job[INDICES], job[ORDER], job[WEIGHTS], job[STARTS] = places
         job[TARGET] = target
         run(address, settings[0])
         exchange(kernel + 8 * _LOCK, 0)
-    return _end(given, status)
+    return end(given, status)
 
 
 @_compiled
 def _value_gradients(context):
     """Return gradients: errors, examples, indices, starts, threads."""
     given = np.zeros(5, np.int64)
-    status = _begin(context, given)
-    rows = _dimension(given[3], np.int32(0)) - 1
-    columns = _dimension(given[0], np.int32(1))
-    entries = np.array([_dimension(given[2], np.int32(0))])
-    target = _output(context, 0, entries, status)
-    first = _output(context, 1, np.array([rows]), status)
+    status = begin(context, given)
+    rows = dimension(given[3], np.int32(0)) - 1
+    columns = dimension(given[0], np.int32(1))
+    entries = np.array([dimension(given[2], np.int32(0))])
+    target = output(context, 0, entries, status)
+    first = output(context, 1, np.array([rows]), status)
     if target and first:
         job, address = take(GRADIENTS, rows, columns)
-        job[WEIGHTS], job[SOURCE] = _data(given[0]), _data(given[1])
-        job[INDICES], job[STARTS] = _data(given[2]), _data(given[3])
+        job[WEIGHTS], job[SOURCE] = data(given[0]), data(given[1])
+        job[INDICES], job[STARTS] = data(given[2]), data(given[3])
         job[FIRST], job[TARGET] = first, target
-        run(address, integers_at(_data(given[4]), 1)[0])
-    return _end(given, status)
+        run(address, integers_at(data(given[4]), 1)[0])
+    return end(given, status)
 
 
 @_compiled
@@ -281,24 +219,6 @@ def _functions(stamp):
     return *products, create, delete, work, allocate, serve, start, stop
 
 
-def compiled(function: Callable) -> Any:
-    """Compile a function that C calls, cached where a folder can be written.
-
-    Args:
-        function: One of `FUNCTIONS`, whose arguments are addresses.
-
-    Returns:
-        What `numba.cfunc` does; its `address` is that of the code.
-    """
-    signature = types.intp(*[types.intp] * function.__code__.co_argcount)
-    try:
-        return numba.cfunc(signature, cache=True)(function)
-    except RuntimeError:
-        return numba.cfunc(signature)(function)
-
-
-_stamp = 0
-for _module in (csr_jobs, csr_pool, csr_vectors, vectors):
-    with open(inspect.getfile(_module), "rb") as _file:
-        _stamp = zlib.crc32(_file.read(), _stamp)
-FUNCTIONS = {one.__name__: one for one in _functions(_stamp)}
+FUNCTIONS = functions(
+    _functions, (contexts, csr_jobs, csr_pool, csr_vectors, vectors)
+)

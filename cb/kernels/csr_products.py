@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from cb.kernels.csr_operations import run
+from cb.kernels.operations import run
 from cb.kernels.threads import threads
 
 

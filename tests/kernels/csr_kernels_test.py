@@ -1,6 +1,6 @@
 """Code that C calls compiles wherever it is."""
 
-from cb.kernels.csr_kernels import compiled
+from cb.kernels.contexts import compiled
 
 
 def test_a_function_compiles_where_nothing_can_be_kept():

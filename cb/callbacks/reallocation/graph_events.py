@@ -1,30 +1,48 @@
 """Events that graphs do instead of NumPy, for algorithms after every step."""
 
+import importlib.util
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from cb.callbacks.reallocation.graph_rewiring import GraphRewiring
-from cb.callbacks.reallocation.graph_selection import GraphSelection
-from cb.callbacks.reallocation.graph_selection import Moved
-from cb.callbacks.reallocation.graph_selection import graph_selection
 from cb.callbacks.slots import Slot
 from cb.distribute import collectives
 from cb.layers.masked import Masked
 from cb.layers.masked import MaskedKernel
+from cb.sparsity.masks import LARGEST_UNSORTED_GROUP as LARGEST_GROUP
 from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import State
-from cb.sparsity.reallocation.deep_rewiring import DeepRewiring
-from cb.sparsity.reallocation.discover_wirings import DiscoverWirings
-from cb.sparsity.reallocation.n_by_m import NByM
+
+# Operations count in float32, exactly up to here.
+LARGEST = 2**24
+
+
+class Moved(NamedTuple):
+    """What an event has changed in one kernel.
+
+    Attributes:
+        kernel: `MaskedKernel`.
+        dropped: Integer, entries of the mask made inactive.
+        grown: Integer, entries made active.
+        density: Float, the fraction of active entries.
+    """
+
+    kernel: MaskedKernel
+    dropped: int
+    grown: int
+    density: float
 
 
 class GraphEvents:
     """Does what the events of an algorithm do, where a graph can.
+
+    Without Numba, which compiles its operations, none can.
 
     Args:
         algorithm: `Algorithm`.
@@ -44,12 +62,19 @@ class GraphEvents:
         self._algorithm = algorithm
         self._kernels = kernels
         self._slots = slots
-        self._possible = collectives.rank_and_size(strategy)[1] == 1 and all(
-            isinstance(kernel.layer, Masked) and math.prod(kernel.block) == 1
-            for kernel in kernels
+        self._possible = (
+            importlib.util.find_spec("numba") is not None
+            and collectives.rank_and_size(strategy)[1] == 1
+            and all(
+                isinstance(kernel.layer, Masked)
+                and math.prod(kernel.block) == 1
+                and math.prod(kernel.mask.shape) < LARGEST
+                and kernel.weight.dtype != "float64"
+                for kernel in kernels
+            )
         )
         self._state: State | None = None
-        self._made: GraphRewiring | GraphSelection | None = None
+        self._do: Callable[..., Any] | None = None
 
     def __call__(
         self, masks: Callable[[], Masks], state: State, event: Event, seed: int
@@ -69,19 +94,25 @@ class GraphEvents:
         if not self._possible:
             return None
         if self._state is not state:
-            self._made = self._make(state)
-        if self._made is None:
+            self._do, self._state = self._make(state), state
+        if self._do is None:
             return None
-        if isinstance(self._made, GraphSelection):
-            self._state = state
-            return None, state, self._made()
-        new_masks, self._state, moved = self._made(masks(), state, event, seed)
+        new_masks, self._state, moved = self._do(masks, state, event, seed)
         return new_masks, self._state, moved
 
     def _make(self, state):
         algorithm, kernels = self._algorithm, self._kernels
-        if type(algorithm) is DeepRewiring:
-            return GraphRewiring(algorithm, kernels, self._slots, state)
-        if type(algorithm) in (DiscoverWirings, NByM):
-            return graph_selection(algorithm, kernels, state)
+        keys = [kernel.key for kernel in kernels]
+        if rules := algorithm.rules(keys, state):
+            # Numba is imported where there is something for it to do.
+            from cb.callbacks.reallocation.graph_selection import GraphSelection
+
+            if any(getattr(r, "m", 0) > LARGEST_GROUP for r in rules.values()):
+                return None
+            select = GraphSelection(kernels, rules)
+            return lambda masks, state, event, seed: (None, state, select())
+        if positions := algorithm.positions(keys, state):
+            from cb.callbacks.reallocation.graph_rewiring import GraphRewiring
+
+            return GraphRewiring(algorithm, kernels, self._slots, positions)
         return None

@@ -1,48 +1,50 @@
-"""Deep rewiring after every step, which reads and writes active weights only.
+"""Events after every step that read and write active weights only.
 
-Draws and decisions are those of the algorithm, in NumPy; what grows with the
-kernels is done by two calls of a graph.
+Draws and decisions are those of the algorithm, in NumPy; all is written by
+one call of a graph.
 """
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 import tensorflow as tf
 
-from cb.callbacks.reallocation.graph_selection import Moved
+from cb.callbacks.reallocation.graph_events import Moved
 from cb.callbacks.slots import Slot
+from cb.kernels.operations import run
 from cb.layers.masked import MaskedKernel
+from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Event
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import State
-from cb.sparsity.reallocation.deep_rewiring import DeepRewiring
 
 
 class GraphRewiring:
-    """Lets `DeepRewiring` act on masked kernels, each weight for itself.
+    """Lets an algorithm that has `move_active` act, each weight for itself.
 
     Args:
-        algorithm: `DeepRewiring`.
+        algorithm: `Algorithm`.
         kernels: List of `MaskedKernel`.
         slots: List of lists of `Slot`, those of each kernel.
-        state: Dict of name to array, that of the algorithm.
+        positions: Dict of layer key to integer array, from the algorithm.
     """
 
     def __init__(
         self,
-        algorithm: DeepRewiring,
+        algorithm: Algorithm,
         kernels: Sequence[MaskedKernel],
         slots: Sequence[Sequence[Slot]],
-        state: State,
+        positions: Mapping[str, np.ndarray],
     ):
         self._algorithm = algorithm
         self._kernels = kernels
+        self._keys = [kernel.key for kernel in kernels]
         self._slots = slots if algorithm.reset_momentum else [[]] * len(kernels)
         # Never changed: as many as were dropped are grown.
-        self._counts = [state[f"position/{k.key}"].size for k in kernels]
+        self._counts = [positions[key].size for key in self._keys]
         active = (sum(self._counts),)
-        self._read = tf.function(self._gather, autograph=False)
         self._write = tf.function(
             self._assign,
             # The number of places is another after every step.
@@ -56,12 +58,12 @@ class GraphRewiring:
         )
 
     def __call__(
-        self, masks: Masks, state: State, event: Event, seed: int
+        self, masks: Callable[[], Masks], state: State, event: Event, seed: int
     ) -> tuple[Masks, State, list[Moved]]:
         """Let an event happen.
 
         Args:
-            masks: Dict of layer key to boolean array.
+            masks: Function that returns a dict of layer key to boolean array.
             state: Dict of name to array.
             event: `Event`.
             seed: Integer, the seed of the event.
@@ -69,48 +71,30 @@ class GraphRewiring:
         Returns:
             Tuple of the new masks, the new state and what has changed.
         """
-        keys = [kernel.key for kernel in self._kernels]
-        before = [state[f"position/{key}"] for key in keys]
-        weights = self._read(tf.constant(np.concatenate(before))).numpy()
-        parts = np.split(weights, [*accumulate(self._counts)][:-1])
-        active, masks, state = self._algorithm.move_active(
-            dict(zip(keys, parts, strict=True)),
-            masks,
-            state,
-            event=event,
-            seed=seed,
+        algorithm, keys = self._algorithm, self._keys
+        before = algorithm.positions(keys, state)
+        weights = {
+            kernel.key: _active(kernel.weight, before[kernel.key])
+            for kernel in self._kernels
+        }
+        weights, new_masks, state = algorithm.move_active(
+            weights, masks(), state, event=event, seed=seed
         )
-        after = [state[f"position/{key}"] for key in keys]
-        moved = [old != new for old, new in zip(before, after, strict=True)]
-        numbers = [int(np.count_nonzero(one)) for one in moved]
-        places = [
-            one[at]
-            for old, new, at in zip(before, after, moved, strict=True)
-            for one in (old, new)
-        ]
+        after = algorithm.positions(keys, state)
+        places, moved = [], []
+        for kernel, count in zip(self._kernels, self._counts, strict=True):
+            old, new = before[kernel.key], after[kernel.key]
+            at = np.flatnonzero(old != new)
+            places += [old[at], new[at]]
+            density = count / new_masks[kernel.key].size
+            moved.append(Moved(kernel, at.size, at.size, density))
         self._write(
-            tf.constant(np.concatenate(after)),
-            tf.constant(np.concatenate([active[key] for key in keys])),
-            tf.constant([2 * number for number in numbers], tf.int64),
+            tf.constant(np.concatenate([after[key] for key in keys])),
+            tf.constant(np.concatenate([weights[key] for key in keys])),
+            tf.constant([2 * one.grown for one in moved], tf.int64),
             tf.constant(np.concatenate(places)),
         )
-        changes = [
-            Moved(kernel, number, number, count / masks[kernel.key].size)
-            for kernel, number, count in zip(
-                self._kernels, numbers, self._counts, strict=True
-            )
-        ]
-        return masks, state, changes
-
-    def _gather(self, positions) -> tf.Tensor:
-        """Return the active weights of all kernels, one after the other."""
-        found = [
-            tf.gather(_flat(kernel.weight), at)
-            for kernel, at in zip(
-                self._kernels, tf.split(positions, self._counts), strict=True
-            )
-        ]
-        return tf.concat([tf.cast(one, tf.float32) for one in found], 0)
+        return new_masks, state, moved
 
     def _assign(self, positions, weights, numbers, places) -> None:
         """Write all kernels and masks, and slots where connections moved."""
@@ -122,24 +106,26 @@ class GraphRewiring:
         for kernel, owned, at, values, moved in zip(
             self._kernels, self._slots, *columns, strict=True
         ):
-            weight = tf.zeros_like(_flat(kernel.weight))
-            _assign(kernel.weight, weight, at, values)
+            weight = tf.zeros(tuple(kernel.weight.shape))
+            _replace(kernel.weight, weight, at, values)
             # First those that were dropped, then as many that have grown.
             number = tf.size(moved) // 2
             active = tf.repeat([0.0, 1.0], [number, number])
-            _assign(kernel.mask, _flat(kernel.mask), moved, active)
+            _replace(kernel.mask, kernel.mask.value, moved, active)
             for slot in owned:
                 values = tf.fill(tf.shape(moved), slot.initial or 0.0)
-                _assign(slot.variable, _flat(slot.variable), moved, values)
+                _replace(slot.variable, slot.variable.value, moved, values)
 
 
-def _flat(variable) -> tf.Tensor:
-    return tf.reshape(tf.convert_to_tensor(variable.value), [-1])
+def _active(variable, positions) -> np.ndarray:
+    # A view of the variable, not a copy.
+    whole = np.asarray(tf.convert_to_tensor(variable.value))
+    return whole.reshape(-1).take(positions).astype(np.float32, copy=False)
 
 
-def _assign(variable, flat, places, values) -> None:
-    """Assign a flat tensor with other values at some places."""
+def _replace(variable, before, places, values) -> None:
+    """Assign a tensor with other values at some places."""
+    before = tf.reshape(tf.cast(before, tf.float32), [-1])
     # Not in place: from then on TensorFlow would copy it at every read.
-    values = tf.cast(values, flat.dtype)
-    flat = tf.tensor_scatter_nd_update(flat, places[:, None], values)
-    variable.assign(tf.reshape(flat, variable.shape))
+    (after,) = run("CbReplace", [before, places, values])
+    variable.assign(tf.reshape(after, variable.shape))

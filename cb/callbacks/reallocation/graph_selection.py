@@ -1,200 +1,103 @@
-"""Selection of the weights to use, after every step, by one call of a graph.
+"""Selection of the weights to use, after every step, by one call of a graph."""
 
-The pure algorithms say which these are, and select them wherever this does
-not. It chooses the same ones: between two steps NumPy would cost more than a
-step of a small model.
-"""
-
-import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
+from cb.callbacks.reallocation.graph_events import Moved
+from cb.kernels.operations import run
 from cb.layers.masked import MaskedKernel
-from cb.sparsity.masks import LARGEST_UNSORTED_GROUP
 from cb.sparsity.masks import not_finite
-from cb.sparsity.reallocation.base import State
-from cb.sparsity.reallocation.discover_wirings import DiscoverWirings
-from cb.sparsity.reallocation.n_by_m import NByM
+from cb.sparsity.rules import Rule
+from cb.sparsity.rules import Top
 
-# Sums of so many ones are exact in float32.
-LARGEST = 2**24
-# How far from the last threshold, as a fraction of it, the next one is sought.
-MARGIN = 0.01
-
-Rule = Callable[[tf.Tensor], tf.Tensor]
-
-
-class Moved(NamedTuple):
-    """What an event has changed in one kernel.
-
-    Attributes:
-        kernel: `MaskedKernel`.
-        dropped: Integer, entries of the mask made inactive.
-        grown: Integer, entries made active.
-        density: Float, the fraction of active entries.
-    """
-
-    kernel: MaskedKernel
-    dropped: int
-    grown: int
-    density: float
+# Rows that are shorter than this are not worth a loop.
+SHORT = 16
 
 
 class GraphSelection:
     """Selects the active weights of all kernels anew, by their size.
 
     Args:
-        kernels: List of `MaskedKernel`.
-        rules: One function a kernel, from the absolute weights to their mask,
-            1 where active.
-        finite: Boolean, whether weights must not be NaN.
+        kernels: List of `MaskedKernel`, each weight for itself.
+        rules: Dict of layer key to `Rule`.
     """
 
     def __init__(
-        self,
-        kernels: Sequence[MaskedKernel],
-        rules: Sequence[Rule],
-        finite: bool,
+        self, kernels: Sequence[MaskedKernel], rules: Mapping[str, Rule]
     ):
         self._kernels = kernels
         self._rules = rules
-        self._finite = finite
         self._function = tf.function(self._select, autograph=False)
 
     def __call__(self) -> list[Moved]:
         """Assign all masks; return what has changed.
 
         Raises:
-            RunError: If a weight is NaN.
+            RunError: If a weight is NaN that is compared with all others.
         """
-        numbers = self._function().numpy()
-        # A sum is NaN if any weight is.
-        if self._finite and np.isnan(numbers).any():
+        numbers = self._function().numpy().astype(int).tolist()
+        if any(unknown for *_, unknown in numbers):
             raise not_finite()
         return [
             Moved(
                 kernel,
-                int(before - kept),
-                int(after - kept),
+                before - kept,
+                after - kept,
                 after / math.prod(kernel.mask.shape),
             )
             for kernel, (before, kept, after, _) in zip(
-                self._kernels, numbers.tolist(), strict=True
+                self._kernels, numbers, strict=True
             )
         ]
 
     def _select(self) -> tf.Tensor:
         numbers = []
-        for kernel, rule in zip(self._kernels, self._rules, strict=True):
-            scores = tf.abs(tf.cast(kernel.weight.value, tf.float32))
-            before = tf.cast(kernel.mask.value, tf.float32)
-            after = tf.reshape(rule(scores), scores.shape)
-            kept = tf.tensordot(before, after, len(scores.shape))
-            sums = [tf.reduce_sum(one) for one in (before, after, scores)]
-            numbers.append([sums[0], kept, *sums[1:]])
-            kernel.mask.assign(after)
-        return tf.convert_to_tensor(numbers)
+        for kernel in self._kernels:
+            shape = tuple(kernel.mask.shape)
+            given = [
+                tf.reshape(tf.cast(one.value, tf.float32), [-1])
+                for one in (kernel.weight, kernel.mask)
+            ]
+            mask, counted = selected(self._rules[kernel.key], given, shape)
+            kernel.mask.assign(tf.reshape(mask, shape))
+            numbers.append(tf.ensure_shape(counted, [4]))
+        return tf.stack(numbers)
 
 
-def graph_selection(
-    algorithm: DiscoverWirings | NByM,
-    kernels: Sequence[MaskedKernel],
-    state: State,
-) -> GraphSelection | None:
-    """Return what selects as an algorithm does, or `None` if nothing does.
-
-    Args:
-        algorithm: The algorithm.
-        kernels: List of `MaskedKernel`, each weight for itself.
-        state: Dict of name to array, that of the algorithm.
-    """
-    if any(math.prod(kernel.mask.shape) >= LARGEST for kernel in kernels):
-        return None
-    if isinstance(algorithm, DiscoverWirings):
-        counts = [int(state[f"count/{kernel.key}"]) for kernel in kernels]
-        rules = [top(count) for count in counts]
-        return GraphSelection(kernels, rules, finite=True)
-    if algorithm.m > LARGEST_UNSORTED_GROUP:
-        return None
-    rule = top_of_groups(algorithm.n, algorithm.m, algorithm.axis)
-    return GraphSelection(kernels, [rule] * len(kernels), finite=False)
-
-
-def top(count: int) -> Rule:
-    """Choose the highest scores, as `cb.sparsity.masks.keep_top` does.
-
-    The last threshold leaves few scores to sort, unless it has moved far.
+def selected(
+    rule: Rule, given: list[tf.Tensor], shape: Sequence[int]
+) -> list[tf.Tensor]:
+    """Add the operation of a rule to the graph that is being made.
 
     Args:
-        count: Integer, the number to choose.
+        rule: `Rule`.
+        given: List of two float32 vectors, the weights and the mask of them
+            that is to be replaced.
+        shape: Tuple, the shape of the kernel.
+
+    Returns:
+        List of two float32 vectors: the new mask, and four numbers: entries
+        that were active, those of them that still are, all that are, and
+        weights that are NaN, if these were compared with all others.
     """
-    last = tf.Variable(np.float32(np.nan), trainable=False)
-
-    def rule(scores):
-        scores = tf.reshape(scores, [-1])
-        high = last * (1.0 + MARGIN)
-        above = tf.cast(scores > high, tf.float32)
-        left = count - tf.cast(tf.reduce_sum(above), tf.int32)
-        near = (scores > last * (1.0 - MARGIN)) & (scores <= high)
-        near = tf.where(near)[:, 0]
-        found = (left >= 0) & (left <= tf.size(near))
-
-        def few():
-            return _add_best(above, scores, near, left)
-
-        def all_of_them():
-            nothing = tf.zeros_like(scores)
-            everywhere = tf.range(tf.size(scores, tf.int64))
-            return _add_best(nothing, scores, everywhere, count)
-
-        mask, lowest = tf.cond(found, few, all_of_them)
-        last.assign(tf.concat([[last], lowest], 0)[-1])
-        return mask
-
-    return rule
+    if isinstance(rule, Top):
+        return run("CbKeepTop", [*given, tf.constant([rule.count], tf.int64)])
+    axis = rule.axis % len(shape)
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    lengths = outer, shape[axis], inner
+    if inner >= SHORT:
+        return _of_groups(rule, given, lengths)
+    given = [tf.transpose(tf.reshape(v, lengths), [1, 0, 2]) for v in given]
+    given = [tf.reshape(vector, [-1]) for vector in given]
+    length = shape[axis]
+    mask, numbers = _of_groups(rule, given, (1, length, outer * inner))
+    mask = tf.reshape(mask, [length, outer, inner])
+    return [tf.reshape(tf.transpose(mask, [1, 0, 2]), [-1]), numbers]
 
 
-def _add_best(mask, scores, places, count):
-    """Return a mask with the highest scores at some places, and these."""
-    best = tf.math.top_k(tf.gather(scores, places), count)
-    chosen = tf.gather(places, best.indices)[:, None]
-    mask = tf.tensor_scatter_nd_update(mask, chosen, tf.ones_like(best.values))
-    return mask, best.values
-
-
-def top_of_groups(n: int, m: int, axis: int) -> Rule:
-    """Choose as `cb.sparsity.masks.keep_top_of_groups` does.
-
-    Args:
-        n: Integer, the number to choose of a group.
-        m: Integer, size of a group; the last one may be smaller.
-        axis: Integer.
-    """
-
-    def rule(scores):
-        shape = scores.shape.as_list()
-        at = axis % len(shape)
-        missing = -shape[at] % m
-        padding = [[0, missing * (a == at)] for a in range(len(shape))]
-        if missing:
-            scores = tf.pad(scores, padding, constant_values=-math.inf)
-        groups = [*shape[:at], -1, m, *shape[at + 1 :]]
-        members = tf.unstack(tf.reshape(scores, groups), axis=at + 1)
-        better: list[list[tf.Tensor]] = [[] for _ in members]
-        for first, second in itertools.combinations(range(m), 2):
-            wins = members[first] >= members[second]
-            better[second].append(tf.cast(wins, tf.int8))
-            better[first].append(tf.cast(~wins, tf.int8))
-        if m == 1:
-            return tf.ones_like(scores)
-        chosen = [tf.add_n(numbers) < n for numbers in better]
-        mask = tf.cast(tf.stack(chosen, at + 1), tf.float32)
-        whole = [*shape[:at], -1, *shape[at + 1 :]]
-        return tf.slice(tf.reshape(mask, whole), [0] * len(shape), shape)
-
-    return rule
+def _of_groups(rule, given, lengths):
+    settings = tf.constant([rule.n, rule.m, *lengths], tf.int64)
+    return run("CbKeepTopOfGroups", [*given, settings])

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from cb.callbacks.epoch_numbers import densities
-from cb.callbacks.reallocation.graph_selection import Moved
+from cb.callbacks.reallocation.graph_events import Moved
 from cb.distribute import collectives
 from cb.errors import NotReached
 from cb.layers.masked import MaskedKernel

@@ -12,7 +12,7 @@ import tensorflow as tf
 from cb.callbacks.reallocation.csr_writer import CsrWriter
 from cb.callbacks.reallocation.csr_writer import structures
 from cb.callbacks.reallocation.graph_events import GraphEvents
-from cb.callbacks.reallocation.graph_selection import Moved
+from cb.callbacks.reallocation.graph_events import Moved
 from cb.callbacks.reallocation.masked_writer import MaskedWriter
 from cb.callbacks.reallocation.step_terms import masked
 from cb.callbacks.reallocation.step_terms import penalized

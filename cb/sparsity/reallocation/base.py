@@ -1,5 +1,6 @@
 """The interface of reallocation algorithms."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import ClassVar
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 from cb.registry import check_arguments
 from cb.schedules import PeriodicSchedule
 from cb.schedules import TrainingLength
+from cb.sparsity.rules import Rule
 
 
 class LayerState(NamedTuple):
@@ -101,6 +103,10 @@ class Algorithm:
     - `keeps_count`: the number of active connections never changes.
     - `keeps_layer_counts`: nor does that of any layer.
     - `zero_inactive`: inactive weights are zero after every step.
+
+    Between two steps of a small model, `update` on whole arrays can cost more
+    than a step. An algorithm that has `rules`, or `positions` and
+    `move_active`, lets a graph do the same where the weights are.
     """
 
     needs_gradients: ClassVar[bool] = False
@@ -111,6 +117,14 @@ class Algorithm:
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # What a class does in another way, a graph must not do in the old one.
+        changed = {"perturb", "update", "values"} & vars(cls).keys()
+        for name in ("rules", "positions"):
+            if changed and name not in vars(cls):
+                setattr(cls, name, getattr(Algorithm, name))
 
     def __post_init__(self):
         check_arguments(type(self), **vars(self))
@@ -281,6 +295,61 @@ class Algorithm:
 
         Returns:
             Tuple of a dict of layer key to boolean array and the new state.
+        """
+        raise NotImplementedError
+
+    def rules(self, keys: Iterable[str], state: State) -> dict[str, Rule]:
+        """Return how an event selects, if by the size of weights alone.
+
+        Args:
+            keys: Layer keys.
+            state: Dict of name to array, from `init` or the last `update`,
+                which the event leaves as it is.
+
+        Returns:
+            Dict of layer key to `Rule`, for all layers; by default for none,
+            where an event does anything else.
+        """
+        del keys, state
+        return {}
+
+    def positions(
+        self, keys: Iterable[str], state: State
+    ) -> dict[str, np.ndarray]:
+        """Return the active positions, if an event needs no other weights.
+
+        Args:
+            keys: Layer keys.
+            state: As in `rules`.
+
+        Returns:
+            Dict of layer key to integer array of flat positions, in the order
+            of weights in `move_active`, for all layers; by default for none.
+            Their number never changes, and inactive weights are zero.
+        """
+        del keys, state
+        return {}
+
+    def move_active(
+        self,
+        weights: Mapping[str, np.ndarray],
+        masks: Masks,
+        state: State,
+        *,
+        event: Event,
+        seed: int,
+    ) -> tuple[dict[str, np.ndarray], Masks, State]:
+        """Do what `perturb`, `update` and `values` do, on active weights only.
+
+        Args:
+            weights: Dict of layer key to float32 array, at the `positions`.
+            masks: Dict of layer key to boolean array.
+            state: Dict of name to array.
+            event: `Event`.
+            seed: Integer, the seed of the event.
+
+        Returns:
+            Tuple of the weights at the new positions, masks and state.
         """
         raise NotImplementedError
 

@@ -19,9 +19,6 @@ from cb.schedules import Time
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import Algorithm
-from cb.sparsity.reallocation.base import Event
-from cb.sparsity.reallocation.base import Masks
-from cb.sparsity.reallocation.base import State
 from cb.sparsity.reallocation.base import WeightPenalty
 
 Temperatures = Annotated[Mapping[Natural, NotNegative], NotEmpty()]
@@ -137,29 +134,10 @@ class DeepRewiring(Algorithm):
                 )
         return new_masks, new_state
 
-    def move_active(
-        self,
-        weights: Mapping[str, np.ndarray],
-        masks: Masks,
-        state: State,
-        *,
-        event: Event,
-        seed: int,
-    ) -> tuple[dict[str, np.ndarray], Masks, State]:
-        """Do what `perturb`, `update` and `values` do, on active weights only.
+    def positions(self, keys, state):
+        return {key: state[f"position/{key}"] for key in keys}
 
-        Args:
-            weights: Dict of layer key to float32 array, the weights at the
-                positions in the state.
-            masks: Dict of layer key to boolean array.
-            state: Dict of name to array.
-            event: `Event`.
-            seed: Integer, the seed of the event.
-
-        Returns:
-            Tuple of the weights at the positions in the new state, the new
-            masks and the new state.
-        """
+    def move_active(self, weights, masks, state, *, event, seed):
         deviation = np.float32(self.deviation(event))
         noisy = bool(deviation) and not self.noise_on_gradients
         new_weights, new_masks, new_state = (

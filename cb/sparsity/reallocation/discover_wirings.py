@@ -10,6 +10,7 @@ from cb.registry import Rate
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.reselected import Reselected
+from cb.sparsity.rules import Top
 
 
 @REGISTRY.register("discover_wirings")
@@ -42,13 +43,8 @@ class DiscoverWirings(Reselected):
             for key, layer in layers.items()
         }
 
-    def _select(self, layers, state):
-        return {
-            key: masks.keep_top(
-                np.abs(layer.weights), int(state[f"count/{key}"])
-            )
-            for key, layer in layers.items()
-        }
+    def rules(self, keys, state):
+        return {key: Top(int(state[f"count/{key}"])) for key in keys}
 
     def _count(self, mask) -> int:
         if self.sparsity is None:

@@ -3,16 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
-import numpy as np
-
 from cb.errors import InputError
 from cb.errors import argument_error
 from cb.registry import Count
 from cb.registry import NotNegative
-from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
 from cb.sparsity.reallocation.base import WeightPenalty
 from cb.sparsity.reallocation.reselected import Reselected
+from cb.sparsity.rules import TopOfGroups
 
 
 @REGISTRY.register("n_by_m")
@@ -63,11 +61,6 @@ class NByM(Reselected):
     def penalties(self, layers):
         return dict.fromkeys(layers, WeightPenalty(inactive=self.pull))
 
-    def _select(self, layers, state):
+    def rules(self, keys, state):
         del state
-        return {
-            key: masks.keep_top_of_groups(
-                np.abs(layer.weights), self.n, self.m, self.axis
-            )
-            for key, layer in layers.items()
-        }
+        return dict.fromkeys(keys, TopOfGroups(self.n, self.m, self.axis))

@@ -6,9 +6,6 @@ from typing import ClassVar
 from cb.schedules import PeriodicSchedule
 from cb.schedules import Time
 from cb.sparsity.reallocation.base import Algorithm
-from cb.sparsity.reallocation.base import Layers
-from cb.sparsity.reallocation.base import Masks
-from cb.sparsity.reallocation.base import State
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,7 +13,7 @@ class Reselected(Algorithm):
     """Trains all weights and uses a selection of them.
 
     Weights change in optimizer steps only, so selecting after each step
-    covers every forward pass.
+    covers every forward pass. A subclass is its `rules`.
 
     Args:
         stop: Time after which the selection stays the same.
@@ -34,12 +31,12 @@ class Reselected(Algorithm):
 
     def initial_masks(self, layers, state, *, seed):
         del seed
-        return self._select(layers, state), state
+        rules = self.rules(layers, state)
+        return {
+            key: rules[key].choose(layer.weights)
+            for key, layer in layers.items()
+        }, state
 
     def update(self, layers, state, *, event, seed):
-        del event, seed
-        return self._select(layers, state), state
-
-    def _select(self, layers: Layers, state: State) -> Masks:
-        """Return the masks of the weights to use."""
-        raise NotImplementedError
+        del event
+        return self.initial_masks(layers, state, seed=seed)

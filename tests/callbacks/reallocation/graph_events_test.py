@@ -6,12 +6,14 @@ import pytest
 import tensorflow as tf
 
 import cb
-from cb.callbacks.reallocation import graph_selection
 from cb.callbacks.reallocation.graph_events import GraphEvents
-from cb.callbacks.reallocation.graph_selection import top
-from cb.callbacks.reallocation.graph_selection import top_of_groups
+from cb.callbacks.reallocation.graph_selection import selected
 from cb.errors import RunError
-from cb.sparsity import masks
+from cb.kernels import selection
+from cb.sparsity.reallocation.deep_rewiring import DeepRewiring
+from cb.sparsity.reallocation.discover_wirings import DiscoverWirings
+from cb.sparsity.rules import Top
+from cb.sparsity.rules import TopOfGroups
 from tests.callbacks.reallocation.contract_test import bits
 from tests.callbacks.reallocation.contract_test import sgd
 
@@ -34,29 +36,47 @@ def walk(shape, seed=0):
         scores = np.float32(np.abs(scores * factor))
 
 
+def in_graph(rule, shape):
+    """Return a function from weights and a mask to the new one and counts."""
+
+    def select(weights, active):
+        given = [tf.reshape(one, [-1]) for one in (weights, active)]
+        mask, numbers = selected(rule, given, shape)
+        return tf.reshape(mask, shape), numbers
+
+    return tf.function(select, autograph=False)
+
+
+def check(rule, shape, arrays):
+    """Compare masks and counts of a graph with those of NumPy."""
+    select = in_graph(rule, shape)
+    active = np.zeros(shape, np.float32)
+    for scores in arrays:
+        signs = np.where(np.arange(scores.size) % 3, 1, -1).reshape(shape)
+        weights = np.float32(scores * signs)
+        expected = rule.choose(weights)
+        found, numbers = select(tf.constant(weights), tf.constant(active))
+        np.testing.assert_array_equal(found, expected)
+        counts = [active, active * expected, expected]
+        assert numbers.numpy().tolist()[:3] == [one.sum() for one in counts]
+        active = np.float32(expected)
+
+
 @pytest.mark.parametrize("count", [0, 1, 250, 2999, 3000])
 def test_the_top_is_that_of_the_pure_algorithm(count):
-    rule = tf.function(top(count), autograph=False)
-    for scores in walk((60, 50)):
-        expected = masks.keep_top(scores, count)
-        found = rule(tf.constant(scores)).numpy().reshape(scores.shape)
-        np.testing.assert_array_equal(found, expected)
+    check(Top(count), (60, 50), walk((60, 50)))
 
 
-def test_a_threshold_that_hardly_moves_leaves_few_to_sort(monkeypatch):
-    sorted_sizes = []
-    add = graph_selection._add_best
-
-    def spy(mask, scores, places, count):
-        sorted_sizes.append(int(tf.size(places)))
-        return add(mask, scores, places, count)
-
-    monkeypatch.setattr(graph_selection, "_add_best", spy)
-    rule = top(500)
-    for scores in [*walk((60, 50))][:4]:
-        rule(tf.constant(scores))
-    assert sorted_sizes[0] == 3000
-    assert max(sorted_sizes[1:]) < 100
+def test_a_threshold_that_hardly_moves_leaves_few_to_compare():
+    last, values = None, np.empty(3000, np.float32)
+    for weights in [*walk((3000,))][:4]:
+        if last is not None:
+            places = np.empty(values.size, np.int64)
+            above, found, _ = selection._near(weights, last, values, places)
+            assert above <= 500 <= above + found
+            assert found < 50
+        last = np.sort(weights)[-500]
+        assert selection._highest(weights, 500) == last
 
 
 @pytest.mark.parametrize(
@@ -64,17 +84,21 @@ def test_a_threshold_that_hardly_moves_leaves_few_to_sort(monkeypatch):
     [
         ((12, 5), 2, 4, -2),
         ((10, 7), 1, 4, 0),
-        ((3, 3, 8, 6), 2, 4, -2),
+        ((3, 3, 8, 36), 2, 4, -2),
         ((6, 9), 3, 3, 1),
         ((6, 9), 1, 1, 1),
         ((5, 20), 4, 16, 1),
+        ((4, 10, 20), 2, 4, 1),
     ],
 )
 def test_groups_are_those_of_the_pure_algorithm(shape, n, m, axis):
-    rule = tf.function(top_of_groups(n, m, axis), autograph=False)
-    for scores in walk(shape):
-        expected = masks.keep_top_of_groups(scores, n, m, axis)
-        np.testing.assert_array_equal(rule(tf.constant(scores)), expected)
+    def arrays():
+        yield from walk(shape)
+        scores = np.random.default_rng(1).normal(size=shape)
+        scores.flat[::3] = np.nan
+        yield np.float32(scores)
+
+    check(TopOfGroups(n, m, axis), shape, arrays())
 
 
 @pytest.mark.parametrize(
@@ -113,13 +137,52 @@ def test_a_training_has_the_same_bits_and_events(
         variables = [*model.variables, *model.optimizer.variables]
         return bits(variables), told, logs, state
 
-    in_graph = train()
+    of_graph = train()
     used = []
     monkeypatch.setattr(GraphEvents, "_make", lambda *_: used.append(1))
-    assert train() == in_graph
+    assert train() == of_graph
     assert used
-    assert sum(in_graph[2]["reallocation/grown"]) > 0
-    assert len(in_graph[1]) == (12 if logged else 0)
+    assert sum(of_graph[2]["reallocation/grown"]) > 0
+    assert len(of_graph[1]) == (12 if logged else 0)
+
+
+class Halved(DiscoverWirings):
+    """Declares by a rule alone what a graph can do."""
+
+    def rules(self, keys, state):
+        return {
+            key: Top(rule.count // 2)
+            for key, rule in super().rules(keys, state).items()
+        }
+
+
+class Frozen(DeepRewiring):
+    """Does in an event something that no graph knows of."""
+
+    def update(self, layers, state, *, event, seed):
+        return {key: layer.mask for key, layer in layers.items()}, state
+
+
+def test_an_algorithm_from_outside_says_what_a_graph_can_do(
+    build_model, batches, compile_model, monkeypatch
+):
+    def train(algorithm):
+        model = compile_model(build_model(), sgd())
+        callback = cb.callbacks.Reallocation(algorithm)
+        logs = model.fit(
+            batches(4), verbose=0, shuffle=False, callbacks=[callback]
+        ).history
+        return bits(model.variables), logs, callback._kernels._events._do
+
+    of_graph = train(Halved())
+    assert of_graph[2] is not None
+    assert train(DiscoverWirings())[0] != of_graph[0]
+    # What it overrides holds, also where its base has something for a graph.
+    frozen = train(Frozen(eta=0.1, temperature=0.1))
+    assert frozen[1]["reallocation/grown"] == [0.0]
+    assert frozen[2] is None
+    monkeypatch.setattr(GraphEvents, "_make", lambda *_: None)
+    assert train(Halved())[:2] == of_graph[:2]
 
 
 def test_weights_that_are_not_numbers_are_said(

@@ -1,4 +1,4 @@
-"""Operations on CSR matrices, registered with TensorFlow.
+"""Operations of compiled code, registered with TensorFlow.
 
 TensorFlow calls their compiled code itself: a training step calls no Python.
 Registered by its C interface for kernels, which pluggable devices use, so that
@@ -16,8 +16,9 @@ import llvmlite.binding
 import tensorflow as tf
 
 from cb.errors import InputError
-from cb.kernels.csr_kernels import FUNCTIONS
-from cb.kernels.csr_kernels import compiled
+from cb.kernels import csr_kernels
+from cb.kernels import selection
+from cb.kernels.contexts import compiled
 from cb.kernels.csr_pool import POOL
 from cb.kernels.csr_pool import SERVE
 from cb.kernels.csr_pool import WORK
@@ -43,9 +44,23 @@ OPERATIONS = {
         "settings: int32",
         "gradients: float, summands: float",
     ),
+    "CbKeepTop": (
+        "keep_top",
+        "weights: float, active: float, count: int64",
+        "mask: float, numbers: float",
+    ),
+    "CbKeepTopOfGroups": (
+        "keep_top_of_groups",
+        "weights: float, active: float, settings: int64",
+        "mask: float, numbers: float",
+    ),
+    "CbReplace": (
+        "replace_some",
+        "before: float, places: int64, values: float",
+        "after: float",
+    ),
 }
-# Code that TensorFlow may call until the process ends.
-_KEPT: list = []
+_FUNCTIONS = csr_kernels.FUNCTIONS | selection.FUNCTIONS
 _LOCK = threading.Lock()
 _SYMBOLS = (
     "TF_NewStatus",
@@ -70,22 +85,38 @@ def run(name: str, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         List of its outputs, of unknown shapes.
     """
     with _LOCK:
-        _register()
+        _register(name)
     kinds = [tf.float32] * len(OPERATIONS[name][2].split(","))
     graph = tf.compat.v1.get_default_graph()
     return graph.create_op(name, inputs, kinds).outputs
 
 
 @functools.cache
-def _register() -> None:
-    """Register all operations, once in a process."""
+def _register(name: str) -> None:
+    """Register an operation, once in a process."""
+    tf_c = _interface()
+    if name.startswith("CbCsr"):
+        _start_pool()
+    code, inputs, outputs = OPERATIONS[name]
+    create, delete = _made("create"), _made("delete")
+    tf_c.define(name, inputs, outputs)
+    tf_c.implement(name, (create, _made(code), delete))
+
+
+@functools.cache
+def _interface() -> "_Interface":
     tf_c = _Interface()
-    add_symbol = llvmlite.binding.add_symbol
     for symbol in _SYMBOLS:
-        add_symbol(symbol, tf_c.address(symbol))
-    made = {name: _made(name) for name in ("allocate", "work", "create")}
-    add_symbol(POOL, made["allocate"].ctypes())
-    add_symbol(WORK, made["work"].address)
+        llvmlite.binding.add_symbol(symbol, tf_c.address(symbol))
+    return tf_c
+
+
+@functools.cache
+def _start_pool() -> None:
+    """Start the threads that share products."""
+    add_symbol = llvmlite.binding.add_symbol
+    add_symbol(POOL, _made("allocate").ctypes())
+    add_symbol(WORK, _made("work").address)
     # Each takes the addresses of those before.
     add_symbol(SERVE, _made("serve").address)
     start, stop, helpers = _made("start"), _made("stop"), threads() - 1
@@ -93,17 +124,12 @@ def _register() -> None:
     # Threads do not survive a fork.
     os.register_at_fork(after_in_child=lambda: start.ctypes(helpers))
     atexit.register(stop.ctypes)
-    create, delete = made["create"], _made("delete")
-    for name, (code, inputs, outputs) in OPERATIONS.items():
-        compute = _made(code)
-        tf_c.define(name, inputs, outputs)
-        tf_c.implement(name, (create, compute, delete))
 
 
+@functools.cache
 def _made(name):
-    """Return a compiled function, which is kept."""
-    _KEPT.append(compiled(FUNCTIONS[name]))
-    return _KEPT[-1]
+    """Return a compiled function, which is kept as TensorFlow may call it."""
+    return compiled(_FUNCTIONS[name])
 
 
 class _Interface:

@@ -303,12 +303,10 @@ class Algorithm:
 
         Args:
             keys: Layer keys.
-            state: Dict of name to array, from `init` or the last `update`,
-                which the event leaves as it is.
+            state: Dict of name to array, which events leave as it is.
 
         Returns:
-            Dict of layer key to `Rule`, for all layers; by default for none,
-            where an event does anything else.
+            Dict of layer key to `Rule`, for all layers; by default for none.
         """
         del keys, state
         return {}
@@ -323,9 +321,8 @@ class Algorithm:
             state: As in `rules`.
 
         Returns:
-            Dict of layer key to integer array of flat positions, in the order
-            of weights in `move_active`, for all layers; by default for none.
-            Their number never changes, and inactive weights are zero.
+            Dict of layer key to integer array of flat positions, for all layers
+            or none. Their number never changes; other weights are zero.
         """
         del keys, state
         return {}

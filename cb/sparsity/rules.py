@@ -11,14 +11,14 @@ class Top(NamedTuple):
     """The largest weights; ties go to the lower index.
 
     Attributes:
-        count: Integer, the number to choose.
+        number: Integer, the number to choose.
     """
 
-    count: int
+    number: int
 
     def choose(self, weights: np.ndarray) -> np.ndarray:
         """Return the mask of the weights to use, a boolean array."""
-        return masks.keep_top(np.abs(weights), self.count)
+        return masks.keep_top(np.abs(weights), self.number)
 
 
 class TopOfGroups(NamedTuple):

@@ -84,7 +84,7 @@ def selected(
         weights that are NaN, if these were compared with all others.
     """
     if isinstance(rule, Top):
-        return run("CbKeepTop", [*given, tf.constant([rule.count], tf.int64)])
+        return run("CbKeepTop", [*given, tf.constant([rule.number], tf.int64)])
     axis = rule.axis % len(shape)
     outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     lengths = outer, shape[axis], inner

@@ -151,7 +151,7 @@ class Halved(DiscoverWirings):
 
     def rules(self, keys, state):
         return {
-            key: Top(rule.count // 2)
+            key: Top(rule.number // 2)
             for key, rule in super().rules(keys, state).items()
         }
 

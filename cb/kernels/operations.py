@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from cb.errors import InputError
 from cb.kernels import csr_kernels
+from cb.kernels import penalties
 from cb.kernels import selection
 from cb.kernels.contexts import compiled
 from cb.kernels.csr_pool import POOL
@@ -59,8 +60,19 @@ OPERATIONS = {
         "before: float, places: int64, values: float",
         "after: float",
     ),
+    "CbPenalty": (
+        "penalty",
+        "weights: float, mask: float, trains: float, factors: float",
+        "squares: float",
+    ),
+    "CbPenaltyGradients": (
+        "penalty_gradients",
+        "weights: float, mask: float, trains: float, factors: float, "
+        "upstream: float",
+        "gradients: float",
+    ),
 }
-_FUNCTIONS = csr_kernels.FUNCTIONS | selection.FUNCTIONS
+_FUNCTIONS = csr_kernels.FUNCTIONS | selection.FUNCTIONS | penalties.FUNCTIONS
 _LOCK = threading.Lock()
 _SYMBOLS = (
     "TF_NewStatus",

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import functools
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,11 @@ def require_numba() -> None:
             "Compiled sparse kernels need Numba: `pip install numba`. "
             f"Received: {error}"
         ) from error
+
+
+def has_numba() -> bool:
+    """Return whether kernels can be compiled."""
+    return importlib.util.find_spec("numba") is not None
 
 
 @functools.cache

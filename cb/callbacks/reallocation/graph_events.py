@@ -1,6 +1,5 @@
 """Events that graphs do instead of NumPy, for algorithms after every step."""
 
-import importlib.util
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from cb.callbacks.slots import Slot
 from cb.distribute import collectives
+from cb.kernels.threads import has_numba
 from cb.layers.masked import Masked
 from cb.layers.masked import MaskedKernel
 from cb.sparsity.masks import LARGEST_UNSORTED_GROUP as LARGEST_GROUP
@@ -63,7 +63,7 @@ class GraphEvents:
         self._kernels = kernels
         self._slots = slots
         self._possible = (
-            importlib.util.find_spec("numba") is not None
+            has_numba()
             and collectives.rank_and_size(strategy)[1] == 1
             and all(
                 isinstance(kernel.layer, Masked)
@@ -77,7 +77,11 @@ class GraphEvents:
         self._do: Callable[..., Any] | None = None
 
     def __call__(
-        self, masks: Callable[[], Masks], state: State, event: Event, seed: int
+        self,
+        masks: Callable[[], Masks],
+        state: State | None,
+        event: Event,
+        seed: int,
     ) -> tuple[Masks | None, State, list[Moved]] | None:
         """Let an event happen.
 
@@ -91,7 +95,7 @@ class GraphEvents:
             Tuple of the new masks, `None` if only the graph knows them, the
             new state and a list of `Moved`; or `None` if nothing was done.
         """
-        if not self._possible:
+        if state is None or not self._possible:
             return None
         if self._state is not state:
             self._do, self._state = self._make(state), state

@@ -19,6 +19,7 @@ from cb.callbacks.reallocation.step_terms import penalized
 from cb.callbacks.reallocation.step_terms import replaced
 from cb.callbacks.reallocation.training_step import Held
 from cb.callbacks.reallocation.training_step import is_usual
+from cb.callbacks.reallocation.training_step import takes_operations
 from cb.callbacks.reallocation.write_watch import WriteWatch
 from cb.callbacks.reallocation.zeros import zero_weights
 from cb.callbacks.slots import inner
@@ -247,8 +248,6 @@ class SparseKernels:
             Tuple of the new state and a list of `Moved`, one a kernel; `None`
             if nothing was done.
         """
-        if state is None:
-            return None
         done = self._events(lambda: self.masks, state, event, seed)
         if done is None:
             return None
@@ -304,7 +303,7 @@ class SparseKernels:
             backward: Boolean, whether only some weights train.
         """
         algorithm, cut = self._algorithm, False
-        self._before = []
+        self._before, fused = [], takes_operations(self._model)
         for number, kernel in enumerate(self.kernels):
             weight, layer = kernel.trained, kernel.layer
             # A `fit` that was cut has left its own.
@@ -315,7 +314,8 @@ class SparseKernels:
             weight.constraint = replaced(weight.constraint)
             self._before.append((weight.regularizer, weight.constraint))
             if kernel.key in penalties:
-                weight.regularizer = penalized(kernel, penalties[kernel.key])
+                penalty = penalties[kernel.key]
+                weight.regularizer = penalized(kernel, penalty, fused)
             if not algorithm.straight_through:
                 continue
             layer.straight_through = True

@@ -9,8 +9,10 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from cb.callbacks.reallocation.write_watch import WriteWatch
+from cb.kernels.threads import has_numba
 
 # Functions kept for one model: each is a trace of its whole training step.
 MOST = 8
@@ -104,6 +106,19 @@ def is_usual(model: keras.Model) -> bool:
             is getattr(keras.Model, name)
             for name in METHODS
         )
+    )
+
+
+def takes_operations(model: keras.Model) -> bool:
+    """Return whether a step of a model may have compiled operations in it.
+
+    They are for graphs on processors, and have no second derivatives.
+    """
+    return (
+        is_usual(model)
+        and not model.jit_compile
+        and has_numba()
+        and not tf.config.list_logical_devices("GPU")
     )
 
 

@@ -55,7 +55,7 @@ LARGEST = flags.DEFINE_integer("largest", 10**7, "Weights of the largest.")
 
 EVERY, DEFAULT_EVERY = 3, 100
 TURNS = 5
-RUNNING = "rigl(gradients='running')"
+STEP = "rigl(gradients='step')"
 TOTAL = 10**6
 
 
@@ -131,7 +131,7 @@ def costs(network):
     first, _ = turn(dense, dataset, 12, clock)
     steps = max(int(SECONDS.value / TURNS / statistics.median(first)), 9)
     yield "dense", 1.0, 0.0, statistics.median(first)
-    for spec in ALGORITHMS.value or sorted([*reallocation.names(), RUNNING]):
+    for spec in ALGORITHMS.value or sorted([*reallocation.names(), STEP]):
         sparse = compiled(cb.sparsify(build(keras), 0.9))
         algorithm = often(spec)
         mover = cb.callbacks.Reallocation(

@@ -135,7 +135,7 @@ def check_algorithm(algorithm: Algorithm) -> None:
 def _unable(algorithm: Algorithm) -> str:
     of_inactive = algorithm.straight_through or not algorithm.zero_inactive
     fixed_counts = algorithm.keeps_layer_counts
-    running = algorithm.gradients == "running"
+    running = algorithm.gradients != "probe"
     copies = algorithm.copy_mask_from is not None
     reasons = {
         "trains inactive weights": of_inactive,

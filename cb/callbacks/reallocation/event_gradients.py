@@ -48,8 +48,10 @@ class EventGradients:
         self._algorithm = algorithm
         self._running = self._noise = None
         self._probe: ProbeGradients | None = None
-        if algorithm.gradients == "running":
-            self._running = RunningGradients(*common, algorithm.skip_update)
+        if algorithm.gradients != "probe":
+            published = algorithm.gradients == "running"
+            skips = published and algorithm.skip_update
+            self._running = RunningGradients(*common, skips)
         if algorithm.noise_on_gradients:
             self._noise = NoisyGradients(*common, seed)
         if needs_probe(algorithm):

@@ -41,7 +41,7 @@ def check_training(
             f"Algorithm {name} needs gradients. Pass a `dataset` to take "
             "probe batches from. Received: dataset=None"
         )
-    running = algorithm.gradients == "running"
+    running = algorithm.gradients != "probe"
     if model.steps_per_execution > 1 and (running or algorithm.every_step):
         what = "reads single steps" if running else "acts after every step"
         raise InputError(

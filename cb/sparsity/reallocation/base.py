@@ -142,7 +142,7 @@ class Algorithm:
     # The number of batches that the gradients of an event are averaged over.
     num_batches: int = 1
     # Whether gradients are those of a probe batch, `"probe"`, or of the step
-    # that makes an event due, `"running"`, and whether the optimizer then
+    # that makes an event due, and whether with `"running"` the optimizer
     # skips the update of that step.
     gradients: str = "probe"
     skip_update: bool = False

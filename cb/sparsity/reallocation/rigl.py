@@ -19,8 +19,8 @@ class RigL(DropAndGrow):
         regrow_dropped: Boolean, whether a connection may grow in the event
             that drops it; it then keeps its value and optimizer slots, as
             published.
-        gradients: `"probe"`, of a probe batch, or `"running"`, of the batch
-            of the step that makes the event due.
+        gradients: `"probe"`, of a probe batch; `"step"`, of the batch of the
+            step that makes the event due; `"running"`, the same, as published.
         skip_update: Boolean, whether with `"running"` the optimizer skips
             the update of that step, as published.
         **kwargs: As in `DropAndGrow`.
@@ -33,7 +33,7 @@ class RigL(DropAndGrow):
     needs_gradients: ClassVar[bool] = True
 
     regrow_dropped: bool = True
-    gradients: Literal["probe", "running"] = "probe"
+    gradients: Literal["probe", "step", "running"] = "probe"
     skip_update: bool = True
 
     def _grow_scores(self, layer):

@@ -5,6 +5,7 @@ import numpy as np
 
 from cb.engine.int8_vectors import copy
 from cb.engine.int8_vectors import four_bytes
+from cb.engine.int8_vectors import four_pixels
 from cb.kernels.planes import transpose
 
 
@@ -83,10 +84,17 @@ def quantize(memory, step, x, example, count, factor):
     channels, features = step[4], x.shape[1]
     values = x.reshape(-1)
     pixels = count * features // channels
-    good = True
+    good, done = True, 0
+    start = example * features
+    while channels <= 4 and done + 5 <= pixels:
+        at = target + 4 * done
+        good &= four_pixels(
+            memory, at, values, start + done * channels, channels, factor, zero
+        )
+        done += 4
     # A line of floats at a time; of the last pixels, one group may be short.
     for first in range(0, channels, 16):
-        for pixel in range(pixels):
+        for pixel in range(done, pixels):
             start = example * features + pixel * channels
             for channel in range(first, min(first + 16, channels), 4):
                 at = target + channel // 4 * plane + 4 * pixel

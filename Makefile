@@ -2,8 +2,8 @@
 PYTHON ?= python3
 INSTALLED = .venv/installed
 # Three workers keep two cores busy, since some tests wait for processes of
-# theirs. Each worker begins with a third of the files, so that what the tests
-# of a file share is mostly made once.
+# theirs: the first worker begins with these. Each has a third of the tests at
+# first, so that what the tests of a file share is mostly made once.
 WORKERS ?= -n 3 --dist worksteal
 
 .PHONY: install train experiment test quick check format same pages docs clean

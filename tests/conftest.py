@@ -1,5 +1,6 @@
-"""Sets up TensorFlow before its runtime starts; chooses the quick tests."""
+"""Sets up TensorFlow before its runtime starts; orders and chooses tests."""
 
+import functools
 import gc
 import os
 import sys
@@ -16,6 +17,10 @@ SLOW_IMPORTS = (
     "tests.forks",
     "tests.workers",
 )
+# A module of tests that uses functions of these starts processes.
+OF_PROCESSES = ("tests.commands", "tests.workers")
+# Objects between two collections: models leave much that is not garbage.
+COLLECTED = 20_000
 MARK_IT = "A quick test {}: mark it with `@pytest.mark.slow`."
 
 
@@ -39,10 +44,29 @@ def pytest_configure(config):
         config.pluginmanager.register(Quick())
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with modules that start processes.
+
+    Their tests are the longest and often wait. One worker has them all at
+    first, while others compute; the last tests of the suite are short.
+    """
+    items.sort(key=lambda item: not starts_processes(item.module))
+
+
+@functools.cache
+def starts_processes(module):
+    """Return whether a module of tests uses a function that starts one."""
+    return any(
+        getattr(value, "__module__", None) in OF_PROCESSES
+        for value in vars(module).values()
+    )
+
+
 def pytest_collection_finish():
     """Leave what was imported out of garbage collections, as commands do."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECTED)
 
 
 # TensorFlow takes seconds to import, and many tests do without.

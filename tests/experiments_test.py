@@ -1,8 +1,6 @@
 """Every published experiment can be run as its file says."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from experiments import pages
 from experiments import run
 from flags import training as _training  # noqa: F401
 from tests.commands import ROOT
+from tests.commands import run as run_command
 
 ALL = {found.name: found for found in catalogue.experiments()}
 # One of each source, and what makes it small.
@@ -39,19 +38,6 @@ SMALL = {
     "lottery_ticket/random_09": [],
     "set_keras/cifar10_set": [],
 }
-TRAIN = """
-import json, sys
-from absl import flags
-from flags import training
-from flags.command import _unquoted
-from cb.training.train import train
-for arguments in json.load(sys.stdin):
-    flags.FLAGS.unparse_flags()
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    flags.FLAGS([*_unquoted(["train.py", *arguments])])
-    train(*training.experiment())
-"""
 
 
 def config_of(found):
@@ -165,32 +151,31 @@ def write_images(folder, name, version, shape):
     )
 
 
-def test_one_of_each_source_trains(tmp_path):
-    write_images(tmp_path / "data", "mnist", "3.0.1", (28, 28, 1))
-    write_images(tmp_path / "data", "cifar10", "3.0.2", (32, 32, 3))
-    commands = [
-        [
-            f"--flagfile={ROOT / ALL[name].path}",
-            f"--data_dir={tmp_path / 'data'}",
-            f"--run_dir={tmp_path / name}",
-            "--limit_examples=24",
-            "--batch_size=8",
-            "--epochs=1",
-            *changes,
-        ]
-        for name, changes in SMALL.items()
-    ]
-    subprocess.run(
-        [sys.executable, "-c", TRAIN],
-        input=json.dumps(commands),
-        cwd=ROOT,
-        text=True,
-        check=True,
-        capture_output=True,
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Write a few images of two data sets."""
+    folder = tmp_path_factory.mktemp("images")
+    write_images(folder, "mnist", "3.0.1", (28, 28, 1))
+    write_images(folder, "cifar10", "3.0.2", (32, 32, 3))
+    return folder
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_of_each_source_trains(name, images, tmp_path):
+    code, _, errors = run_command(
+        "train.py",
+        f"--flagfile={ROOT / ALL[name].path}",
+        f"--data_dir={images}",
+        f"--run_dir={tmp_path / 'run'}",
+        "--limit_examples=24",
+        "--batch_size=8",
+        "--epochs=1",
+        *SMALL[name],
+        folder=ROOT,
     )
-    for name in SMALL:
-        summary = json.loads((tmp_path / name / "summary.json").read_text())
-        assert 0 <= summary["test"]["accuracy"] <= 1, name
+    assert code == 0, errors
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert 0 <= summary["test"]["accuracy"] <= 1
 
 
 def test_another_set_of_flags_is_another_folder():

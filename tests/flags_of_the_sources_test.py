@@ -211,35 +211,36 @@ SHRUNK = {
 }
 
 
-@pytest.fixture
-def data(tmp_path):
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
     """Write a few images of each data set that the commands name."""
-    write_images(tmp_path / "data", "mnist", "3.0.1", (28, 28, 1))
-    write_images(tmp_path / "data", "cifar10", "3.0.2", (32, 32, 3))
+    folder = tmp_path_factory.mktemp("sources")
+    write_images(folder / "data", "mnist", "3.0.1", (28, 28, 1))
+    write_images(folder / "data", "cifar10", "3.0.2", (32, 32, 3))
     random = np.random.default_rng(0)
     for part in ("train", "val"):
         for name in "ab":
-            folder = tmp_path / "imagenet" / part / name
-            folder.mkdir(parents=True)
+            images = folder / "imagenet" / part / name
+            images.mkdir(parents=True)
             for number in range(8):
                 keras.utils.save_img(
-                    folder / f"{number}.png",
+                    images / f"{number}.png",
                     random.integers(0, 256, (260, 260, 3)),
                     scale=False,
                 )
-    return tmp_path
+    return folder
 
 
-def small(words, folder, run_dir):
-    """Return a command that trains for some steps only."""
-    found = [f"--data_dir={folder / 'data'}", "--strategy=none"]
+def small(words, data, run_dir):
+    """Return the flags of a command that trains for some steps only."""
+    found = [f"--data_dir={data / 'data'}", "--strategy=none"]
     for word in words[1:]:
         name, _, value = word.removeprefix("--").partition("=")
         if name == "run_dir":
             continue
         for old, new in (
-            ("/data/imagenet", str(folder / "imagenet")),
-            ("DENSE", str(folder / "dense")),
+            ("/data/imagenet", str(data / "imagenet")),
+            ("DENSE", str(run_dir.parent / "dense")),
         ):
             value = value.replace(old, new)
         if name == "model":
@@ -257,27 +258,47 @@ def small(words, folder, run_dir):
     ]
 
 
+DENSE = [
+    "train.py",
+    "--dataset=mnist",
+    "--model=mnist_mlp",
+    "--sparsity=0",
+    "--reallocation=static",
+    "--validation_fraction=0",
+]
+
+
+def of_one_run():
+    """Return lists of commands of ours: a training and what measures it."""
+    found = []
+    for _, ours in whole_commands():
+        if ours[0] == "train.py":
+            found.append([])
+        found[-1].append(ours)
+    return found
+
+
 @pytest.mark.slow
-def test_whole_commands_train(data):
-    dense = "--model=mnist_mlp --dataset=mnist --sparsity=0"
-    dense = f"train.py {dense} --reallocation=static --validation_fraction=0"
-    commands = [dense.split(), *(ours for _, ours in whole_commands())]
-    names = {0: "dense"}
-    last = None
-    for number, words in enumerate(commands):
-        if words[0] == "train.py":
-            last = data / names.get(number, str(number))
-            given = small(words, data, last)
-        else:
-            given = [word.replace("RUN", str(last)) for word in words[1:]]
-            given = [
-                word.replace("=lesion", f"={SMALLER['lesion']}")
-                for word in given
-            ]
-            given.append("--strategy=none")
-            if "--profile" not in given:
-                given.append("--conflicting_samples_size=8")
-        code, _, errors = run(words[0], *given, folder=ROOT)
-        assert code == 0, (words, errors)
-        if words[0] == "train.py":
-            assert (last / "summary.json").is_file()
+@pytest.mark.parametrize("commands", of_one_run())
+def test_whole_commands_train(commands, data, tmp_path):
+    run_dir = tmp_path / "run"
+    trainings = [(commands[0], run_dir)]
+    if "--initialize_from=DENSE" in commands[0]:
+        trainings.insert(0, (DENSE, tmp_path / "dense"))
+    for words, folder in trainings:
+        succeeds("train.py", small(words, data, folder))
+        assert (folder / "summary.json").is_file()
+    for words in commands[1:]:
+        given = [word.replace("RUN", str(run_dir)) for word in words[1:]]
+        given = [
+            word.replace("=lesion", f"={SMALLER['lesion']}") for word in given
+        ]
+        given.append("--strategy=none")
+        if "--profile" not in given:
+            given.append("--conflicting_samples_size=8")
+        succeeds(words[0], given)
+
+
+def succeeds(script, given):
+    code, _, errors = run(script, *given, folder=ROOT)
+    assert code == 0, (given, errors)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import cb
+from cb import distribute
 from cb.callbacks.checkpointing import AverageStatistics
 from cb.distribute import collectives
 from cb.distribute.join import Workers
@@ -20,6 +21,7 @@ from cb.distribute.variables import write_replicas
 from cb.layers.masked import masked_kernels
 from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
+from tests.workers import alone
 from tests.workers import cluster
 from tests.workers import finish
 from tests.workers import redirect
@@ -106,7 +108,7 @@ class Session:
 
 def results(strategy):
     """Train with everything; return arrays by name."""
-    # As every training does; another test of this process may have done so.
+    # As every training does.
     tf.config.experimental.enable_op_determinism()
     session = Session(strategy)
     probe = tf.data.Dataset.from_tensor_slices(examples(8 * BATCH, 9))
@@ -148,6 +150,13 @@ def work(flags, folder, writer):
     collectives.barrier(strategy)
 
 
+def work_alone(flags, folder, writer):
+    """Be one process with both devices."""
+    redirect(folder, writer)
+    strategy = distribute.build("mirrored(devices=2)")
+    np.savez("found.npz", **results(strategy))
+
+
 def exchanged(strategy):
     """Return what the collectives of the project give."""
     index, workers = collectives.rank_and_size(strategy)
@@ -173,18 +182,23 @@ OWN = ("own", "mean", "chief", "gathered", "total", "position")
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory, two_replicas):
+def found(tmp_path_factory):
     """Return what each of two workers finds, and one process with both."""
     folder = tmp_path_factory.mktemp("workers")
-    with cluster(2, [], folder, work) as running:
-        here = results(two_replicas)
-        codes, printed = finish(running)
-    assert codes == (0, 0), printed
-    there = []
-    for index in range(2):
-        with np.load(folder / f"worker_{index}" / "found.npz") as file:
-            there.append(dict(file))
-    return *there, here
+    own = folder / "alone"
+    own.mkdir()
+    # All at once; a process of its own, since determinism cannot be undone.
+    with (
+        cluster(2, [], folder, work) as workers,
+        alone([], own, work_alone) as one,
+    ):
+        codes, printed = finish([*workers, one])
+    assert codes == (0, 0, 0), printed
+    found = []
+    for name in ("worker_0", "worker_1", "alone"):
+        with np.load(folder / name / "found.npz") as file:
+            found.append(dict(file))
+    return found
 
 
 def assert_same(found, prefix):

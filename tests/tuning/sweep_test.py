@@ -195,7 +195,9 @@ def test_constraints_leave_trainings_out(run_sweep, space):
 def test_reproduction_is_dense_and_two_methods_at_fifteen_sparsities(
     run_sweep, space
 ):
-    folder = run_sweep(experiment="reproduction", space=space, objectives=CHEAP)
+    folder = run_sweep(
+        experiment="reproduction", space=space, objectives=CHEAP, one_of=8
+    )
     found = rows(folder)
     assert len(found) == 31
     assert found[0]["algorithm"] == "no_prune"
@@ -240,6 +242,7 @@ def test_evaluations_build_on_the_fronts_of_earlier_sweeps(run_sweep, space):
         earlier=[str(searched)],
         objectives=CHEAP,
         directory="evaluated",
+        one_of=8,
     )
     assert len(rows(evaluated)) == 17 * np.sum(layers == 0)
 

@@ -10,19 +10,19 @@ import cb
 INPUTS, CLASSES = 6, 3
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build_model():
     """Return a maker of sparse perceptrons 6-8-3, a function of its seed."""
     return _build_model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def batches():
     """Return a maker of labelled batches, a function of its seed."""
     return _batches
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def compile_model():
     """Return a function that compiles a model for the batches."""
     return _compile

@@ -6,6 +6,7 @@ import functools
 
 import pytest
 
+from cb.tuning import report
 from cb.tuning import sweep
 from cb.tuning import worker
 from cb.tuning.plan import FixedConfiguration
@@ -37,9 +38,15 @@ class HereWorker(worker.Worker):
 
 @pytest.fixture
 def run_sweep(monkeypatch, tmp_path):
-    """Run a sweep of digits with the shortest trainings there are."""
+    """Run a sweep of digits with the shortest trainings there are.
 
-    def run(given=None, settings=(), one_of=1, **arguments):
+    Pictures of its report take longer than these, and are drawn if asked for.
+    """
+    draw = report.draw
+
+    def run(given=None, settings=(), one_of=1, pictures=False, **arguments):
+        drawn = draw if pictures else lambda *_: None
+        monkeypatch.setattr(report, "draw", drawn)
         here = functools.partial(HereWorker, one_of=one_of)
         monkeypatch.setattr(sweep, "Worker", here)
         shortest = {"batch_size": 500, **(given or {})}

@@ -55,7 +55,7 @@ def rows(folder):
 
 @pytest.mark.parametrize("oracle", ["random", "latin_hypercube", "grid"])
 def test_searches_train_their_trials(run_sweep, space, oracle):
-    folder = run_sweep(space=space, oracle=oracle, max_trials=2)
+    folder = run_sweep(space=space, oracle=oracle, max_trials=2, pictures=True)
     found = rows(folder)
     assert [row["status"] for row in found] == ["complete"] * 2
     for row in found:
@@ -63,6 +63,7 @@ def test_searches_train_their_trials(run_sweep, space, oracle):
         summary = folder / "runs" / row["trial"] / "run_seed_0/summary.json"
         assert json.loads(summary.read_text())["epochs"] == 1
     assert (folder / "report/index.html").is_file()
+    assert [*folder.glob("report/front*.png")]
     assert [*folder.glob("tensorboard/*/events*")]
 
 
@@ -138,6 +139,7 @@ def test_every_oracle_searches_one_objective(run_sweep, space, oracle):
         objectives=CHEAP[:1],
         max_trials=4,
         given={"epochs": 3},
+        pictures=True,
     )
     found = rows(folder)
     assert len(found) >= 4
@@ -253,6 +255,7 @@ def test_the_optimization_races_over_folds(run_sweep, space):
         space=space,
         folds=["1/3", "2/3", "3/3"],
         max_trials=3,
+        pictures=True,
     )
     found = rows(folder)
     by_trial = {}

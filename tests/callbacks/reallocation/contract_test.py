@@ -1,6 +1,7 @@
 """Every algorithm in a real `fit`, by what it declares."""
 
 import dataclasses
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -55,17 +56,50 @@ def copy_variables(source, target):
             two.assign(one)
 
 
-@pytest.mark.parametrize("name", reallocation.names())
-def test_counts_and_zeros_after_training(
-    name, build_model, batches, compile_model
-):
+@pytest.fixture(scope="module", params=reallocation.names())
+def name(request):
+    """Return an algorithm, whose tests share its trainings."""
+    return request.param
+
+
+class Training(NamedTuple):
+    """A model, its callback, and how many weights were active at first."""
+
+    model: keras.Model
+    callback: cb.callbacks.Reallocation
+    start: list[int]
+
+
+def counts(model):
+    return [
+        np.count_nonzero(read(kernel.mask)) for kernel in masked_kernels(model)
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(name, build_model, batches, compile_model):
+    """Train for two epochs without a stop."""
     model = compile_model(build_model(), sgd())
+    trained = Training(model, callback_for(name, batches), counts(model))
+    fit(model, batches(5), trained.callback)
+    return trained
+
+
+@pytest.fixture(scope="module")
+def half(name, build_model, batches, compile_model):
+    """Train for the first of two epochs."""
+    model = compile_model(build_model(), sgd())
+    callback = callback_for(name, batches, total_steps=10)
+    trained = Training(model, callback, counts(model))
+    fit(model, batches(5), callback, last=1)
+    return trained
+
+
+def test_counts_and_zeros_after_training(whole):
+    model, callback, start = whole
     kernels = masked_kernels(model)
-    start = [np.count_nonzero(read(kernel.mask)) for kernel in kernels]
-    callback = callback_for(name, batches)
-    fit(model, batches(8), callback)
     algorithm = callback.algorithm
-    numbers = [np.count_nonzero(read(kernel.mask)) for kernel in kernels]
+    numbers = counts(model)
     if algorithm.keeps_count:
         assert sum(numbers) == sum(start)
     if algorithm.keeps_layer_counts:
@@ -87,13 +121,12 @@ def test_counts_and_zeros_after_training(
         assert not kernel.layer.straight_through
 
 
-@pytest.mark.parametrize("name", reallocation.names())
 def test_low_precision_keeps_counts_and_zeros(
     name, build_model, batches, compile_model
 ):
     model = compile_model(build_model(dtype="float16"), sgd())
     kernels = masked_kernels(model)
-    start = sum(np.count_nonzero(read(kernel.mask)) for kernel in kernels)
+    start = sum(counts(model))
     callback = callback_for(name, batches)
     fit(model, batches(5), callback, last=1)
     masks = [read(kernel.mask) != 0 for kernel in kernels]
@@ -107,40 +140,34 @@ def test_low_precision_keeps_counts_and_zeros(
             assert not weights[~mask].any()
 
 
-@pytest.mark.parametrize("name", reallocation.names())
 def test_a_resumed_training_has_the_same_bits(
-    name, build_model, batches, compile_model
+    name, whole, half, build_model, batches, compile_model
 ):
-    whole = compile_model(build_model(), sgd())
-    never_stopped = callback_for(name, batches)
-    fit(whole, batches(5), never_stopped)
-    first = compile_model(build_model(), sgd())
-    stopped = callback_for(name, batches, total_steps=10)
-    fit(first, batches(5), stopped, last=1)
-    second = compile_model(build_model(seed=5), sgd())
-    copy_variables(first, second)
+    model = compile_model(build_model(seed=5), sgd())
+    copy_variables(half.model, model)
     resumed = callback_for(name, batches)
-    resumed.set_state(stopped.get_state())
-    fit(second, batches(5), resumed, first=1)
-    assert bits(second.variables) == bits(whole.variables)
-    assert bits(second.optimizer.variables) == bits(whole.optimizer.variables)
-    states = (never_stopped.get_state(), resumed.get_state())
+    resumed.set_state(half.callback.get_state())
+    fit(model, batches(5), resumed, first=1)
+    for one, other in (
+        (model, whole.model),
+        (model.optimizer, whole.model.optimizer),
+    ):
+        assert bits(one.variables) == bits(other.variables)
+    states = (whole.callback.get_state(), resumed.get_state())
     assert list(states[0]) == list(states[1])
     for key, value in states[0].items():
         np.testing.assert_array_equal(value, states[1][key])
 
 
-@pytest.mark.parametrize("name", reallocation.names())
 def test_two_replicas_equal_one(
-    name, build_model, batches, compile_model, two_replicas
+    name, half, build_model, batches, compile_model, two_replicas
 ):
-    single = compile_model(build_model(), sgd())
     with two_replicas.scope():
         double = compile_model(build_model(), sgd())
-    for model in (single, double):
-        fit(model, batches(5), callback_for(name, batches), last=1)
+    callback = callback_for(name, batches, total_steps=10)
+    fit(double, batches(5), callback, last=1)
     for one, two in zip(
-        masked_kernels(single), masked_kernels(double), strict=True
+        masked_kernels(half.model), masked_kernels(double), strict=True
     ):
         np.testing.assert_array_equal(read(one.mask), read(two.mask))
         np.testing.assert_allclose(
@@ -150,7 +177,6 @@ def test_two_replicas_equal_one(
             assert len(read_replicas([variable])[0]) == 1
 
 
-@pytest.mark.parametrize("name", reallocation.names())
 def test_gradient_accumulation_equals_larger_batches(
     name, build_model, batches, compile_model
 ):

@@ -109,11 +109,14 @@ def turn(model, dataset, steps, clock, callbacks=()):
     return clock.gaps()
 
 
-def often(spec):
-    """Return the algorithm with an event every third step, if it has any."""
+def often(spec, steps):
+    """Return the algorithm with ten events in so many steps, if it has any.
+
+    At least three steps apart, but the step after an event costs more.
+    """
     algorithm = reallocation.build(spec)
     fields = {field.name for field in dataclasses.fields(algorithm)}
-    changes = {"every": EVERY, "end": 1.0}
+    changes = {"every": max(steps // 10, EVERY), "end": 1.0}
     return dataclasses.replace(
         algorithm, **{k: v for k, v in changes.items() if k in fields}
     )
@@ -133,7 +136,7 @@ def costs(network):
     yield "dense", 1.0, 0.0, statistics.median(first)
     for spec in ALGORITHMS.value or sorted([*reallocation.names(), STEP]):
         sparse = compiled(cb.sparsify(build(keras), 0.9))
-        algorithm = often(spec)
+        algorithm = often(spec, steps)
         mover = cb.callbacks.Reallocation(
             algorithm,
             dataset=dataset,

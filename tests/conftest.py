@@ -79,6 +79,22 @@ def split_the_processor(tf):
     )
 
 
+@pytest.fixture
+def xla():
+    """Let Keras compile by XLA, whatever ran before in this process.
+
+    It does not while operations are deterministic, which every training of the
+    project asks for, once and for its process.
+    """
+    from tensorflow.python.framework import config
+
+    deterministic = config.is_op_determinism_enabled()
+    config.disable_op_determinism()
+    yield
+    if deterministic:
+        config.enable_op_determinism()
+
+
 class Quick:
     """Leaves out what is slow; fails a test that is and does not say so.
 

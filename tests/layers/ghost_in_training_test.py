@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from keras import ops
 from keras.src import testing
-from tensorflow.python.framework import config
 
 from cb.errors import InputError
 from cb.layers import GhostBatchNormalization
@@ -17,15 +16,9 @@ from tests.layers.ghost_data import small_network
 
 
 @pytest.fixture(params=[False, True])
-def jit_compile(request):
-    """Whether `fit` compiles by XLA, whatever ran before in this process."""
-    # Keras compiles nothing by XLA while operations are deterministic, which
-    # every training of the project asks for, once and for its process.
-    deterministic = config.is_op_determinism_enabled()
-    config.disable_op_determinism()
-    yield request.param
-    if deterministic:
-        config.enable_op_determinism()
+def jit_compile(request, xla):
+    """Whether `fit` compiles by XLA."""
+    return request.param
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])

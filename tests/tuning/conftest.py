@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 
 import pytest
 
@@ -20,15 +19,13 @@ class HereWorker(worker.Worker):
     The others come out as the one before, each with its own configuration.
     """
 
-    def __init__(self, limits, one_of):
-        super().__init__(limits)
-        self._one_of = one_of
-        self._asked = 0
+    one_of = 1
+    _asked = 0
 
     def run(self, task, log):
         """Do a task."""
         self._asked += 1
-        if (self._asked - 1) % self._one_of:
+        if (self._asked - 1) % self.one_of:
             return dataclasses.replace(self._outcome, config=task.config)
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a") as file, contextlib.redirect_stdout(file):
@@ -43,12 +40,12 @@ def run_sweep(monkeypatch, tmp_path):
     Pictures of its report take longer than these, and are drawn if asked for.
     """
     draw = report.draw
+    monkeypatch.setattr(sweep, "Worker", HereWorker)
 
     def run(given=None, settings=(), one_of=1, pictures=False, **arguments):
         drawn = draw if pictures else lambda *_: None
         monkeypatch.setattr(report, "draw", drawn)
-        here = functools.partial(HereWorker, one_of=one_of)
-        monkeypatch.setattr(sweep, "Worker", here)
+        monkeypatch.setattr(HereWorker, "one_of", one_of)
         shortest = {"batch_size": 500, **(given or {})}
         folder = str(tmp_path / arguments.pop("directory", "sweep"))
         made = SweepSettings(directory=folder, **arguments)

@@ -55,7 +55,7 @@ def test_bits_are_those_of_plain_operations(
 
 
 def test_what_operations_cannot_do_is_plain(
-    build_model, batches, compile_model, used
+    build_model, batches, compile_model, used, xla
 ):
     model = compile_model(build_model(), sgd(), run_eagerly=True)
     train(SPECS[0], model, batches(2))

@@ -46,7 +46,7 @@ def update_steps(
 def descend(variable, rate, step) -> None:
     """Subtract `step * rate` from a float32 variable."""
     tf.raw_ops.ResourceApplyGradientDescent(
-        var=_handle(variable), alpha=rate, delta=step
+        var=handle(variable), alpha=rate, delta=step
     )
 
 
@@ -80,8 +80,8 @@ def _sgd(optimizer, gradient, variable, rate):
         return
     index = optimizer._get_variable_index(variable)
     tf.raw_ops.ResourceApplyKerasMomentum(
-        var=_handle(variable),
-        accum=_handle(optimizer.momentums[index]),
+        var=handle(variable),
+        accum=handle(optimizer.momentums[index]),
         lr=rate,
         grad=gradient,
         momentum=tf.constant(optimizer.momentum, tf.float32),
@@ -105,8 +105,8 @@ def _adam(optimizer, gradient, variable, rate):
         second = largest
     # Without an update of its slots this is the last line of Adam.
     tf.raw_ops.ResourceApplyAdagradV2(
-        var=_handle(variable),
-        accum=_handle(second),
+        var=handle(variable),
+        accum=handle(second),
         lr=rate,
         epsilon=tf.constant(optimizer.epsilon, tf.float32),
         grad=ops.convert_to_tensor(first),
@@ -136,7 +136,7 @@ def _is_plain(gradient, masking) -> bool:
     return gradient.op.type not in ("Mul", "Placeholder", "RealDiv")
 
 
-def _handle(variable) -> tf.Tensor:
+def handle(variable) -> tf.Tensor:
     """Return the resource of a variable, on the replica that updates it."""
     if isinstance(variable, keras.Variable):
         variable = variable.value

@@ -1,11 +1,13 @@
 """Stochastic gradient descent of the published recipes."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from cb.optimization.clipping import GlobalClipping
 from cb.optimization.clipping import LearningRate
+from cb.optimization.fused_updates import handle
 from cb.optimization.optimizers import REGISTRY
 from cb.registry import Count
 from cb.registry import Fraction
@@ -90,17 +92,24 @@ class PublishedSGD(GlobalClipping):
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
-        gradient = ops.cast(gradient, dtype)
-        if self.weight_decay is not None and self._use_weight_decay(variable):
+        gradient = ops.cast(tf.convert_to_tensor(gradient), dtype)
+        if self.weight_decay and self._use_weight_decay(variable):
             decay = ops.cast(self._at_step(self.weight_decay), dtype)
             gradient = gradient + decay * ops.cast(variable, dtype)
         velocity = self.momentums[self._get_variable_index(variable)]
-        momentum = ops.cast(self._at_step(self.momentum), dtype)
-        kept = ops.where(self._is_reset(), ops.zeros_like(momentum), momentum)
-        new = kept * velocity + gradient
-        self.assign(velocity, new)
-        step = gradient + momentum * new if self.nesterov else new
-        self.assign_sub(variable, ops.cast(learning_rate, dtype) * step)
+        if self.momentum_reset is not None:
+            old = ops.convert_to_tensor(velocity)
+            zeros = ops.zeros_like(old)
+            self.assign(velocity, ops.where(self._is_reset(), zeros, old))
+        # One pass over the weights, where products and sums take six.
+        tf.raw_ops.ResourceApplyMomentum(
+            var=handle(variable),
+            accum=handle(velocity),
+            lr=ops.cast(learning_rate, dtype),
+            grad=gradient,
+            momentum=ops.cast(self._at_step(self.momentum), dtype),
+            use_nesterov=self.nesterov,
+        )
 
     def get_config(self):
         config = super().get_config()
@@ -119,7 +128,7 @@ class PublishedSGD(GlobalClipping):
     def _is_reset(self):
         if isinstance(self.momentum_reset, int):
             return ops.equal(self.iterations % self.momentum_reset, 0)
-        resets = ops.convert_to_tensor(self.momentum_reset or (), "int64")
+        resets = ops.convert_to_tensor(self.momentum_reset, "int64")
         return ops.any(ops.equal(self.iterations, resets))
 
     def _at_step(self, value):

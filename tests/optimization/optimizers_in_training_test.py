@@ -104,3 +104,24 @@ def test_loss_scaling_of_mixed_precision(spec):
     history = model.fit(np.ones((8, 3)), np.ones((8, 2)), epochs=3, verbose=0)
     losses = history.history["loss"]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_rows_of_an_embedding_are_updated_as_a_whole_table(jit_compile):
+    tokens = np.array([[0, 2], [2, 2], [1, 0]])
+    y = np.arange(3.0)[:, None]
+
+    def trained(first, x):
+        model = keras.Sequential([first, keras.layers.Dense(1)])
+        model.build(x.shape)
+        rng = np.random.default_rng(0)
+        model.set_weights([rng.normal(size=w.shape) for w in model.weights])
+        optimizer = optimizers.build(SPECS[0], learning_rate=0.05)
+        model.compile(optimizer, "mse", jit_compile=jit_compile)
+        model.fit(x, y[:, None].repeat(2, 1), epochs=3, verbose=0)
+        return model.get_weights()
+
+    rows = trained(keras.layers.Embedding(4, 5), tokens)
+    whole = trained(keras.layers.Dense(5, use_bias=False), np.eye(4)[tokens])
+    for ours, theirs in zip(rows, whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -115,7 +115,7 @@ def sparse_network():
     return cb.sparsify(
         NETWORKS[NETWORK.value](),
         # Depthwise kernels stay dense.
-        {"conv" if inside else "dense": SPARSITY.value},
+        {"Conv2D" if inside else "Dense": SPARSITY.value},
         granularity=GRANULARITY.value,
         first_dense=inside,
         last_dense=inside,

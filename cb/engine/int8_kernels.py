@@ -13,9 +13,11 @@ import numba
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from cb.engine import int8_depthwise
 from cb.engine import int8_lanes
 from cb.engine import int8_planes
 from cb.engine import int8_vectors
+from cb.engine.int8_depthwise import own_kernels
 from cb.engine.int8_lanes import sixteen_outputs
 from cb.engine.int8_planes import expand
 from cb.engine.int8_planes import global_pool
@@ -25,6 +27,7 @@ from cb.engine.int8_planes import quantize
 from cb.engine.int8_planes import read
 from cb.engine.int8_vectors import LANES
 from cb.engine.int8_vectors import four_channels
+from cb.kernels import moving
 from cb.kernels import planes
 from cb.kernels import teams
 from cb.kernels import vectors
@@ -39,7 +42,7 @@ from cb.kernels.vectors import shared
 SLACK = 128
 # Kinds of steps, and the columns of their table.
 QUANTIZE, EXPAND, PRODUCT, FLOATS, DOTS, FLOAT_DOTS, READ = range(7)
-LOOK_UP, MAX_POOL, GLOBAL_MAX, GLOBAL_MEAN = range(7, 11)
+LOOK_UP, MAX_POOL, GLOBAL_MAX, GLOBAL_MEAN, DEPTHWISE = range(7, 12)
 # The last two: in how many units a step can be divided, and how many of them a
 # thread takes.
 COLUMNS = 18
@@ -97,13 +100,15 @@ def _product(memory, step, entries, factors, factor, begin, end):
 
 
 @numba.njit(nogil=True)
-def _float_product(memory, step, entries, factors, begin, end):
+def _float_product(memory, step, entries, factors, factor, begin, end):
     """Compute a sparse convolution as floats `[channels][positions]`."""
-    positions = step[5]
+    residual, positions = step[3], step[5]
     for done in range(0, positions, 16):
         for group in range(begin, end):
             target = step[2] + 4 * (4 * group * positions + done)
-            places = (step[1] + 4 * done, target, -1, -1, 4 * positions)
+            here = 4 * (group * positions + done)
+            added = residual + here if residual >= 0 else -1
+            places = (step[1] + 4 * done, target, added, -1, 4 * positions)
             row = step[7] + 4 * group
             four_channels(
                 memory,
@@ -111,7 +116,7 @@ def _float_product(memory, step, entries, factors, begin, end):
                 entries,
                 factors,
                 row,
-                np.float32(0),
+                factor,
                 1,
                 _SIXTEEN,
             )
@@ -141,18 +146,55 @@ def _dots(memory, step, lanes, factors, factor, begin, end):
 
 
 @numba.njit(nogil=True)
+def _depthwise(memory, step, taps, factors, factor, begin, end):
+    """Compute a depthwise convolution, four channels at a time."""
+    source, target, residual, second = step[1], step[2], step[3], step[4]
+    positions, row, plane = step[5], step[7], step[8]
+    offsets, count, from_plane, filling = step[9:13]
+    lanes = offsets + 4 * count
+    weights = lanes + positions // LANES * 4 * count
+    for group in range(begin, end):
+        for vector in range(positions // LANES):
+            here = group * plane + 4 * LANES * vector
+            places = (
+                source + group * from_plane + 4 * LANES * vector,
+                target + here,
+                residual + here if residual >= 0 else -1,
+                second + here if second >= 0 else -1,
+            )
+            at = (
+                offsets,
+                lanes + 4 * count * vector,
+                weights + 4 * count * group,
+                count,
+            )
+            own_kernels(
+                memory,
+                places,
+                taps,
+                at,
+                filling,
+                factors,
+                row + 4 * group,
+                factor,
+            )
+
+
+@numba.njit(nogil=True)
 def _run_step(memory, step, numbers, network, begin, end):
     """Run some units of a step that knows neither inputs nor outputs."""
-    _, _, entries, lanes, factors, tables = network
+    _, _, entries, lanes, factors, tables, taps = network
     factor, kind = numbers[0], step[0]
     if kind == EXPAND:
         expand(memory, step, begin, end)
     elif kind == PRODUCT:
         _product(memory, step, entries, factors, factor, begin, end)
     elif kind == FLOATS:
-        _float_product(memory, step, entries, factors, begin, end)
+        _float_product(memory, step, entries, factors, factor, begin, end)
     elif kind == DOTS or kind == FLOAT_DOTS:
         _dots(memory, step, lanes, factors, factor, begin, end)
+    elif kind == DEPTHWISE:
+        _depthwise(memory, step, taps, factors, factor, begin, end)
     elif kind == LOOK_UP:
         look_up(memory, step, tables, begin, end)
     elif kind == MAX_POOL:
@@ -216,7 +258,8 @@ def _functions(version):
     They are those of `cb.kernels.network`, and networks tuples of an integer
     array `(steps, 18)`; a float array `(steps, 2)`; the unsigned offsets of
     all weights, the weights and the first entry of each row; the arrays of
-    `Lanes`; a float array `(4, rows)`; and bytes `(tables, 256)`.
+    `Lanes`; a float array `(4, rows)`; bytes `(tables, 256)`; and what
+    `int8_depthwise.places_of` makes of depthwise convolutions.
     """
 
     @_kept
@@ -253,7 +296,8 @@ def _functions(version):
 
 # Numba's cache only checks the file of a function for changes.
 _version = 0
-for _module in (int8_lanes, int8_planes, int8_vectors, planes, teams, vectors):
+_modules = int8_depthwise, int8_lanes, int8_planes, int8_vectors
+for _module in (*_modules, moving, planes, teams, vectors):
     with open(inspect.getfile(_module), "rb") as _file:
         _version = zlib.crc32(_file.read(), _version)
 run, lead, serve = _functions(_version)

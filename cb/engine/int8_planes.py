@@ -3,9 +3,9 @@
 import numba
 import numpy as np
 
-from cb.engine.int8_vectors import copy
 from cb.engine.int8_vectors import four_bytes
 from cb.engine.int8_vectors import four_pixels
+from cb.kernels.moving import copy
 from cb.kernels.planes import transpose
 
 
@@ -21,7 +21,7 @@ def expand(memory, step, begin, end):
     source, target, _, height, width = step[1:6]
     columns, dilation, top, left = step[6:10]
     stride_y, stride_x, rows, wide, zero = step[10:15]
-    words = memory.view(np.uint32)
+    words, base = memory.view(np.uint32), memory.ctypes.data
     filling = np.uint32(zero)
     source += begin * step[15]
     target += begin * 4 * wide * rows * stride_y * columns
@@ -33,26 +33,21 @@ def expand(memory, step, begin, end):
             high = max(low, min(wide, (width - 1 - first) // stride_x + 1))
             whole = stride_y == 1 and stride_x == 1 and wide == width
             if whole:
-                size = 4 * wide * min(height, rows - top)
-                copy(
-                    memory, target + 4 * wide * top, source + 4 * first, size, 1
-                )
+                size = wide * min(height, rows - top)
+                place = base + target + 4 * wide * top
+                copy(place, base + source + 4 * first, size, 1)
             for phase in range(stride_y):
                 for row in range(rows):
                     y = row * stride_y + phase - top
-                    place = np.uint64(target // 4)
                     if y < 0 or y >= height:
+                        place = np.uint64(target // 4)
                         for x in range(wide):
                             words[place + np.uint64(x)] = filling
                     elif not whole:
-                        start = source + 4 * (y * width + first)
-                        if stride_x <= 2:
-                            copy(memory, target, start, 4 * wide, stride_x)
-                        else:
-                            for x in range(low, high):
-                                words[place + np.uint64(x)] = words[
-                                    np.uint64(start // 4 + x * stride_x)
-                                ]
+                        x = first + low * stride_x
+                        start = base + source + 4 * (y * width + x)
+                        place = base + target + 4 * low
+                        copy(place, start, high - low, stride_x)
                     target += 4 * wide
             # Rows outside are filled already: a second time does no harm.
             place = np.uint64((target - 4 * wide * rows * stride_y) // 4)

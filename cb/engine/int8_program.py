@@ -6,6 +6,7 @@ import numpy as np
 
 from cb.engine import int8_kernels as kernels
 from cb.engine import int8_lanes
+from cb.engine.int8_depthwise import places_of
 from cb.engine.int8_operations import GlobalPool
 from cb.engine.int8_operations import LookUp
 from cb.engine.int8_operations import MaxPool
@@ -64,6 +65,7 @@ class _Writer:
         self.lanes = [Lanes.none("int32")]
         self.factors: list[np.ndarray] = []
         self.tables: list[np.ndarray] = []
+        self.taps = [np.zeros(0, "int32")]
         self._rows = 0
         self._places = self._plan(network)
 
@@ -93,7 +95,11 @@ class _Writer:
     def write(self, index: int, operation) -> None:
         """Add the steps of an operation."""
         if isinstance(operation, Product):
-            self._product(index, operation)
+            shape = self._shapes[operation.source]
+            if _is_depthwise(operation, shape) and not self._dots:
+                self._depthwise(index, operation)
+            else:
+                self._product(index, operation)
             return
         target = operation.target
         to = self._places[target]
@@ -202,16 +208,12 @@ class _Writer:
             one = offsets.astype("uint32"), channels.weights, counts
             self.entries.append(one)
         self.factors.append(_factors(operation, outputs))
+        to, *others = self._written(operation)
         if target is None:
             to = self.memory.place(4 * outputs * positions, index, index)
             kinds, plane = (kernels.FLOATS, kernels.FLOAT_DOTS), 0
         else:
             kinds, plane = (kernels.PRODUCT, kernels.DOTS), self._plane(target)
-            to = self._places[target] + operation.first // 4 * plane
-        others = [
-            -1 if value is None else self._places[value]
-            for value in (operation.residual, operation.second)
-        ]
         columns = [place, to, *others, positions, outputs // 4, self._rows]
         units, work = outputs // 4, len(block) * positions // 16
         if self._dots:
@@ -227,6 +229,66 @@ class _Writer:
             columns = [to, positions, operation.kernel.shape[3]]
             self._step(kernels.READ, columns)
         self._rows += outputs
+
+    def _depthwise(self, index: int, operation: Product) -> None:
+        source, window = operation.source, operation.window
+        shape = self._shapes[source]
+        high, wide = places(shape, window)
+        place, plane = self._places[source], self._plane(source)
+        if window.strides != (1, 1):
+            strides = window.strides
+            phases = Window((1, strides[1]), strides)
+            place, _ = self._expanded(
+                index, source, high, wide, phases, operation.filling
+            )
+            plane = 4 * strides[0] * strides[1] * high * wide
+        number, taps = places_of(operation, shape, (high, wide))
+        outputs, positions = 4 * self._planes(source), _padded(high * wide)
+        columns = [place, *self._written(operation), positions, outputs // 4]
+        columns += [self._rows, 4 * positions]
+        columns += [sum(map(len, self.taps)), number, plane]
+        columns.append(operation.filling * 0x01010101)
+        self._step(
+            kernels.DEPTHWISE,
+            columns,
+            operation.residual_factor,
+            units=outputs // 4,
+            work=outputs * number * positions // 16,
+        )
+        self.taps.append(taps)
+        self.factors.append(_factors(operation, outputs))
+        none = np.zeros(outputs, "int64")
+        self.entries.append((*self.entries[0][:2], none))
+        self._rows += outputs
+
+    def _written(self, operation: Product) -> list[int]:
+        """Return where the values lie that are written, or added."""
+        found = [
+            -1 if value is None else self._places[value]
+            for value in (
+                operation.target,
+                operation.residual,
+                operation.second,
+            )
+        ]
+        if operation.target is not None:
+            found[0] += operation.first // 4 * self._plane(operation.target)
+        return found
+
+
+def _is_depthwise(operation: Product, shape) -> bool:
+    """Return whether each channel has a kernel, and borders as inputs have."""
+    window, channels = operation.window, shape[2]
+    sides = [
+        -(-side // stride)
+        for side, stride in zip(shape[:2], window.strides, strict=True)
+    ]
+    return (
+        operation.target is not None
+        and operation.groups == operation.kernel.shape[3] == channels
+        and window != Window()
+        and places(shape, window) == (*sides,)
+    )
 
 
 def places(shape, window: Window) -> tuple[int, int]:
@@ -331,5 +393,6 @@ def compile_operations(network: Operations, tile: int = 1) -> Plan:
         Lanes.joined(writer.lanes),
         np.concatenate([*writer.factors, rest], 1),
         np.array(writer.tables or [np.zeros(256)], "uint8"),
+        np.concatenate(writer.taps, dtype="int32"),
     )
     return Plan(tile, arrays, writer.memory.size // 4, kernels)

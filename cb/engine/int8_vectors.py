@@ -48,31 +48,34 @@ class Code:
     def multiply_bytes(self, total, unsigned, signed):
         """Add to each sum the products of four bytes."""
         name = f"llvm.x86.avx512.vpdpbusd.{32 * LANES}"
-        return self._call(name, self.integers, total, unsigned, signed)
+        return self.call(name, self.integers, total, unsigned, signed)
 
     def rounded(self, floats):
         """Round to integers, halves to even ones."""
         if not _WIDE:
-            return self._call(
+            return self.call(
                 "llvm.x86.avx.cvt.ps2dq.256", self.integers, floats
             )
         name = "llvm.x86.avx512.mask.cvtps2dq.512"
         old = ir.Constant(self.integers, [0] * LANES)
         every, current = _SHORT(0xFFFF), _INTEGER(4)
-        return self._call(name, self.integers, floats, old, every, current)
+        return self.call(name, self.integers, floats, old, every, current)
 
-    def packed(self, channels):
-        """Return four channels as bytes, limited to 0 to 255, one by one."""
+    def narrow(self, vectors):
+        """Return four vectors as bytes, limited, of each 128 bits in turn."""
         family, bits = ("avx512", ".512") if _WIDE else ("avx2", "")
         shorts = ir.VectorType(_SHORT, 2 * LANES)
         octets = ir.VectorType(_BYTE, 4 * LANES)
         pairs = [
-            self._call(f"llvm.x86.{family}.packssdw{bits}", shorts, *two)
-            for two in (channels[:2], channels[2:])
+            self.call(f"llvm.x86.{family}.packssdw{bits}", shorts, *two)
+            for two in (vectors[:2], vectors[2:])
         ]
         name = f"llvm.x86.{family}.packuswb{bits}"
-        found = self._call(name, octets, *pairs)
-        # Packing works on 128 bits at a time: there, channel by channel.
+        return self.call(name, octets, *pairs)
+
+    def packed(self, channels):
+        """Return four channels as bytes, limited to 0 to 255, one by one."""
+        found = self.narrow(channels)
         order = [
             16 * part + 4 * channel + position
             for part in range(LANES // 4)
@@ -80,7 +83,7 @@ class Code:
             for channel in range(4)
         ]
         places = ir.Constant(ir.VectorType(_INTEGER, len(order)), order)
-        nothing = ir.Constant(octets, ir.Undefined)
+        nothing = ir.Constant(found.type, ir.Undefined)
         return self.builder.shuffle_vector(found, nothing, places)
 
     def channel(self, packed, number):
@@ -90,7 +93,8 @@ class Code:
         found = self.builder.and_(self.builder.lshr(packed, bits), mask)
         return self.builder.sitofp(found, self.floats)
 
-    def _call(self, name, result, *arguments):
+    def call(self, name, result, *arguments):
+        """Call a function of LLVM."""
         kind = ir.FunctionType(result, [one.type for one in arguments])
         found = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(found, arguments)
@@ -143,7 +147,7 @@ def four_channels(
             _sums(code, places[0], arrays, builder.add(row, _INDEX(n)), number)
             for n in range(4)
         ]
-        _finish(code, sums, places[1:], factor, given[5], as_floats)
+        finish(code, sums, places[1:], factor, given[5], as_floats)
         return context.get_dummy_value()
 
     signature = types.void(
@@ -159,7 +163,7 @@ def four_channels(
     return signature, generate
 
 
-def _finish(code, sums, places, factor, residual_factor, as_floats):
+def finish(code, sums, places, factor, residual_factor, as_floats):
     """Emit what follows the sums of four channels."""
     builder = code.builder
     target, residual, second, plane = places
@@ -229,47 +233,6 @@ def _write(code, values, target, number):
     packed = code.packed([code.rounded(value) for value in values])
     where = code.address(target, number, packed.type)
     code.builder.store(packed, where, align=4)
-
-
-@intrinsic
-def copy(typing, memory, target, source, size, stride):
-    """Copy groups of four bytes, every one or every second of the source.
-
-    More than `size` bytes are written, up to the end of a vector of 64 bytes.
-    """
-
-    def generate(context, builder, signature, given):
-        (memory,) = pointers(context, builder, signature.args[:1], given[:1])
-        _, target, source, size, stride = given
-        vector = ir.VectorType(_INTEGER, 16)
-
-        def load(place):
-            where = builder.gep(memory, [builder.add(source, place)])
-            where = builder.bitcast(where, vector.as_pointer())
-            return builder.load(where, align=4)
-
-        def store(value, place):
-            where = builder.gep(memory, [builder.add(target, place)])
-            where = builder.bitcast(where, vector.as_pointer())
-            builder.store(value, where, align=4)
-
-        every = ir.Constant(vector, [2 * n for n in range(16)])
-        one = builder.icmp_signed("==", stride, _INDEX(1))
-        with builder.if_else(one) as (contiguous, strided):
-            loop = cgutils.for_range_slice
-            step = _INDEX(64)
-            with contiguous:
-                with loop(builder, _INDEX(0), size, step, inc=True) as (k, _):
-                    store(load(k), k)
-            with strided:
-                with loop(builder, _INDEX(0), size, step, inc=True) as (k, _):
-                    first = builder.mul(k, _INDEX(2))
-                    pair = load(first), load(builder.add(first, step))
-                    store(builder.shuffle_vector(*pair, every), k)
-        return context.get_dummy_value()
-
-    index = types.int64
-    return types.void(memory, index, index, index, index), generate
 
 
 @intrinsic

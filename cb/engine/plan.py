@@ -1,6 +1,7 @@
 """Plans: everything that compiled code needs to run a network."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,9 @@ class Plan:
             every row, and the end; int32 array, how many floats from an output
             the input of each entry lies; float array, the entries; float array
             `(3, rows)`: bias, and scale and shift of the second output; int64
-            array `(n, 2)`: first float and number of vectors of the blocks of
-            an image, or first row and column of phases; and those of `Lanes`.
+            array `(n, 4)`: first float, number of vectors and, as bits, the
+            positions of the blocks of an image, or first row and column of
+            phases; and those of `Lanes`.
         floats: Integer, the size of the memory.
         code: Module with `run`, `lead` and `serve`, compiled.
     """
@@ -77,7 +79,7 @@ class _Planner:
         self._images = images
         self._places, self._floats = places(layout, fused.inputs, fused.outputs)
         self._operations: list[dict[str, Any]] = []
-        self._blocks: list[tuple[int, int]] = []
+        self._blocks: list[tuple[int, ...]] = []
         self._ranges: dict[tuple, tuple[int, int]] = {}
         self._rows = 0
         self._lanes = [Lanes.none()]
@@ -113,7 +115,7 @@ class _Planner:
             _joined(
                 [np.zeros((0, 3)), *map(_rows, entries)], "float32"
             ).T.copy(),
-            np.array([*self._blocks, (0, 0)], "int64"),
+            np.array([*self._blocks, (0,) * 4], "int64"),
             *Lanes.joined(self._lanes),
         )
 
@@ -220,12 +222,12 @@ class _Planner:
             first = len(self._blocks)
             pitch = fields["pitch"] * images
             if images % LANES:
-                # Borders between rows are computed too, and set to zero.
-                row += (fields["height"] - 1) * pitch
-                self._blocks += _blocks(0, row)
+                # Borders between rows are computed too, and become zero.
+                size = row + (fields["height"] - 1) * pitch
+                self._blocks += _blocks(0, np.arange(size) % pitch < row)
             else:
                 for y in range(fields["height"]):
-                    self._blocks += _blocks(y * pitch, row)
+                    self._blocks += _blocks(y * pitch, np.ones(row, bool))
             self._ranges[key] = first, len(self._blocks)
         return self._ranges[key]
 
@@ -240,7 +242,7 @@ class _Planner:
         fields = self._written(step.target) | self._read(step.source)
         fields["channels"] = self._layout.shapes[step.source][2]
         first = len(self._blocks)
-        self._blocks += step.phases
+        self._blocks += [(*phase, 0, 0) for phase in step.phases]
         self._add(
             planes.SPLIT,
             step.target,
@@ -308,12 +310,24 @@ def _code(activation: dict[str, Any] | None) -> dict[str, Any]:
     return {"code": network.ACTIVATIONS.index(name), **fields}
 
 
-def _blocks(first: int, floats: int) -> list[tuple[int, int]]:
-    """Return blocks of vectors, as wide as fit and as even as can be."""
-    vectors = -(-floats // LANES)
+def _blocks(first: int, inside: np.ndarray) -> list[tuple[int, ...]]:
+    """Return blocks of vectors, as wide as fit and as even as can be.
+
+    Args:
+        first: Integer, the first float.
+        inside: Boolean array, which floats are positions.
+    """
+    vectors = -(-len(inside) // LANES)
     number = -(-vectors // WIDEST)
     edges = [vectors * n // number for n in range(number + 1)]
+    bits = np.zeros((number, 8 * LANES), bool)
+    for n, (edge, following) in enumerate(itertools.pairwise(edges)):
+        part = inside[LANES * edge : LANES * following]
+        bits[n, : len(part)] = part
+    words = np.packbits(bits, axis=1, bitorder="little").view("<i8")
     return [
-        (first + LANES * edge, following - edge)
-        for edge, following in zip(edges, edges[1:], strict=False)
+        (first + LANES * edge, following - edge, *map(int, two))
+        for (edge, following), two in zip(
+            itertools.pairwise(edges), words, strict=True
+        )
     ]

@@ -14,6 +14,7 @@ import zlib
 import numba
 import numpy as np
 
+from cb.kernels import moving
 from cb.kernels import planes
 from cb.kernels import teams
 from cb.kernels import vectors
@@ -99,7 +100,7 @@ def _activate(memory, first, count, op):
 
 @_compiled
 def _clear(memory, place, op):
-    """Set the border of a channel to zero again where sums were written."""
+    """Set the border of a channel to zero, where an activation was applied."""
     pitch, row = op.pitch * op.images, op.width * op.images
     for y in range(op.height - 1):
         for i in range(place + y * pitch + row, place + (y + 1) * pitch):
@@ -144,6 +145,8 @@ def _product(op, first, last, network, memory):
                 rows[2, row],
                 op.code,
                 limit,
+                blocks[number, 2],
+                blocks[number, 3],
             )
             if size == 8:
                 block_8(given)
@@ -163,12 +166,9 @@ def _product(op, first, last, network, memory):
                 block_1(given)
             if op.code > IN_REGISTERS:
                 _activate(memory, written + place, size * LANES, op)
-    if op.plane > op.images:
+    if op.code > IN_REGISTERS and op.images == 1:
         for channel in range(first, last):
-            if op.target >= 0:
-                _clear(memory, op.target + channel * op.plane, op)
-            if op.second >= 0:
-                _clear(memory, op.second + channel * op.plane, op)
+            _clear(memory, written + channel * op.plane, op)
 
 
 @_compiled
@@ -348,7 +348,7 @@ def _all_tiles(network, memory, x, y, images, counters, box):
 
 
 _stamp = 0
-for _module in (planes, teams, vectors):
+for _module in (moving, planes, teams, vectors):
     with open(inspect.getfile(_module), "rb") as _file:
         _stamp = zlib.crc32(_file.read(), _stamp)
 run, lead, serve = _functions(_stamp)

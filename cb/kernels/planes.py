@@ -6,9 +6,10 @@ A plane holds a channel: positions, and at each the images of a tile.
 import numba
 import numpy as np
 
+from cb.kernels.moving import copy
+from cb.kernels.moving import turn
 from cb.kernels.vectors import FASTMATH
 from cb.kernels.vectors import LANES
-from cb.kernels.vectors import turn
 
 (
     LOAD,
@@ -44,30 +45,27 @@ def split(op, first, last, blocks, memory):
     phases, images = op.end_block - op.first_block, op.images
     step_y, step_x = op.stride_y, op.stride_x
     source_pitch, pitch = op.source_pitch * images, op.pitch * images
-    for channel in range(first, last):
-        for phase in range(phases):
-            row = blocks[op.first_block + phase, 0]
-            column = blocks[op.first_block + phase, 1]
-            height = (op.source_height - row - 1) // step_y + 1
-            width = (op.source_width - column - 1) // step_x + 1
-            source = op.source + channel * op.source_plane
-            source += row * source_pitch + column * images
-            target = op.target + (channel * phases + phase) * op.plane
-            for y in range(height):
-                found = source + y * step_y * source_pitch
-                place = target + y * pitch
-                if images == 1 and step_x == 2:
-                    for x in range(width):
-                        memory[place + x] = memory[found + 2 * x]
-                elif images == 1:
-                    for x in range(width):
-                        memory[place + x] = memory[found + step_x * x]
+    source_plane, plane = op.source_plane, op.plane
+    base = memory.ctypes.data
+    for phase in range(phases):
+        row = blocks[op.first_block + phase, 0]
+        column = blocks[op.first_block + phase, 1]
+        height = (op.source_height - row - 1) // step_y + 1
+        width = (op.source_width - column - 1) // step_x + 1
+        source = op.source + row * source_pitch + column * images
+        target = op.target + phase * plane
+        for channel in range(first, last):
+            found = base + 4 * (source + channel * source_plane)
+            place = base + 4 * (target + channel * phases * plane)
+            for _ in range(height):
+                if step_x == 1 or images == 1:
+                    copy(place, found, width * images, step_x)
                 else:
                     for x in range(width):
-                        for i in range(images):
-                            memory[place + x * images + i] = memory[
-                                found + x * step_x * images + i
-                            ]
+                        at = 4 * x * images
+                        copy(place + at, found + at * step_x, images, 1)
+                place += 4 * pitch
+                found += 4 * step_y * source_pitch
 
 
 @_compiled
@@ -168,8 +166,13 @@ def transpose(source, place, step, target, to, pitch, rows, columns):
         size = rows * columns
         target[to : to + size] = source[place : place + size]
         return
-    whole, ends = rows // LANES * LANES, columns // LANES * LANES
     begin, end = source.ctypes.data, target.ctypes.data
+    if columns < LANES:
+        for column in range(columns):
+            given = begin + 4 * (place + column)
+            copy(end + 4 * (to + column * pitch), given, rows, step)
+        return
+    whole, ends = rows // LANES * LANES, columns // LANES * LANES
     for row in range(0, whole, LANES):
         for column in range(0, ends, LANES):
             turn(

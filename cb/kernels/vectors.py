@@ -143,7 +143,8 @@ def _block(vectors: int):
     It takes one tuple: addresses of the input at the first position, of offsets
     and of weights, the first entry and the end, the bias, addresses of the
     branch, the target and the second output, or 0, the scale and the shift of
-    the second output, the code of the activation and its limit.
+    the second output, the code of the activation and its limit, and two
+    integers whose bits say which lanes are positions; others become zero.
     """
     # So many sums that an addition need not wait for the one before.
     ways = max(1, 6 // vectors)
@@ -181,9 +182,18 @@ def _block(vectors: int):
     return block
 
 
-def _write(code, totals, branch, target, second, scale, shift, kind, limit):
+def _write(code, totals, branch, target, second, scale, shift, *rest):
     """Emit what is done to sums before they are stored, and where."""
     builder = code.builder
+    kind, limit, *bits = rest
+
+    def store(value, address, number):
+        half = _INDEX(LANES * (number % 4))
+        mask = builder.lshr(bits[number // 4], half)
+        mask = builder.trunc(mask, ir.IntType(LANES))
+        mask = builder.bitcast(mask, ir.VectorType(ir.IntType(1), LANES))
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        code.store(builder.select(mask, value, zero), address, number)
 
     def given(address):
         return builder.icmp_signed("!=", address, _INDEX(0))
@@ -198,14 +208,14 @@ def _write(code, totals, branch, target, second, scale, shift, kind, limit):
         with both:
             with builder.if_then(given(target)):
                 for number, total in enumerate(totals):
-                    code.store(total, target, number)
+                    store(total, target, number)
             factor, added = code.spread(scale), code.spread(shift)
             for number, total in enumerate(totals):
                 total = code.add(code.multiply(total, factor), added)
-                code.store(code.clip(total, kind, limit), second, number)
+                store(code.clip(total, kind, limit), second, number)
         with one:
             for number, total in enumerate(totals):
-                code.store(code.clip(total, kind, limit), target, number)
+                store(code.clip(total, kind, limit), target, number)
 
 
 block_1, block_2, block_3, block_4 = (_block(n) for n in range(1, 5))
@@ -279,39 +289,6 @@ def sum_outputs(typing, given):
         return context.get_dummy_value()
 
     return types.void(given), generate
-
-
-@intrinsic
-def turn(typing, source, source_step, target, target_step):
-    """Transpose 16 rows of 16 floats: addresses, and bytes between rows."""
-
-    def generate(context, builder, signature, given):
-        source, source_step, target, target_step = given
-        code = Code(builder)
-
-        def place(first, step, number):
-            return builder.add(first, builder.mul(step, _INDEX(number)))
-
-        rows = [code.load(place(source, source_step, n), 0) for n in range(16)]
-        for d in (1, 2, 4, 8):
-            # Of pairs of rows, lanes that lie so far apart change places.
-            low, high = (
-                ir.Constant(ir.VectorType(_INTEGER, LANES), places)
-                for places in (
-                    [n + 16 - d if n & d else n for n in range(16)],
-                    [n + 16 if n & d else n + d for n in range(16)],
-                )
-            )
-            for n in (one for one in range(16) if not one & d):
-                pair = rows[n], rows[n + d]
-                rows[n] = builder.shuffle_vector(*pair, low)
-                rows[n + d] = builder.shuffle_vector(*pair, high)
-        for number, row in enumerate(rows):
-            code.store(row, place(target, target_step, number), 0)
-        return context.get_dummy_value()
-
-    index = types.int64
-    return types.void(index, index, index, index), generate
 
 
 @intrinsic

@@ -130,6 +130,16 @@ def single(seed, window, groups=1, source=(9, 17, 8), outputs=12):
     return net.build()
 
 
+def depthwise(seed, window):
+    """Build a depthwise convolution that does all that products can."""
+    net = Builder(seed, (11, 9, 10))
+    x = net.product(0, 10, window, 10)
+    y = net.product(0, 10, window, 10, residual=x, second=True)
+    y = net.product(y + 1, 7, Window(), residual=net.product(y, 7, Window()))
+    net.product(y, 7, Window(), residual=y, floats=True)
+    return net.build()
+
+
 def perceptron(seed):
     """Build dense layers of odd widths, one without weights."""
     net = Builder(seed, (1, 1, 37))

@@ -1,0 +1,142 @@
+"""LLVM code that moves numbers of four bytes, by the addresses of vectors.
+
+Written in LLVM because Numba moves them one by one, where two may lie in the
+same array.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core import types
+from numba.extending import intrinsic
+
+from cb.kernels.vectors import LANES
+from cb.kernels.vectors import Code
+
+_INDEX, _INTEGER = ir.IntType(64), ir.IntType(32)
+_INTEGERS = ir.VectorType(_INTEGER, LANES)
+# Steps between numbers up to which these are loaded as vectors.
+_FARTHEST = 4
+
+
+@intrinsic
+def turn(typing, source, source_step, target, target_step):
+    """Transpose 16 rows of 16 floats: addresses, and bytes between rows."""
+
+    def generate(context, builder, signature, given):
+        source, source_step, target, target_step = given
+        code = Code(builder)
+
+        def place(first, step, number):
+            return builder.add(first, builder.mul(step, _INDEX(number)))
+
+        rows = [code.load(place(source, source_step, n), 0) for n in range(16)]
+        for d in (1, 2, 4, 8):
+            # Of pairs of rows, lanes that lie so far apart change places.
+            low, high = (
+                ir.Constant(ir.VectorType(_INTEGER, LANES), places)
+                for places in (
+                    [n + 16 - d if n & d else n for n in range(16)],
+                    [n + 16 if n & d else n + d for n in range(16)],
+                )
+            )
+            for n in (one for one in range(16) if not one & d):
+                pair = rows[n], rows[n + d]
+                rows[n] = builder.shuffle_vector(*pair, low)
+                rows[n + d] = builder.shuffle_vector(*pair, high)
+        for number, row in enumerate(rows):
+            code.store(row, place(target, target_step, number), 0)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(index, index, index, index), generate
+
+
+@intrinsic
+def copy(typing, target, source, count, step):
+    """Copy numbers that lie a step apart to places after each other.
+
+    It takes addresses, how many numbers to copy, and the step, in numbers.
+    """
+
+    def generate(context, builder, signature, given):
+        target, source, count, step = given
+
+        def places(k):
+            distance = builder.shl(builder.mul(k, step), _INDEX(2))
+            return (
+                builder.add(target, builder.shl(k, _INDEX(2))),
+                builder.add(source, distance),
+            )
+
+        known = builder.icmp_signed("<=", step, _INDEX(_FARTHEST))
+        with builder.if_else(known) as (near, far):
+            with near:
+                _copy_vectors(builder, places, count, step)
+            with far, cgutils.for_range(builder, count) as loop:
+                to, place = (
+                    builder.inttoptr(one, _INTEGER.as_pointer())
+                    for one in places(loop.index)
+                )
+                builder.store(builder.load(place, align=4), to, align=4)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(index, index, index, index), generate
+
+
+def _copy_vectors(builder, places, count, step):
+    """Emit a copy, a vector at a time."""
+    numbers = cgutils.for_range_slice(
+        builder, _INDEX(0), count, _INDEX(LANES), inc=True
+    )
+    with numbers as (k, _):
+        left = builder.trunc(builder.sub(count, k), _INTEGER)
+        to, place = places(k)
+        found = cgutils.alloca_once(builder, _INTEGERS)
+        for one in range(1, _FARTHEST + 1):
+            known = builder.icmp_signed("==", step, _INDEX(one))
+            with builder.if_then(known):
+                builder.store(_every(builder, place, left, one), found)
+        where = builder.inttoptr(to, _INTEGERS.as_pointer())
+        inside = _inside(builder, left)
+        given = builder.load(found), where, _INTEGER(4), inside
+        _masked(builder, "store", *given)
+
+
+def _every(builder, place, left, step):
+    """Emit the load of a vector of every so many numbers, as many as left."""
+    left = builder.mul(left, _INTEGER(step))
+    nothing = ir.Constant(_INTEGERS, ir.Undefined)
+    vector = nothing
+    for n in range(step):
+        where = builder.add(place, _INDEX(4 * LANES * n))
+        where = builder.inttoptr(where, _INTEGERS.as_pointer())
+        inside = _inside(builder, builder.sub(left, _INTEGER(LANES * n)))
+        given = where, _INTEGER(4), inside, nothing
+        loaded = _masked(builder, "load", *given)
+        # Lanes whose number lies in this vector are taken from it.
+        order = [
+            LANES + step * lane - LANES * n
+            if step * lane // LANES == n
+            else lane
+            for lane in range(LANES)
+        ]
+        order = ir.Constant(_INTEGERS, order)
+        vector = builder.shuffle_vector(vector, loaded, order)
+    return vector
+
+
+def _inside(builder, left):
+    """Emit which lanes are before an end."""
+    numbers = ir.Constant(_INTEGERS, [*range(LANES)])
+    return builder.icmp_signed("<", numbers, Code(builder).spread(left))
+
+
+def _masked(builder, name, *given):
+    """Emit a load or a store of some lanes."""
+    result = ir.VoidType() if name == "store" else given[-1].type
+    kind = ir.FunctionType(result, [one.type for one in given])
+    name = f"llvm.masked.{name}.v{LANES}i32.p0"
+    module = builder.module
+    function = cgutils.get_or_insert_function(module, kind, name)
+    return builder.call(function, given)

@@ -36,8 +36,9 @@ class Progress(keras.callbacks.Callback):
         print_every: Integer, steps between rows.
         epochs: Integer, total epochs of the training.
         steps_per_epoch: Integer, optimizer steps.
-        seconds_waited: Callable that returns how many seconds steps have
-            waited for their input so far.
+        seconds_waited: Callable from the number of a batch of this `fit`, and
+            the `time.perf_counter()` when its step began, to the seconds
+            that the step waited for it.
         terminal: Boolean, whether a row of steps is replaced by the next row.
     """
 
@@ -46,7 +47,7 @@ class Progress(keras.callbacks.Callback):
         print_every: int,
         epochs: int,
         steps_per_epoch: int,
-        seconds_waited: Callable[[], float],
+        seconds_waited: Callable[[int, float], float],
         terminal: bool = False,
     ):
         super().__init__()
@@ -60,9 +61,15 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._step = steps_done(self.model)
+        self._batch = 0
         self._restart_clock()
 
+    def on_train_batch_begin(self, batch, logs=None):
+        self._asked = time.perf_counter()
+
     def on_train_batch_end(self, batch, logs=None):
+        self._waited += self.seconds_waited(self._batch, self._asked)
+        self._batch += 1
         step = steps_done(self.model)
         if step == self._step:
             # Gradients of several batches are accumulated into a step.
@@ -104,11 +111,10 @@ class Progress(keras.callbacks.Callback):
 
     def _measured(self) -> dict[str, str]:
         seconds = time.monotonic() - self._start
-        waited = self.seconds_waited() - self._waited
         steps = max(self._steps, 1)
         return {
             "time": f"{1e3 * seconds / steps:.1f} ms",
-            "input": f"{1e3 * waited / steps:.1f} ms",
+            "input": f"{1e3 * self._waited / steps:.1f} ms",
         }
 
     def _restart_clock(self):
@@ -116,7 +122,7 @@ class Progress(keras.callbacks.Callback):
         self._timing: dict[str, str] = {}
         self._steps = 0
         self._start = time.monotonic()
-        self._waited = self.seconds_waited()
+        self._waited = 0.0
 
 
 def _row(place: str, cells: Mapping[str, str]) -> str:

@@ -70,7 +70,7 @@ class TrainingBatches:
         # Refuses transforms of other features, before the first batch.
         self.chain.output_shape(examples.features.shape[1:])
         self._read = storage.reader(examples.features)
-        self.seconds_waited = 0.0
+        self._arrivals: dict[int, float] = {}
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """Return the batches of the steps in `[first_step, last_step)`.
@@ -85,7 +85,16 @@ class TrainingBatches:
         """
         steps = tf.data.Dataset.range(first_step, last_step)
         batches = _mapped(steps, self._batch, self._workers)
-        return self._timed(batches.prefetch(tf.data.AUTOTUNE))
+        return self._noted(batches).prefetch(tf.data.AUTOTUNE)
+
+    def seconds_waited(self, number: int, asked: float) -> float:
+        """Return how long a step waited for its batch, asked for once.
+
+        Args:
+            number: Integer, which batch of the last `dataset`, from 0.
+            asked: Float, the `time.perf_counter()` when the step began.
+        """
+        return max(self._arrivals.pop(number, asked) - asked, 0.0)
 
     def probe(self, number: int):
         """Return batch `number` of an order of its own.
@@ -143,34 +152,22 @@ class TrainingBatches:
         seed = tf.stack([tf.constant(key), tf.cast(step, tf.int32)])
         return self._targets(features, labels, seed)
 
-    def _timed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Add up in `seconds_waited` the time that steps wait for batches.
+    def _noted(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Note when each batch is there, on the thread that prefetches it.
 
-        A zip pulls its parts one after the other, so the clocks on either
-        side of the batches are read before and after the wait. The clocks
-        are Python's: TensorFlow has none that it calls deterministic.
+        A clock in the way of the steps costs more than they wait. It is
+        Python's: TensorFlow has none that it calls deterministic.
         """
+        arrivals = self._arrivals = {}
 
-        began = 0.0
-
-        def begin(_):
-            nonlocal began
-            began = time.perf_counter()
+        def note(number):
+            arrivals[int(number)] = time.perf_counter()
             return True
 
-        def end(_):
-            # At once, since progress is read at any time.
-            self.seconds_waited += time.perf_counter() - began
-            return True
-
-        def called(function):
-            return tf.data.Dataset.counter().map(
-                lambda number: tf.numpy_function(function, [number], tf.bool)
-            )
-
-        return tf.data.Dataset.zip(called(begin), batches, called(end)).map(
-            lambda before, batch, after: batch
+        noted = tf.data.Dataset.counter().map(
+            lambda number: tf.numpy_function(note, [number], tf.bool)
         )
+        return tf.data.Dataset.zip(batches, noted).map(lambda batch, _: batch)
 
 
 def evaluation_batches(

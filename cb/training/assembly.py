@@ -315,7 +315,7 @@ def build_callbacks(
             config.print_every,
             data.epochs,
             updates,
-            lambda: data.batches.seconds_waited,
+            data.batches.seconds_waited,
             terminal,
         )
     )

@@ -272,6 +272,8 @@ class TrainingRun:
             until: Integer, or `None` for all epochs.
         """
         data, length = self.data, self.data.batches.steps_per_epoch
+        # For data of known length Keras begins another pass after each.
+        validation = data.validation and data.validation.repeat()
         last = min(until or data.epochs, data.epochs)
         ends = [min(epoch + 1, last), last] if batch else [last]
         for end in ends:
@@ -286,7 +288,8 @@ class TrainingRun:
                     initial_epoch=epoch,
                     epochs=end,
                     steps_per_epoch=length - batch,
-                    validation_data=data.validation,
+                    validation_data=validation,
+                    validation_steps=validation and len(data.validation),
                     callbacks=callbacks.in_order(),
                     shuffle=False,
                     verbose=0,

@@ -14,8 +14,9 @@ FLAGS = (training,)
 def main():
     """Train the run that the flags describe."""
     config, sources = training.experiment()
-    # TensorFlow takes seconds to import. Not needed for `--help` or to reject
-    # typos.
+    model, data = (parse_spec(s).name for s in (config.model, config.dataset))
+    print(f"Importing TensorFlow to train {model} on {data}", flush=True)
+    # It takes seconds. Not needed for `--help` or to reject typos.
     with keras_imported():
         from cb.auto_tuning.run import tune
         from cb.training.train import train

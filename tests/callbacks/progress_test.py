@@ -32,7 +32,7 @@ def train(terminal):
     events = cb.callbacks.Reallocation(
         "set(every=6, end=1.0)", total_steps=2 * STEPS, steps_per_epoch=STEPS
     )
-    progress = Progress(5, 2, STEPS, lambda: 0.0, terminal)
+    progress = Progress(5, 2, STEPS, lambda number, asked: 0.0, terminal)
     history = model.fit(
         *(x, keras.utils.to_categorical(labels, 3), BATCH, 2),
         validation_data=(x, keras.utils.to_categorical(labels, 3)),

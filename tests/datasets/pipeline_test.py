@@ -1,6 +1,7 @@
 """Batches are a function of seed and step, and nothing is lost."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -43,6 +44,17 @@ def test_any_step_can_be_asked_for():
     batches = TrainingBatches(numbered(64), 10, seed=0)
     whole = labels(batches, 0, 30)
     np.testing.assert_array_equal(whole[17:], labels(batches, 17, 30))
+
+
+def test_a_step_waits_until_its_batch_is_there():
+    batches = TrainingBatches(numbered(64), 10, seed=0)
+    before = time.perf_counter()
+    iterator = iter(batches.dataset(0, 2))
+    for _ in range(2):
+        next(iterator)
+    after = time.perf_counter()
+    assert 0 < batches.seconds_waited(0, before) < after - before
+    assert batches.seconds_waited(1, after) == 0.0
 
 
 def test_features_stay_with_their_labels():

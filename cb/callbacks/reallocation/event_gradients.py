@@ -49,8 +49,7 @@ class EventGradients:
         self._running = self._noise = None
         self._probe: ProbeGradients | None = None
         if algorithm.gradients != "probe":
-            published = algorithm.gradients == "running"
-            skips = published and algorithm.skip_update
+            skips = algorithm.gradients == "running"
             self._running = RunningGradients(*common, skips)
         if algorithm.noise_on_gradients:
             self._noise = NoisyGradients(*common, seed)

@@ -142,10 +142,9 @@ class Algorithm:
     # The number of batches that the gradients of an event are averaged over.
     num_batches: int = 1
     # Whether gradients are those of a probe batch, `"probe"`, or of the step
-    # that makes an event due, and whether with `"running"` the optimizer
-    # skips the update of that step.
+    # that makes an event due, `"step"`; with `"running"` the optimizer skips
+    # the update of that step.
     gradients: str = "probe"
-    skip_update: bool = False
     # Whether optimizer slots of moved connections start afresh.
     reset_momentum: bool = True
     # The run to copy masks from, and whether to copy its initial weights.

@@ -20,9 +20,10 @@ class RigL(DropAndGrow):
             that drops it; it then keeps its value and optimizer slots, as
             published.
         gradients: `"probe"`, of a probe batch; `"step"`, of the batch of the
-            step that makes the event due; `"running"`, the same, as published.
-        skip_update: Boolean, whether with `"running"` the optimizer skips
-            the update of that step, as published.
+            step that makes the event due; `"running"`, the same, but the
+            optimizer skips the update of that step, as published.
+        skip_update: Boolean; `False` makes `"running"` another name of
+            `"step"`, as it was before there was that one.
         **kwargs: As in `DropAndGrow`.
 
     Reference:
@@ -35,6 +36,11 @@ class RigL(DropAndGrow):
     regrow_dropped: bool = True
     gradients: Literal["probe", "step", "running"] = "probe"
     skip_update: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.gradients == "running" and not self.skip_update:
+            object.__setattr__(self, "gradients", "step")
 
     def _grow_scores(self, layer):
         return np.abs(layer.gradients)

@@ -109,6 +109,11 @@ def test_a_dropped_connection_returns_only_where_allowed():
 
 
 # Defaults of the paper.
+def test_running_gradients_with_an_update_are_those_of_the_step():
+    spec = "rigl(gradients='running', skip_update=False)"
+    assert reallocation.build(spec).gradients == "step"
+
+
 def test_defaults_are_the_published_ones():
     algorithm = reallocation.build("rigl")
     assert algorithm.drop_fraction == 0.3

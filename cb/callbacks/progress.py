@@ -1,6 +1,7 @@
 """Prints the progress of a run; stops it if its loss is not finite."""
 
 import math
+import statistics
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Progress(keras.callbacks.Callback):
         steps_per_epoch: Integer, optimizer steps.
         seconds_waited: Callable from the number of a batch of this `fit`, and
             the `time.perf_counter()` when its step began, to the seconds
-            that the step waited for it.
+            that the step waited for it, or `None` if that is not known.
         terminal: Boolean, whether a row of steps is replaced by the next row.
     """
 
@@ -47,7 +48,7 @@ class Progress(keras.callbacks.Callback):
         print_every: int,
         epochs: int,
         steps_per_epoch: int,
-        seconds_waited: Callable[[int, float], float],
+        seconds_waited: Callable[[int, float], float | None],
         terminal: bool = False,
     ):
         super().__init__()
@@ -68,7 +69,9 @@ class Progress(keras.callbacks.Callback):
         self._asked = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._waited += self.seconds_waited(self._batch, self._asked)
+        waited = self.seconds_waited(self._batch, self._asked)
+        if waited is not None:
+            self._waits.append(waited)
         self._batch += 1
         step = steps_done(self.model)
         if step == self._step:
@@ -111,18 +114,18 @@ class Progress(keras.callbacks.Callback):
 
     def _measured(self) -> dict[str, str]:
         seconds = time.monotonic() - self._start
-        steps = max(self._steps, 1)
-        return {
-            "time": f"{1e3 * seconds / steps:.1f} ms",
-            "input": f"{1e3 * self._waited / steps:.1f} ms",
-        }
+        cells = {"time": f"{1e3 * seconds / max(self._steps, 1):.1f} ms"}
+        if self._waits:
+            waited = statistics.mean(self._waits)
+            cells["input"] = f"{1e3 * waited:.1f} ms"
+        return cells
 
     def _restart_clock(self):
         # Set before an evaluation, whose time belongs to no step.
         self._timing: dict[str, str] = {}
         self._steps = 0
         self._start = time.monotonic()
-        self._waited = 0.0
+        self._waits: list[float] = []
 
 
 def _row(place: str, cells: Mapping[str, str]) -> str:

@@ -13,6 +13,9 @@ from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
 from cb.seeds import fold_in
 
+# Batches of which one is timed: that takes as long as a small step waits.
+TIMED_EVERY = 8
+
 
 class TrainingBatches:
     """Training batches that any step can be asked for.
@@ -87,14 +90,15 @@ class TrainingBatches:
         batches = _mapped(steps, self._batch, self._workers)
         return self._noted(batches).prefetch(tf.data.AUTOTUNE)
 
-    def seconds_waited(self, number: int, asked: float) -> float:
-        """Return how long a step waited for its batch, asked for once.
+    def seconds_waited(self, number: int, asked: float) -> float | None:
+        """Return how long a step waited, `None` if its batch is not timed.
 
         Args:
             number: Integer, which batch of the last `dataset`, from 0.
             asked: Float, the `time.perf_counter()` when the step began.
         """
-        return max(self._arrivals.pop(number, asked) - asked, 0.0)
+        arrival = self._arrivals.pop(number, None)
+        return None if arrival is None else max(arrival - asked, 0.0)
 
     def probe(self, number: int):
         """Return batch `number` of an order of its own.
@@ -153,21 +157,22 @@ class TrainingBatches:
         return self._targets(features, labels, seed)
 
     def _noted(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Note when each batch is there, on the thread that prefetches it.
+        """Note when some batches are there, on the thread that prefetches.
 
-        A clock in the way of the steps costs more than they wait. It is
-        Python's: TensorFlow has none that it calls deterministic.
+        The clock is Python's: TensorFlow has none that it calls deterministic.
         """
         arrivals = self._arrivals = {}
 
-        def note(number):
-            arrivals[int(number)] = time.perf_counter()
+        def note(group):
+            arrivals[TIMED_EVERY * int(group)] = time.perf_counter()
             return True
 
-        noted = tf.data.Dataset.counter().map(
-            lambda number: tf.numpy_function(note, [number], tf.bool)
-        )
-        return tf.data.Dataset.zip(batches, noted).map(lambda batch, _: batch)
+        def noted(group):
+            done = tf.numpy_function(note, [group], tf.bool)
+            return tf.data.Dataset.from_tensors(done).repeat(TIMED_EVERY)
+
+        clock = tf.data.Dataset.counter().flat_map(noted)
+        return tf.data.Dataset.zip(batches, clock).map(lambda batch, _: batch)
 
 
 def evaluation_batches(

@@ -14,8 +14,11 @@ FLAGS = (training,)
 def main():
     """Train the run that the flags describe."""
     config, sources = training.experiment()
-    model, data = (parse_spec(s).name for s in (config.model, config.dataset))
-    print(f"Importing TensorFlow to train {model} on {data}", flush=True)
+    specs = config.model, config.dataset, config.strategy
+    model, data, strategy = (parse_spec(spec).name for spec in specs)
+    # Of several workers only the chief prints, and none knows yet who that is.
+    if strategy != "multi_worker":
+        print(f"Importing TensorFlow to train {model} on {data}", flush=True)
     # It takes seconds. Not needed for `--help` or to reject typos.
     with keras_imported():
         from cb.auto_tuning.run import tune

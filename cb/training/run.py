@@ -272,8 +272,10 @@ class TrainingRun:
             until: Integer, or `None` for all epochs.
         """
         data, length = self.data, self.data.batches.steps_per_epoch
-        # For data of known length Keras begins another pass after each.
-        validation = data.validation and data.validation.repeat()
+        validation, steps = data.validation, None
+        if validation is not None:
+            # Keras begins another pass after each over data of known length.
+            validation, steps = validation.repeat(), len(validation)
         last = min(until or data.epochs, data.epochs)
         ends = [min(epoch + 1, last), last] if batch else [last]
         for end in ends:
@@ -289,7 +291,7 @@ class TrainingRun:
                     epochs=end,
                     steps_per_epoch=length - batch,
                     validation_data=validation,
-                    validation_steps=validation and len(data.validation),
+                    validation_steps=steps,
                     callbacks=callbacks.in_order(),
                     shuffle=False,
                     verbose=0,

@@ -31,12 +31,15 @@ from cb.kernels import moving
 from cb.kernels import planes
 from cb.kernels import teams
 from cb.kernels import vectors
+from cb.kernels.moving import copy
 from cb.kernels.teams import PATIENCE
 from cb.kernels.teams import began
 from cb.kernels.teams import next_ticket
 from cb.kernels.vectors import increase
 from cb.kernels.vectors import let_others_run
 from cb.kernels.vectors import shared
+
+_compiled = numba.njit(nogil=True, error_model="numpy")
 
 # Bytes that may be read and written after the end of a value, and read before.
 SLACK = 128
@@ -54,12 +57,12 @@ _SIXTEEN = 16 // LANES if LANES else 0
 def _kept(function):
     """Compile a function, cached on disk where a folder can be written."""
     try:
-        return numba.njit(function, cache=True, nogil=True)
+        return numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:
-        return numba.njit(function, nogil=True)
+        return numba.njit(function, nogil=True, error_model="numpy")
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _product(memory, step, entries, factors, factor, begin, end):
     """Compute a sparse convolution, four output channels at a time."""
     source, target, residual, second = step[1], step[2], step[3], step[4]
@@ -99,7 +102,7 @@ def _product(memory, step, entries, factors, factor, begin, end):
             done += 16
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _float_product(memory, step, entries, factors, factor, begin, end):
     """Compute a sparse convolution as floats `[channels][positions]`."""
     residual, positions = step[3], step[5]
@@ -122,7 +125,7 @@ def _float_product(memory, step, entries, factors, factor, begin, end):
             )
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _dots(memory, step, lanes, factors, factor, begin, end):
     """Compute a dense layer of one image, 16 outputs at a time."""
     source, target, residual, second = step[1], step[2], step[3], step[4]
@@ -145,7 +148,7 @@ def _dots(memory, step, lanes, factors, factor, begin, end):
             sixteen_outputs(memory, places, lanes, factors, at, factor, 0)
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _depthwise(memory, step, taps, factors, factor, begin, end):
     """Compute a depthwise convolution, four channels at a time."""
     source, target, residual, second = step[1], step[2], step[3], step[4]
@@ -180,7 +183,7 @@ def _depthwise(memory, step, taps, factors, factor, begin, end):
             )
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _run_step(memory, step, numbers, network, begin, end):
     """Run some units of a step that knows neither inputs nor outputs."""
     _, _, entries, lanes, factors, tables, taps = network
@@ -204,7 +207,7 @@ def _run_step(memory, step, numbers, network, begin, end):
         global_pool(memory, step, mean, factor, numbers[1], begin, end)
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _run_tile(number, network, memory, x, y, images, counters, together):
     """Run all steps on one tile, as one of the threads that share it."""
     steps, numbers = network[:2]
@@ -241,17 +244,6 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
                     let_others_run()
 
 
-@numba.njit(nogil=True)
-def _all_tiles(network, memory, x, y, images, counters, box):
-    """Run one tile after the other, as one of the threads that share them."""
-    rows = box[2]
-    given, result = x[:rows], y[:rows]
-    for number in range((rows + images - 1) // images):
-        _run_tile(
-            number, network, memory, given, result, images, counters, True
-        )
-
-
 def _functions(version):
     """Return the functions; `version` is part of the keys of Numba's cache.
 
@@ -272,26 +264,40 @@ def _functions(version):
             number = increase(counters, 0, 1)
 
     @_kept
-    def lead(network, memory, x, y, images, counters, box, given, result):
-        """Run a network, with those who serve; return whether it could."""
-        if version < 0 or not began(x, counters, box, given):
+    def run_together(
+        network, memory, x, y, images, counters, box, given, result, leads
+    ):
+        """Lead others through a network, or help who leads until nobody does.
+
+        Returns:
+            Whether the outputs were written.
+        """
+        if leads and (version < 0 or not began(x, counters, box, given)):
             return False
         octets = memory.view(np.uint8)
-        _all_tiles(network, octets, x, y, images, counters, box)
-        result[:] = y[: len(result)]
-        return True
-
-    @_kept
-    def serve(network, memory, x, y, images, counters, box):
-        """Help who leads, until there has been nothing to do for a while."""
-        octets = memory.view(np.uint8)
-        ticket = next_ticket(box, -1) if version >= 0 else -1
+        ticket = 0 if leads else next_ticket(box, -1)
         while ticket >= 0:
-            _all_tiles(network, octets, x, y, images, counters, box)
+            rows = box[2]
+            inputs, outputs = x[:rows], y[:rows]
+            for number in range((rows + images - 1) // images):
+                _run_tile(
+                    number,
+                    network,
+                    octets,
+                    inputs,
+                    outputs,
+                    images,
+                    counters,
+                    True,
+                )
+            if leads:
+                copy(result.ctypes.data, y.ctypes.data, result.size, 1)
+                return True
             increase(box, 1, -1)
             ticket = next_ticket(box, ticket)
+        return False
 
-    return run, lead, serve
+    return run, run_together
 
 
 # Numba's cache only checks the file of a function for changes.
@@ -300,4 +306,4 @@ _modules = int8_depthwise, int8_lanes, int8_planes, int8_vectors
 for _module in (*_modules, moving, planes, teams, vectors):
     with open(inspect.getfile(_module), "rb") as _file:
         _version = zlib.crc32(_file.read(), _version)
-run, lead, serve = _functions(_version)
+run, run_together = _functions(_version)

@@ -8,8 +8,10 @@ from cb.engine.int8_vectors import four_pixels
 from cb.kernels.moving import copy
 from cb.kernels.planes import transpose
 
+_compiled = numba.njit(nogil=True, error_model="numpy")
 
-@numba.njit(nogil=True)
+
+@_compiled
 def expand(memory, step, begin, end):
     """Write a copy of some planes for every column of a kernel.
 
@@ -62,13 +64,13 @@ def expand(memory, step, begin, end):
         source += step[15]
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _byte(value):
     """Round a float to a byte, halves to even ones."""
     return np.uint8(np.rint(min(max(value, np.float32(0)), np.float32(255))))
 
 
-@numba.njit(nogil=True)
+@_compiled
 def quantize(memory, step, x, example, count, factor):
     """Write some rows of floats as bytes.
 
@@ -106,7 +108,7 @@ def quantize(memory, step, x, example, count, factor):
     return good
 
 
-@numba.njit(nogil=True)
+@_compiled
 def read(memory, step, y, example, count):
     """Copy floats `[channels][positions]` to some rows."""
     floats, values = memory.view(np.float32), y.reshape(-1)
@@ -116,7 +118,7 @@ def read(memory, step, y, example, count):
     transpose(floats, place, pitch, values, start, channels, channels, pixels)
 
 
-@numba.njit(nogil=True)
+@_compiled
 def look_up(memory, step, tables, begin, end):
     """Replace the bytes of some channels by those of a table."""
     _, source, target, _, number, plane, first = step[:7]
@@ -130,7 +132,7 @@ def look_up(memory, step, tables, begin, end):
             memory[np.uint64(to + place)] = table[value]
 
 
-@numba.njit(nogil=True)
+@_compiled
 def max_pool(memory, step, begin, end):
     """Take the largest of all columns and rows of expanded planes."""
     source, target, _, columns, size, wide = step[1:7]
@@ -152,7 +154,7 @@ def max_pool(memory, step, begin, end):
         target += plane
 
 
-@numba.njit(nogil=True)
+@_compiled
 def global_pool(memory, step, mean, factor, shift, begin, end):
     """Write one byte for each channel: the largest, or the scaled sum."""
     _, source, target, _, positions, plane, to_plane = step[:7]

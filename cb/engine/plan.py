@@ -49,7 +49,7 @@ class Plan:
             positions of the blocks of an image, or first row and column of
             phases; and those of `Lanes`.
         floats: Integer, the size of the memory.
-        code: Module with `run`, `lead` and `serve`, compiled.
+        code: Module with `run` and `run_together`, compiled.
     """
 
     images: int

@@ -18,6 +18,7 @@ from cb.kernels import moving
 from cb.kernels import planes
 from cb.kernels import teams
 from cb.kernels import vectors
+from cb.kernels.moving import copy
 from cb.kernels.planes import AVERAGE_POOL
 from cb.kernels.planes import DOTS
 from cb.kernels.planes import FLATTEN
@@ -38,9 +39,9 @@ from cb.kernels.planes import store
 from cb.kernels.teams import PATIENCE
 from cb.kernels.teams import began
 from cb.kernels.teams import next_ticket
-from cb.kernels.vectors import FASTMATH
 from cb.kernels.vectors import IN_REGISTERS
 from cb.kernels.vectors import LANES
+from cb.kernels.vectors import OPTIONS
 from cb.kernels.vectors import block_1
 from cb.kernels.vectors import block_2
 from cb.kernels.vectors import block_3
@@ -69,7 +70,7 @@ ACTIVATIONS = (
 )
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _SIXTH, _HALF = np.float32(1 / 6), np.float32(0.5)
-_compiled = numba.njit(nogil=True, fastmath=FASTMATH)
+_compiled = numba.njit(**OPTIONS)
 
 
 @_compiled
@@ -206,7 +207,8 @@ def _dots(op, first, last, network, memory):
             sums[n] += added[n]
     if op.second >= 0:
         if target >= 0:
-            memory[target + first : target + last] = sums
+            place = base + 4 * (target + first)
+            copy(place, sums.ctypes.data, last - first, 1)
         for n in range(len(sums)):
             sums[n] = sums[n] * parts[1, n] + parts[2, n]
     if code == 1 or code == 2:
@@ -275,11 +277,10 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
 
 def _kept(function):
     """Compile a function, cached on disk where a folder can be written."""
-    options = {"nogil": True, "fastmath": FASTMATH}
     try:
-        return numba.njit(function, cache=True, **options)
+        return numba.njit(function, cache=True, **OPTIONS)
     except RuntimeError:
-        return numba.njit(function, **options)
+        return numba.njit(function, **OPTIONS)
 
 
 def _functions(stamp):
@@ -296,7 +297,7 @@ def _functions(stamp):
         stamp: Integer, which is so part of their keys in the cache.
 
     Returns:
-        Tuple of `run`, `lead` and `serve`.
+        Tuple of `run` and `run_together`.
     """
 
     @_kept
@@ -308,47 +309,49 @@ def _functions(stamp):
             number = increase(counters, 0, 1)
 
     @_kept
-    def lead(network, memory, x, y, images, counters, box, given, result):
-        """Run a network, with those who serve.
+    def run_together(
+        network, memory, x, y, images, counters, box, given, result, leads
+    ):
+        """Lead others through a network, or help who leads until nobody does.
 
-        The outputs of `given` are written to `result`; `x` and `y` have at
-        least as many rows, and belong to all threads, as `box` does, see
-        `cb.kernels.teams`.
+        Who leads has the inputs `given`, whose outputs are written to
+        `result`; `x` and `y` have at least as many rows, and belong to all
+        threads, as `box` does, see `cb.kernels.teams`. Leading and helping are
+        one function, as each would be compiled with all that it calls.
 
         Returns:
-            Whether it could: that nobody is still at what was before.
+            Whether the outputs were written: that nobody was still at what
+            was before.
         """
-        if stamp < 0 or not began(x, counters, box, given):
+        if leads and (stamp < 0 or not began(x, counters, box, given)):
             return False
-        _all_tiles(network, memory, x, y, images, counters, box)
-        result[:] = y[: len(result)]
-        return True
-
-    @_kept
-    def serve(network, memory, x, y, images, counters, box):
-        """Help who leads, until there has been nothing to do for a while."""
-        ticket = next_ticket(box, -1) if stamp >= 0 else -1
+        ticket = 0 if leads else next_ticket(box, -1)
         while ticket >= 0:
-            _all_tiles(network, memory, x, y, images, counters, box)
+            rows = box[2]
+            inputs, outputs = x[:rows], y[:rows]
+            for number in range((rows + images - 1) // images):
+                _run_tile(
+                    number,
+                    network,
+                    memory,
+                    inputs,
+                    outputs,
+                    images,
+                    counters,
+                    True,
+                )
+            if leads:
+                copy(result.ctypes.data, y.ctypes.data, result.size, 1)
+                return True
             increase(box, 1, -1)
             ticket = next_ticket(box, ticket)
+        return False
 
-    return run, lead, serve
-
-
-@_compiled
-def _all_tiles(network, memory, x, y, images, counters, box):
-    """Run one tile after the other, as one of the threads that share them."""
-    rows = box[2]
-    given, result = x[:rows], y[:rows]
-    for number in range((rows + images - 1) // images):
-        _run_tile(
-            number, network, memory, given, result, images, counters, True
-        )
+    return run, run_together
 
 
 _stamp = 0
 for _module in (moving, planes, teams, vectors):
     with open(inspect.getfile(_module), "rb") as _file:
         _stamp = zlib.crc32(_file.read(), _stamp)
-run, lead, serve = _functions(_stamp)
+run, run_together = _functions(_stamp)

@@ -8,8 +8,8 @@ import numpy as np
 
 from cb.kernels.moving import copy
 from cb.kernels.moving import turn
-from cb.kernels.vectors import FASTMATH
 from cb.kernels.vectors import LANES
+from cb.kernels.vectors import OPTIONS
 
 (
     LOAD,
@@ -36,7 +36,7 @@ OPERATION = np.dtype(
     + [(name, "f8") for name in ("slope", "threshold", "limit")]
 )
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_compiled = numba.njit(nogil=True, fastmath=FASTMATH)
+_compiled = numba.njit(**OPTIONS)
 
 
 @_compiled
@@ -161,12 +161,11 @@ def transpose(source, place, step, target, to, pitch, rows, columns):
 
     To `target[to + column * pitch + row]`; both arrays are flat.
     """
+    begin, end = source.ctypes.data, target.ctypes.data
     if rows == 1 and pitch == 1 or columns == 1 and step == 1:
         # A vector stays one.
-        size = rows * columns
-        target[to : to + size] = source[place : place + size]
+        copy(end + 4 * to, begin + 4 * place, rows * columns, 1)
         return
-    begin, end = source.ctypes.data, target.ctypes.data
     if columns < LANES:
         for column in range(columns):
             given = begin + 4 * (place + column)

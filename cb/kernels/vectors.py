@@ -5,6 +5,7 @@ stores them at every entry.
 """
 
 import functools
+from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -14,6 +15,12 @@ from numba.extending import intrinsic
 
 # No `nnan` or `ninf`: NaN and infinity must propagate.
 FASTMATH = {"reassoc", "contract", "nsz"}
+# Nothing is divided by zero, and tests of it would be compiled.
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": FASTMATH,
+    "error_model": "numpy",
+}
 # Floats in a vector; LLVM divides it where the processor has shorter ones.
 LANES = 16
 # Activations with higher codes are done after the vectors are stored: 0 is

@@ -22,6 +22,7 @@ def compact(
     model: keras.Model,
     report: Callable[[CompactionReport], object] | None = None,
     inputs: Any = None,
+    block: int = 1,
 ) -> keras.Model:
     """Make a smaller Keras model with the same outputs.
 
@@ -38,6 +39,8 @@ def compact(
         inputs: Structure of arrays or `keras.Input` as a subclassed model is
             called on, or a dict of them by argument if `call` takes several;
             only needed where these are not known.
+        block: Integer. Channels are removed by so many that follow each other,
+            so that what stays keeps its place in such a block.
 
     Returns:
         A functional Keras model of layers without masks, with the inputs and
@@ -57,7 +60,7 @@ def compact(
     graph = graphs.trace(plain)
     rules = {call: rule(call) for call in graph.calls}
     constants = find_constants(graph, rules)
-    kept = find_kept(graph, rules, constants)
+    kept = find_kept(graph, rules, constants, block)
     small = _rebuilt(graph, rules, constants, kept)
     if report is not None:
         outputs = keras.tree.flatten(graph.outputs)
@@ -94,7 +97,10 @@ def find_constants(
 
 
 def find_kept(
-    graph: Graph, rules: dict[Call, Rule], constants: dict[Value, np.ndarray]
+    graph: Graph,
+    rules: dict[Call, Rule],
+    constants: dict[Value, np.ndarray],
+    block: int = 1,
 ) -> dict[Value, np.ndarray]:
     """Find the channels that must stay.
 
@@ -102,6 +108,7 @@ def find_kept(
         graph: `Graph`.
         rules: Dict of a call to its rule.
         constants: As `find_constants` returns them.
+        block: As in `compact`.
 
     Returns:
         Dict of a value to a boolean array `(channels,)`.
@@ -109,7 +116,7 @@ def find_kept(
     kept = {v: np.zeros(len(found), bool) for v, found in constants.items()}
     for value in keras.tree.flatten([graph.inputs, graph.outputs]):
         kept[value][:] = True
-    _grow(graph, rules, constants, kept)
+    _grow(graph, rules, constants, kept, block)
     # No layer may be empty, and one more channel may need others.
     for value, fewest in _fewest(graph, rules).items():
         missing = min(fewest, value.channels) - int(kept[value].sum())
@@ -117,7 +124,8 @@ def find_kept(
             extra = np.flatnonzero(~kept[value])[:missing]
             kept[value] = kept[value].copy()
             kept[value][extra] = True
-            _grow(graph, rules, constants, kept)
+            kept[value] = _whole(kept[value], block)
+            _grow(graph, rules, constants, kept, block)
     return kept
 
 
@@ -130,7 +138,7 @@ def _fewest(graph, rules) -> dict[Value, int]:
     return fewest
 
 
-def _grow(graph, rules, constants, kept) -> None:
+def _grow(graph, rules, constants, kept, block) -> None:
     """Add the channels that rules need until nothing changes."""
     changed = True
     while changed:
@@ -144,8 +152,15 @@ def _grow(graph, rules, constants, kept) -> None:
             )
             for value, new in zip(values, [*inputs, *outputs], strict=True):
                 if (new & ~kept[value]).any():
-                    kept[value] = kept[value] | new
+                    kept[value] = _whole(kept[value] | new, block)
                     changed = True
+
+
+def _whole(kept: np.ndarray, block: int) -> np.ndarray:
+    """Keep all channels of a block of which one is kept."""
+    starts = np.arange(0, len(kept), block)
+    some = np.logical_or.reduceat(kept, starts)
+    return np.repeat(some, block)[: len(kept)]
 
 
 def _rebuilt(graph, rules, constants, kept) -> keras.Model:

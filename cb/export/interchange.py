@@ -56,7 +56,7 @@ def _write(model, folder, inputs, form, name, run: Callable) -> None:
     for needed in PACKAGES[name]:
         runtimes.package(needed)
     # Compaction would move channels out of their groups of four.
-    small = plain_single(model, inputs, compacted=form != "onnx")
+    small = plain_single(model, inputs, block=int(form != "onnx"))
     file = os.path.join(folder, name)
     # The converters write what they do to standard error.
     with warnings.catch_warnings(), quiet_stderr(), _gelu_by_erf(small):

@@ -83,8 +83,8 @@ def write_quantized(
 
 def _plain(model, inputs) -> keras.Model:
     require_numba()
-    # Not compacted: channels would leave their blocks of four.
-    return plain_single(model, inputs, compacted=False)
+    # Channels stay in the blocks of four that weights are stored in.
+    return plain_single(model, inputs, block=4)
 
 
 def _examples(small, data, name: str) -> np.ndarray:

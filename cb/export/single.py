@@ -15,14 +15,14 @@ from cb.export.opening import plain_graph
 
 
 def plain_single(
-    model: keras.Model, inputs: Any = None, compacted: bool = True
+    model: keras.Model, inputs: Any = None, block: int = 1
 ) -> keras.Model:
     """Make a plain model of one with one input and one output.
 
     Args:
         model: Keras model, sparse or not, built.
         inputs: As in `compact`.
-        compacted: Boolean, whether dead units are removed.
+        block: As in `compact`; 0 if dead channels stay.
 
     Returns:
         A functional Keras model.
@@ -32,8 +32,10 @@ def plain_single(
             opened as a graph of layers.
     """
     graphs.require(model)
-    made = compact if compacted else plain_graph
-    small = made(model, inputs=inputs)
+    if block:
+        small = compact(model, inputs=inputs, block=block)
+    else:
+        small = plain_graph(model, inputs=inputs)
     if len(small.inputs) != 1 or len(small.outputs) != 1:
         raise InputError(
             "Argument `model` must have one input and one output for this "

@@ -75,6 +75,29 @@ def test_a_chain_of_dead_units_goes_as_a_whole():
     assert_same(model, small)
 
 
+def test_blocks_of_channels_go_only_as_a_whole():
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(10, "relu"), layers.Dense(2)]
+    )
+    first, second = model.layers
+    # Of three blocks, the last of two units, one is needed for one unit alone.
+    filled(first, kernel=[[0, 0, 0, 0, 0, 0, 1, 0, 0, 0]], bias=0.5)
+    filled(second, kernel=1, bias=0)
+    small = cb.export.compact(model, block=4)
+    kept, last = small.layers[1:]
+    np.testing.assert_array_equal(kept.kernel, [[0, 0, 1, 0]] * 3)
+    np.testing.assert_array_equal(last.bias, [3, 3])
+    assert_same(model, small)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks_keep_their_function_in_blocks(seed):
+    model = random_networks.network(seed)
+    small = cb.export.compact(model, block=4)
+    assert_same(model, small)
+    assert small.count_params() <= model.count_params()
+
+
 @pytest.mark.parametrize("padding, left", [("valid", 1), ("same", 2)])
 def test_a_constant_is_folded_only_where_padding_does_not_show(padding, left):
     model = keras.Sequential(

@@ -61,10 +61,8 @@ def test_a_sparse_equation_trains_and_travels(tmp_path):
     model = cb.sparsify(dense, 0.4, "uniform")
     kernels = masked_kernels(model)
     assert [int(np.sum(kernel.mask)) for kernel in kernels] == [5]
-    before = cb.strip(model).predict(STATE, verbose=0)
-    np.testing.assert_allclose(
-        model.predict(STATE, verbose=0), before, atol=1e-6
-    )
+    before = cb.strip(model)(STATE)
+    np.testing.assert_allclose(model(STATE), before, atol=1e-6)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
     model.fit(
         STATE,
@@ -78,11 +76,11 @@ def test_a_sparse_equation_trains_and_travels(tmp_path):
     (kernel,) = masked_kernels(model)
     assert np.sum(kernel.mask) == 5
     assert not np.any(np.where(kernel.mask, 0.0, kernel.weight))
-    expected = model.predict(STATE, verbose=0)
+    expected = model(STATE)
     assert not np.allclose(expected, before)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(STATE, verbose=0), expected)
+    np.testing.assert_array_equal(loaded(STATE), expected)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

@@ -8,7 +8,6 @@ import sqlite3
 import struct
 
 import pytest
-from wandb.proto.wandb_internal_pb2 import Record
 
 from cb.errors import InputError
 from cb.run_log import check_names
@@ -97,6 +96,9 @@ def test_mlflow_has_one_run_with_all_numbers(folder, expected):
 
 def records(file):
     """Yield the records of a file of Weights & Biases, a log of LevelDB."""
+    # It takes two seconds to import, which only one worker needs.
+    from wandb.proto.wandb_internal_pb2 import Record
+
     data, at, record = file.read_bytes(), 7, b""
     while at + 7 <= len(data):
         if BLOCK - at % BLOCK < 7:

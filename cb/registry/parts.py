@@ -152,32 +152,37 @@ def registered_names(package: str) -> dict[str, str]:
         return {}
     origin = pathlib.Path(found.origin)
     if not found.submodule_search_locations:
-        return {name: package for name in _registered(origin)}
+        return {name: package for name in _registered(origin, whole=True)}
     return {
         name: f"{package}.{path.stem}"
         for path in sorted(origin.parent.glob("*.py"))
-        # A module with a registry of its own fills that one.
-        if path != origin and not _has_registry(path)
+        if path != origin
         for name in _registered(path)
     }
 
 
-def _has_registry(path: pathlib.Path) -> bool:
+def _has_registry(module: ast.Module) -> bool:
     return any(
         isinstance(node, ast.Assign)
         and any(getattr(name, "id", "") == "REGISTRY" for name in node.targets)
-        for node in _parsed(path).body
+        for node in module.body
     )
 
 
-def _parsed(path: pathlib.Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _registered(path: pathlib.Path, whole: bool = False) -> list[str]:
+    """List the names that a module registers in the registry of its package.
 
-
-def _registered(path: pathlib.Path) -> list[str]:
+    Args:
+        path: Path of the module.
+        whole: Boolean, whether it is no part of a package, where a module with
+            a registry of its own fills that one.
+    """
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    if not whole and _has_registry(module):
+        return []
     return [
         str(call.args[0].value)
-        for call in ast.walk(_parsed(path))
+        for call in ast.walk(module)
         if isinstance(call, ast.Call)
         and getattr(call.func, "attr", "") == "register"
         and call.args

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import cb
+from cb.callbacks.reallocation import graph_events
 from cb.callbacks.reallocation.graph_events import GraphEvents
 from cb.callbacks.reallocation.graph_selection import selected
 from cb.errors import RunError
@@ -183,6 +184,24 @@ def test_an_algorithm_from_outside_says_what_a_graph_can_do(
     assert frozen[2] is None
     monkeypatch.setattr(GraphEvents, "_make", lambda *_: None)
     assert train(Halved())[:2] == of_graph[:2]
+
+
+def test_without_numba_it_is_said_once(
+    build_model, batches, compile_model, monkeypatch
+):
+    monkeypatch.setattr(graph_events, "has_numba", lambda: False)
+    model = compile_model(build_model(), sgd())
+    callback = cb.callbacks.Reallocation("discover_wirings")
+    with pytest.warns(UserWarning, match="pip install numba") as said:
+        for _ in range(2):
+            model.fit(batches(2), verbose=0, callbacks=[callback])
+    assert sum("numba" in str(one.message) for one in said) == 1
+    for algorithm in ("set", "static"):
+        model.fit(
+            batches(2),
+            verbose=0,
+            callbacks=[cb.callbacks.Reallocation(algorithm)],
+        )
 
 
 def test_weights_that_are_not_numbers_are_said(

@@ -12,7 +12,11 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import contextlib  # noqa: E402
+import functools  # noqa: E402
+import pathlib  # noqa: E402
 import statistics  # noqa: E402
+import subprocess  # noqa: E402
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -45,6 +49,11 @@ CLOCK = flags.DEFINE_enum(
     "else the machine does.",
 )
 TURNS = flags.DEFINE_integer("turns", 5, "Turns of each kind.")
+SPARSELAB = flags.DEFINE_string(
+    "sparselab",
+    None,
+    "Python of an environment with `torch` and `sparselab`, which take turns.",
+)
 # How far the losses may be apart in the end.
 TOLERANCE = 1e-3
 
@@ -79,6 +88,38 @@ def contestant(model, dataset):
     )
 
 
+@contextlib.contextmanager
+def of_sparselab(*shape):
+    """Yield functions that train for one turn on PyTorch, none if not asked.
+
+    Args:
+        *shape: Features, width and sparsity.
+    """
+    if not SPARSELAB.value:
+        yield {}
+        return
+    script = pathlib.Path(__file__).with_name("sparselab_turns.py")
+    arguments = [*shape, BATCH.value, STEPS.value]
+    with subprocess.Popen(
+        [SPARSELAB.value, script, *map(str, arguments)],
+        # Else its threads would take part in the turns of others.
+        env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def train(kind):
+            print(kind, file=process.stdin, flush=True)
+            return float(process.stdout.readline())
+
+        yield {
+            "SparseLab": functools.partial(train, "sparse"),
+            "PyTorch, dense": functools.partial(train, "dense"),
+        }
+        process.stdin.close()
+
+
 def compare(features, width, sparsity):
     """Print a row of the table."""
     random = np.random.default_rng(0)
@@ -90,10 +131,9 @@ def compare(features, width, sparsity):
         "masked": masked,
         "csr": cb.to_csr(masked, MAX_DENSITY.value, MIN_SIZE.value),
     }
-    seconds = take_turns(
-        {name: contestant(models[name], dataset) for name in models},
-        TURNS.value,
-    )
+    runs = {name: contestant(models[name], dataset) for name in models}
+    with of_sparselab(features, width, sparsity) as others:
+        seconds = take_turns(runs | others, TURNS.value)
     losses = [
         model.evaluate(x, y, batch_size=BATCH.value, verbose=0)
         for model in models.values()
@@ -108,23 +148,21 @@ def compare(features, width, sparsity):
         for one, two in zip(seconds["masked"], seconds["csr"], strict=True)
     ]
     low, middle, high = np.percentile(ratios, [25, 50, 75])
-    times = [1e3 * statistics.median(seconds[name]) for name in models]
-    print(
-        f"| {features} | {sparsity} | {width} | {active:,} "
-        f"| {times[0]:.2f} | {times[1]:.2f} "
-        f"| {middle:.1f} ({low:.1f} to {high:.1f}) |",
-        flush=True,
-    )
+    times = [1e3 * statistics.median(of) for of in seconds.values()]
+    cells = [features, sparsity, width, f"{active:,}"]
+    cells += [f"{time:.2f}" for time in times]
+    cells.append(f"{middle:.1f} ({low:.1f} to {high:.1f})")
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 def main(arguments):
     """Compare for each shape."""
     del arguments
-    print(
-        "| features | sparsity | width | active | masked, ms | CSR, ms "
-        "| masked / CSR |"
-    )
-    print("|---" * 7 + "|")
+    head = ["features", "sparsity", "width", "active", "masked, ms", "CSR, ms"]
+    if SPARSELAB.value:
+        head += ["SparseLab, ms", "PyTorch, dense, ms"]
+    head.append("masked / CSR")
+    print("| " + " | ".join(head) + " |", "|---" * len(head) + "|", sep="\n")
     for features in map(int, FEATURES.value):
         for sparsity in map(float, SPARSITIES.value):
             for width in map(int, WIDTHS.value):

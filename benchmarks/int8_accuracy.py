@@ -1,10 +1,10 @@
-"""Accuracy of masks of four input channels, and of int8, on digits.
+"""Accuracy of masks of four input channels, and of int8.
 
-A small convolutional network on scikit-learn's digits (8x8), with RigL; all
-kernels but the first and the last are sparse. Of every network the accuracy as
-it was trained, and of the same network in int8.
+A small convolutional network with RigL; all kernels but the first and the last
+are sparse. Of every network the accuracy as it was trained, and of the same
+network in int8.
 
-    python -m benchmarks.int8_accuracy
+    python -m benchmarks.int8_accuracy --dataset=cifar10 --data_dir=DIR
 """
 
 import os
@@ -17,11 +17,12 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
-from sklearn import datasets  # noqa: E402
-from sklearn import model_selection  # noqa: E402
 
 import cb  # noqa: E402
+from cb import datasets  # noqa: E402
 
+DATASET = flags.DEFINE_string("dataset", "digits", "Images of ten classes.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data.")
 SEEDS = flags.DEFINE_integer("seeds", 3, "Trainings of every row.")
 EPOCHS = flags.DEFINE_integer("epochs", 30, "Of every training.")
 SPARSITIES = flags.DEFINE_list("sparsities", ["0.8", "0.9", "0.95"], "Rows.")
@@ -32,12 +33,13 @@ MASKS = {
 _BATCH = 64
 
 
-def network():
+def network(shape):
     """Build four convolutions with normalization, and a dense layer."""
     layers = keras.layers
-    model = keras.Sequential([keras.Input((8, 8, 1))])
+    model = keras.Sequential([keras.Input(shape)])
     for number, filters in enumerate((32, 64, 64, 64)):
-        strides = 2 if number == 2 else 1
+        # The sides of images of 8x8 are divided once, of larger ones twice.
+        strides = 2 if number == 2 or number == 1 and shape[0] > 8 else 1
         model.add(
             layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)
         )
@@ -48,22 +50,17 @@ def network():
     return model
 
 
-def digits():
-    """Return images and labels for training, and for the test."""
-    x, y = datasets.load_digits(return_X_y=True)
-    x = x.reshape(-1, 8, 8, 1).astype("float32") / 16
-    parts = model_selection.train_test_split(
-        x, y, test_size=0.4, random_state=0, stratify=y
-    )
-    x, test_x, y, test_y = parts
-    return x, y, test_x, test_y
+def floats(examples):
+    """Return images from 0 to 1 and labels."""
+    largest = 255 if examples.features.dtype == "uint8" else 1
+    return examples.features.astype("float32") / largest, examples.labels
 
 
-def trained(granularity, sparsity, seed):
+def trained(source, granularity, sparsity, seed):
     """Train once; return the accuracy in percent, and that in int8."""
-    x, y, test_x, test_y = digits()
+    (x, y), (test_x, test_y) = floats(source.train), floats(source.test)
     keras.utils.set_random_seed(seed)
-    model = network()
+    model = network(x.shape[1:])
     data = tf.data.Dataset.from_tensor_slices((x, y)).cache()
     data = data.shuffle(len(x), seed=seed).batch(_BATCH, drop_remainder=True)
     callbacks = []
@@ -93,6 +90,7 @@ def trained(granularity, sparsity, seed):
 
 def main(_):
     """Print the table."""
+    source = datasets.load(DATASET.value, DATA_DIR.value)
     print("| sparsity | masks | float | int8 |\n|---|---|---|---|")
     rows = [("0", "dense", None)]
     rows += [
@@ -102,7 +100,7 @@ def main(_):
     ]
     for sparsity, name, granularity in rows:
         found = [
-            trained(granularity, float(sparsity), seed)
+            trained(source, granularity, float(sparsity), seed)
             for seed in range(SEEDS.value)
         ]
         cells = [

@@ -88,7 +88,9 @@ class TrainingBatches:
         """
         steps = tf.data.Dataset.range(first_step, last_step)
         batches = _mapped(steps, self._batch, self._workers)
-        return self._noted(batches).prefetch(tf.data.AUTOTUNE)
+        noted = self._noted(batches).prefetch(tf.data.AUTOTUNE)
+        length = max(last_step - first_step, 0)
+        return noted.apply(tf.data.experimental.assert_cardinality(length))
 
     def seconds_waited(self, number: int, asked: float) -> float | None:
         """Return how long a step waited, `None` if its batch is not timed.

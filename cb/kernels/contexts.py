@@ -82,34 +82,6 @@ def output(context, number, shape, status):
     return address
 
 
-def elementwise(inputs: int, work: Callable, numbers: int = 0) -> Callable:
-    """Return the code of an operation with a float for each of its first input.
-
-    Args:
-        inputs: Integer, how many it has.
-        work: Compiled function of what the kernel keeps, the inputs as
-            tensors, the size of the first, and the addresses of the outputs.
-        numbers: Integer, floats in a second output, 0 if there is none.
-
-    Returns:
-        Compiled function of what the kernel keeps and of the context.
-    """
-
-    @_compiled
-    def compute(kernel, context):
-        given = np.zeros(inputs, np.int64)
-        status = begin(context, given)
-        size = dimension(given[0], np.int32(0))
-        target = second = output(context, 0, np.array([size]), status)
-        if numbers:
-            second = output(context, 1, np.array([numbers]), status)
-        if target and second:
-            work(kernel, given, size, target, second)
-        return end(given, status)
-
-    return compute
-
-
 def functions(
     make: Callable[[int], Sequence[Callable]], modules: Sequence[ModuleType]
 ) -> dict[str, Callable]:

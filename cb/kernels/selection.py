@@ -11,10 +11,12 @@ from cb.kernels import contexts
 from cb.kernels import csr_jobs
 from cb.kernels import csr_vectors
 from cb.kernels import vectors
+from cb.kernels.contexts import begin
 from cb.kernels.contexts import data
 from cb.kernels.contexts import dimension
-from cb.kernels.contexts import elementwise
+from cb.kernels.contexts import end
 from cb.kernels.contexts import functions
+from cb.kernels.contexts import output
 from cb.kernels.csr_jobs import floats_at
 from cb.kernels.csr_vectors import pointer
 from cb.kernels.vectors import FASTMATH
@@ -24,6 +26,7 @@ _MARGIN = 0.002
 # Weights whose counts float32 holds, and that are looked at together.
 _BLOCK = 128
 _ZERO, _ONE, _INFINITY = np.float32(0), np.float32(1), np.float32(np.inf)
+_LAST = 0
 # Of the 31 bits of a size: how far they are shifted, and how many they are.
 _DIGITS = ((20, 11), (10, 10), (0, 10))
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
@@ -33,12 +36,6 @@ _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
 def _integers_at(address, length):
     """Return the int64 array at an address."""
     return numba.carray(pointer(address), (length,), np.int64)
-
-
-@_compiled
-def _blocks_at(address, shape):
-    """Return the float32 array of a shape at an address."""
-    return numba.carray(pointer(address), shape, np.float32)
 
 
 @_compiled
@@ -59,9 +56,7 @@ def _highest(weights, count):
             count -= counts[digit]
             digit -= 1
         found = found << width | digit
-    bits = np.empty(1, np.int32)
-    bits[0] = found
-    return bits.view(np.float32)[0]
+    return np.array([found], np.int32).view(np.float32)[0]
 
 
 @_compiled
@@ -102,13 +97,6 @@ def _near(weights, last, values, places):
 
 
 @_compiled
-def _write(values, target):
-    """Copy an array; an assignment of arrays takes seconds to compile."""
-    for i in range(values.size):
-        target[i] = values[i]
-
-
-@_compiled
 def _keep_above(weights, active, threshold, mask, numbers):
     """Write a mask of the sizes above a threshold, and count.
 
@@ -138,22 +126,25 @@ def _keep_above(weights, active, threshold, mask, numbers):
         totals[1] += int(kept)
         totals[2] += int(after)
         totals[3] += block.size - int(numeric)
-    _write(totals, numbers)
+    for n in range(len(totals)):
+        numbers[n] = totals[n]
 
 
 @_compiled
-def _choose(kernel, given, size, target, second):
+def _choose(weights, active, count, kept, mask, numbers):
     """Choose the largest weights; ties go to the lower index.
 
-    Inputs are weights, the mask before, and how many to choose; outputs the
-    mask, and numbers as of `_keep_above`. The last threshold, which the kernel
-    keeps, leaves few weights to compare, unless it has moved far.
+    The last threshold leaves few weights to compare, unless it has moved far.
+
+    Args:
+        weights: Float array.
+        active: Float array, the mask before.
+        count: Integer, the number to choose.
+        kept: Integer array, what the kernel keeps.
+        mask: Float array, written.
+        numbers: Float array, written as by `_keep_above`.
     """
-    weights = floats_at(data(given[0]), size)
-    active = floats_at(data(given[1]), size)
-    count = _integers_at(data(given[2]), 1)[0]
-    mask, numbers = floats_at(target, size), floats_at(second, 4)
-    last = floats_at(kernel, 1)
+    last = kept[_LAST : _LAST + 1].view(np.float32)
     values = np.empty(weights.size // 8 + _BLOCK, np.float32)
     places = np.empty(values.size, np.int64)
     above, found, threshold = _near(weights, last[0], values, places)
@@ -177,40 +168,40 @@ def _choose(kernel, given, size, target, second):
 
 
 @_compiled
-def _choose_of_groups(kernel, given, size, target, second):
+def _choose_of_groups(weights, active, settings, mask, numbers):
     """Choose the largest weights of groups; ties go to the lower index.
 
-    Inputs are weights, the mask before, and settings: how many to choose, the
-    size of a group, and the lengths of three axes, of which groups lie along
-    the second; the last one may be smaller. Outputs are as of `_choose`.
+    Args:
+        weights: Float array `(outer, length, inner)`, of which groups lie
+            along the second axis; the last one may be smaller.
+        active: Float array of its shape, the mask before.
+        settings: Tuple of how many to choose and the size of a group.
+        mask: Float array of its shape, written.
+        numbers: Float array, written as by `_keep_above`.
     """
-    settings = _integers_at(data(given[2]), 5)
-    n, m = settings[0], settings[1]
-    outer, length, inner = shape = settings[2], settings[3], settings[4]
-    weights = _blocks_at(data(given[0]), shape)
-    active = _blocks_at(data(given[1]), shape)
-    mask, numbers = _blocks_at(target, shape), floats_at(second, 4)
+    n, m = settings
+    outer, length, inner = weights.shape
     totals, rank = np.zeros(4, np.int64), np.empty(inner, np.float32)
     for o in range(outer):
         for first in range(0, length, m):
             stop = min(first + m, length)
             for own in range(first, stop):
-                mine = weights[o, own]
+                size = weights[o, own]
                 # What lacks in a group comes last, but before what is no
                 # number.
                 missing = np.float32(first + m - stop)
                 for i in range(inner):
-                    no_number = not abs(mine[i]) <= _INFINITY
+                    no_number = not abs(size[i]) <= _INFINITY
                     rank[i] = missing if no_number else _ZERO
                 for other in range(first, own):
                     rival = weights[o, other]
                     for i in range(inner):
-                        wins = abs(rival[i]) >= abs(mine[i])
+                        wins = abs(rival[i]) >= abs(size[i])
                         rank[i] += _ONE if wins else _ZERO
                 for other in range(own + 1, stop):
                     rival = weights[o, other]
                     for i in range(inner):
-                        wins = abs(mine[i]) >= abs(rival[i])
+                        wins = abs(size[i]) >= abs(rival[i])
                         rank[i] += _ZERO if wins else _ONE
                 old, new = active[o, own], mask[o, own]
                 before, kept, after = _ZERO, _ZERO, _ZERO
@@ -223,24 +214,71 @@ def _choose_of_groups(kernel, given, size, target, second):
                 totals[0] += int(before)
                 totals[1] += int(kept)
                 totals[2] += int(after)
-    _write(totals, numbers)
+    for n in range(len(totals)):
+        numbers[n] = totals[n]
 
 
 @_compiled
-def _replace(kernel, given, size, target, _):
+def _keep_top(kernel, context):
+    """Choose: weights, active, count."""
+    given = np.zeros(3, np.int64)
+    status = begin(context, given)
+    size = dimension(given[0], np.int32(0))
+    target = output(context, 0, np.array([size]), status)
+    numbers = output(context, 1, np.array([4]), status)
+    if target and numbers:
+        _choose(
+            floats_at(data(given[0]), size),
+            floats_at(data(given[1]), size),
+            _integers_at(data(given[2]), 1)[0],
+            _integers_at(kernel, 1),
+            floats_at(target, size),
+            floats_at(numbers, 4),
+        )
+    return end(given, status)
+
+
+@_compiled
+def _keep_top_of_groups(context):
+    """Choose: weights, active, settings.
+
+    Settings are how many to choose, the size of a group, and the lengths of
+    three axes, of which groups lie along the second.
+    """
+    given = np.zeros(3, np.int64)
+    status = begin(context, given)
+    size = dimension(given[0], np.int32(0))
+    target = output(context, 0, np.array([size]), status)
+    numbers = output(context, 1, np.array([4]), status)
+    if target and numbers:
+        settings = _integers_at(data(given[2]), 5)
+        shape = settings[2], settings[3], settings[4]
+        _choose_of_groups(
+            floats_at(data(given[0]), size).reshape(shape),
+            floats_at(data(given[1]), size).reshape(shape),
+            (settings[0], settings[1]),
+            floats_at(target, size).reshape(shape),
+            floats_at(numbers, 4),
+        )
+    return end(given, status)
+
+
+@_compiled
+def _replace_some(context):
     """Return other values at some places: before, places, values."""
+    given = np.zeros(3, np.int64)
+    status = begin(context, given)
+    size = dimension(given[0], np.int32(0))
     number = dimension(given[1], np.int32(0))
-    after = floats_at(target, size)
-    _write(floats_at(data(given[0]), size), after)
-    places = _integers_at(data(given[1]), number)
-    values = floats_at(data(given[2]), number)
-    for k in range(number):
-        after[places[k]] = values[k]
-
-
-_keep_top = elementwise(3, _choose, numbers=4)
-_keep_top_of_groups = elementwise(3, _choose_of_groups, numbers=4)
-_replace_some = elementwise(3, _replace)
+    target = output(context, 0, np.array([size]), status)
+    if target:
+        after = floats_at(target, size)
+        after[:] = floats_at(data(given[0]), size)
+        places = _integers_at(data(given[1]), number)
+        values = floats_at(data(given[2]), number)
+        for k in range(number):
+            after[places[k]] = values[k]
+    return end(given, status)
 
 
 def _functions(stamp):
@@ -248,10 +286,10 @@ def _functions(stamp):
         return _keep_top(kernel, context) + 0 * stamp
 
     def keep_top_of_groups(kernel, context):
-        return _keep_top_of_groups(kernel, context) + 0 * stamp
+        return _keep_top_of_groups(context) + 0 * stamp
 
     def replace_some(kernel, context):
-        return _replace_some(kernel, context) + 0 * stamp
+        return _replace_some(context) + 0 * stamp
 
     return keep_top, keep_top_of_groups, replace_some
 

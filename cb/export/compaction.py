@@ -16,13 +16,15 @@ from cb.export.graph import Value
 from cb.export.opening import plain_graph
 from cb.export.rule_table import rule
 from cb.export.rules import Rule
+from cb.registry import Count
+from cb.registry import check_arguments
 
 
 def compact(
     model: keras.Model,
     report: Callable[[CompactionReport], object] | None = None,
     inputs: Any = None,
-    block: int = 1,
+    block: Count = 1,
 ) -> keras.Model:
     """Make a smaller Keras model with the same outputs.
 
@@ -47,13 +49,15 @@ def compact(
         outputs of the first, without an optimizer.
 
     Raises:
-        InputError: If the model cannot be opened as a graph of layers.
+        InputError: If the model cannot be opened as a graph of layers, or
+            `block` is no positive integer.
 
     Example:
 
     >>> model = cb.sparsify(keras.applications.VGG16(), sparsity=0.98)
     >>> small = cb.export.compact(model, report=print)
     """
+    check_arguments(compact, block=block)
     graphs.require(model)
     model, inputs = with_one_argument(model, inputs)
     plain = plain_graph(model, inputs)

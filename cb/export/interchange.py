@@ -56,7 +56,8 @@ def _write(model, folder, inputs, form, name, run: Callable) -> None:
     for needed in PACKAGES[name]:
         runtimes.package(needed)
     # Compaction would move channels out of their groups of four.
-    small = plain_single(model, inputs, block=int(form != "onnx"))
+    block = None if form == "onnx" else 1
+    small = plain_single(model, inputs, block=block)
     file = os.path.join(folder, name)
     # The converters write what they do to standard error.
     with warnings.catch_warnings(), quiet_stderr(), _gelu_by_erf(small):

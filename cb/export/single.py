@@ -15,14 +15,14 @@ from cb.export.opening import plain_graph
 
 
 def plain_single(
-    model: keras.Model, inputs: Any = None, block: int = 1
+    model: keras.Model, inputs: Any = None, block: int | None = 1
 ) -> keras.Model:
     """Make a plain model of one with one input and one output.
 
     Args:
         model: Keras model, sparse or not, built.
         inputs: As in `compact`.
-        block: As in `compact`; 0 if dead channels stay.
+        block: As in `compact`; `None` if dead channels stay.
 
     Returns:
         A functional Keras model.
@@ -32,10 +32,10 @@ def plain_single(
             opened as a graph of layers.
     """
     graphs.require(model)
-    if block:
-        small = compact(model, inputs=inputs, block=block)
-    else:
+    if block is None:
         small = plain_graph(model, inputs=inputs)
+    else:
+        small = compact(model, inputs=inputs, block=block)
     if len(small.inputs) != 1 or len(small.outputs) != 1:
         raise InputError(
             "Argument `model` must have one input and one output for this "

@@ -254,6 +254,15 @@ def test_a_model_that_is_not_built_is_refused():
         cb.export.compact(Subclassed())
 
 
+@pytest.mark.parametrize("block", [0, -4, 1.5, "4", True])
+def test_a_block_is_a_positive_number_of_channels(block):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    with pytest.raises(
+        InputError, match="Argument `block` of `compact` must be"
+    ):
+        cb.export.compact(model, block=block)
+
+
 class Unconfigured(layers.Layer):
     """Leaves out what Keras needs to make it again."""
 

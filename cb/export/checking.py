@@ -138,7 +138,7 @@ def load_graph(path: str) -> Any:
 
 def check(
     model: keras.Model, path: str, inputs: Any
-) -> list[dict[str, tf.Tensor]]:
+) -> tuple[Any, list[dict[str, tf.Tensor]]]:
     """Compare a SavedModel with the model that it was exported from.
 
     On several batches, more than once: what is random may hide in one.
@@ -149,7 +149,8 @@ def check(
         inputs: Structure of the model's symbolic inputs.
 
     Returns:
-        List of the batches, each a dict of name to tensor.
+        Tuple of the SavedModel, since loading takes seconds, and a list of the
+        batches, each a dict of name to tensor.
 
     Raises:
         InputError: If the model takes none of the inputs that are drawn.
@@ -166,7 +167,7 @@ def check(
             found = saved.signatures[SIGNATURE](**drawn)
             for name, value in named_outputs(expected).items():
                 check_outputs(model.name, value, found[name], tolerance(model))
-    return batches
+    return saved, batches
 
 
 @contextlib.contextmanager

@@ -36,25 +36,31 @@ def load_saved_model(path: str, batch_sizes: Sequence[int]) -> LoadedModel:
 
 
 def check_steps(
-    model: keras.Model, path: str, batches: Sequence[dict[str, tf.Tensor]]
+    model: keras.Model,
+    path: str,
+    saved: Any,
+    batches: Sequence[dict[str, tf.Tensor]],
 ) -> None:
     """Compare the steps of a sparse export with its graph.
 
     Args:
         model: Keras model that it came from.
         path: String, folder of the SavedModel.
+        saved: The SavedModel, loaded.
         batches: List of dicts of name to tensor.
 
     Raises:
         RunError: If their outputs differ by more than rounding.
     """
-    saved, description = _read(path)
+    description = _description(path)
     loaded = LoadedModel(saved, description, [])
     if not loaded.has_steps:
         return
     with kept_seeds(model) as seeds:
-        # Loaded again, so that both draw the same random numbers.
-        saved = _read(path)[0] if seeds else saved
+        if seeds:
+            # Loaded again, so that both draw the same random numbers.
+            loaded = LoadedModel(load_graph(path), description, [])
+            saved = load_graph(path)
     for drawn in batches:
         (x,) = drawn.values()
         found = loaded.execute(x.numpy(), lambda index, inputs: "dense")
@@ -64,20 +70,24 @@ def check_steps(
 
 def _read(path: str) -> tuple[Any, dict[str, Any]]:
     """Return a SavedModel and the description of its steps, if it has one."""
-    description: dict[str, Any] = {}
     try:
-        saved = load_graph(path)
-        file = os.path.join(path, *FILE)
-        if os.path.isfile(file):
-            with open(file) as stream:
-                description = json.load(stream)
+        return load_graph(path), _description(path)
     except (OSError, ValueError, tf.errors.OpError) as error:
         reason = one_line(error)
         raise InputError(
             "Argument `path` must be the folder of a SavedModel that can be "
             f"read. Received: path={path!r} ({reason})"
         ) from error
+
+
+def _description(path: str) -> dict[str, Any]:
+    """Return the description of the steps of a SavedModel, empty without."""
+    description: dict[str, Any] = {}
+    file = os.path.join(path, *FILE)
+    if os.path.isfile(file):
+        with open(file) as stream:
+            description = json.load(stream)
     # Steps of another format are ignored; the graph always runs.
     if description.get("version") != VERSION:
         description = {"steps": []}
-    return saved, description
+    return description

@@ -69,9 +69,9 @@ def _write_form(model, path, form, batch_sizes, inputs) -> None:
         with contextlib.suppress(InputError):
             plain = strip(model)
         write_plain(plain, path, inputs)
-    batches = checking.check(model, path, inputs)
+    saved, batches = checking.check(model, path, inputs)
     if form == "sparse":
-        check_steps(model, path, batches)
+        check_steps(model, path, saved, batches)
 
 
 def write_plain(model: keras.Model, path: str, inputs: Any) -> None:

@@ -331,7 +331,7 @@ def test_steps_that_differ_are_never_written(tmp_path, monkeypatch):
 
 
 def test_a_form_that_cannot_be_written_is_left_out(tmp_path, monkeypatch):
-    def refuse(model, path, batches):
+    def refuse(model, path, saved, batches):
         raise RunError("they differ")
 
     monkeypatch.setattr("cb.export.saved_model.check_steps", refuse)

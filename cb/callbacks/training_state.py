@@ -1,6 +1,7 @@
 """State of a training: variables and callbacks, as arrays by name."""
 
 import collections
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,12 +118,13 @@ def masked_form(
         if last == "starts" and kernel is not None:
             values = arrays[f"{layer}/values"]
             place = (arrays[f"{layer}/indices"], arrays[name])
+            outputs = len(arrays[name]) - 1
+            matrix_shape = outputs, math.prod(kernel.shape) // outputs
             new = {"kernel": values, "mask": np.ones_like(values)}
             for key, entries in new.items():
-                matrix = scipy.sparse.csr_array(
-                    (entries, *place), tuple(kernel.shape)[::-1]
-                )
-                found[f"{layer}/{key}"] = matrix.toarray().T
+                matrix = scipy.sparse.csr_array((entries, *place), matrix_shape)
+                whole = matrix.toarray().T.reshape(kernel.shape)
+                found[f"{layer}/{key}"] = whole
     return found
 
 

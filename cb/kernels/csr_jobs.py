@@ -11,7 +11,6 @@ from cb.kernels.csr_vectors import dots_1
 from cb.kernels.csr_vectors import dots_2
 from cb.kernels.csr_vectors import dots_4
 from cb.kernels.csr_vectors import dots_8
-from cb.kernels.csr_vectors import increase
 from cb.kernels.csr_vectors import pointer
 from cb.kernels.csr_vectors import sums_1
 from cb.kernels.csr_vectors import sums_2
@@ -40,9 +39,12 @@ from cb.kernels.vectors import WIDEST
     FIRST,
     TARGET,
     RECTIFIED,
+    SHAPE,
+    SECOND,
+    ENTRIES,
     LENGTH,
-) = range(18)
-PRODUCT, GRADIENTS = range(2)
+) = range(21)
+PRODUCT, GRADIENTS, CONVOLUTION, CONVOLUTION_GRADIENTS = range(4)
 _ZERO = np.float32(0)
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
 
@@ -66,7 +68,7 @@ def job_at(address):
 
 
 @_compiled
-def _block(left, columns):
+def block(left, columns):
     """Return the vectors of the next block, and where it begins.
 
     Args:
@@ -93,7 +95,7 @@ def _small(source, columns, indices, weights, start, end, first, target):
 
 
 @_compiled
-def _product(job, begin, finish):
+def product(job, begin, finish):
     """Compute some rows of a product."""
     columns, pitch = job[COLUMNS], 4 * job[COLUMNS]
     starts = integers_at(job[STARTS], job[ROWS] + 1)
@@ -108,7 +110,7 @@ def _product(job, begin, finish):
             weights[k] = values[order[k]]
     column = 0
     while column < columns:
-        vectors, place = _block(columns - column, columns)
+        vectors, place = block(columns - column, columns)
         for row in range(begin, finish):
             first = firsts[row] if job[FIRST] else _ZERO
             start, end = np.int64(starts[row]), np.int64(starts[row + 1])
@@ -143,7 +145,7 @@ def _product(job, begin, finish):
 
 
 @_compiled
-def _gradients(job, begin, finish):
+def gradients(job, begin, finish):
     """Compute the gradients of the entries and summands of some rows.
 
     `_SOURCE` are the inputs, `_WEIGHTS` the errors, `_FIRST` and `_TARGET` the
@@ -165,7 +167,7 @@ def _gradients(job, begin, finish):
         return
     column = 0
     while column < columns:
-        vectors, place = _block(columns - column, columns)
+        vectors, place = block(columns - column, columns)
         for row in range(begin, finish):
             given = (
                 job[SOURCE] + 4 * place,
@@ -204,7 +206,7 @@ def _small_gradients(job, begin, finish, starts, found):
 
 
 @_compiled
-def _edge(job, number):
+def edge(job, number):
     """Return the first row of a task; tasks have equally many entries."""
     rows = job[ROWS]
     if number == job[TASKS]:
@@ -219,19 +221,3 @@ def _edge(job, number):
         else:
             high = middle
     return low
-
-
-@_compiled
-def work(address):
-    """Do tasks of a job until there are no more."""
-    job = job_at(address)
-    number = increase(address + 8 * NEXT, 1)
-    while number < job[TASKS]:
-        begin, finish = _edge(job, number), _edge(job, number + 1)
-        if job[KIND] == PRODUCT:
-            _product(job, begin, finish)
-        else:
-            _gradients(job, begin, finish)
-        increase(address + 8 * DONE, 1)
-        number = increase(address + 8 * NEXT, 1)
-    return 0

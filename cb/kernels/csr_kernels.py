@@ -2,12 +2,17 @@
 
 import numba
 import numpy as np
-from numba.core import types
 
 from cb.kernels import contexts
+from cb.kernels import csr_convolution_kernels
+from cb.kernels import csr_convolutions
 from cb.kernels import csr_jobs
+from cb.kernels import csr_kept
+from cb.kernels import csr_planes
 from cb.kernels import csr_pool
 from cb.kernels import csr_vectors
+from cb.kernels import csr_work
+from cb.kernels import moving
 from cb.kernels import vectors
 from cb.kernels.contexts import begin
 from cb.kernels.contexts import data
@@ -15,90 +20,37 @@ from cb.kernels.contexts import dimension
 from cb.kernels.contexts import end
 from cb.kernels.contexts import functions
 from cb.kernels.contexts import output
+from cb.kernels.csr_jobs import COLUMNS
 from cb.kernels.csr_jobs import FIRST
 from cb.kernels.csr_jobs import GRADIENTS
 from cb.kernels.csr_jobs import INDICES
 from cb.kernels.csr_jobs import ORDER
 from cb.kernels.csr_jobs import PRODUCT
 from cb.kernels.csr_jobs import RECTIFIED
+from cb.kernels.csr_jobs import ROWS
 from cb.kernels.csr_jobs import SOURCE
 from cb.kernels.csr_jobs import STARTS
 from cb.kernels.csr_jobs import TARGET
 from cb.kernels.csr_jobs import VALUES
 from cb.kernels.csr_jobs import WEIGHTS
 from cb.kernels.csr_jobs import integers_at
-from cb.kernels.csr_pool import external
+from cb.kernels.csr_kept import by_input
+from cb.kernels.csr_kept import locked
+from cb.kernels.csr_kept import unlock
 from cb.kernels.csr_pool import run
+from cb.kernels.csr_pool import shares
 from cb.kernels.csr_pool import take
-from cb.kernels.csr_vectors import exchange
-from cb.kernels.csr_vectors import pointer
 from cb.kernels.vectors import FASTMATH
 
-# The integers that a kernel keeps from call to call.
-_LOCK, _MEMORY, _ENTRIES, _OUTPUTS, _INPUTS, _KEPT = range(6)
-_address = types.intp
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
-
-_calloc = external("calloc", _address, _address, _address)
-_free = external("free", types.void, _address)
-_memcmp = external("memcmp", types.int32, _address, _address, _address)
-_yield = external("sched_yield", types.int32)
 
 
 @_compiled
-def _by_input(kernel, indices, starts, sizes):
-    """Return where a matrix is sorted by input, as it was last or anew.
-
-    Args:
-        kernel: Integer array, what the kernel keeps.
-        indices: Integer, the address of the indices.
-        starts: Integer, that of the starts.
-        sizes: Tuple of the entries, outputs and inputs.
-
-    Returns:
-        Tuple of addresses: the output of every entry, its number in the
-        matrix, space for its weight, and where inputs start.
-    """
-    entries, outputs, inputs = sizes
-    same = (kernel[_ENTRIES], kernel[_OUTPUTS], kernel[_INPUTS]) == sizes
-    if not (same and kernel[_MEMORY]):
-        _free(kernel[_MEMORY])
-        length = 4 * entries + outputs + inputs + 3
-        kernel[_MEMORY] = _calloc(length, 4)
-        kernel[_ENTRIES], kernel[_OUTPUTS], kernel[_INPUTS] = sizes
-        same = False
-    copy = kernel[_MEMORY]
-    number = copy + 4 * entries
-    weight = number + 4 * entries
-    output = weight + 4 * entries
-    copied_starts = output + 4 * entries
-    ends = copied_starts + 4 * (outputs + 1)
-    if (
-        same
-        and _memcmp(copy, indices, 4 * entries) == 0
-        and _memcmp(copied_starts, starts, 4 * (outputs + 1)) == 0
-    ):
-        return output, number, weight, ends
-    index = integers_at(indices, entries)
-    start = integers_at(starts, outputs + 1)
-    integers_at(copy, entries)[:] = index
-    integers_at(copied_starts, outputs + 1)[:] = start
-    # Counts two places further on become starts one place further on, and
-    # these, moved along while entries are put down, ends.
-    place = integers_at(ends, inputs + 2)
-    place[:] = 0
-    for k in range(entries):
-        place[index[k] + 2] += 1
-    for i in range(2, inputs + 2):
-        place[i] += place[i - 1]
-    output_of = integers_at(output, entries)
-    number_of = integers_at(number, entries)
-    for row in range(outputs):
-        for k in range(start[row], start[row + 1]):
-            found = place[index[k] + 1]
-            output_of[found], number_of[found] = row, k
-            place[index[k] + 1] = found + 1
-    return output, number, weight, ends
+def _share(job, address, threads):
+    """Run a job whose tasks are rows."""
+    rows = job[ROWS]
+    operations = job[COLUMNS] * integers_at(job[STARTS], rows + 1)[rows]
+    run(address, threads, operations, min(rows, shares(threads, operations)))
 
 
 @_compiled
@@ -119,7 +71,7 @@ def _product(context):
         job[INDICES], job[STARTS] = data(given[2]), data(given[3])
         job[FIRST], job[TARGET] = data(given[4]), target
         job[RECTIFIED] = settings[1]
-        run(address, settings[0])
+        _share(job, address, settings[0])
     return end(given, status)
 
 
@@ -136,17 +88,15 @@ def _input_gradients(kernel, context):
     rows, columns = np.int64(settings[1]), dimension(given[0], np.int32(1))
     target = output(context, 0, np.array([rows, columns]), status)
     if target and columns:
-        while exchange(kernel + 8 * _LOCK, 1):
-            _yield()
+        kept = locked(kernel)
         sizes = dimension(given[2], np.int32(0)), outputs, rows
-        kept = numba.carray(pointer(kernel), (_KEPT,), np.int64)
-        places = _by_input(kept, data(given[2]), data(given[3]), sizes)
+        places = by_input(kept, data(given[2]), data(given[3]), sizes)
         job, address = take(PRODUCT, rows, columns)
         job[SOURCE], job[VALUES] = data(given[0]), data(given[1])
         job[INDICES], job[ORDER], job[WEIGHTS], job[STARTS] = places
         job[TARGET] = target
-        run(address, settings[0])
-        exchange(kernel + 8 * _LOCK, 0)
+        _share(job, address, settings[0])
+        unlock(kernel)
     return end(given, status)
 
 
@@ -165,16 +115,8 @@ def _value_gradients(context):
         job[WEIGHTS], job[SOURCE] = data(given[0]), data(given[1])
         job[INDICES], job[STARTS] = data(given[2]), data(given[3])
         job[FIRST], job[TARGET] = first, target
-        run(address, integers_at(data(given[4]), 1)[0])
+        _share(job, address, integers_at(data(given[4]), 1)[0])
     return end(given, status)
-
-
-@_compiled
-def _delete(kernel):
-    """Free what a kernel keeps."""
-    _free(numba.carray(pointer(kernel), (_KEPT,), np.int64)[_MEMORY])
-    _free(kernel)
-    return 0
 
 
 def _functions(stamp):
@@ -195,13 +137,13 @@ def _functions(stamp):
         return _value_gradients(context) + 0 * stamp
 
     def create(construction):
-        return _calloc(_KEPT, 8) + 0 * stamp
+        return csr_kept.create() + 0 * stamp
 
     def delete(kernel):
-        return _delete(kernel) + 0 * stamp
+        return csr_kept.delete(kernel) + 0 * stamp
 
     def work(job):
-        return csr_jobs.work(job) + 0 * stamp
+        return csr_work.work(job) + 0 * stamp
 
     def serve(pool):
         return csr_pool.serve(pool) + 0 * stamp
@@ -215,10 +157,31 @@ def _functions(stamp):
     def stop():
         return csr_pool.stop() + 0 * stamp
 
+    def convolution(kernel, context):
+        return csr_convolution_kernels.convolution(context) + 0 * stamp
+
+    def convolution_gradients(kernel, context):
+        run = csr_convolution_kernels.convolution_gradients
+        return run(kernel, context) + 0 * stamp
+
     products = product, input_gradients, value_gradients
+    products = *products, convolution, convolution_gradients
     return *products, create, delete, work, allocate, serve, start, stop
 
 
 FUNCTIONS = functions(
-    _functions, (contexts, csr_jobs, csr_pool, csr_vectors, vectors)
+    _functions,
+    (
+        contexts,
+        csr_convolution_kernels,
+        csr_convolutions,
+        csr_jobs,
+        csr_kept,
+        csr_planes,
+        csr_pool,
+        csr_vectors,
+        csr_work,
+        moving,
+        vectors,
+    ),
 )

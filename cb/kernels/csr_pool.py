@@ -5,6 +5,7 @@ job that is over. The caller does not wait for threads that have not begun.
 """
 
 import numba
+import numpy as np
 from numba.core import types
 
 from cb.kernels.csr_jobs import COLUMNS
@@ -12,27 +13,32 @@ from cb.kernels.csr_jobs import DONE
 from cb.kernels.csr_jobs import KIND
 from cb.kernels.csr_jobs import LENGTH
 from cb.kernels.csr_jobs import ROWS
-from cb.kernels.csr_jobs import STARTS
 from cb.kernels.csr_jobs import STATE
 from cb.kernels.csr_jobs import TASKS
 from cb.kernels.csr_jobs import USERS
-from cb.kernels.csr_jobs import integers_at
 from cb.kernels.csr_jobs import job_at
 from cb.kernels.csr_vectors import address_of
 from cb.kernels.csr_vectors import exchange
 from cb.kernels.csr_vectors import increase
+from cb.kernels.csr_vectors import pointer
 from cb.kernels.csr_vectors import replace
+from cb.kernels.tiles import LINE
 
 # Symbols: the memory of the pool, the work of a job, what its threads do.
 POOL, WORK, SERVE = "cb_csr_pool", "cb_csr_work", "cb_csr_serve"
 _FREE, _TAKEN, _OPEN = range(3)
 _SLOTS = 16
+# Threads that work at the same time at most, since each has memory of its own.
+_WORKERS = 256
 # Where things lie in the memory, in bytes: how many threads are to wake, how
-# many there are, whether they shall end, a thread, what they wait for, slots.
+# many there are, whether they shall end, a thread, what they wait for, slots,
+# and for each worker whether its memory is taken, its address and size.
 _WANTED, _HELPERS, _OVER, _THREAD = 0, 8, 16, 24
 _MUTEX, _CONDITION, _FIRST = 64, 192, 320
 _SLOT = 8 * LENGTH
-_BYTES = _FIRST + _SLOTS * _SLOT
+_MEMORIES = _FIRST + _SLOTS * _SLOT
+_MEMORY = 24
+_BYTES = _MEMORIES + _WORKERS * _MEMORY
 # Multiply-adds that pay for another thread, and tasks for each thread, so that
 # one which is late does not hold up the others.
 _WORTH = 4_000_000
@@ -53,6 +59,7 @@ _int, _address = types.int32, types.intp
 # Compiled once, since it takes seconds.
 _work = external(WORK, _address, _address)
 _calloc = external("calloc", _address, _address, _address)
+_free = external("free", types.void, _address)
 _clear = external("memset", _address, _address, _int, _address)
 _create = external("pthread_create", _int, *[_address] * 4)
 _detach = external("pthread_detach", _int, _address)
@@ -134,6 +141,36 @@ def serve(pool):
 
 
 @_compiled
+def lend(size):
+    """Return memory for a thread, and its address: what it held before.
+
+    The first that is free is lent, which is often in a cache.
+
+    Args:
+        size: Integer, in bytes.
+    """
+    number = 0
+    while True:
+        place = _pool() + _MEMORIES + number * _MEMORY
+        if replace(place, _FREE, _TAKEN) == _FREE:
+            break
+        number = (number + 1) % _WORKERS
+        if number == 0:
+            _yield()
+    memory = numba.carray(pointer(place), (3,), np.int64)
+    if memory[2] < size:
+        _free(memory[1])
+        memory[1], memory[2] = _calloc(size + LINE, 1), size
+    return place, memory[1] + -memory[1] % LINE
+
+
+@_compiled
+def give_back(place):
+    """Take back memory from a thread."""
+    exchange(place, _FREE)
+
+
+@_compiled
 def take(kind, rows, columns):
     """Return a new job, and its address."""
     number = 0
@@ -154,20 +191,20 @@ def take(kind, rows, columns):
 
 
 @_compiled
-def run(address, threads):
+def run(address, threads, operations, tasks):
     """Run a job, and wait until it is done.
 
     Args:
         address: Integer, that of a job, which is then over.
         threads: Integer, how many may work.
+        operations: Integer, multiply-adds of the job.
+        tasks: Integer, its tasks.
     """
     job = job_at(address)
-    entries = job[COLUMNS] * integers_at(job[STARTS], job[ROWS] + 1)[job[ROWS]]
-    shared = entries > _WORTH and threads > 1
-    job[TASKS] = min(job[ROWS], _SHARES * threads) if shared else 1
-    if shared:
+    job[TASKS] = tasks
+    if shares(threads, operations) > 1:
         exchange(address + 8 * STATE, _OPEN)
-        _wake(_pool(), threads - 1)
+        _wake(_pool(), min(threads, tasks) - 1)
     _work(address)
     looked = 0
     while increase(address + 8 * DONE, 0) < job[TASKS]:
@@ -178,3 +215,9 @@ def run(address, threads):
     while increase(address + 8 * USERS, 0) > 0:
         _yield()
     exchange(address + 8 * STATE, _FREE)
+
+
+@_compiled
+def shares(threads, operations):
+    """Return into how many tasks a job is best divided."""
+    return _SHARES * threads if threads > 1 and operations > _WORTH else 1

@@ -55,6 +55,58 @@ def _multiply(x, values, indices, starts, bias, rectified):
 _in_graph = tf.function(_multiply, autograph=False, reduce_retracing=True)
 
 
+def convolve(images, values, indices, starts, bias, settings, rectified=False):
+    """Convolve images by a sparse kernel, on the processor.
+
+    As `multiply`; operations take and return images with channels last.
+
+    Args:
+        images: float32 tensor `(examples, height, width, inputs)`.
+        values: float32 tensor `(entries,)`.
+        indices: int32 tensor `(entries,)`, the row, column and input of every
+            entry in the kernel, as one number in that order.
+        starts: int32 tensor `(outputs + 1,)`, where the entries of every
+            output start.
+        bias: float32 tensor `(outputs,)`.
+        settings: Tuple of integers: height and width of the kernel, of its
+            strides and of its dilation, and 1 for padding `"same"` or 0.
+        rectified: Boolean, whether negative outputs become zero.
+
+    Returns:
+        float32 tensor `(examples, height, width, outputs)`.
+    """
+    function = _convolved if tf.executing_eagerly() else _convolve
+    settings = tf.constant([threads(), int(rectified), *settings])
+    return function(images, values, indices, starts, bias, settings, rectified)
+
+
+def _convolve(images, values, indices, starts, bias, settings, rectified):
+    @tf.custom_gradient
+    def product(images, values, bias):
+        given = [images, values, indices, starts, bias, settings]
+        (y,) = run("CbCsrConvolution", given)
+
+        def gradient(dy):
+            if rectified:
+                dy = tf.raw_ops.ReluGrad(gradients=dy, features=y)
+            return differentiated(dy, images, values)
+
+        return y, gradient
+
+    @tf.custom_gradient
+    def differentiated(dy, images, values):
+        given = [dy, images, values, indices, starts, settings]
+        found = run("CbCsrConvolutionGradients", given)
+        for gradient, of in zip(found, (images, values, bias), strict=True):
+            gradient.set_shape(of.shape)
+        return tuple(found), _refuse
+
+    return product(images, values, bias)
+
+
+_convolved = tf.function(_convolve, autograph=False, reduce_retracing=True)
+
+
 @tf.custom_gradient
 def _gradients(x, values, indices, starts, dy):
     settings = tf.stack([threads(), tf.shape(x)[0]])
@@ -66,11 +118,12 @@ def _gradients(x, values, indices, starts, dy):
     dvalues.set_shape(values.shape)
     dbias.set_shape(dy.shape[:1])
 
-    def refuse(*gradients):
-        # TensorFlow would treat them as constants.
-        raise NotImplementedError(
-            "Products on CSR kernels have no second derivatives. Train "
-            "masked layers instead."
-        )
+    return (dx, dvalues, dbias), _refuse
 
-    return (dx, dvalues, dbias), refuse
+
+def _refuse(*gradients):
+    # TensorFlow would treat them as constants.
+    raise NotImplementedError(
+        "Products on CSR kernels have no second derivatives. Train masked "
+        "layers instead."
+    )

@@ -18,37 +18,50 @@ _INTEGERS = ir.VectorType(_INTEGER, LANES)
 _FARTHEST = 4
 
 
-@intrinsic
-def turn(typing, source, source_step, target, target_step):
-    """Transpose 16 rows of 16 floats: addresses, and bytes between rows."""
+def _turn(size: int):
+    """Return the function that transposes as many rows of as many floats.
+
+    It takes addresses, and bytes between rows, of the source and the target.
+    """
+    vector = ir.VectorType(ir.FloatType(), size)
 
     def generate(context, builder, signature, given):
         source, source_step, target, target_step = given
-        code = Code(builder)
 
         def place(first, step, number):
-            return builder.add(first, builder.mul(step, _INDEX(number)))
+            found = builder.add(first, builder.mul(step, _INDEX(number)))
+            return builder.inttoptr(found, vector.as_pointer())
 
-        rows = [code.load(place(source, source_step, n), 0) for n in range(16)]
-        for d in (1, 2, 4, 8):
+        rows = [
+            builder.load(place(source, source_step, n), align=4)
+            for n in range(size)
+        ]
+        for d in (one for one in (1, 2, 4, 8) if one < size):
             # Of pairs of rows, lanes that lie so far apart change places.
             low, high = (
-                ir.Constant(ir.VectorType(_INTEGER, LANES), places)
+                ir.Constant(ir.VectorType(_INTEGER, size), places)
                 for places in (
-                    [n + 16 - d if n & d else n for n in range(16)],
-                    [n + 16 if n & d else n + d for n in range(16)],
+                    [n + size - d if n & d else n for n in range(size)],
+                    [n + size if n & d else n + d for n in range(size)],
                 )
             )
-            for n in (one for one in range(16) if not one & d):
+            for n in (one for one in range(size) if not one & d):
                 pair = rows[n], rows[n + d]
                 rows[n] = builder.shuffle_vector(*pair, low)
                 rows[n + d] = builder.shuffle_vector(*pair, high)
         for number, row in enumerate(rows):
-            code.store(row, place(target, target_step, number), 0)
+            builder.store(row, place(target, target_step, number), align=4)
         return context.get_dummy_value()
 
-    index = types.int64
-    return types.void(index, index, index, index), generate
+    @intrinsic
+    def turned(typing, source, source_step, target, target_step):
+        index = types.int64
+        return types.void(index, index, index, index), generate
+
+    return turned
+
+
+turn, turn_8 = _turn(LANES), _turn(8)
 
 
 @intrinsic

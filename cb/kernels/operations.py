@@ -45,6 +45,18 @@ OPERATIONS = {
         "settings: int32",
         "gradients: float, summands: float",
     ),
+    "CbCsrConvolution": (
+        "convolution",
+        "x: float, values: float, indices: int32, starts: int32, "
+        "summands: float, settings: int32",
+        "y: float",
+    ),
+    "CbCsrConvolutionGradients": (
+        "convolution_gradients",
+        "errors: float, x: float, values: float, indices: int32, "
+        "starts: int32, settings: int32",
+        "gradients: float, value_gradients: float, summands: float",
+    ),
     "CbKeepTop": (
         "keep_top",
         "weights: float, active: float, count: int64",

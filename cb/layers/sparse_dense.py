@@ -3,6 +3,7 @@
 import math
 
 import keras
+from keras import ops
 
 from cb.layers.sparse_kernel import SparseKernel
 
@@ -107,14 +108,11 @@ def _axes(equation: str) -> tuple[str, str, str]:
     return shared, examples, outputs
 
 
-class _SparsePointwise(SparseKernel):
-    """Mixin: a convolution with a kernel of one position."""
+class _SparseConv(SparseKernel):
+    """Mixin: a convolution."""
 
     @classmethod
     def unable(cls, layer):
-        if math.prod(layer.kernel_size) > 1:
-            size = " x ".join(map(str, layer.kernel_size))
-            return f"a kernel of {size} positions"
         if layer.groups > 1:
             return f"{layer.groups} groups"
         if layer.data_format != "channels_last":
@@ -125,6 +123,17 @@ class _SparsePointwise(SparseKernel):
         inputs = int(input_shape[-1])
         bias_shape = (self.filters,) if self.use_bias else None
         return (*self.kernel_size, inputs, self.filters), bias_shape
+
+
+class _SparsePointwise(_SparseConv):
+    """Mixin: a convolution with a kernel of one position."""
+
+    @classmethod
+    def unable(cls, layer):
+        if math.prod(layer.kernel_size) > 1:
+            size = " x ".join(map(str, layer.kernel_size))
+            return f"a kernel of {size} positions"
+        return super().unable(layer)
 
     def call(self, inputs, training=None):
         strides = (slice(None, None, stride) for stride in self.strides)
@@ -143,14 +152,35 @@ class SparseConv1D(_SparsePointwise, keras.layers.Conv1D):
 
 
 @register
-class SparseConv2D(_SparsePointwise, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of size 1 that stores active weights only.
+class SparseConv2D(_SparseConv, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` that stores and multiplies active weights only.
 
     Arguments are those of `keras.layers.Conv2D`, with `connections` and
-    `seed` as in `SparseKernel`.
+    `seed` as in `SparseKernel`. Groups must be 1 and channels last.
     """
 
     dense_class = keras.layers.Conv2D
+    max_density = 0.2
+    min_size = 4_000
+
+    def product(self, inputs, bias, rectified):
+        from cb.kernels.csr_products import convolve
+
+        sizes = *self.kernel_size, *self.strides, *self.dilation_rate
+        same = int(self.padding == "same")
+        x = convolve(inputs, *self._matrix(), bias, (*sizes, same), rectified)
+        x.set_shape(self.compute_output_shape(inputs.shape))
+        return x
+
+    def whole_product(self, inputs, kernel):
+        return ops.conv(
+            inputs,
+            kernel,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+        )
 
 
 @register

@@ -80,6 +80,8 @@ class SparseKernel(ComputedKernels):
         kernel_shape: The shape of the whole kernel.
         input_axes: How many axes of the inputs are multiplied: the last.
         output_axes: How many axes of the kernel are of outputs: the last.
+        max_density: Float, the largest density at which it pays, as measured.
+        min_size: Integer, the smallest number of weights, active or not.
 
     Raises:
         InputError: If an argument is wrong or Numba is not installed.
@@ -90,6 +92,8 @@ class SparseKernel(ComputedKernels):
     added_arguments = ("connections", "seed")
     granularity = "weight"
     input_axes = output_axes = 1
+    max_density = 0.05
+    min_size = 250_000
     activation: Any
     dtype_policy: Any
     kernel_constraint: Any
@@ -191,33 +195,54 @@ class SparseKernel(ComputedKernels):
         return initializer
 
     def call(self, inputs, training=None):
-        shape = ops.shape(inputs)[: -self.input_axes]
         outputs = self.kernel_shape[-self.output_axes :]
-        # Between layers in a row, no operation keeps TensorFlow from dropping
-        # their transpositions.
-        flat = len(shape) == len(outputs) == self.input_axes == 1
-        x = inputs
-        if not flat:
-            x = ops.reshape(inputs, (-1, self.matrix_shape[0]))
         bias = tf.zeros(outputs) if self.bias is None else self.bias
-        bias = ops.reshape(ops.broadcast_to(bias, outputs), (-1,))
+        bias = ops.broadcast_to(bias, outputs)
         rectified = self.activation is keras.activations.relu
         if self.opened is not None:
-            kernel = ops.reshape(self.opened, self.matrix_shape)
-            x, rectified = ops.add(ops.matmul(x, kernel), bias), False
+            x, rectified = self.whole_product(inputs, self.opened), False
+            x = ops.add(x, bias)
         else:
-            x = self._multiplied(x, bias, rectified)
-        if not flat:
-            x = ops.reshape(x, (*shape, *outputs))
+            bias = tf.reshape(tf.convert_to_tensor(bias), (-1,))
+            x = self.product(inputs, bias, rectified)
         if rectified or self.activation is None:
             return x
         return self.activation(x)
 
-    def _multiplied(self, x, bias, rectified):
+    def product(self, inputs, bias, rectified: bool):
+        """Multiply by the active weights.
+
+        Args:
+            inputs: Tensor.
+            bias: Tensor, a number for each output, added to the product.
+            rectified: Boolean, whether negative outputs become zero.
+        """
         from cb.kernels.csr_products import multiply
 
-        matrix = map(tf.convert_to_tensor, (self.values, *self.structure))
-        return multiply(x, *matrix, tf.convert_to_tensor(bias), rectified)
+        def multiplied(x):
+            return multiply(x, *self._matrix(), bias, rectified)
+
+        return self._flat(inputs, multiplied)
+
+    def whole_product(self, inputs, kernel):
+        """Multiply by a dense kernel instead."""
+        kernel = ops.reshape(kernel, self.matrix_shape)
+        return self._flat(inputs, lambda x: ops.matmul(x, kernel))
+
+    def _flat(self, inputs, multiplied):
+        """Apply a product of matrices to inputs of more axes."""
+        shape = ops.shape(inputs)[: -self.input_axes]
+        outputs = self.kernel_shape[-self.output_axes :]
+        # Between layers in a row, no operation keeps TensorFlow from dropping
+        # their transpositions.
+        if len(shape) == len(outputs) == self.input_axes == 1:
+            return multiplied(inputs)
+        x = multiplied(ops.reshape(inputs, (-1, self.matrix_shape[0])))
+        return ops.reshape(x, (*shape, *outputs))
+
+    def _matrix(self):
+        """Return values, indices and starts as tensors."""
+        return map(tf.convert_to_tensor, (self.values, *self.structure))
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
@@ -287,7 +312,7 @@ class SparseKernel(ComputedKernels):
             vars(self).pop(name, None)
 
     def block(self, name):
-        return (1, 1)
+        return (1,) * len(self.kernel_shape)
 
     def fill(self, kernel, mask):
         """Set the kernel and its mask, with as many active weights as before.

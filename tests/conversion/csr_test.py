@@ -46,7 +46,7 @@ def test_chooses_layers_that_are_large_and_sparse_and_says_why_not():
     sparse = cb.to_csr(model, 0.11, 60, reports.append)
     assert reports == [
         {
-            "conv": "a kernel of 2 x 2 positions",
+            "conv": "only 16 weights",
             "wide": "",
             "inner": "density 0.201",
             "small": "only 48 weights",

@@ -37,6 +37,20 @@ FORMS = {
         lambda: keras.layers.Conv2D(7, **POINT, strides=(2, 3), padding="same"),
         (5, 7, 9),
     ),
+    "conv2d 3x3": (
+        lambda: keras.layers.Conv2D(7, 3, padding="same", activation="relu"),
+        (5, 7, 9),
+    ),
+    "conv2d dilated": (
+        lambda: keras.layers.Conv2D(7, (3, 2), dilation_rate=(1, 2)),
+        (5, 7, 9),
+    ),
+    "conv2d strided": (
+        lambda: keras.layers.Conv2D(
+            7, 3, strides=(2, 3), padding="same", use_bias=False
+        ),
+        (5, 7, 9),
+    ),
     "conv3d": (
         lambda: keras.layers.Conv3D(7, **POINT, use_bias=False),
         (2, 3, 3, 9),
@@ -99,7 +113,7 @@ def test_outputs_and_gradients_are_those_of_the_masked_layer(name):
         np.testing.assert_array_equal(read(one), value)
 
 
-@pytest.mark.parametrize("name", ["heads", "conv2d"])
+@pytest.mark.parametrize("name", ["heads", "conv2d", "conv2d 3x3"])
 def test_connections_move_as_in_masked_training(name, tmp_path):
     x = examples(name, 24)
     models = pair(name)
@@ -122,7 +136,7 @@ def test_connections_move_as_in_masked_training(name, tmp_path):
 @pytest.mark.parametrize(
     "layer, shape, reason",
     [
-        (keras.layers.Conv2D(4, (3, 1)), (5, 5, 4), "3 x 1 positions"),
+        (keras.layers.Conv3D(4, (3, 1, 1)), (5, 5, 5, 4), "3 x 1 x 1 pos"),
         (keras.layers.Conv2D(4, 1, groups=2), (5, 5, 4), "2 groups"),
         (keras.layers.EinsumDense("abc,bcd->abd", (3, 4)), (3, 4), "equation"),
         (

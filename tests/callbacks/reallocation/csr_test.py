@@ -22,7 +22,9 @@ from cb.distribute.variables import read
 from cb.distribute.variables import read_replicas
 from cb.errors import InputError
 from cb.layers.masked import masked_kernels
+from cb.layers.sparse_dense import SparseConv2D
 from cb.layers.sparse_dense import SparseDense
+from cb.layers.sparse_kernel import SparseKernel
 from cb.sparsity import reallocation
 from cb.sparsity.reallocation.base import WeightPenalty
 from tests.callbacks.reallocation.foreign_writes_test import GoBack
@@ -54,15 +56,25 @@ OPTIMIZERS = {
 
 
 def build_masked(seed=0, **kwargs):
-    model = keras.Sequential([keras.Input((INPUTS,))])
-    for number, units in enumerate((40, 32, CLASSES)):
-        initializer = keras.initializers.GlorotUniform(seed=seed + number)
-        activation = "linear" if units == CLASSES else "tanh"
-        model.add(
-            keras.layers.Dense(
-                units, activation, kernel_initializer=initializer, **kwargs
-            )
-        )
+    def drawn(number):
+        return {
+            "kernel_initializer": keras.initializers.GlorotUniform(seed=number),
+            **kwargs,
+        }
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((INPUTS,)),
+            layers.Dense(40, "tanh", **drawn(seed)),
+            layers.Reshape((5, 2, 4)),
+            layers.Conv2D(
+                16, 3, padding="same", activation="tanh", **drawn(seed + 1)
+            ),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(CLASSES, **drawn(seed + 2)),
+        ]
+    )
     return cb.sparsify(model, 0.85, "uniform", seed=seed)
 
 
@@ -172,6 +184,7 @@ def compare(masked, sparse):
     """Compare weights and slots, where connections are active."""
     kernels = masked_kernels(masked), masked_kernels(sparse)
     assert isinstance(kernels[1][0].layer, SparseDense)
+    assert isinstance(kernels[1][1].layer, SparseConv2D)
     found = [
         slots(model.optimizer, [kernel.trained for kernel in those])
         for model, those in zip((masked, sparse), kernels, strict=True)
@@ -182,7 +195,7 @@ def compare(masked, sparse):
         assert_near(read(two.weight), read(one.weight))
         for slot, other in zip(mine, theirs, strict=True):
             value = read(other.variable)
-            if isinstance(two.layer, SparseDense):
+            if isinstance(two.layer, SparseKernel):
                 value = read(two.layer.spread(value))
                 value[~mask] = read(slot.variable)[~mask]
             assert_near(value, read(slot.variable))
@@ -271,9 +284,10 @@ def test_gradients_of_values_are_those_of_the_kernel_where_it_is_active():
     )
     for kernel, one, two in zip(kernels, whole, own, strict=True):
         expected = one
-        if isinstance(kernel.layer, SparseDense):
+        if isinstance(kernel.layer, SparseKernel):
             # Values are kept output by output.
-            expected = one.T[read(kernel.mask).T != 0]
+            by_output = kernel.layer.by_output
+            expected = by_output(one)[by_output(read(kernel.mask)) != 0]
         np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-6)
 
 

@@ -1,11 +1,13 @@
 """A training step on CSR kernels against the masked step, in `fit`.
 
-Perceptrons with three hidden layers of one width, SGD with momentum. Both
-train in turns on the same batch from the same weights, and must have the
-same loss in the end. The time of a step is that of a turn, callback and
-reallocation events included, over its steps.
+Perceptrons with three hidden layers of one width, or a model for images, SGD
+with momentum. Both train in turns on the same batch from the same weights, and
+must have the same loss in the end. The time of a step is that of a turn,
+callback and reallocation events included, over its steps.
 
     python -m benchmarks.sparse_training --widths=1000,2000
+    python -m benchmarks.sparse_training --batch=32 --sparsities=0.9,0.95,0.98 \
+        --model="wide_resnet(depth=28, width=2)"
 """
 
 import os
@@ -36,8 +38,11 @@ FEATURES = flags.DEFINE_list("features", ["28", "8"], "HIGGS, Electricity.")
 SPARSITIES = flags.DEFINE_list(
     "sparsities", ["0.98", "0.99"], "Of all kernels but the last."
 )
-MAX_DENSITY = flags.DEFINE_float("max_density", 0.05, "As in `cb.to_csr`.")
-MIN_SIZE = flags.DEFINE_integer("min_size", 250_000, "As in `cb.to_csr`.")
+MODEL = flags.DEFINE_string(
+    "model", None, "A model for CIFAR-10 in place of perceptrons."
+)
+MAX_DENSITY = flags.DEFINE_float("max_density", None, "As in `cb.to_csr`.")
+MIN_SIZE = flags.DEFINE_integer("min_size", None, "As in `cb.to_csr`.")
 BATCH = flags.DEFINE_integer("batch", 128, "Examples in a batch.")
 ALGORITHM = flags.DEFINE_string("algorithm", "static", "Reallocation.")
 STEPS = flags.DEFINE_integer("steps", 20, "Steps in a turn.")
@@ -65,6 +70,12 @@ def build(features, width, sparsity):
         model.add(keras.layers.Dense(width, "relu"))
     model.add(keras.layers.Dense(2))
     return cb.sparsify(model, sparsity, "uniform", last_dense=True)
+
+
+def build_network(sparsity):
+    """Return the model for images with masks."""
+    model = cb.models.build(MODEL.value, (32, 32, 3), 10)
+    return cb.sparsify(model, sparsity)
 
 
 def contestant(model, dataset):
@@ -95,7 +106,7 @@ def of_sparselab(*shape):
     Args:
         *shape: Features, width and sparsity.
     """
-    if not SPARSELAB.value:
+    if not (SPARSELAB.value and shape):
         yield {}
         return
     script = pathlib.Path(__file__).with_name("sparselab_turns.py")
@@ -120,20 +131,27 @@ def of_sparselab(*shape):
         process.stdin.close()
 
 
-def compare(features, width, sparsity):
-    """Print a row of the table."""
+def compare(masked, shape, classes, named, others=()):
+    """Print a row of the table.
+
+    Args:
+        masked: Model with masks.
+        shape: Tuple, that of an example.
+        classes: Integer.
+        named: List of cells that say what is compared.
+        others: Arguments of `of_sparselab`.
+    """
     random = np.random.default_rng(0)
-    x = random.normal(size=(BATCH.value, features)).astype("float32")
-    y = random.integers(0, 2, BATCH.value)
+    x = random.normal(size=(BATCH.value, *shape)).astype("float32")
+    y = random.integers(0, classes, BATCH.value)
     dataset = tf.data.Dataset.from_tensors((x, y)).repeat()
-    masked = build(features, width, sparsity)
     models = {
         "masked": masked,
         "csr": cb.to_csr(masked, MAX_DENSITY.value, MIN_SIZE.value),
     }
     runs = {name: contestant(models[name], dataset) for name in models}
-    with of_sparselab(features, width, sparsity) as others:
-        seconds = take_turns(runs | others, TURNS.value)
+    with of_sparselab(*others) as foreign:
+        seconds = take_turns(runs | foreign, TURNS.value)
     losses = [
         model.evaluate(x, y, batch_size=BATCH.value, verbose=0)
         for model in models.values()
@@ -149,24 +167,31 @@ def compare(features, width, sparsity):
     ]
     low, middle, high = np.percentile(ratios, [25, 50, 75])
     times = [1e3 * statistics.median(of) for of in seconds.values()]
-    cells = [features, sparsity, width, f"{active:,}"]
+    cells = [*named, f"{active:,}"]
     cells += [f"{time:.2f}" for time in times]
-    cells.append(f"{middle:.1f} ({low:.1f} to {high:.1f})")
+    cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 def main(arguments):
     """Compare for each shape."""
     del arguments
-    head = ["features", "sparsity", "width", "active", "masked, ms", "CSR, ms"]
+    head = ["sparsity", "active", "masked, ms", "CSR, ms"]
+    if not MODEL.value:
+        head = ["features", "sparsity", "width", *head[1:]]
     if SPARSELAB.value:
         head += ["SparseLab, ms", "PyTorch, dense, ms"]
     head.append("masked / CSR")
     print("| " + " | ".join(head) + " |", "|---" * len(head) + "|", sep="\n")
-    for features in map(int, FEATURES.value):
+    for sparsity in map(float, SPARSITIES.value if MODEL.value else []):
+        compare(build_network(sparsity), (32, 32, 3), 10, [sparsity])
+    for features in map(int, [] if MODEL.value else FEATURES.value):
         for sparsity in map(float, SPARSITIES.value):
             for width in map(int, WIDTHS.value):
-                compare(features, width, sparsity)
+                named = features, sparsity, width
+                masked = build(*named[::2], sparsity)
+                given = features, width, sparsity
+                compare(masked, (features,), 2, named, given)
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ class Fields:
             masks, the weights of each layer share (1 - sparsity) times as many
             values at random.
         kernels: How masked layers are trained: masked (products with whole
-            kernels), or 'csr(max_density=0.05, min_size=250000)', where dense
-            layers that sparse and that large store and update active weights
-            only.
+            kernels), or 'csr(max_density=0.05, min_size=250000)', where layers
+            that sparse and that large store and update active weights only, by
+            default those for which it pays.
         reallocation: Algorithm that moves connections, such as
             'rigl(drop_fraction=0.3, every=100)', one of
             {cb.sparsity.reallocation}.

@@ -18,6 +18,7 @@ from cb.kernels.threads import require_numba
 from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernels
 from cb.layers.computed_kernels import numpy_value
+from cb.layers.dense_view import DenseView
 from cb.layers.saved_state import SavedStates
 from cb.sparsity import masks
 
@@ -27,35 +28,6 @@ REGULARIZERS = (
     keras.regularizers.L2,
     keras.regularizers.L1L2,
 )
-
-
-class DenseView:
-    """Read-only view of a CSR kernel, or of its mask, as a dense variable.
-
-    Args:
-        layer: `SparseKernel`.
-        is_mask: Boolean, whether active entries read as 1.
-    """
-
-    dtype = "float32"
-
-    def __init__(self, layer: "SparseKernel", is_mask: bool):
-        self._layer = layer
-        self._is_mask = is_mask
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the kernel."""
-        return self._layer.kernel_shape
-
-    @property
-    def value(self) -> tf.Tensor:
-        """The current kernel or mask, computed on each access."""
-        if not self._is_mask:
-            return self._layer.kernel
-        if self._layer.whole is not None:
-            return tf.ones(self.shape)
-        return self._layer.spread(tf.ones(self._layer.connections))
 
 
 class SparseKernel(ComputedKernels):

@@ -48,8 +48,8 @@ def to_csr(
     Args:
         model: Keras model from `cb.sparsify`.
         max_density: Float in (0, 1], the largest density of a kernel on
-            which CSR pays. By default as measured: 0.05, or 0.2 for
-            two-dimensional convolutions.
+            which CSR pays. By default as measured: 0.05, or for
+            two-dimensional convolutions 0.35, of one position 0.1.
         min_size: Integer, the smallest number of weights of such a kernel,
             active or not. By default 250,000, or 4,000 for two-dimensional
             convolutions.
@@ -145,9 +145,8 @@ def _unable(kernel, in_graph) -> str:
 
 
 def _does_not_pay(kernel, active, max_density, min_size) -> str:
-    kind = _SPARSE[type(kernel.layer)]
-    max_density = max_density or kind.max_density
-    min_size = min_size or kind.min_size
+    density, least = _SPARSE[type(kernel.layer)].limits(kernel.layer)
+    max_density, min_size = max_density or density, min_size or least
     size = int(np.prod(kernel.weight.shape))
     if size < min_size:
         return f"only {size:,} weights"

@@ -3,10 +3,12 @@
 A plane holds a channel of a tile, which is one image or several small ones
 below each other: padded rows of equal length, so that an entry of the kernel
 is a distance between positions. Rows and images share the zeros between them.
-With strides, every phase of the positions has planes of its own.
+With strides, every phase of the positions that the kernel reads has planes of
+its own.
 """
 
 import numba
+import numpy as np
 
 from cb.kernels.csr_jobs import floats_at
 from cb.kernels.moving import copy
@@ -32,6 +34,8 @@ from cb.kernels.vectors import LANES
     OUTPUTS,
     TOP,
     LEFT,
+    PHASES_Y,
+    PHASES_X,
     PITCH,
     ROWS_OF_IMAGE,
     TILE,
@@ -39,11 +43,12 @@ from cb.kernels.vectors import LANES
     GUARD,
     PLANE,
     PLANES,
-) = range(23)
+) = range(25)
 SETTINGS = IMAGES
 # Positions of a tile at most, if it holds several images.
 _MOST = 384
 _BLOCK = 8
+_ZERO = np.float32(0)
 _compiled = numba.njit(nogil=True, fastmath=FASTMATH)
 
 
@@ -77,6 +82,8 @@ def complete(shape):
         after, first, line = _axis(shape, axis)
         shape[HEIGHT_AFTER + axis] = after
         shape[TOP + axis] = first
+        reach = (shape[SIZE_Y + axis] - 1) * shape[DILATION_Y + axis]
+        shape[PHASES_Y + axis] = min(shape[STRIDE_Y + axis], reach + 1)
         # A pitch is the length of a row, rows of an image that of a column.
         shape[ROWS_OF_IMAGE - axis] = line
     pitch, positions = shape[PITCH], shape[PITCH] * shape[ROWS_OF_IMAGE]
@@ -92,7 +99,7 @@ def complete(shape):
     lines = vectors(tile * positions) + 2 * vectors(reach)
     # An odd number of cache lines, so that planes do not meet in a cache.
     shape[PLANE] = (lines | 1) * LANES
-    shape[PLANES] = shape[INPUTS] * shape[STRIDE_Y] * shape[STRIDE_X]
+    shape[PLANES] = shape[INPUTS] * shape[PHASES_Y] * shape[PHASES_X]
 
 
 @_compiled
@@ -108,7 +115,7 @@ def tap(shape, index):
     y = place // shape[SIZE_X] * shape[DILATION_Y]
     x = place % shape[SIZE_X] * shape[DILATION_X]
     stride_y, stride_x = shape[STRIDE_Y], shape[STRIDE_X]
-    phase = y % stride_y * stride_x + x % stride_x
+    phase = y % stride_y * shape[PHASES_X] + x % stride_x
     distance = y // stride_y * shape[PITCH] + x // stride_x
     return phase * shape[INPUTS] + channel, distance
 
@@ -149,16 +156,21 @@ def move_inputs(shape, images, tile, planes, back):
     height, width, channels = shape[HEIGHT], shape[WIDTH], shape[INPUTS]
     stride_y, stride_x = shape[STRIDE_Y], shape[STRIDE_X]
     pitch, plane = shape[PITCH], shape[PLANE]
+    phases_y, phases_x = shape[PHASES_Y], shape[PHASES_X]
     first, count = _images(shape, tile)
+    if back and phases_y * phases_x < stride_y * stride_x:
+        size = height * width * channels
+        rest = floats_at(images + 4 * first * size, count * size)
+        rest[:] = _ZERO
     for image in range(count):
         for row in range(height):
             line, phase = divmod(row + shape[TOP], stride_y)
             line += image * shape[ROWS_OF_IMAGE]
-            for remainder in range(stride_x):
+            for remainder in range(phases_x if phase < phases_y else 0):
                 column = (remainder - shape[LEFT]) % stride_x
                 found = ((first + image) * height + row) * width + column
                 found = images + 4 * channels * found
-                place = (phase * stride_x + remainder) * channels * plane
+                place = (phase * phases_x + remainder) * channels * plane
                 place += shape[GUARD] + line * pitch
                 place += (column + shape[LEFT]) // stride_x
                 place = planes + 4 * place

@@ -160,8 +160,11 @@ class SparseConv2D(_SparseConv, keras.layers.Conv2D):
     """
 
     dense_class = keras.layers.Conv2D
-    max_density = 0.2
-    min_size = 4_000
+
+    @classmethod
+    def limits(cls, layer):
+        # Dense kernels of one position are products of matrices, and fast.
+        return 0.1 if math.prod(layer.kernel_size) == 1 else 0.35, 4_000
 
     def product(self, inputs, bias, rectified):
         from cb.kernels.csr_products import convolve

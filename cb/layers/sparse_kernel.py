@@ -52,8 +52,6 @@ class SparseKernel(ComputedKernels):
         kernel_shape: The shape of the whole kernel.
         input_axes: How many axes of the inputs are multiplied: the last.
         output_axes: How many axes of the kernel are of outputs: the last.
-        max_density: Float, the largest density at which it pays, as measured.
-        min_size: Integer, the smallest number of weights, active or not.
 
     Raises:
         InputError: If an argument is wrong or Numba is not installed.
@@ -64,8 +62,6 @@ class SparseKernel(ComputedKernels):
     added_arguments = ("connections", "seed")
     granularity = "weight"
     input_axes = output_axes = 1
-    max_density = 0.05
-    min_size = 250_000
     activation: Any
     dtype_policy: Any
     kernel_constraint: Any
@@ -105,6 +101,17 @@ class SparseKernel(ComputedKernels):
         """Return why a layer of the Keras class has no such form, or `""`."""
         del layer
         return ""
+
+    @classmethod
+    def limits(cls, layer: keras.layers.Layer) -> tuple[float, int]:
+        """Return the largest density and the smallest size that pay.
+
+        Args:
+            layer: Layer of the Keras class. Its size is the number of
+                weights, active or not.
+        """
+        del layer
+        return 0.05, 250_000
 
     def weight_shapes(self, input_shape) -> tuple[tuple, tuple | None]:
         """Return the shape of the kernel and that of the bias, if any.

@@ -60,6 +60,31 @@ def test_chooses_layers_that_are_large_and_sparse_and_says_why_not():
     assert kinds["conv"] is cb.layers.MaskedConv2D
 
 
+def test_kinds_of_layers_have_limits_of_their_own():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 32)),
+            layers.Conv2D(32, 3, name="around"),
+            layers.Conv2D(256, 1, name="point"),
+            layers.Conv2D(128, 1, name="sparser"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(128, name="dense"),
+        ]
+    )
+    sparsities = {"around": 0.7, "point": 0.8, "sparser": 0.92, "dense": 0.96}
+    reports = []
+    cb.to_csr(cb.sparsify(model, sparsities), report=reports.append)
+    assert reports == [
+        {
+            "around": "",
+            "point": "density 0.200",
+            "sparser": "",
+            "dense": "only 16,384 weights",
+        }
+    ]
+
+
 def test_outputs_keys_and_masks_stay():
     model = build()
     sparse = every_layer(model)

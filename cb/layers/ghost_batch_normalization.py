@@ -207,12 +207,11 @@ class GhostBatchNormalization(AddedArguments, keras.layers.BatchNormalization):
         channel = self.axis % len(shape)
         inner, place = [rows, *shape[1:]], channel + 1
         if mask is None:
-            # Compiled reductions are faster over fewer dimensions.
-            inner = [
-                rows * math.prod(shape[1:channel]),
-                shape[channel],
-                math.prod(shape[channel + 1 :]),
-            ]
+            # Compiled reductions are faster over fewer dimensions, and much
+            # slower where the last has a size of one.
+            inner = [rows * math.prod(shape[1:channel]), shape[channel]]
+            if channel + 1 < len(shape):
+                inner.append(math.prod(shape[channel + 1 :]))
             place = 2
         # A compiled function cannot check that the size divides the batch,
         # but shows the scope's name when the reshape fails.

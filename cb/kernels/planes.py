@@ -70,32 +70,72 @@ def split(op, first, last, blocks, memory):
 
 @_compiled
 def pool(op, first, last, memory):
-    """Pool some channels in windows."""
-    largest, images = op.kind == MAX_POOL, op.images
+    """Pool some channels in windows, a row of outputs at a time."""
+    images = op.images
     for channel in range(first, last):
         source = op.source + channel * op.source_plane
         for y in range(op.height):
             top = y * op.stride_y - op.pad_y
             bottom = min(top + op.size_y, op.source_height)
             top = max(top, 0)
-            for x in range(op.width):
-                left = x * op.stride_x - op.pad_x
-                right = min(left + op.size_x, op.source_width)
-                left = max(left, 0)
-                place = op.target + channel * op.plane
-                place += (y * op.pitch + x) * images
-                share = _ONE / np.float32((bottom - top) * (right - left))
-                for i in range(images):
-                    value = -np.float32(np.inf) if largest else _ZERO
-                    for row in range(top, bottom):
-                        line = source + row * op.source_pitch * images + i
-                        for column in range(left, right):
-                            v = memory[line + column * images]
-                            if largest:
-                                value = v if v > value else value
-                            else:
-                                value += v
-                    memory[place + i] = value if largest else value * share
+            place = op.target + channel * op.plane + y * op.pitch * images
+            start = -np.float32(np.inf) if op.kind == MAX_POOL else _ZERO
+            for i in range(place, place + op.width * images):
+                memory[i] = start
+            for row in range(top, bottom):
+                line = source + row * op.source_pitch * images
+                for column in range(op.size_x):
+                    _pool_column(op, place, line, column, memory)
+            if op.kind == AVERAGE_POOL:
+                _divide(op, place, bottom - top, memory)
+
+
+@_compiled
+def _pool_column(op, place, line, column, memory):
+    """Take one column of the windows of a row into their outputs."""
+    # The first and the last output in whose window the column is inside.
+    step, images = op.stride_x, op.images
+    left = max(0, -((column - op.pad_x) // step))
+    right = min(op.width, (op.source_width - 1 + op.pad_x - column) // step + 1)
+    place += left * images
+    line += (left * step - op.pad_x + column) * images
+    count = right - left
+    if images == 1 and step == 1:
+        _pool_run(op.kind, place, line, count, 1, memory)
+    elif images == 1 and step == 2:
+        _pool_run(op.kind, place, line, count, 2, memory)
+    elif images == 1:
+        _pool_run(op.kind, place, line, count, step, memory)
+    else:
+        for x in range(count):
+            at, found = place + x * images, line + x * step * images
+            _pool_run(op.kind, at, found, images, 1, memory)
+
+
+@numba.njit(inline="always", **OPTIONS)
+def _pool_run(kind, place, line, count, step, memory):
+    """Take some values into the outputs; known steps compile to vectors."""
+    # Numba would test every sum of two places for being negative.
+    outputs, inputs = memory[place:], memory[line:]
+    if kind == MAX_POOL:
+        for n in range(count):
+            value, found = outputs[n], inputs[step * n]
+            outputs[n] = found if found > value else value
+    else:
+        for n in range(count):
+            outputs[n] += inputs[step * n]
+
+
+@_compiled
+def _divide(op, place, rows, memory):
+    """Divide the sums of a row of outputs by the positions in each window."""
+    images = op.images
+    for x in range(op.width):
+        left = x * op.stride_x - op.pad_x
+        right = min(left + op.size_x, op.source_width)
+        share = _ONE / np.float32(rows * (right - max(left, 0)))
+        for i in range(place + x * images, place + (x + 1) * images):
+            memory[i] *= share
 
 
 @_compiled

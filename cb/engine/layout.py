@@ -13,7 +13,9 @@ many images as a stride has places, and a convolution of those has none.
 import collections
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +23,13 @@ from cb.engine.fusion import Fused
 from cb.engine.fusion import Product
 from cb.engine.fusion import Step
 from cb.engine.graph import Shape
+from cb.kernels.vectors import WIDEST
 
 # Floats in a vector of 512 bits; planes and origins are multiples of it.
 LANES = 16
+# Floats that a block of sums may read at a time, three quarters of a cache of
+# 32 kB, and the entries of a sum for which it is worth being kept.
+_CACHED, _ENTRIES = 6 * 1024, 12
 # A value and the rows and columns between the positions that are read.
 Strided = tuple[int, tuple[int, int]]
 
@@ -124,8 +130,11 @@ def lay_out(fused: Fused, images: int) -> Layout:
                     steps.append(splits[key])
                 phases = splits[key].phases
                 step = dataclasses.replace(step, source=splits[key].target)
-            entries[step] = _entries(step, phases)
-        steps.append(step)
+            for part in _parts(step, shapes, images):
+                entries[part] = _entries(part, phases)
+                steps.append(part)
+        else:
+            steps.append(step)
     groups = _groups(shapes, entries)
     geometry: dict[int, Geometry] = {}
     for values in groups:
@@ -140,6 +149,45 @@ def lay_out(fused: Fused, images: int) -> Layout:
         )
         geometry.update(dict.fromkeys(values, found))
     return Layout(steps, entries, shapes, geometry)
+
+
+def _parts(
+    step: Product, shapes: dict[int, Shape], images: int
+) -> Iterator[Product]:
+    """Yield products of some input channels each, which add up to a step.
+
+    What a block of their sums reads stays in the first cache: all outputs of
+    the block are computed from it before the next channels.
+
+    Args:
+        step: `Product`.
+        shapes: Dict of every value to its shape; gets that of the sums.
+        images: Integer, how many images are in a tile.
+    """
+    height, _, inputs, outputs = step.kernel.shape
+    rows, columns, _ = shapes[step.outputs[0]]
+    read = min(rows * columns * images, WIDEST * LANES)
+    read += (height - 1) * (columns + 1) * images
+    # Between two parts the sums are written and read again.
+    entries = np.count_nonzero(step.kernel) / (inputs * outputs)
+    number = int(min(inputs * read // _CACHED, inputs * entries // _ENTRIES))
+    # Dense layers run as they are: in tiles of images they became slower.
+    if number < 2 or step.options["groups"] > 1 or rows * columns == 1:
+        yield step
+        return
+    sums = max(shapes) + 1
+    shapes[sums] = (rows, columns, outputs)
+    edges = [inputs * n // number for n in range(number + 1)]
+    for n, (first, last) in enumerate(itertools.pairwise(edges)):
+        kernel = np.zeros_like(step.kernel)
+        kernel[:, :, first:last] = step.kernel[:, :, first:last]
+        fields: dict[str, Any] = {"kernel": kernel}
+        if n:
+            fields |= {"branch": sums, "bias": np.zeros_like(step.bias)}
+        if n < number - 1:
+            fields |= dict.fromkeys(("second", "scale", "shift", "activation"))
+            fields |= {"target": sums, "place": 0}
+        yield dataclasses.replace(step, **fields)
 
 
 def _phases(fused: Fused) -> dict[Strided, list[tuple[int, int]]]:

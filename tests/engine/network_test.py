@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cb.engine import reference
+from cb.engine.fusion import fuse
+from cb.engine.layout import lay_out
 from cb.engine.network import Network
 from cb.errors import InputError
 from cb.kernels import network as compiled
@@ -63,6 +65,33 @@ def test_convolution(shape, size, options):
     x = made.relu(x)
     x = made.convolve(x, (1, 1), 3)
     check(made.graph(x), made.data(18))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_convolutions_in_parts(seed, monkeypatch):
+    # Branches, second outputs, strides, groups, places of concatenations.
+    made, graph = residual(seed=seed)
+    if seed:
+        made, graph = random_network(seed)
+    data = made.data(18)
+    whole = len(lay_out(fuse(graph), 1).steps)
+    monkeypatch.setattr("cb.engine.layout._CACHED", 1)
+    monkeypatch.setattr("cb.engine.layout._ENTRIES", 1)
+    assert len(lay_out(fuse(graph), 1).steps) > whole
+    check(graph, data)
+
+
+def test_parts_are_of_channels_that_a_cache_holds():
+    made = Builder((7, 7, 512), density=0.1)
+    x = made.convolve(0, (1, 1), 64)
+    parts = lay_out(fuse(made.graph(x)), 1).steps
+    channels = [np.unique(np.nonzero(step.kernel)[2]) for step in parts]
+    assert (np.diff(np.concatenate(channels)) > 0).all()
+    assert len(parts) == 4
+    made = Builder((1, 1, 512), density=0.1)
+    x = made.convolve(0, (1, 1), 64)
+    assert len(lay_out(fuse(made.graph(x)), 16).steps) == 1
 
 
 ACTIVATIONS = [

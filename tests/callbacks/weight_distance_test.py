@@ -145,8 +145,9 @@ def test_fit_uses_the_first_plateau():
         distance.steps[plateau], distance.distances["total"][plateau]
     )
     assert 0 < expected.num_points < len(distance.steps)
-    assert distance.fit() == expected
-    assert distance.fit(last_step=15) == expected
+    for found in (distance.fit(), distance.fit(last_step=15)):
+        # Where arrays begin in memory may decide how a sum is rounded.
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert distance.fit("first").num_points == expected.num_points
 
 

@@ -239,8 +239,11 @@ def test_equals_accumulation_over_chunks(length):
         )
     ]
     theirs = [np.mean(part, axis=0) for part in zip(*parts, strict=True)]
+    # What a ghost of one example differs by is divided by the root of epsilon,
+    # gradients and their rounding too.
+    largest = max(1, *(np.abs(their).max() for their in theirs))
     for our, their in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(our, their, atol=1e-5)
+        np.testing.assert_allclose(our, their, atol=2e-5 * largest)
     for our, their in zip(
         ghost.non_trainable_variables,
         chunked.non_trainable_variables,

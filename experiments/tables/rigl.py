@@ -30,8 +30,9 @@ def experiments():
             "sparsity": "hidden_1=0.99,hidden_2=0.891",
             "distribution": "uniform",
             "rounding": "up",
-            "reallocation": "rigl(drop_fraction=0.3, every=100, end=50000, "
-            "gradients='running')",
+            # The first event comes before the first update, as in the source.
+            "reallocation": "rigl(drop_fraction=0.3, every=100, end=50001, "
+            "offset=1, gradients='running')",
         },
         expected=98.52,
         time="minutes on two CPU cores",

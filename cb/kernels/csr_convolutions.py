@@ -23,8 +23,10 @@ from cb.kernels.csr_jobs import TASKS
 from cb.kernels.csr_jobs import VALUES
 from cb.kernels.csr_jobs import WEIGHTS
 from cb.kernels.csr_jobs import block
+from cb.kernels.csr_jobs import dots
 from cb.kernels.csr_jobs import floats_at
 from cb.kernels.csr_jobs import integers_at
+from cb.kernels.csr_jobs import sums
 from cb.kernels.csr_planes import GUARD
 from cb.kernels.csr_planes import IMAGES
 from cb.kernels.csr_planes import LEFT
@@ -43,15 +45,7 @@ from cb.kernels.csr_planes import move_outputs
 from cb.kernels.csr_planes import vectors
 from cb.kernels.csr_pool import give_back
 from cb.kernels.csr_pool import lend
-from cb.kernels.csr_vectors import dots_1
-from cb.kernels.csr_vectors import dots_2
-from cb.kernels.csr_vectors import dots_4
-from cb.kernels.csr_vectors import dots_8
 from cb.kernels.csr_vectors import pointer
-from cb.kernels.csr_vectors import sums_1
-from cb.kernels.csr_vectors import sums_2
-from cb.kernels.csr_vectors import sums_4
-from cb.kernels.csr_vectors import sums_8
 from cb.kernels.vectors import FASTMATH
 from cb.kernels.vectors import LANES
 
@@ -110,14 +104,7 @@ def _sums(where, matrix, rows, first, begin, end):
                 target + 4 * row * plane + place,
                 first[1],
             )
-            if size == 8:
-                sums_8(given)
-            elif size == 4:
-                sums_4(given)
-            elif size == 2:
-                sums_2(given)
-            else:
-                sums_1(given)
+            sums(size, given)
         column += size * LANES
 
 
@@ -149,14 +136,7 @@ def _dots(where, matrix, rows, columns, found):
                 found,
                 0,
             )
-            if size == 8:
-                dots_8(given)
-            elif size == 4:
-                dots_4(given)
-            elif size == 2:
-                dots_2(given)
-            else:
-                dots_1(given)
+            dots(size, given)
         column += size * LANES
 
 

@@ -83,15 +83,41 @@ def block(left, columns):
 
 
 @_compiled
+def sums(vectors, given):
+    """Compute 1, 2, 4 or 8 vectors of a row, of what `sums_1` takes."""
+    if vectors == 8:
+        sums_8(given)
+    elif vectors == 4:
+        sums_4(given)
+    elif vectors == 2:
+        sums_2(given)
+    else:
+        sums_1(given)
+
+
+@_compiled
+def dots(vectors, given):
+    """Add the gradients of 1, 2, 4 or 8 vectors, of what `dots_1` takes."""
+    if vectors == 8:
+        dots_8(given)
+    elif vectors == 4:
+        dots_4(given)
+    elif vectors == 2:
+        dots_2(given)
+    else:
+        dots_1(given)
+
+
+@_compiled
 def _small(source, columns, indices, weights, start, end, first, target):
     """Compute a row of a product with fewer columns than a vector has."""
     index, weight = integers_at(indices, end), floats_at(weights, end)
-    sums = floats_at(target, columns)
-    sums[:] = first
+    row_sums = floats_at(target, columns)
+    row_sums[:] = first
     for k in range(start, end):
         row = floats_at(source + 4 * columns * np.int64(index[k]), columns)
         for column in range(columns):
-            sums[column] += weight[k] * row[column]
+            row_sums[column] += weight[k] * row[column]
 
 
 @_compiled
@@ -118,9 +144,9 @@ def product(job, begin, finish):
             if columns < LANES:
                 where = job[SOURCE], columns, job[INDICES], job[WEIGHTS]
                 _small(*where, start, end, first, target)
-                sums = floats_at(target, columns)
+                found = floats_at(target, columns)
                 for i in range(columns if kind else 0):
-                    sums[i] = _ZERO if sums[i] < _ZERO else sums[i]
+                    found[i] = _ZERO if found[i] < _ZERO else found[i]
                 continue
             given = (
                 job[SOURCE] + 4 * place,
@@ -133,14 +159,7 @@ def product(job, begin, finish):
                 target + 4 * place,
                 kind,
             )
-            if vectors == 8:
-                sums_8(given)
-            elif vectors == 4:
-                sums_4(given)
-            elif vectors == 2:
-                sums_2(given)
-            else:
-                sums_1(given)
+            sums(vectors, given)
         column += vectors * LANES
 
 
@@ -179,14 +198,7 @@ def gradients(job, begin, finish):
                 job[TARGET],
                 column - place,
             )
-            if vectors == 8:
-                dots_8(given)
-            elif vectors == 4:
-                dots_4(given)
-            elif vectors == 2:
-                dots_2(given)
-            else:
-                dots_1(given)
+            dots(vectors, given)
         column += vectors * LANES
 
 

@@ -117,7 +117,9 @@ class Checkpointing(keras.callbacks.Callback):
         done = self._first_batch + batch
         steps = self._epoch * self.steps_per_epoch + done
         stop = self.stop_requested()
-        if stop or (batch > 0 and steps % self.save_every == 0):
+        # Several steps may have passed since the last call.
+        crossed = steps % self.save_every < self.model.steps_per_execution
+        if stop or (batch > 0 and crossed):
             self._save("last", self._epoch, done)
         if stop:
             # No worker reports the checkpoint before the chief has written it.

@@ -77,12 +77,13 @@ class Progress(keras.callbacks.Callback):
         if step == self._step:
             # Gradients of several batches are accumulated into a step.
             return
-        self._steps += step - self._step
+        passed = step - self._step
+        self._steps += passed
         self._step = step
         late = time.monotonic() - self._start > self._patience
         # The end of an epoch prints a row of its own.
         inside = step % self.steps_per_epoch
-        if inside and (step % self.print_every == 0 or late):
+        if inside and (step % self.print_every < passed or late):
             place = f"  step {inside}/{self.steps_per_epoch}"
             self._print(place, logs, passing=True)
 

@@ -131,6 +131,10 @@ class Fields:
             scaled down.
         gradient_accumulation: Batches whose mean gradient makes one update.
             Steps in schedules, metrics and --save_every count updates.
+        steps_per_execution: Batches trained on between two calls of callbacks,
+            as in `compile` of Keras. A small model with 20 trains up to twice
+            as fast, with the same numbers; epochs and the steps between
+            events must be multiples.
         label_smoothing: Fraction of each training target spread over all
             classes.
         mixup: Mix pairs of training examples with weights from Beta(mixup,
@@ -257,6 +261,7 @@ class Fields:
     warmup_epochs: NotNegative = flag(0.0, LARGE_BATCHES)
     global_clipnorm: Positive | None = flag(None, TRAINING)
     gradient_accumulation: Count = flag(1, LARGE_BATCHES)
+    steps_per_execution: Count = flag(1, TRAINING, identity=False)
     label_smoothing: Fraction = flag(0.0, TRAINING)
     mixup: NotNegative = flag(0.0, TRAINING)
     multiplicative_noise: NotNegative = flag(0.0, LARGE_BATCHES)

@@ -75,12 +75,15 @@ class TrainingBatches:
         self._read = storage.reader(examples.features)
         self._arrivals: dict[int, float] = {}
 
-    def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
+    def dataset(
+        self, first_step: int, last_step: int, timed: bool = True
+    ) -> tf.data.Dataset:
         """Return the batches of the steps in `[first_step, last_step)`.
 
         Args:
             first_step: Integer, counted from the start of the training.
             last_step: Integer.
+            timed: Boolean, whether `seconds_waited` will be asked for.
 
         Returns:
             A `tf.data.Dataset` of `(features, labels)`: float32
@@ -88,9 +91,11 @@ class TrainingBatches:
         """
         steps = tf.data.Dataset.range(first_step, last_step)
         batches = _mapped(steps, self._batch, self._workers)
-        noted = self._noted(batches).prefetch(tf.data.AUTOTUNE)
+        if timed:
+            batches = self._noted(batches)
+        batches = batches.prefetch(tf.data.AUTOTUNE)
         length = max(last_step - first_step, 0)
-        return noted.apply(tf.data.experimental.assert_cardinality(length))
+        return batches.apply(tf.data.experimental.assert_cardinality(length))
 
     def seconds_waited(self, number: int, asked: float) -> float | None:
         """Return how long a step waited, `None` if its batch is not timed.

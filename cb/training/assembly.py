@@ -44,6 +44,8 @@ from cb.training import compilation
 from cb.training import regime
 from cb.training.data import Data
 from cb.training.data import without_mixup
+from cb.training.executions import check_events
+from cb.training.executions import check_length
 from cb.training.start import initialize_dense
 from cb.training.start import rewind
 
@@ -272,6 +274,7 @@ def build_callbacks(
 ) -> Callbacks:
     """Build the callbacks; nothing is written before training begins."""
     updates = data.updates_per_epoch
+    check_length(config.steps_per_execution, data.batches.steps_per_epoch)
     log = open_log(run, updates, config.log_to)
     logger = RunLogger(
         log,
@@ -333,7 +336,11 @@ def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
         on_event=on_event,
     )
     # Refuses bad times before the start.
-    callback.algorithm.period(training_length)
+    check_events(
+        config.steps_per_execution,
+        callback.algorithm.period(training_length),
+        config.gradient_accumulation,
+    )
     return callback
 
 

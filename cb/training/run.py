@@ -34,6 +34,7 @@ from cb.text import paragraph
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
+from cb.training.executions import check_length
 from cb.training.provenance import compared
 from cb.training.provenance import started
 from cb.training.run_costs import recorded
@@ -272,9 +273,11 @@ class TrainingRun:
             until: Integer, or `None` for all epochs.
         """
         data, length = self.data, self.data.batches.steps_per_epoch
+        single = self.config.steps_per_execution == 1
         validation, steps = data.validation, None
-        if validation is not None:
+        if validation is not None and single:
             # Keras begins another pass after each over data of known length.
+            # Several steps at a time would run on into it.
             validation, steps = validation.repeat(), len(validation)
         last = min(until or data.epochs, data.epochs)
         ends = [min(epoch + 1, last), last] if batch else [last]
@@ -282,11 +285,13 @@ class TrainingRun:
             if epoch >= end or self.model.stop_training:
                 continue
             # The rest of an epoch takes a `fit` of its own.
+            check_length(self.config.steps_per_execution, length - batch)
+            first, last_batch = epoch * length + batch, end * length
             with warnings.catch_warnings():
                 # The summary says it.
                 warnings.simplefilter("ignore", NotReached)
                 self.model.fit(
-                    data.batches.dataset(epoch * length + batch, end * length),
+                    data.batches.dataset(first, last_batch, timed=single),
                     initial_epoch=epoch,
                     epochs=end,
                     steps_per_epoch=length - batch,

@@ -70,3 +70,17 @@ def test_on_a_terminal_a_row_of_steps_is_replaced(capsys):
     assert two.startswith(f"{ABOVE}  step 10/15")
     assert first.startswith(f"{ABOVE}epoch 1/2")
     assert last.startswith(f"{ABOVE}epoch 2/2")
+
+
+def test_rows_of_several_steps_come_where_they_have_passed(capsys):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse", steps_per_execution=3)
+    x, y = np.zeros((EXAMPLES, 6)), np.zeros((EXAMPLES, 3))
+    progress = Progress(5, 1, STEPS, lambda number, asked: None)
+    model.fit(x, y, BATCH, callbacks=[progress], verbose=0)
+    _, head, *rows = capsys.readouterr().out.splitlines()
+    # Of 3, 6, 9, 12 and 15 steps.
+    places = ["step 6/15", "step 12/15", "epoch 1/1"]
+    for row, place in zip(rows, places, strict=True):
+        assert row.strip().startswith(place)
+        assert len(row) < len(head), "a wait for input"

@@ -18,8 +18,8 @@ FOLDER = ROOT / "experiments" / "results"
 # What a result depends on, besides the flags, which stand beside it.
 CODE = ("cb", "flags", "train.py")
 DONE, DIVERGED = "done", "diverged"
-# Flags that say where a run is or how fast, not what.
-PLACES = ("run_dir", "data_dir", "initialize_from", "steps_per_execution")
+# Flags that say where a run is, not what.
+PLACES = ("run_dir", "data_dir", "initialize_from")
 
 
 class Result(NamedTuple):

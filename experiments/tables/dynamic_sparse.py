@@ -35,8 +35,6 @@ COMMON = {
         "model": "mnist_mlp",
         "batch_size": 100,
         "epochs": 100,
-        # Half the time, the same numbers.
-        "steps_per_execution": 20,
     },
 }
 DECAY = {CIFAR: 5e-4, IMAGENET: 1e-4, MNIST: 1e-4}

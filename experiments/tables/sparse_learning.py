@@ -106,8 +106,6 @@ def _experiment(name, title, sparsity, rule, expected, error, note=""):
             "distribution": "uniform",
             "rounding": "nearest",
             "reallocation": rule,
-            # Half the time, the same numbers.
-            **({} if "rewiring" in rule else {"steps_per_execution": 20}),
         },
         expected=expected,
         error=error,

@@ -44,8 +44,8 @@ from cb.training import compilation
 from cb.training import regime
 from cb.training.data import Data
 from cb.training.data import without_mixup
-from cb.training.executions import check_events
-from cb.training.executions import check_length
+from cb.training.executions import Undisturbed
+from cb.training.executions import undisturbed
 from cb.training.start import initialize_dense
 from cb.training.start import rewind
 
@@ -249,12 +249,14 @@ class Callbacks:
         logger: `RunLogger`.
         checkpointing: `Checkpointing`.
         others: List of callbacks that come before `checkpointing`.
+        undisturbed: `Undisturbed`, between two calls of them.
     """
 
     reallocation: dict[str, Reallocation]
     logger: RunLogger
     checkpointing: Checkpointing
     others: list[keras.callbacks.Callback]
+    undisturbed: Undisturbed
 
     def in_order(self) -> list[keras.callbacks.Callback]:
         """Return all callbacks: state changes first, then logs, then saves."""
@@ -274,7 +276,6 @@ def build_callbacks(
 ) -> Callbacks:
     """Build the callbacks; nothing is written before training begins."""
     updates = data.updates_per_epoch
-    check_length(config.steps_per_execution, data.batches.steps_per_epoch)
     log = open_log(run, updates, config.log_to)
     logger = RunLogger(
         log,
@@ -322,7 +323,13 @@ def build_callbacks(
             terminal,
         )
     )
-    return Callbacks(reallocations, logger, checkpointing, others)
+    return Callbacks(
+        reallocations,
+        logger,
+        checkpointing,
+        others,
+        undisturbed(config, data, reallocations.values()),
+    )
 
 
 def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
@@ -336,11 +343,7 @@ def _build_reallocation(config: Config, data: Data, on_event) -> Reallocation:
         on_event=on_event,
     )
     # Refuses bad times before the start.
-    check_events(
-        config.steps_per_execution,
-        callback.algorithm.period(training_length),
-        config.gradient_accumulation,
-    )
+    callback.algorithm.period(training_length)
     return callback
 
 

@@ -117,12 +117,7 @@ def compile_model(
     metrics = [accuracy(name="accuracy")]
     if num_classes > TOP:
         metrics.append(top(k=TOP, name=f"top_{TOP}_accuracy"))
-    model.compile(
-        optimizer=optimizer,
-        loss=loss,
-        metrics=metrics,
-        steps_per_execution=config.steps_per_execution,
-    )
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     model.optimizer.build(model.trainable_variables)
 
 

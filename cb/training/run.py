@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import math
 import sys
 import time
 import warnings
@@ -34,7 +35,8 @@ from cb.text import paragraph
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
-from cb.training.executions import check_length
+from cb.training.executions import Undisturbed
+from cb.training.executions import steps_in_execution
 from cb.training.provenance import compared
 from cb.training.provenance import started
 from cb.training.run_costs import recorded
@@ -273,19 +275,19 @@ class TrainingRun:
             until: Integer, or `None` for all epochs.
         """
         data, length = self.data, self.data.batches.steps_per_epoch
-        single = self.config.steps_per_execution == 1
+        self._choose_execution(callbacks.undisturbed, batch)
+        single = self.model.steps_per_execution == 1
         validation, steps = data.validation, None
         if validation is not None and single:
             # Keras begins another pass after each over data of known length.
             # Several steps at a time would run on into it.
             validation, steps = validation.repeat(), len(validation)
         last = min(until or data.epochs, data.epochs)
+        # The rest of an epoch takes a `fit` of its own.
         ends = [min(epoch + 1, last), last] if batch else [last]
         for end in ends:
             if epoch >= end or self.model.stop_training:
                 continue
-            # The rest of an epoch takes a `fit` of its own.
-            check_length(self.config.steps_per_execution, length - batch)
             first, last_batch = epoch * length + batch, end * length
             with warnings.catch_warnings():
                 # The summary says it.
@@ -302,6 +304,23 @@ class TrainingRun:
                     verbose=0,
                 )
             epoch, batch = end, 0
+
+    def _choose_execution(self, undisturbed: Undisturbed, batch: int) -> None:
+        at_most = self.config.steps_per_execution
+        common = math.gcd(undisturbed.batches, batch)
+        steps = steps_in_execution(at_most, common)
+        if steps < at_most:
+            reason = undisturbed.reason
+            if common < undisturbed.batches:
+                reason = f"the run goes on after batch {batch}"
+            print(
+                f"Steps per execution: {steps} instead of {at_most}; {reason}",
+                flush=True,
+            )
+        if steps != self.model.steps_per_execution:
+            self.model.steps_per_execution = steps
+            # Keras keeps functions that it has traced.
+            self.model.train_function = self.model.test_function = None
 
     def finish(self, callbacks: assembly.Callbacks) -> dict[str, Any]:
         """Evaluate and export the trained model, and write the summary."""

@@ -54,6 +54,13 @@ def names(folder):
     return {file.name for file in folder.iterdir()}
 
 
+def test_replicas_take_single_steps(tmp_path):
+    flags = [*PERCEPTRON, "--epochs=2", MIRRORED]
+    single = train(tmp_path / "single", *flags)
+    several = train(tmp_path / "several", *flags, "--steps_per_execution=5")
+    assert_same_files(single, several)
+
+
 def test_two_workers_are_two_replicas(tmp_path, convolutional, undisturbed):
     one = train(tmp_path / "one", *convolutional, MIRRORED)
     assert_close(undisturbed, one)

@@ -8,14 +8,13 @@ import pytest
 
 from cb import distribute
 from cb.config import Config
-from cb.errors import InputError
 from cb.errors import Preempted
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.schedules import PeriodicSchedule
 from cb.training import assembly
-from cb.training.executions import check_events
-from cb.training.executions import check_length
+from cb.training.executions import common_batches
+from cb.training.executions import steps_in_execution
 from cb.training.run import TrainingRun
 from cb.training.train import train
 
@@ -47,19 +46,50 @@ def weights(run):
     return CheckpointFolder(run.checkpoints).load("last").arrays
 
 
-@pytest.mark.slow
-def test_numbers_and_weights_are_those_of_single_steps(tmp_path):
-    single = trained(tmp_path / "single")
-    several = trained(tmp_path / "several", steps_per_execution=4)
-    assert numbers(single) == numbers(several)
-    expected, found = weights(single), weights(several)
+def assert_equal(one, other):
+    assert numbers(one) == numbers(other)
+    expected, found = weights(one), weights(other)
     assert len(expected) > 10 and expected.keys() == found.keys()
     for name in expected:
         np.testing.assert_array_equal(expected[name], found[name])
 
 
 @pytest.mark.slow
-def test_a_run_stopped_inside_of_an_epoch_goes_on(tmp_path):
+def test_numbers_and_weights_are_those_of_single_steps(tmp_path):
+    single = trained(tmp_path / "single")
+    several = trained(tmp_path / "several", steps_per_execution=4)
+    assert_equal(single, several)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, 8),
+        ({"reallocation": "rigl(every=3)", "gradient_accumulation": 2}, 6),
+        ({"reallocation": "rigl(every=11)"}, 1),
+        ({"kernels": "csr(max_density=1.0, min_size=100)"}, 8),
+        ({"reallocation": "n_by_m"}, 1),
+        ({"reallocation": "rigl(every=8, gradients='step')"}, 1),
+        ({"weight_distance": 3}, 1),
+    ],
+)
+def test_as_many_steps_as_nothing_disturbs(flags, expected, tmp_path, capsys):
+    single = trained(tmp_path / "single", **flags)
+    capsys.readouterr()
+    several = trained(tmp_path / "several", steps_per_execution=13, **flags)
+    assert (
+        f"Steps per execution: {expected} instead of 13; "
+        in capsys.readouterr().out
+    )
+    assert_equal(single, several)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "taken"), [(4, None), (3, 2)])
+def test_a_run_stopped_inside_of_an_epoch_goes_on(
+    asked, taken, tmp_path, capsys
+):
     flags = {"save_every": 6, "reallocation": "rigl(every=24)"}
     whole = trained(tmp_path / "whole", steps_per_execution=4, **flags)
     folder = tmp_path / "stopped"
@@ -74,25 +104,26 @@ def test_a_run_stopped_inside_of_an_epoch_goes_on(tmp_path):
     run.build()
     with pytest.raises(Preempted, match="after batch 8"):
         run.train()
-    with pytest.raises(InputError, match="of the 16 batches"):
-        trained(folder, steps_per_execution=3, **flags)
-    resumed = trained(folder, steps_per_execution=4, **flags)
-    assert numbers(resumed) == numbers(whole)
+    capsys.readouterr()
+    resumed = trained(folder, steps_per_execution=asked, **flags)
+    said = f"Steps per execution: {taken} instead of {asked}; "
+    assert (said in capsys.readouterr().out) == (taken is not None)
+    assert_equal(whole, resumed)
 
 
-def test_epochs_must_be_multiples():
-    check_length(4, 24)
-    with pytest.raises(InputError, match="24 batches .*n=5"):
-        check_length(5, 24)
-
-
-def test_events_must_be_multiples():
+def test_common_batches_divide_epoch_and_events():
     period = PeriodicSchedule(8, start=0, end=40)
-    check_events(4, period, 1)
-    check_events(16, period, 2)
-    check_events(1, period._replace(every=1), 1)
-    check_events(7, None, 1)
-    with pytest.raises(InputError, match="due after step 8. .*n=3"):
-        check_events(3, period, 1)
-    with pytest.raises(InputError, match="due after step 39"):
-        check_events(4, period._replace(end=39, includes_end=True), 1)
+    assert common_batches(24, None, 1) == 24
+    assert common_batches(24, period, 1) == 8
+    assert common_batches(24, period, 2) == 8
+    assert common_batches(48, period, 2) == 16
+    assert common_batches(24, period._replace(every=1), 1) == 1
+    last = period._replace(end=36, includes_end=True)
+    assert common_batches(24, last, 1) == 4
+
+
+def test_steps_are_the_largest_divisor():
+    for at_most, common in itertools.product(range(1, 30), range(1, 30)):
+        steps = steps_in_execution(at_most, common)
+        larger = range(steps + 1, at_most + 1)
+        assert common % steps == 0 and all(common % n for n in larger)

@@ -18,6 +18,11 @@ def needs_probe(algorithm: Algorithm) -> bool:
     )
 
 
+def needs_single_steps(algorithm: Algorithm) -> bool:
+    """Return whether an algorithm reads or acts after every single step."""
+    return algorithm.gradients != "probe" or algorithm.every_step
+
+
 def check_training(
     algorithm: Algorithm,
     model: keras.Model,
@@ -42,7 +47,7 @@ def check_training(
             "probe batches from. Received: dataset=None"
         )
     running = algorithm.gradients != "probe"
-    if model.steps_per_execution > 1 and (running or algorithm.every_step):
+    if model.steps_per_execution > 1 and needs_single_steps(algorithm):
         what = "reads single steps" if running else "acts after every step"
         raise InputError(
             f"Algorithm {name} {what}. Compile the model with "

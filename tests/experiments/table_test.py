@@ -244,6 +244,12 @@ def test_pages_count_seeds_and_leave_out_other_protocols(tmp_path):
     assert "2026-11-29, a machine, commit abc" in text
 
 
+def test_the_catalogue_names_runs_that_measure_no_accuracy():
+    # Three seeds of it are in the repository, of six other numbers.
+    row = "| RigL, LeNet-300-100, 99 and 89.1 % sparse | 98.52 |  | "
+    assert row + "other numbers |" in pages.experiments_page()
+
+
 def test_figures_show_rows_of_several_columns(tmp_path):
     chosen = published.tables()["dynamic_sparse"]
     results.append("dynamic_sparse", [line(50.0, 0)], tmp_path)

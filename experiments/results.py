@@ -18,8 +18,8 @@ FOLDER = ROOT / "experiments" / "results"
 # What a result depends on, besides the flags, which stand beside it.
 CODE = ("cb", "flags", "train.py")
 DONE, DIVERGED = "done", "diverged"
-# Flags that say where a run is, not what.
-PLACES = ("run_dir", "data_dir", "initialize_from")
+# Flags that say where a run is or how fast, not what.
+NO_PROTOCOL = ("run_dir", "data_dir", "initialize_from", "steps_per_execution")
 
 
 class Result(NamedTuple):
@@ -111,7 +111,7 @@ def protocol(flags: Mapping[str, object]) -> str:
     return shlex.join(
         f"--{name}={value}"
         for name, value in flags.items()
-        if name not in PLACES
+        if name not in NO_PROTOCOL
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from experiments.catalogue import GPU
 from experiments.catalogue import RUNS
+from experiments.catalogue import SMALL
 from experiments.catalogue import Experiment
 from experiments.tables import dynamic_sparse_runs
 
@@ -35,6 +36,7 @@ COMMON = {
         "model": "mnist_mlp",
         "batch_size": 100,
         "epochs": 100,
+        **SMALL,
     },
 }
 DECAY = {CIFAR: 5e-4, IMAGENET: 1e-4, MNIST: 1e-4}

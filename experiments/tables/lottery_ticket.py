@@ -1,6 +1,7 @@
 """Lottery tickets: LeNet-300-100, pruned level by level and rewound."""
 
 from experiments.catalogue import RUNS
+from experiments.catalogue import SMALL
 from experiments.catalogue import Experiment
 
 PAPER = "Frankle and Carbin, 2019, https://arxiv.org/abs/1803.03635"
@@ -91,6 +92,7 @@ def _experiment(name, title, level, flags, note):
             "distribution": "uniform",
             "rounding": "nearest",
             "reallocation": "static",
+            **SMALL,
             **flags,
         },
         time="minutes on two CPU cores",

@@ -1,6 +1,7 @@
 """Sparse networks from scratch: MNIST, by the code's defaults."""
 
 from experiments.catalogue import RUNS
+from experiments.catalogue import SMALL
 from experiments.catalogue import Experiment
 
 PAPER = "Dettmers and Zettlemoyer, 2019, https://arxiv.org/abs/1907.04840"
@@ -106,6 +107,7 @@ def _experiment(name, title, sparsity, rule, expected, error, note=""):
             "distribution": "uniform",
             "rounding": "nearest",
             "reallocation": rule,
+            **SMALL,
         },
         expected=expected,
         error=error,

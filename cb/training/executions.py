@@ -45,16 +45,19 @@ def undisturbed(
         return Undisturbed(1, "weight distances are of single steps")
     if parse_spec(config.auto_tune).name != "none":
         return Undisturbed(1, "auto-tune checks after single steps")
-    batches = data.batches.steps_per_epoch
+    batches = epoch = data.batches.steps_per_epoch
     for callback in reallocations:
         if needs_single_steps(callback.algorithm):
             return Undisturbed(1, f"{config.reallocation} needs single steps")
         period = callback.algorithm.period(data.training_length())
+        if period is not None and config.dtype == "mixed_float16":
+            return Undisturbed(1, "updates that overflow delay events")
         accumulation = config.gradient_accumulation
         batches = common_batches(batches, period, accumulation)
-    return Undisturbed(
-        batches, f"epochs and events are multiples of {batches} batches"
-    )
+    reason = f"it must divide the {epoch} batches of an epoch"
+    if batches < epoch:
+        reason += f" and those before every event of {config.reallocation}"
+    return Undisturbed(batches, reason)
 
 
 def common_batches(

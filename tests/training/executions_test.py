@@ -72,6 +72,7 @@ def test_numbers_and_weights_are_those_of_single_steps(tmp_path):
         ({"reallocation": "n_by_m"}, 1),
         ({"reallocation": "rigl(every=8, gradients='step')"}, 1),
         ({"weight_distance": 3}, 1),
+        ({"dtype": "mixed_float16"}, 1),
     ],
 )
 def test_as_many_steps_as_nothing_disturbs(flags, expected, tmp_path, capsys):

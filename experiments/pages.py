@@ -18,11 +18,11 @@ from experiments.catalogue import SOURCES
 from experiments.catalogue import Experiment
 from experiments.catalogue import experiments
 from experiments.published import ACCURACY
+from experiments.published import ERROR
 from experiments.published import Published
 from experiments.published import Table
 
 NOT_RUN = "not run"
-ELSEWHERE = "other numbers"
 FIGURES = "figures"
 # Of accuracies in figures; an error cannot be drawn below the smallest.
 TICKS, SMALLEST = (30, 50, 70, 80, 90, 95, 97, 98, 98.5, 99), 0.1
@@ -56,23 +56,31 @@ class Ours(NamedTuple):
         return ", ".join(parts) or NOT_RUN
 
 
+def of_protocol(
+    found: Iterable[results.Result], known: Mapping[str, Experiment]
+) -> list[results.Result]:
+    """Leave out results of another protocol than an experiment has now."""
+    protocols = {
+        name: results.protocol(experiment.flags)
+        for name, experiment in known.items()
+    }
+    return [one for one in found if one.flags == protocols.get(one.experiment)]
+
+
 def collected(
     found: Iterable[results.Result], known: Mapping[str, Experiment]
 ) -> dict[str, dict[str, Ours]]:
     """Return results by experiment and number.
 
-    Those of another protocol than an experiment has now are left out.
+    Args:
+        found: `Result`s.
+        known: Dict of name to `Experiment`.
     """
     values: dict[str, dict[str, list[float]]] = defaultdict(
         lambda: defaultdict(list)
     )
     diverged: dict[str, int] = defaultdict(int)
-    for result in found:
-        experiment = known.get(result.experiment)
-        if experiment is None or result.flags != results.protocol(
-            experiment.flags
-        ):
-            continue
+    for result in of_protocol(found, known):
         if result.value is None:
             diverged[result.experiment] += 1
         else:
@@ -102,7 +110,7 @@ def verdict(expected: Published | None, ours: Ours | None) -> str:
 
 def shown(value: float, name: str = ACCURACY) -> str:
     """Return a number as text, percentages with two digits."""
-    percent = name.startswith((ACCURACY, "error"))
+    percent = name.startswith((ACCURACY, ERROR))
     return f"{value:.2f}" if percent else f"{value:.6g}"
 
 
@@ -146,9 +154,7 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
         "*reproduced* or *differs*: three seeds, compared as the page of "
         f"tables says; *{RUNS}*: within hours on two",
         f"CPU cores, not trained to the end yet; *{GPU}*: it would take days "
-        f"or more there; *{ELSEWHERE}*:",
-        "run to the end and compared on the page of tables, by what is not an "
-        "accuracy.",
+        "or more there.",
     ]
     for source in SOURCES:
         lines += ["", f"## {source}", ""]
@@ -165,7 +171,7 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
 
 
 def _catalogued(experiment: Experiment, found: Mapping[str, Ours]) -> str:
-    ours, status = found.get(ACCURACY), experiment.status
+    ours, status = _accuracy(found), experiment.status
     expected = None
     if experiment.expected is not None:
         expected = Published(
@@ -173,16 +179,22 @@ def _catalogued(experiment: Experiment, found: Mapping[str, Ours]) -> str:
             deviation=experiment.deviation,
             error=experiment.error,
         )
-    if ours is not None:
+    if found:
         status = verdict(expected, ours) or "run to its end"
-    elif found:
-        status = ELSEWHERE
     name = experiment.name.partition("/")[2]
     return (
         f"| [{name}](../{experiment.path}) | {experiment.title} "
         f"| {'' if expected is None else number(expected)} "
         f"| {'' if ours is None else ours} | {status} |"
     )
+
+
+def _accuracy(found: Mapping[str, Ours]) -> Ours | None:
+    if ERROR not in found:
+        return found.get(ACCURACY)
+    error = found[ERROR]
+    values = [100 - value for value in error.values]
+    return Ours(ACCURACY, values, error.diverged)
 
 
 def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
@@ -275,7 +287,7 @@ def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
                 f"| {'' if wanted is None else number(wanted, name)} "
                 f"| {'' if got is None else got} | {verdict(wanted, got)} |"
             )
-    lines += ["", _origin(read)]
+    lines += ["", _origin(of_protocol(read, known))]
     if table.findings:
         lines += ["", f"*Found*: {table.findings}"]
     if found and curves(table, folder):

@@ -24,6 +24,7 @@ NAMES = (
     "trade_off",
 )
 ACCURACY = "accuracy"
+ERROR = "error, %"
 SEEDS = (0, 1, 2)
 ENOUGH = len(SEEDS)
 

@@ -1,5 +1,6 @@
 """RigL's table 2: the structure that training leaves in LeNet-300-100."""
 
+from experiments.published import ERROR
 from experiments.published import Cell
 from experiments.published import Published
 from experiments.published import Table
@@ -8,7 +9,7 @@ from experiments.published import last_accuracy
 # A weight, and eight entries of a mask.
 BYTES = 4
 PUBLISHED = {
-    "error, %": 1.48,
+    ERROR: 1.48,
     "input pixels": 408,
     "units of the first layer": 100,
     "units of the second layer": 69,
@@ -48,7 +49,7 @@ def structure(run):
     units = [kernel.shape[1] for kernel in kernels]
     masks = sum(kernel.size for kernel in kernels[:-1]) / 8
     return {
-        "error, %": 100 - last_accuracy(run)["accuracy"],
+        ERROR: 100 - last_accuracy(run)["accuracy"],
         "input pixels": pixels,
         "units of the first layer": units[0],
         "units of the second layer": units[1],

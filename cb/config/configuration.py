@@ -114,10 +114,10 @@ class Config(Fields):
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
 
     def differences(self, other: "Config") -> list[str]:
-        """List the fields in which the identities differ, as lines."""
+        """List the fields in which another's identity differs, as lines."""
         mine, others = self.identity(), other.identity()
         return [
-            f"{key}: {mine[key]!r} is not {others[key]!r}"
+            f"{key} is {others[key]!r} instead of {mine[key]!r}"
             for key in mine
             if mine[key] != others[key]
         ]

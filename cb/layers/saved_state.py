@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from keras.src.saving.keras_saveable import KerasSaveable
 
-_NAME, _STEP, _STATE = "algorithm", "step", "state"
+_NAME, _ARGUMENTS = "algorithm", "arguments"
+_STEP, _STATE = "step", "state"
 
 
 class AlgorithmState(NamedTuple):
@@ -16,11 +17,13 @@ class AlgorithmState(NamedTuple):
 
     Attributes:
         name: String, its class.
+        arguments: String, of its arguments; empty if they are not known.
         step: Integer, the step up to which its events have happened.
         arrays: Dict of name to array.
     """
 
     name: str
+    arguments: str
     step: int
     arrays: Mapping[str, np.ndarray]
 
@@ -68,8 +71,9 @@ class SavedStates(KerasSaveable):
             raise AttributeError("There are no states to save.")
 
         def save(store):
-            for key, (name, step, arrays) in found.items():
-                store[f"{key}:{_NAME}"] = np.frombuffer(name.encode(), np.uint8)
+            for key, (name, arguments, step, arrays) in found.items():
+                store[f"{key}:{_NAME}"] = _bytes(name)
+                store[f"{key}:{_ARGUMENTS}"] = _bytes(arguments)
                 store[f"{key}:{_STEP}"] = np.int64(step)
                 for entry, value in arrays.items():
                     # A slash would make a group.
@@ -93,7 +97,9 @@ class SavedStates(KerasSaveable):
                 if one.startswith(start)
             }
             step = int(entries[f"{key}:{_STEP}"])
-            state = AlgorithmState(name.tobytes().decode(), step, arrays)
+            names = (name, entries.get(f"{key}:{_ARGUMENTS}", _bytes("")))
+            texts = (one.tobytes().decode() for one in names)
+            state = AlgorithmState(*texts, step, arrays)
             if key in self.owners:
                 self.owners[key].load(state)
             else:
@@ -103,3 +109,7 @@ class SavedStates(KerasSaveable):
         # One of those that Keras knows; it only tells which attributes of
         # this object hold no state of their own.
         return "Loss"
+
+
+def _bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)

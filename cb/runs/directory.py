@@ -100,11 +100,11 @@ class RunDirectory:
             before = before.moved_to(config)
         differences = config.differences(before)
         longer = config.epochs > before.epochs
-        others = [d for d in differences if not d.startswith("epochs:")]
+        others = [d for d in differences if not d.startswith("epochs ")]
         if others or (differences and not longer):
             raise InputError(
-                f"Argument `run_dir` holds another configuration. "
-                f"Received: run_dir={str(self.path)!r}, where "
+                "Argument `run_dir` must be the folder of a run of these "
+                f"flags. Received: run_dir={str(self.path)!r}, where "
                 + "; ".join(differences)
             )
         if self.read_summary() is None:

@@ -218,6 +218,21 @@ def keep_n_of_m(
     return masks.keep_top_of_groups(scores, n, m, axis)
 
 
+def has_groups(mask: np.ndarray, n: int, m: int, axis: int) -> bool:
+    """Tell whether at most `n` of every `m` neighbors are active.
+
+    Args:
+        mask: Boolean array.
+        n: Integer.
+        m: Integer, the size of a group.
+        axis: Integer, the axis of neighbors.
+    """
+    if not divides(mask.shape, m, axis):
+        return False
+    groups = np.moveaxis(mask, axis, -1).reshape(-1, m)
+    return bool((groups.sum(-1) <= n).all())
+
+
 def divides(shape: Shape, m: int, axis: int) -> bool:
     """Tell whether groups of `m` fill an axis of a kernel."""
     return -len(shape) <= axis < len(shape) and shape[axis] % m == 0

@@ -189,6 +189,7 @@ class TrainingRun:
             self.data.decoded(),
             contextlib.closing(callbacks.logger.log),
         ):
+            self._say_if_longer()
             directory.write_config(self.config, self.sources, self.start)
             directory.forget_summary()
             epoch, batch = self.restore(callbacks)
@@ -209,6 +210,20 @@ class TrainingRun:
                 print(f"Rests after {until} of {self.data.epochs} epochs.")
                 return {}
             return self.finish(callbacks)
+
+    def _say_if_longer(self) -> None:
+        """Say that a run is continued beyond the end that it had."""
+        directory, epochs = self.directory, self.config.epochs
+        if not directory.writes or not directory.config_file.exists():
+            return
+        before = directory.read_config().epochs
+        if before < epochs:
+            print(
+                f"The run had {before} epochs. Schedules and times are those "
+                f"of {epochs} from here on, so that it is not a training of "
+                f"{epochs} epochs from the start.",
+                flush=True,
+            )
 
     def build_callbacks(
         self, extra: Sequence[keras.callbacks.Callback] = ()

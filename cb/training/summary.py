@@ -24,6 +24,7 @@ from cb.layers.masked import masked_kernels
 from cb.registry import parse_spec
 from cb.runs.directory import RunDirectory
 from cb.schedules import TrainingLength
+from cb.sparsity import granularity
 from cb.text import paragraph
 from cb.text import program
 from cb.text import shortened
@@ -103,7 +104,12 @@ def moved(
         Dict of JSON values.
     """
     found: dict[str, Any] = {}
-    masks = {k.key: read(k.mask) != 0 for k in masked_kernels(model)}
+    # As the algorithm saw them: without frozen kernels, of blocks.
+    masks = {
+        k.key: granularity.first_of_blocks(read(k.mask) != 0, k.block)
+        for k in masked_kernels(model)
+        if k.trained.trainable
+    }
     for callback in callbacks:
         state = callback.get_state()
         totals = state.pop(TOTALS, np.zeros(len(COUNTED), int))

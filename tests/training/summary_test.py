@@ -44,6 +44,31 @@ def test_events_of_the_whole_run_are_in_the_summary(every, capsys):
     assert ("NOT REACHED: No event of Sparse" in printed) == (every == 100)
 
 
+def test_goals_are_those_of_what_trained_and_of_blocks():
+    layers = [keras.layers.Dense(8), keras.layers.Dense(8), keras.Input((6,))]
+    model = cb.sparsify(
+        keras.Sequential(layers[::-1]), 0.0, granularity="block(rows=2)"
+    )
+    model.layers[0].trainable = False
+    model.compile("sgd", "mse")
+    callback = cb.callbacks.Reallocation(
+        "magnitude_pruning(sparsity=0.75, every=2)",
+        total_steps=8,
+        steps_per_epoch=8,
+    )
+    x, y = np.ones((16, 6)), np.ones((16, 8))
+    model.fit(x, y, 2, verbose=0, callbacks=[callback])
+    masks = [np.asarray(layer.mask) for layer in model.layers]
+    assert [mask.mean() for mask in masks] == [1.0, 0.25]
+    found = moved(model, [callback], 8)
+    assert found["not_reached"] == []
+    assert found["reallocation/dropped"] == 48
+    # Before the last event.
+    model.layers[1].mask.assign(np.ones((8, 8)))
+    (text,) = moved(model, [callback], 8)["not_reached"]
+    assert "sparsity of 0.7500 that it was asked for, but 0.0000" in text
+
+
 @pytest.mark.parametrize(
     "dense, csr, written, named",
     [

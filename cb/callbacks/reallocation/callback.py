@@ -1,7 +1,9 @@
 """The reallocation callback, the only writer of masks during training."""
 
+import dataclasses
 import os
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TypeVar
 
 import keras
@@ -151,13 +153,31 @@ class Reallocation(keras.callbacks.Callback):
         if self._state is None:
             return None
         step = self._steps.step if self._resolved else self._steps_done()
-        name = type(self.algorithm).__name__
-        return AlgorithmState(name, step, self.get_state())
+        name, arguments = self._algorithm_names()
+        return AlgorithmState(name, arguments, step, self.get_state())
 
     def load(self, state: AlgorithmState) -> None:
-        """Take over what `saved` returned, if it is of the same algorithm."""
-        if state.name == type(self.algorithm).__name__:
-            self._given = (state.step, dict(state.arrays))
+        """Take over what `saved` returned, if it is of the same algorithm.
+
+        One with other arguments continues from the masks, with a state of its
+        own: that of the others holds their goals.
+        """
+        name, arguments = self._algorithm_names()
+        if state.name == name:
+            # Files of earlier versions do not name them.
+            same = state.arguments in ("", arguments)
+            self._given = (state.step, dict(state.arrays) if same else {})
+
+    def _algorithm_names(self) -> tuple[str, str]:
+        """Return the class of the algorithm and its arguments, as text."""
+        algorithm = self.algorithm
+        plain = (bool, int, float, str, type(None), Mapping, tuple)
+        arguments = {}
+        for field in dataclasses.fields(algorithm):  # type: ignore[arg-type]
+            value = getattr(algorithm, field.name)
+            known = isinstance(value, plain)
+            arguments[field.name] = value if known else type(value).__name__
+        return type(algorithm).__name__, repr(arguments)
 
     def metrics(self) -> dict[str, float]:
         """Return the algorithm's own metrics, name to number."""
@@ -308,9 +328,19 @@ class Reallocation(keras.callbacks.Callback):
         has_data = self.dataset is not None
         check_training(algorithm, model, self._followed, has_data)
         trained = [id(kernel.trained) for kernel in kernels]
-        written = self._kernels.written() if self._compiled else set()
-        if self._compiled != (model, optimizer, trained):
-            self._compiled = (model, optimizer, trained)
+        class_weight = fit.class_weight if fit else None
+        known = self._compiled[2] if self._compiled else []
+        if known and trained and {*known}.isdisjoint(trained):
+            # What is known is of another model.
+            self._compiled, self._state = (), None
+            self._outcome.clear()
+        written = set()
+        if self._compiled:
+            self._kernels.renew()
+            written = self._kernels.written()
+        compiled = (model, optimizer, trained, class_weight)
+        if self._compiled != compiled:
+            self._compiled = compiled
             self._kernels = SparseKernels(model, optimizer, kernels, algorithm)
             self._gradients = EventGradients(
                 algorithm, model, self._followed, self.dataset, fit, self.seed

@@ -1,6 +1,7 @@
 """What the `fit` that calls a callback trains on, and with which callbacks."""
 
 import inspect
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -19,11 +20,13 @@ class CurrentFit(NamedTuple):
         callbacks: List of the callbacks, in the order of their calls.
         batch_spec: Nested structure of `tf.TypeSpec`, a batch of one replica.
         batch_size: Integer, examples in a batch of all replicas.
+        class_weight: Dict of class to weight, or `None`.
     """
 
     callbacks: Sequence[keras.callbacks.Callback]
     batch_spec: Any
     batch_size: int
+    class_weight: Mapping[int, float] | None
 
 
 def current_fit() -> CurrentFit | None:
@@ -45,7 +48,8 @@ def current_fit() -> CurrentFit | None:
         iterator._distributed_dataset.element_spec,
     )
     size = _batch_size(iterator.data_adapter)
-    return CurrentFit(found["callbacks"].callbacks, spec, size)
+    callbacks = found["callbacks"].callbacks
+    return CurrentFit(callbacks, spec, size, found["class_weight"])
 
 
 def _batch_size(adapter) -> int:

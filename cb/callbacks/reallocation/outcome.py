@@ -1,5 +1,6 @@
 """What the events of a training have done, and what they have not."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from collections.abc import MutableMapping
@@ -18,6 +19,7 @@ from cb.layers.masked import MaskedKernel
 from cb.run_log import REGISTRY
 from cb.run_log import RunLog
 from cb.schedules import PeriodicSchedule
+from cb.sparsity import granularity
 from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Masks
 from cb.sparsity.reallocation.base import State
@@ -32,7 +34,8 @@ class Change(NamedTuple):
 
     Attributes:
         kernel: `MaskedKernel`.
-        before: Boolean array, the mask before the event.
+        before: Boolean array, the mask before the event, of blocks where
+            its granularity has them.
         after: Boolean array, the mask after it.
     """
 
@@ -42,18 +45,25 @@ class Change(NamedTuple):
 
     @property
     def dropped(self) -> int:
-        """The number of entries that the event made inactive."""
-        return int(np.count_nonzero(self.before & ~self.after))
+        """The number of weights that the event made inactive."""
+        return self._weights(self.before & ~self.after)
 
     @property
     def grown(self) -> int:
-        """The number of entries that the event made active."""
-        return int(np.count_nonzero(self.after & ~self.before))
+        """The number of weights that the event made active."""
+        return self._weights(self.after & ~self.before)
 
     @property
     def density(self) -> float:
-        """The fraction of entries that are active after the event."""
-        return np.count_nonzero(self.after) / self.after.size
+        """The fraction of weights that are active after the event."""
+        return self._weights(self.after) / math.prod(self.kernel.mask.shape)
+
+    def _weights(self, chosen: np.ndarray) -> int:
+        shape = tuple(self.kernel.mask.shape)
+        if chosen.shape != shape:
+            # Blocks at the edge may be smaller.
+            chosen = granularity.spread(chosen, self.kernel.block, shape)
+        return int(np.count_nonzero(chosen))
 
 
 class Outcome:
@@ -79,6 +89,11 @@ class Outcome:
         if self._log_dir is not None and chief:
             sink = REGISTRY.build("tensorboard", folder=self._log_dir)
             self._log = RunLog([sink])
+
+    def clear(self) -> None:
+        """Forget an earlier training, that of another model."""
+        self.restore(np.zeros(len(COUNTED), np.int64))
+        self._said = False
 
     def restore(self, totals: np.ndarray) -> None:
         """Continue from the counts of an earlier part of the training."""
@@ -167,9 +182,21 @@ def shortfalls(
         )
         span = min(period.end, last) - max(period.start, first)
         if span > 0:
-            text += f" Use `every={max(span // 10, 1)}` for about ten events."
+            text += f" {_more_events(span)}"
         found.append(text)
+    elif period is not None and algorithm.gradual and period.count(last) == 1:
+        found.append(
+            f"{name} acted once, at step {period.next(0)}, and not gradually: "
+            f"events come every {period.every} steps, from step "
+            f"{period.start} to step {period.end}. "
+            f"{_more_events(period.end - period.start)}"
+        )
     return [text for text in found if text]
+
+
+def _more_events(span: int) -> str:
+    number = "ten" if span >= 10 else str(span)
+    return f"Use `every={max(span // 10, 1)}` for about {number} events."
 
 
 def masks_to_come(
@@ -196,7 +223,9 @@ def masks_to_come(
                 weights = zip(model.weights, one.best_weights, strict=True)
                 found = {id(v): value for v, value in weights}
     return {
-        kernel.key: found[id(kernel.mask)] != 0
+        kernel.key: granularity.first_of_blocks(
+            found[id(kernel.mask)] != 0, kernel.block
+        )
         if id(kernel.mask) in found
         else masks[kernel.key]
         for kernel in kernels

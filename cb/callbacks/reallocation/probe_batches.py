@@ -7,6 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.trainers.data_adapters import get_data_adapter
+from keras.src.trainers.data_adapters.tf_dataset_adapter import (
+    make_class_weight_map_fn,
+)
 
 from cb.callbacks.reallocation.current_fit import DEFAULT_BATCH_SIZE
 from cb.callbacks.reallocation.current_fit import CurrentFit
@@ -67,7 +70,8 @@ def probe_batches(
 ) -> Callable:
     """Return probe batches by number.
 
-    Data without batches, such as arrays, are cut into those of `fit`.
+    Data without batches, such as arrays, are cut into those of `fit`. Batches
+    without sample weights get those of its `class_weight`.
 
     Args:
         data: Whatever `fit` takes and can be read again, `(x, y)` or
@@ -81,6 +85,20 @@ def probe_batches(
     Raises:
         InputError: If the data are of no known kind.
     """
+    batches = _batches(data, fit, model)
+    if fit is None or not fit.class_weight:
+        return batches
+    weigh = make_class_weight_map_fn(fit.class_weight)
+
+    def weighted(index: int):
+        batch = batches(index)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        return batch if weights is not None else weigh(x, tf.constant(y))
+
+    return weighted
+
+
+def _batches(data: Any, fit: CurrentFit | None, model: Any) -> Callable:
     if callable(data):
         return data
     if isinstance(data, keras.utils.PyDataset):

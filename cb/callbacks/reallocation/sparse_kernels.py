@@ -97,7 +97,7 @@ class SparseKernels:
 
         Raises:
             InputError: If a mask is not one of ones and zeros, or not one of
-                blocks.
+                blocks or groups where its granularity has them.
         """
         self._masks = {}
         for kernel in self.kernels:
@@ -117,8 +117,20 @@ class SparseKernels:
                     f"blocks of shape {block}, as its granularity "
                     f"{kernel.layer.granularity!r} says."
                 )
+            groups = granularity.pattern(kernel.layer.granularity)
+            if groups and not granularity.has_groups(mask, *groups):
+                n, m, _ = groups
+                raise InputError(
+                    f"The mask of kernel {kernel.name!r} must have at most "
+                    f"{n} active weights of every {m}, as its granularity "
+                    f"{kernel.layer.granularity!r} says."
+                )
             self._masks[kernel.key] = blocks
         self._known = structures(self.kernels)
+
+    def renew(self) -> None:
+        """Watch again what another callback has watched since."""
+        self._watch.renew()
 
     def written(self) -> set[str]:
         """Return the keys of the kernels that others have assigned."""
@@ -372,13 +384,14 @@ class SparseKernels:
             )
 
     def _check_granularity(self) -> None:
-        name = type(self._algorithm).__name__
+        algorithm = self._algorithm
+        name = type(algorithm).__name__
         for kernel in self.kernels:
             spec = kernel.layer.granularity
             coarse = math.prod(self._blocks[kernel.key]) > 1
             grouped = granularity.pattern(spec) is not None
-            if (coarse and not self._algorithm.sees_blocks) or (
-                grouped and self._algorithm.period(ANY_LENGTH) is not None
+            if (coarse and not algorithm.sees_blocks) or (
+                grouped and (algorithm.at_start or algorithm.period(ANY_LENGTH))
             ):
                 raise InputError(
                     f"Algorithm {name}, with these arguments, cannot move "

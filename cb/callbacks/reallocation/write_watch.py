@@ -20,6 +20,7 @@ class WriteWatch:
 
     def __init__(self, variables: Iterable[keras.Variable]):
         self._written: set[int] = set()
+        self._variables = [*variables]
         written = self._written
 
         def assign(variable, value):
@@ -27,11 +28,21 @@ class WriteWatch:
             if tf.executing_eagerly():
                 written.add(id(variable))
 
-        for variable in variables:
-            # A method, so that copies of a variable are bound to themselves.
-            vars(variable)["_direct_assign"] = types.MethodType(
-                assign, variable
-            )
+        self._assign = assign
+        self.renew()
+        self.clear()
+
+    def renew(self) -> None:
+        """Take over from later watches, which may have seen assignments."""
+        for variable in self._variables:
+            there = vars(variable).get("_direct_assign")
+            if getattr(there, "__func__", None) is not self._assign:
+                # A method, so that copies of a variable are bound to
+                # themselves.
+                vars(variable)["_direct_assign"] = types.MethodType(
+                    self._assign, variable
+                )
+                self._written.add(id(variable))
 
     def __contains__(self, variable: keras.Variable) -> bool:
         return id(variable) in self._written

@@ -103,6 +103,7 @@ class Algorithm:
     - `keeps_count`: the number of active connections never changes.
     - `keeps_layer_counts`: nor does that of any layer.
     - `zero_inactive`: inactive weights are zero after every step.
+    - `gradual`: events reach a sparsity little by little.
 
     Between two steps of a small model, `update` on whole arrays can cost more
     than a step. An algorithm that has `rules`, or `positions` and
@@ -117,6 +118,10 @@ class Algorithm:
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = True
+
+    @property
+    def gradual(self) -> bool:
+        return False
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -121,6 +121,12 @@ class MagnitudePruning(Periodic):
                 f"every={self.every!r}"
             )
 
+    @property
+    def gradual(self):
+        # A schedule of the user's own comes with a frequency of its own.
+        named = isinstance(self.schedule, str) and self.schedule != "constant"
+        return named and self.iterations is None
+
     def period(self, training_length):
         if callable(self.schedule):
             begin, end = self.schedule.begin_step, self.schedule.end_step

@@ -129,7 +129,11 @@ def test_optimizers_need_not_be_built_and_train_the_same(batches):
                 (gan.generator, gan.g_optimizer),
             ):
                 optimizer.build(part.trainable_variables)
-        fit(gan, batches(6), both(gan, "magnitude_pruning(sparsity=0.5)"))
+        fit(
+            gan,
+            batches(6),
+            both(gan, "magnitude_pruning(sparsity=0.5, every=1)"),
+        )
         found.append(gan.get_weights())
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)

@@ -163,6 +163,54 @@ def test_a_state_without_the_steps_of_its_optimizer_counts_from_new(
     assert events == [3, 6]
 
 
+def test_a_loaded_state_does_not_replace_the_arguments(
+    build_model, batches, compile_model, tmp_path
+):
+    path = tmp_path / "model.keras"
+    callback = cb.callbacks.Reallocation
+    first = callback("magnitude_pruning(sparsity=0.5, every=2, end=8)")
+    model = compile_model(build_model(sparsity=0.0), sgd())
+    fit(model, batches(5), [first], epochs=2)
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    then = "magnitude_pruning(sparsity=0.75, every=2, start=11, end=20)"
+    kept = [read(kernel.mask) for kernel in masked_kernels(loaded)]
+    fit(loaded, batches(5), [callback(then, total_steps=20)], epochs=2)
+    for kernel, before in zip(masked_kernels(loaded), kept, strict=True):
+        # It goes on from the masks of the file, and prunes more.
+        mask = read(kernel.mask)
+        assert mask.sum() == round(0.25 * mask.size)
+        assert (mask <= before).all()
+
+
+@pytest.mark.parametrize("name", reallocation.names())
+def test_a_callback_begins_anew_with_another_model(
+    name, build_model, batches, compile_model
+):
+    callback, trained = callback_for(name, batches), []
+    for used in (callback, callback_for(name, batches)):
+        for seed in (0, 1):
+            if used is callback or seed:
+                model = compile_model(build_model(seed=seed), sgd())
+                fit(model, batches(5), [used], epochs=2)
+        trained.append(bits([*model.variables, *model.optimizer.variables]))
+    assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize("name", ["deep_rewiring", "top_kast"])
+def test_a_callback_sees_what_another_did_in_between(
+    name, build_model, batches, compile_model
+):
+    model = compile_model(build_model(), sgd())
+    kernels = masked_kernels(model)
+    start = [np.count_nonzero(read(kernel.mask)) for kernel in kernels]
+    first, second = callback_for(name, batches), callback_for("set", batches)
+    seen = Call(lambda model: check(model, first.algorithm, start))
+    for callbacks in ([first], [second], [first, seen]):
+        fit(model, batches(5), callbacks, epochs=2)
+    check(model, first.algorithm, start)
+
+
 @pytest.mark.parametrize("name", reallocation.names())
 def test_earlier_weights_bring_all_in_line(
     name, build_model, batches, compile_model

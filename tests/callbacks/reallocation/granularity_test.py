@@ -101,8 +101,46 @@ def test_blocks_of_four_inputs_move_as_one(algorithm):
         ("n_by_m(n=1, m=2, axis=-1)", "rigl"),
         ("block(rows=4, columns=1)", "deep_rewiring"),
         ("block(rows=4, columns=1)", "snip"),
+        ("n_by_m(n=1, m=2, axis=-1)", "snip"),
+        ("n_by_m(n=1, m=2, axis=-1)", "random"),
+        ("n_by_m(n=1, m=2, axis=-1)", "magnitude_pruning(iterations=1)"),
     ],
 )
 def test_algorithms_that_would_break_blocks_are_refused(granularity, algorithm):
     with pytest.raises(InputError, match="granularity"):
         trained(granularity, algorithm)
+
+
+def test_masks_that_break_groups_are_refused():
+    dense = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6)])
+    model = cb.sparsify(dense, 0.5, granularity="n_by_m(n=2, m=4)")
+    model.compile("sgd", "mse")
+    (kernel,) = masked_kernels(model)
+    x, y = np.ones((4, 8)), np.ones((4, 6))
+    callback = cb.callbacks.Reallocation("static")
+    model.fit(x, y, verbose=0, callbacks=[callback])
+    mask = read(kernel.mask)
+    mask[:4, 0] = 1.0
+    kernel.mask.assign(mask)
+    with pytest.raises(InputError, match="at most 2 active weights of every 4"):
+        model.fit(x, y, verbose=0, callbacks=[callback])
+
+
+def test_changes_count_the_weights_of_blocks():
+    changes = []
+    dense = keras.Sequential([keras.Input((10,)), keras.layers.Dense(38)])
+    model = cb.sparsify(dense, 0.5, granularity="block(rows=4, columns=4)")
+    model.compile("sgd", "mse")
+    (kernel,) = masked_kernels(model)
+    before = read(kernel.mask)
+    callback = cb.callbacks.Reallocation(
+        "set(every=2, end=3, drop_fraction=0.9)",
+        on_event=lambda step, found: changes.extend(found),
+    )
+    x, y = np.ones((16, 10)), np.ones((16, 38))
+    model.fit(x, y, 4, verbose=0, callbacks=[callback])
+    (change,), mask = changes, read(kernel.mask)
+    # Those at the edges are smaller.
+    assert change.dropped == np.count_nonzero(before > mask) > 1
+    assert change.grown == np.count_nonzero(mask > before)
+    assert change.density == pytest.approx(mask.mean())

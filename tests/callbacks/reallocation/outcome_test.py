@@ -123,6 +123,10 @@ def test_counts_go_on_in_a_resumed_training(
             "schedule='linear')",
             "0.9.* that it was asked for, but 0.6",
         ),
+        (
+            "magnitude_pruning(sparsity=0.75)",
+            "acted once, at step 30, .*every=3. for about ten events",
+        ),
     ],
 )
 def test_what_did_not_happen_is_said_once(
@@ -135,6 +139,19 @@ def test_what_did_not_happen_is_said_once(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(model, batches(4), [callback])
+
+
+def test_early_stopping_restores_masks_of_blocks(batches, compile_model):
+    dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    sparse = cb.sparsify(dense, 0.0, granularity="block(rows=2, columns=1)")
+    model = compile_model(sparse, sgd())
+    spec = "magnitude_pruning(sparsity=0.5, every=2, end=4)"
+    stop = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    callback = cb.callbacks.Reallocation(spec)
+    fit(model, batches(4), [callback, stop], epochs=2)
+    (kernel,) = masked_kernels(model)
+    # Five of nine blocks.
+    assert read(kernel.mask).sum() == 10
 
 
 def test_what_early_stopping_undoes_is_said(

@@ -83,6 +83,39 @@ def test_data_are_cut_into_the_batches_of_fit(data, model):
         np.testing.assert_array_equal(y, Y[part])
 
 
+def test_class_weights_of_fit_weigh_the_examples(model):
+    fit = looked(
+        model, X, Y, batch_size=8, class_weight={0: 2.0, 1: 0.5, 2: 1.0}
+    )
+    of_classes = np.array([2.0, 0.5, 1.0], "float32")
+    own = np.ones(20, "float32")
+    for data in ((X, Y), slices(), Pieces()):
+        _, y, weights = probe_batches(data, fit)(1)
+        np.testing.assert_array_equal(weights, of_classes[np.asarray(y)])
+    _, _, weights = probe_batches((X, Y, own), fit)(1)
+    np.testing.assert_array_equal(weights, own[8:16])
+
+
+def test_rigl_grows_by_the_weighted_loss(build_model, compile_model):
+    # The same loss, by classes and by examples.
+    of_classes = {0: 9.0, 1: 0.1, 2: 0.1}
+    of_examples = np.array([of_classes[label] for label in Y], "float32")
+    found = []
+    for data, options in (
+        ((X, Y), {"class_weight": of_classes}),
+        ((X, Y, of_examples), {"sample_weight": of_examples}),
+        ((X, Y), {}),
+    ):
+        model = compile_model(build_model())
+        callback = cb.callbacks.Reallocation("rigl(every=2, end=1.0)", data)
+        options |= {"verbose": 0, "shuffle": False, "callbacks": [callback]}
+        model.fit(X, Y, 5, 2, **options)
+        found.append(model.get_weights())
+    for one, two in zip(found[0], found[1], strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert any(map(lambda a, b: (a != b).any(), found[0], found[2]))
+
+
 def test_fit_tells_its_batch_size(model):
     assert looked(model, X, Y).batch_size == 32
     assert looked(model, slices().batch(4)).batch_size == 4

@@ -180,15 +180,15 @@ def softmax(op, memory):
     """Compute a softmax over the channels of each position."""
     for y in range(op.height):
         for cell in range(op.width * op.images):
-            source = op.source + y * op.pitch * op.images + cell
+            source = op.source + y * op.source_pitch * op.images + cell
             target = op.target + y * op.pitch * op.images + cell
             most = memory[source]
             for c in range(op.channels):
-                v = memory[source + c * op.plane]
+                v = memory[source + c * op.source_plane]
                 most = v if v > most else most
             total = _ZERO
             for c in range(op.channels):
-                v = np.exp(memory[source + c * op.plane] - most)
+                v = np.exp(memory[source + c * op.source_plane] - most)
                 total += v
                 memory[target + c * op.plane] = v
             for c in range(op.channels):

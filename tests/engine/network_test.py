@@ -127,6 +127,16 @@ def test_pooling(function):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shape", [(6, 5, 3), (1, 1, 9)])
+def test_softmax(shape):
+    # It reads an image with a border, and writes one without.
+    made = Builder(shape)
+    x = made.convolve(0, (3, 3), 7, padding=same(1, (3, 3)))
+    y = made.convolve(x, (3, 3), 4, padding=same(1, (3, 3)))
+    check(made.graph(made.add("softmax", x), y), made.data(17))
+
+
+@pytest.mark.slow
 def test_branches_meet():
     made = Builder((5, 6, 4), (5, 6, 4))
     sums = made.add("add", 0, 1, 0)

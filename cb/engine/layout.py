@@ -281,7 +281,7 @@ def _geometry(
         height = max(height, target[0] + entries.rows.max(initial=0))
         reached = target[1] + entries.columns.max(initial=0)
         after = max(after, reached - source[1])
-    if height == width == 1 and above == before == 0:
+    if height == width == 1 and above == before == after == 0:
         return Geometry(0, 1, images, True)
     pitch = int(width + max(before, after))
     origin = _whole((above * pitch + before) * images)

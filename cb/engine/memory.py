@@ -75,7 +75,12 @@ def places(
             found[value] = free[key(value)].pop()
             return
         found[value] = size
-        floats = layout.shapes[value][2] * layout.geometry[value].plane
+        geometry = layout.geometry[value]
+        floats = layout.shapes[value][2] * geometry.plane
+        if geometry.points:
+            # Sums of one image are written 16 at a time, wherever their part
+            # of a concatenation begins. The part after it is written later.
+            floats += LANES - 1
         size += -(-floats // LANES) * LANES
 
     for value in inputs:

@@ -140,6 +140,20 @@ def test_softmax(shape):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("widths", [(8, 8), (3, 20, 1), (17, 5)])
+def test_parts_of_a_vector_leave_its_neighbours_alone(widths):
+    made = Builder((1, 1, 64), density=1.0)
+    # Its memory is free for the concatenation; what follows it is still read.
+    before = made.convolve(0, (1, 1), sum(widths))
+    kept = made.convolve(before, (1, 1), 24)
+    parts = [made.convolve(kept, (1, 1), width) for width in widths]
+    joined = made.add("concatenate", *parts)
+    result = made.add("add", made.convolve(joined, (1, 1), 24), kept)
+    for examples in (1, 17):
+        check(made.graph(result), made.data(examples))
+
+
+@pytest.mark.slow
 def test_branches_meet():
     made = Builder((5, 6, 4), (5, 6, 4))
     sums = made.add("add", 0, 1, 0)

@@ -40,7 +40,6 @@ class QuantizedNetwork(Network):
     ):
         self.arithmetic = "int8" if lanes() else "float32"
         self._operations = quantize(graph)
-        self._softmax = graph.nodes[-1].kind == "softmax"
         super().__init__(graph, inputs, outputs)
         if self.arithmetic == "int8":
             known = tiles(self._operations)
@@ -71,7 +70,7 @@ class QuantizedNetwork(Network):
 
     def _run(self, x, y, images: int, together: bool) -> None:
         super()._run(x, y, images, together)
-        if self._softmax and self.arithmetic == "int8":
+        if self._operations.softmax and self.arithmetic == "int8":
             rows = y.reshape(-1, self._operations.result[2])
             np.exp(rows - rows.max(1, keepdims=True), out=rows)
             rows /= rows.sum(1, keepdims=True)

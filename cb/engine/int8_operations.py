@@ -126,9 +126,12 @@ class Operations:
         result: Shape of the output.
         shapes: Dict of the values to their shapes.
         operations: Tuple, in order. The last is a `Product` without a target.
+        softmax: Boolean, whether the network is a softmax of what that
+            returns, over channels.
     """
 
     source: tuple[int, int, int]
     result: tuple[int, int, int]
     shapes: dict[int, tuple[int, int, int]]
     operations: tuple[Operation, ...]
+    softmax: bool = False

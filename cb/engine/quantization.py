@@ -45,7 +45,7 @@ def quantize(graph: Graph) -> Operations:
 
     Args:
         graph: `Graph` with one input and one output, its scales folded, and
-            with ranges. A softmax at the end is left out.
+            with ranges. A softmax at the end is left to floats.
 
     Returns:
         `Operations`.
@@ -71,6 +71,7 @@ class _Quantization:
         # Vectors that are an image in another order.
         self._flat: dict[int, int] = {}
         self._operations: list[Operation] = []
+        self._softmax = False
 
     def run(self) -> Operations:
         """Return all operations."""
@@ -78,6 +79,7 @@ class _Quantization:
         (source,), (result,) = self._fused.inputs, self._fused.outputs
         last = steps[-1] if steps else None
         if isinstance(last, Node) and last.kind == "softmax":
+            self._softmax = True
             steps.pop()
             (result,) = last.inputs
         code = self._code(source)
@@ -86,7 +88,7 @@ class _Quantization:
         for number, step in enumerate(steps):
             if not isinstance(step, Fusion):
                 self._node(step)
-            elif number == len(steps) - 1 and _plain(step, result):
+            elif number == len(steps) - 1 and self._plain(step, result):
                 self._product(step, floats=True)
                 return self._all(source, result)
             else:
@@ -104,7 +106,14 @@ class _Quantization:
         shapes = {value: self._shapes[value] for value in used}
         operations = (*self._operations,)
         shape = self._shapes[source], self._shapes[result]
-        return Operations(*shape, shapes, operations)
+        return Operations(*shape, shapes, operations, self._softmax)
+
+    def _plain(self, step: Fusion, result: int) -> bool:
+        """Return whether a product is the whole output, and nothing else."""
+        # The last part of a concatenation has the same target as the others.
+        whole = len(step.bias) == self._shapes[result][2]
+        plain = step.second is step.activation is None
+        return whole and plain and step.target == result
 
     def _copy(self, source: int, target: int | None) -> Fusion:
         channels = self._shapes[source][2]
@@ -140,6 +149,8 @@ class _Quantization:
         if step.place % 4 and step.target is not None:
             # Four channels are written at a time. What is not at the beginning
             # of its target is a part of a concatenation, a copy.
+            if step.source in self._flat:
+                raise _unknown(step.name, "reads what is flattened")
             self._requantize(step.source, step.target, step.place)
             return
         step, window = self._unflattened(step)
@@ -295,11 +306,6 @@ class _Quantization:
             self._product(copy)
         else:
             raise _unknown(node.name, f"{node.kind} here, or with padding")
-
-
-def _plain(step: Fusion, result: int) -> bool:
-    """Return whether a product is the output, and nothing else."""
-    return step.target == result and step.second is step.activation is None
 
 
 def _is_limit(options) -> bool:

@@ -110,46 +110,93 @@ def perceptron(*widths, seed=0, density=0.3):
 def random_network(seed):
     """Build a small network of random nodes, which fusion may join or not."""
     random = np.random.default_rng(seed)
+    made = _beginning(random, seed)
+    last, *others = _random_nodes(made, random)
+    return made, made.graph(*{last, _draw(random, *others)})
+
+
+def random_network_of_bytes(seed):
+    """Build a random network that can be quantized.
+
+    Every other one ends in a concatenation, and one of three in a softmax.
+    """
+    random = np.random.default_rng(seed)
+    made = _beginning(random, seed)
+    last, *others = _random_nodes(made, random, of_bytes=True)
+    if seed % 2:
+        sides = made.shape(last)[:2]
+        parts = [v for v in others if made.shape(v)[:2] == sides]
+        parts += [made.convolve(last, (1, 1), 1 + seed % 5), last]
+        random.shuffle(parts)
+        last = made.add("concatenate", *parts[:3])
+    if seed % 3 == 0:
+        last = made.add("softmax", last)
+    return made, made.graph(last)
+
+
+def _draw(random, *options):
+    return options[random.integers(len(options))]
+
+
+def _beginning(random, seed):
+    """Return a builder; of every third network all values are vectors."""
+    shape = (1, 1, 37) if seed % 3 == 2 else (int(random.integers(1, 10)), 7, 4)
+    return Builder(shape, seed=seed)
+
+
+def _random_nodes(made, random, of_bytes=False):
+    """Add nodes; return values, the last one first and without the input."""
 
     def draw(*options):
-        return options[random.integers(len(options))]
+        return _draw(random, *options)
 
-    made = Builder((int(random.integers(1, 10)), 7, 4), seed=seed)
     values, last = [0], 0
+    kinds = ["convolution", "convolution", "scale", "relu", "add", "join"]
     for _ in range(10):
         x = draw(last, last, *values)
         height, width, channels = made.shape(x)
         alike = [v for v in values if made.shape(v) == made.shape(x)]
         beside = [v for v in values if made.shape(v)[:2] == (height, width)]
-        kind = draw(
-            "convolution", "convolution", "scale", "relu", "add", "join"
-        )
-        if kind == "convolution":
+        point = (height, width) == (1, 1)
+        kind = draw(*kinds, *([] if of_bytes else ["softmax"]))
+        if kind == "convolution" and point and draw(True, True, False):
+            # Parts of concatenations begin at any place.
+            last = made.convolve(x, (1, 1), int(random.integers(1, 40)))
+        elif kind == "convolution":
             size = draw((1, 1), (3, 3), (2, 3))
+            behind = tuple((0, side - 1) for side in size)
             last = made.convolve(
                 x,
                 size,
                 channels * draw(1, 1, 2),
                 groups=draw(1, channels),
                 strides=draw((1, 1), (1, 1), (2, 2), (1, 2)),
-                padding=draw(same(1, size), ((1, 2), (2, 1))),
+                padding=draw(same(1, size), ((1, 2), (2, 1)), behind),
             )
         elif kind == "scale":
             last = made.scale(x)
         elif kind == "relu":
             last = made.relu(x, limit=draw(None, 1.5), slope=draw(0.0, 0.1))
+        elif kind == "softmax":
+            # Of large numbers a softmax magnifies the rounding.
+            last = made.add("softmax", made.relu(x, limit=1.5))
         elif kind == "add":
             last = made.add("add", x, draw(*alike), *draw([], [draw(*alike)]))
-        elif channels < 20:
+        elif channels < (60 if point else 20):
             last = made.add("concatenate", x, draw(*beside))
-        else:
+        elif not point:
+            function, around = draw("max", "average"), ((1, 0), (0, 1))
+            if of_bytes and height == 1:
+                function = "max"
+            elif of_bytes and function == "average":
+                around = PLAIN["padding"]
             last = made.add(
                 "pool",
                 x,
-                function=draw("max", "average"),
+                function=function,
                 size=(2, 2),
                 strides=draw((1, 1), (2, 2)),
-                padding=((1, 0), (0, 1)),
+                padding=around,
             )
         values.append(last)
-    return made, made.graph(*{last, draw(*values[1:])})
+    return [last, *values[1:]]

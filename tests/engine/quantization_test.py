@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from cb.engine import NAME
+from cb.engine import Node
+from cb.engine import connect
 from cb.engine import load
 from cb.engine import reference
 from cb.engine.calibration import calibrate
@@ -72,6 +74,14 @@ def vectors():
     return made, made.graph(made.convolve(x, (1, 1), 9))
 
 
+def joined(shape, *widths):
+    """Build a convolution whose output is copied beside others of it."""
+    made = networks.Builder(shape)
+    x = made.relu(made.convolve(0, (1, 1), 32))
+    parts = [made.convolve(x, (1, 1), width) for width in widths]
+    return made, made.graph(made.add("concatenate", *parts))
+
+
 def logits(graph):
     """Return a graph without its softmax."""
     last = graph.nodes[-1]
@@ -88,6 +98,8 @@ GRAPHS = {
     "vectors": vectors,
     "mixed": lambda: mixed(relu=False),
     "activation at the end": lambda: mixed(relu=True),
+    "parts of four at the end": lambda: joined((1, 1, 16), 4, 4),
+    "parts of any size at the end": lambda: joined((5, 4, 6), 3, 6, 1),
 }
 
 
@@ -118,9 +130,30 @@ def test_networks_equal_the_simulator(case):
     assert len(network(x[:0])) == 0
 
 
-def test_softmax_is_computed_from_the_logits():
+@pytest.mark.parametrize("seed", range(24))
+def test_random_networks(seed):
+    graph, x = quantized(*networks.random_network_of_bytes(seed))
+    expected, _ = simulate(quantize(graph), x)
+    (floats,) = reference.run(logits(graph), x)
+    error = np.abs(expected - floats).mean() / np.std(floats)
+    assert error < 0.05
+    network = QuantizedNetwork(logits(graph))
+    if network.arithmetic == "int8":
+        np.testing.assert_array_equal(network(x), expected)
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+def test_softmax_is_computed_from_the_logits(flatten):
     graph, x = quantized(*networks.residual(seed=3))
     y = QuantizedNetwork(logits(graph))(x).astype("float64")
+    if flatten:
+        # What changes nothing may follow.
+        node = Node("flatten", "end", graph.outputs, max(graph.shapes) + 1)
+        nodes = (*graph.nodes, node)
+        sources = {n: graph.shapes[n] for n in graph.inputs}
+        ranges, outputs = graph.ranges, [node.output]
+        graph = connect(sources, outputs, nodes)
+        graph = dataclasses.replace(graph, ranges=ranges)
     y = np.exp(y - y.max(-1, keepdims=True))
     expected = y / y.sum(-1, keepdims=True)
     np.testing.assert_allclose(
@@ -205,6 +238,28 @@ def test_what_has_no_form_in_bytes_is_refused():
     graph, _ = quantized(made, made.graph(x))
     with pytest.raises(InputError, match="form in bytes"):
         quantize(graph)
+
+
+@pytest.mark.parametrize("width", [4, 6])
+def test_a_flattened_image_in_a_concatenation_is_refused(width):
+    # Whether or not its place is one of four channels.
+    made = networks.Builder((3, 3, width))
+    mean = made.add("global_pool", 0, function="average")
+    x = made.add("concatenate", mean, made.add("flatten", 0))
+    graph, _ = quantized(made, made.graph(made.convolve(x, (1, 1), 5)))
+    with pytest.raises(InputError, match="reads what is flattened") as raised:
+        QuantizedNetwork(graph)
+    assert "\n" not in str(raised.value)
+
+
+@compiled
+def test_a_network_without_nodes():
+    made = networks.Builder((2, 3, 5))
+    graph, x = quantized(made, made.graph(0))
+    found = QuantizedNetwork(graph)(x)
+    step = np.diff(graph.ranges[0])[0] / 255
+    inside = x.clip(*graph.ranges[0])
+    np.testing.assert_allclose(found, inside, atol=0.51 * step)
 
 
 FLOATS = """

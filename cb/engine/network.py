@@ -266,4 +266,6 @@ def _array(name: str, x, shape: tuple[int, ...]) -> np.ndarray:
             f"Received: {array.shape}"
         )
     rows = array.reshape(len(array), math.prod(shape))
-    return np.ascontiguousarray(rows, "float32")
+    # Numba compiles the whole network again for arrays of another type, which
+    # those are that cannot be written or begin between two floats.
+    return np.require(rows, "float32", ["C", "A", "W"])

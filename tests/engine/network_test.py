@@ -218,6 +218,29 @@ def test_choices_are_of_the_batch_sizes_asked_for():
     assert network(x[:0]).shape == (0, 1, 1, 5)
 
 
+def read_only(x):
+    x = x.copy()
+    x.setflags(write=False)
+    return x
+
+
+def between_floats(x):
+    moved = np.frombuffer(b"-" + x.tobytes(), "float32", offset=1)
+    return moved.reshape(x.shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [read_only, between_floats])
+def test_inputs_of_any_kind_run_what_is_compiled(given):
+    made, graph = residual()
+    network = Network(graph)
+    (x,) = made.data(3)
+    expected = network(x)
+    known = [*compiled.run.signatures]
+    np.testing.assert_array_equal(network(given(x)), expected)
+    assert compiled.run.signatures == known
+
+
 @pytest.mark.slow
 def test_threads_may_call_at_once():
     made, graph = residual()

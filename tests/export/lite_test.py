@@ -1,5 +1,7 @@
 """LiteRT files are small, compute the same, and say what they cannot."""
 
+import concurrent.futures
+import os
 import sys
 
 import keras
@@ -265,6 +267,19 @@ def test_what_does_not_fit_a_file_is_refused(files):
         run(IMAGES[0])
     with pytest.raises(InputError, match="able to run the file"):
         LiteModel(b"nothing")
+
+
+def test_files_in_threads_leave_standard_error_as_it_was(files):
+    content, before = files[None, True], os.fstat(2)
+
+    def work(number):
+        for turn in range(20):
+            run = LiteModel(content, 1)
+            run(IMAGES[: 1 + (number + turn) % 3])
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        [*pool.map(work, range(4))]
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_a_loop_over_steps_runs_one_example_at_a_time(tmp_path):

@@ -12,7 +12,9 @@ import pytest
 
 import cb
 from cb.engine import NAME
+from cb.engine import Network
 from cb.errors import InputError
+from cb.errors import RunError
 from tests.commands import ROOT
 
 layers = keras.layers
@@ -221,6 +223,22 @@ def test_an_export_takes_the_place_of_any_other(exported, tmp_path):
         np.testing.assert_allclose(
             found, model(np.ones((2, 4))), rtol=1e-5, atol=1e-6
         )
+
+
+def test_tiles_of_images_are_compared_too(tmp_path, monkeypatch):
+    """They run by other code than a few examples do."""
+    run = Network._run
+
+    def wrong(self, x, y, images, together):
+        run(self, x, y, images, together)
+        if images > 1:
+            y += 1
+
+    monkeypatch.setattr(Network, "_run", wrong)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    with pytest.raises(RunError, match="differs from"):
+        cb.export.save(model, str(tmp_path / "exported"), "engine")
+    assert not os.listdir(tmp_path)
 
 
 def test_what_the_engine_lacks_is_named(tmp_path):

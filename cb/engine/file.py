@@ -146,6 +146,8 @@ def load(path: str, finite: bool = True) -> Network:
         IndexError,
         KeyError,
         OSError,
+        # For members that seem to be encrypted, or compressed in another way.
+        RuntimeError,
         TypeError,
         ValueError,
         zipfile.BadZipFile,

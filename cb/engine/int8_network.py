@@ -14,6 +14,7 @@ from cb.engine.network import Network
 from cb.engine.network import Sides
 from cb.engine.plan import Plan
 from cb.engine.quantization import quantize
+from cb.errors import InputError
 
 
 class QuantizedNetwork(Network):
@@ -60,8 +61,14 @@ class QuantizedNetwork(Network):
         Raises:
             InputError: If the folder cannot be written.
         """
-        os.makedirs(path, exist_ok=True)
-        save(self.graph, path, self._inputs, self._outputs)
+        try:
+            os.makedirs(path, exist_ok=True)
+            save(self.graph, path, self._inputs, self._outputs)
+        except OSError as error:
+            raise InputError(
+                "Argument `path` must be a folder that can be written. "
+                f"Received: path={str(path)!r} ({error.strerror})"
+            ) from error
 
     def _make_plan(self, images: int) -> Plan:
         if self.arithmetic == "int8":

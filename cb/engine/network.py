@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cb.engine.batch_sizes import check_batch_sizes
 from cb.engine.fusion import fuse
 from cb.engine.graph import Graph
 from cb.engine.plan import Plan
@@ -119,7 +120,11 @@ class Network:
 
         Args:
             batch_sizes: Integers; others are run as the nearest, by ratio.
+
+        Raises:
+            InputError: If they are no list of positive integers.
         """
+        check_batch_sizes(batch_sizes)
         chosen = {}
         for size in batch_sizes:
             ways = {

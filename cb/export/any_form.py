@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cb.engine import NAME
-from cb.errors import argument_error
-from cb.registry import Count
-from cb.registry.annotations import allows
+from cb.engine.batch_sizes import check_batch_sizes
 
 # Of an export that the engine runs in part, the description of its segments.
 SEGMENTS = os.path.join("assets.extra", "cb_segments.json")
@@ -66,11 +64,3 @@ def load(
     from cb.export.runtimes import open_file
 
     return open_file(path) or load_saved_model(path, batch_sizes)
-
-
-def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
-    """Raise `InputError` unless there are sizes, all positive integers."""
-    good = isinstance(batch_sizes, Sequence) and len(batch_sizes) > 0
-    if not good or not all(allows(Count, size) for size in batch_sizes):
-        expected = "a list of positive integers"
-        raise argument_error("batch_sizes", expected, batch_sizes)

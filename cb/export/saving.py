@@ -10,11 +10,11 @@ from typing import Literal
 
 import keras
 
+from cb.engine.batch_sizes import check_batch_sizes
 from cb.errors import InputError
 from cb.errors import RunError
 from cb.errors import one_line
 from cb.export import graph as graphs
-from cb.export.any_form import check_batch_sizes
 from cb.export.arguments import with_one_argument
 from cb.export.checking import SIGNATURE
 from cb.export.checking import inputs_for

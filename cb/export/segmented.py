@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cb.engine.batch_sizes import check_batch_sizes
 from cb.errors import InputError
 from cb.errors import one_line
 from cb.export.any_form import SEGMENTS
@@ -86,7 +87,8 @@ class SegmentedNetwork:
         return run_checked(self._run, x, self._inputs)
 
     def choose(self, batch_sizes: Sequence[int]) -> None:
-        """Measure what is fastest for some numbers of examples."""
+        """Measure what is fastest; as in `cb.engine.Network`."""
+        check_batch_sizes(batch_sizes)
         for network in self._networks.values():
             network.choose(batch_sizes)
 

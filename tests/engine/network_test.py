@@ -218,6 +218,16 @@ def test_choices_are_of_the_batch_sizes_asked_for():
     assert network(x[:0]).shape == (0, 1, 1, 5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [[0], [-1], ["a"], [1.5], [True], [], 3])
+def test_batch_sizes_are_positive_integers(sizes):
+    _, graph = residual()
+    network = Network(graph)
+    with pytest.raises(InputError, match="`batch_sizes`.*positive integers"):
+        network.choose(sizes)
+    assert not network.choices
+
+
 def read_only(x):
     x = x.copy()
     x.setflags(write=False)

@@ -170,6 +170,16 @@ def test_files_hold_the_same_network(case, tmp_path):
     np.testing.assert_array_equal(read(x), network(x))
 
 
+@pytest.mark.parametrize("inside", ["", "folder"])
+def test_a_place_that_cannot_be_written_is_refused(inside, tmp_path):
+    graph, _ = quantized(*networks.perceptron(30, 20))
+    (tmp_path / "file").write_text("")
+    path = str(tmp_path / "file" / inside) if inside else tmp_path / "file"
+    with pytest.raises(InputError, match="`path` must be a folder"):
+        QuantizedNetwork(graph).save(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
 def test_weights_take_a_byte_and_one_for_their_place(tmp_path):
     graph, _ = quantized(*networks.perceptron(600, 800, density=0.1))
     QuantizedNetwork(graph).save(str(tmp_path))

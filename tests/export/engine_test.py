@@ -171,6 +171,18 @@ def flip(file):
     file.write_bytes(data)
 
 
+def header(field, value):
+    """Change two bytes of the last member's entry in the table of the file."""
+
+    def change(file):
+        data = bytearray(file.read_bytes())
+        place = data.rindex(b"PK\x01\x02") + field
+        data[place : place + 2] = value.to_bytes(2, "little")
+        file.write_bytes(data)
+
+    return change
+
+
 def rewrite(**values):
     def change(file):
         with np.load(file) as archive:
@@ -202,6 +214,9 @@ DAMAGES = [
     (replaced(b'"version": 1', b'"version": 2'), "version 1"),
     (replaced(b'"convolution"', b'"unknown"'), "fits"),
     (lambda file: file.write_bytes(b""), "whole"),
+    # As if encrypted, and compressed by something unknown.
+    (header(8, 1), "whole"),
+    (header(10, 77), "whole"),
 ]
 
 

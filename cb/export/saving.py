@@ -139,7 +139,8 @@ def compare(
         inputs: As in `save`.
         representative: As in `save`.
         goal: As in `save`.
-        beside: Strings, forms to measure beside the one that is written.
+        beside: Strings, forms to measure beside the one that is written; if
+            there are any, the dense form is one of them.
         score: Function that returns the accuracy of a function of arrays.
             With it, `"auto"` chooses no form that loses more than half a
             point in a hundred.
@@ -167,12 +168,14 @@ def compare(
     path = os.path.realpath(path)
     _restore(path)
     _check_replaceable(path)
+    # Inputs to measure on are drawn from the dense form.
+    others = {"dense", *beside} if beside else set()
     absent = _absent(source) if form == AUTO else {}
     names = FORMS.keys() - absent if form == AUTO else {form}
     folders = {
         name: _aside(path, f"{name}.part")
         for name in FORMS
-        if name in {*names, *beside}
+        if name in {*names, *others}
     }
     try:
         written, left_out = _write_all(source, folders, {"dense", form})

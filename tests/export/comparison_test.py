@@ -78,6 +78,14 @@ def test_a_form_that_does_not_take_part_is_named(model, monkeypatch, tmp_path):
     assert "Not as engine" in found._repr_html_()
 
 
+def test_the_dense_form_is_always_beside_others(model, tmp_path):
+    found = cb.export.compare(
+        model, tmp_path / "saved", "compact", [1], beside=["lite"]
+    )
+    assert [row.form for row in found.rows] == ["dense", "compact", "lite"]
+    assert found.form == "compact"
+
+
 def test_only_forms_that_exist_are_measured_beside(model, tmp_path):
     with pytest.raises(InputError, match="Unknown form.*'zip'"):
         cb.export.compare(model, tmp_path, "dense", beside=["zip"])

@@ -64,8 +64,9 @@ def _arrays(x, specs: Specs) -> dict[str, np.ndarray]:
 def _array(name, x, shape, dtype) -> np.ndarray:
     """Return an input as an array; refuse a shape that does not fit."""
     try:
-        array = np.asarray(x, dtype)
-    except (TypeError, ValueError) as error:
+        # In one piece, as runtimes of others take them.
+        array = np.asarray(x, dtype, "C")
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(
             f"Input {name!r} must be an array of {np.dtype(dtype)}. "
             f"Received: {type(x).__name__} ({error})"

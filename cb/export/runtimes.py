@@ -1,6 +1,7 @@
 """Runtimes of other projects, as functions of arrays."""
 
 import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -15,11 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from cb.errors import InputError
-from cb.errors import argument_error
 from cb.errors import one_line
 from cb.export.checking import SIGNATURE
-from cb.export.checking import fits
 from cb.export.checking import load_graph
+from cb.export.input_arrays import run_checked
 from cb.files.quiet import quiet_stderr
 from cb.kernels.threads import threads as all_threads
 
@@ -27,12 +27,8 @@ Predict = Callable[[Any], Any]
 # Files in the folder of a form that is no SavedModel, and what runs them.
 LITE, ONNX, OPENVINO = "model.tflite", "model.onnx", "model.xml"
 RUNTIMES = {ONNX: "onnxruntime", OPENVINO: "openvino"}
-_ONNX_TYPES = {
-    "tensor(double)": "float64",
-    "tensor(float)": "float32",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-}
+# Types of ONNX that have another name than those of NumPy.
+_ONNX_TYPES = {"double": "float64", "float": "float32"}
 
 
 class LiteModel:
@@ -49,24 +45,29 @@ class LiteModel:
     """
 
     def __init__(self, content: bytes, threads: int | None = None):
-        with _refused():
+        # It says on standard error what else it does.
+        with quiet_stderr(), _refused("LiteRT"):
             self._interpreter = _interpreter(content, threads or all_threads())
             (self._input,) = self._interpreter.get_input_details()
             (self._output,) = self._interpreter.get_output_details()
+        signature = self._input["shape_signature"]
+        batch, *sides = (None if side < 0 else int(side) for side in signature)
+        # The largest batch of a call, if the file has one.
+        self._batch = batch
+        name = _argument(self._interpreter, self._input)
+        self._inputs = {name: ((None, *sides), self._input["dtype"])}
+        self._allocated = False
         self._shape: tuple[int, ...] | None = None
         self._lock = threading.Lock()
 
     def __call__(self, x: Any) -> np.ndarray:
-        x = np.ascontiguousarray(x, self._input["dtype"])
-        signature = self._input["shape_signature"]
-        expected = tuple(None if side < 0 else int(side) for side in signature)
-        if not fits(x.shape, (None, *expected[1:])):
-            raise argument_error("x", f"of shape {expected}", x.shape)
-        if expected[0] is not None and len(x) > expected[0]:
+        return run_checked(self._run, x, self._inputs)
+
+    def _run(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        (x,) = arrays.values()
+        if self._batch is not None and len(x) > self._batch:
             return np.concatenate([self(one[None]) for one in x])
-        if not len(x):
-            return self(np.zeros((1, *x.shape[1:]), x.dtype))[:0]
-        with self._lock:
+        with self._lock, _refused("LiteRT"):
             if x.shape != self._shape:
                 self._allocate(x.shape)
             self._interpreter.set_tensor(self._input["index"], x)
@@ -75,23 +76,35 @@ class LiteModel:
 
     def _allocate(self, shape: tuple[int, ...]) -> None:
         self._shape = None
-        with _refused():
+        with contextlib.ExitStack() as on:
+            if not self._allocated:
+                # It says once which kernels it takes.
+                on.enter_context(quiet_stderr())
+            on.enter_context(_refused("LiteRT"))
             self._interpreter.resize_tensor_input(self._input["index"], shape)
             self._interpreter.allocate_tensors()
-        self._shape = shape
+        self._allocated, self._shape = True, shape
 
 
 @contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    # It says on standard error what else it does.
-    with quiet_stderr():
-        try:
-            yield
-        except (RuntimeError, ValueError) as error:
-            raise InputError(
-                "LiteRT must be able to run the file, with one input and one "
-                f"output. Received: {one_line(error)}"
-            ) from error
+def _refused(runtime: str) -> Iterator[None]:
+    """Raise `InputError` for whatever a runtime raises."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{runtime} must be able to run the file, with one input and one "
+            f"output. Received: {one_line(error)}"
+        ) from error
+
+
+def _argument(interpreter: Any, source: dict[str, Any]) -> str:
+    """Return the name of the input of a file, as its model has it."""
+    signatures = interpreter.get_signature_list().values()
+    names = {name for one in signatures for name in one["inputs"]}
+    return names.pop() if len(names) == 1 else source["name"]
 
 
 def _interpreter(content: bytes, threads: int) -> Any:
@@ -138,23 +151,33 @@ def open_onnx(path: str, batch_sizes: Sequence[int] = ()) -> Predict:
     runtime = package("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = all_threads()
-    try:
+    with _refused("ONNX Runtime"):
         session = runtime.InferenceSession(
             os.path.join(path, ONNX), options, ["CPUExecutionProvider"]
         )
-    except Exception as error:
-        raise InputError(
-            "ONNX Runtime must be able to run the file. "
-            f"Received: {one_line(error)}"
-        ) from error
-    (source,) = session.get_inputs()
-    dtype = _ONNX_TYPES[source.type]
+        (source,) = session.get_inputs()
+    # Sides that are not fixed have names.
+    shape = (side if isinstance(side, int) else None for side in source.shape)
+    specs = {source.name: ((*shape,), _onnx_type(source))}
 
-    def predict(x):
-        (y,) = session.run(None, {source.name: np.asarray(x, dtype)})
+    def run(arrays):
+        with _refused("ONNX Runtime"):
+            (y,) = session.run(None, arrays)
         return y
 
-    return predict
+    return functools.partial(run_checked, run, specs=specs)
+
+
+def _onnx_type(source: Any) -> np.dtype:
+    """Return the type of the arrays that an input of a file takes."""
+    kind = source.type.removeprefix("tensor(").removesuffix(")")
+    try:
+        return np.dtype(_ONNX_TYPES.get(kind, kind))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Input {source.name!r} must hold numbers that NumPy has. "
+            f"Received: {source.type}"
+        ) from error
 
 
 def open_openvino(path: str, batch_sizes: Sequence[int] = ()) -> Predict:
@@ -166,16 +189,34 @@ def open_openvino(path: str, batch_sizes: Sequence[int] = ()) -> Predict:
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
     }
-    model = openvino.Core().compile_model(
-        os.path.join(path, OPENVINO), "CPU", settings
-    )
-    dtype = model.input(0).get_element_type().to_dtype()
+    file = os.path.join(path, OPENVINO)
 
-    def predict(x):
-        # A copy, since the next call overwrites the result.
-        return np.array(model(np.asarray(x, dtype))[0])
+    def compiled():
+        return openvino.Core().compile_model(file, "CPU", settings)
 
-    return predict
+    with _refused("OpenVINO"):
+        model = compiled()
+        source = model.input(0)
+        shape = (
+            side.get_length() if side.is_static else None
+            for side in source.get_partial_shape()
+        )
+        dtype = source.get_element_type().to_dtype()
+        specs = {source.get_any_name(): ((*shape,), dtype)}
+
+    def run(arrays):
+        nonlocal model
+        (x,) = arrays.values()
+        try:
+            with _refused("OpenVINO"):
+                # A copy, since the next call overwrites the result.
+                return np.array(model(x)[0])
+        except InputError:
+            # After one failure every call would fail.
+            model = compiled()
+            raise
+
+    return functools.partial(run_checked, run, specs=specs)
 
 
 # Files of forms that are no SavedModel, in the folder that `save` writes.

@@ -66,6 +66,72 @@ def test_a_form_replaces_another_and_is_loaded(form, model, folder):
         np.testing.assert_allclose(predict(x), y, atol=atol)
 
 
+WRONG = [
+    (X[:, :5], r"shape \(None, 8, 8, 4\). Received: \(40, 5, 8, 4\)"),
+    (X[0], r"Received: \(8, 8, 4\)"),
+    (3.0, r"Received: \(\)"),
+    ([["a"] * 4], "array of float32. Received: list"),
+    ({"nothing": X}, r"keys \['\w+'\]. Received: \['nothing'\]"),
+    (None, "array of float32|shape"),
+]
+
+
+@pytest.mark.parametrize("form", ["lite", "onnx", "openvino"])
+def test_what_does_not_fit_is_refused_in_a_line(form, model, folder):
+    cb.export.save(model, str(folder), form)
+    predict = cb.export.load(str(folder))
+    for x, message in WRONG:
+        with pytest.raises(InputError, match=message) as caught:
+            predict(x)
+        assert "\n" not in str(caught.value)
+    expected = model(X).numpy()
+    by_name = {model.inputs[0].name: np.asfortranarray(X).astype(">f8")}
+    for x in (X.tolist(), by_name):
+        np.testing.assert_allclose(predict(x), expected, atol=1e-5)
+    assert predict(X[:0]).shape == (0, 5)
+    (file,) = folder.glob("model.[tox]*")
+    file.write_bytes(b"<net")
+    with pytest.raises(InputError, match="able to run the file") as caught:
+        cb.export.load(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["lite", "onnx", "openvino"])
+def test_sides_that_the_network_cannot_take_are_refused(form, tmp_path):
+    any_side = keras.Sequential(
+        [
+            keras.Input((None, None, 4)),
+            layers.Conv2D(16, 3),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    cb.export.save(any_side, str(tmp_path / "export"), form)
+    predict = cb.export.load(str(tmp_path / "export"))
+    expected = any_side(X[:2, :6]).numpy()
+    np.testing.assert_allclose(predict(X[:2, :6]), expected, atol=1e-5)
+    with pytest.raises(InputError, match="able to run the file") as caught:
+        predict(X[:2, :1])
+    assert "\n" not in str(caught.value)
+    np.testing.assert_allclose(predict(X[:2, :6]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16"])
+@pytest.mark.parametrize("form", ["lite", "onnx", "openvino"])
+def test_inputs_may_be_of_any_type(form, dtype, tmp_path):
+    inputs = keras.Input((6,), dtype=dtype)
+    x = layers.Rescaling(1 / 255)(inputs)
+    pixels = keras.Model(inputs, layers.Dense(3)(x))
+    cb.export.save(pixels, str(tmp_path / "export"), form)
+    predict = cb.export.load(str(tmp_path / "export"))
+    x = np.random.default_rng(0).integers(0, 256, (5, 6)).astype(dtype)
+    expected = pixels(x).numpy()
+    np.testing.assert_allclose(predict(x), expected, atol=1e-5)
+    np.testing.assert_allclose(predict(x.tolist()), expected, atol=1e-5)
+    if dtype == "uint8":
+        with pytest.raises(InputError, match="must be an array of uint8"):
+            predict([[300] * 6])
+
+
 def test_a_name_of_a_file_is_one(model, tmp_path):
     path = tmp_path / "model.tflite"
     form = cb.export.save(model, str(path), "lite")

@@ -69,8 +69,40 @@ def wide():
     return cb.models.build("wide_resnet(depth=10, width=1)", (16, 16, 3), 10)
 
 
+def positions():
+    """Build a softmax over the channels of an image."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(inputs)
+    return keras.Model(inputs, layers.Conv2D(5, 1, activation="softmax")(x))
+
+
+def ends_of_sequences():
+    """Build convolutions that are padded at the end of one position alone."""
+    inputs = keras.Input((2, 5))
+    x = layers.Conv1D(6, 3, strides=2, padding="same")(inputs)
+    return keras.Model(inputs, layers.Conv1D(7, 2, padding="same")(x))
+
+
+def joined_vectors():
+    """Build a concatenation beside a value that is read again."""
+    inputs = keras.Input((64,))
+    x = layers.Dense(24, "relu")(layers.Dense(16, "relu")(inputs))
+    parts = [layers.Dense(8, "relu")(x) for _ in range(2)]
+    y = layers.Dense(24)(layers.Concatenate()(parts))
+    return keras.Model(inputs, layers.Add()([y, x]))
+
+
 @pytest.mark.parametrize(
-    "make", [inverted_residuals, dense_blocks, sequences, wide]
+    "make",
+    [
+        inverted_residuals,
+        dense_blocks,
+        sequences,
+        wide,
+        positions,
+        ends_of_sequences,
+        joined_vectors,
+    ],
 )
 def test_outputs_are_those_of_the_model(make, tmp_path):
     model = spread(cb.sparsify(make(), 0.6))

@@ -46,6 +46,32 @@ def test_outputs_are_near_and_come_back_from_a_file(model, images, tmp_path):
     np.testing.assert_array_equal(predict(images), found)
 
 
+def parts(x, *widths):
+    return layers.Concatenate()([layers.Dense(width)(x) for width in widths])
+
+
+ENDS = {
+    "parts of four": lambda x: parts(x, 4, 4),
+    "parts of any size": lambda x: parts(x, 3, 4, 2),
+    "softmax of parts": lambda x: layers.Softmax()(parts(x, 5, 6)),
+    "softmax, reshaped": lambda x: layers.Reshape((6,))(
+        layers.Dense(6, "softmax")(x)
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_outputs_are_near_whatever_is_at_the_end(end):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16,))
+    x = layers.Dense(32, "relu")(inputs)
+    model = keras.Model(inputs, ENDS[end](x))
+    x = np.random.default_rng(0).normal(size=(64, 16)).astype("float32")
+    expected, found = model(x).numpy(), cb.export.quantize(model, x)(x)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_batches_and_datasets_give_the_same_network(model, images):
     dataset = tf.data.Dataset.from_tensor_slices(images).batch(16)
     labelled = dataset.map(lambda x: (x, x[:, 0, 0, 0]))

@@ -250,15 +250,16 @@ def time():
         rows = {}
         for label, taken in times.items():
             keys = (*about["keys"], str(threads), str(size), label)
+            today = datetime.date.today()
             scored = about["accuracy"].get(label)
             width = str(ROUNDED.get(found[label].form, 4))
             values = (
-                *("; ".join(keys), *keys, found[label].runtime),
+                *("; ".join((*keys, str(today))), *keys, found[label].runtime),
                 *(file_bytes(found[label].path), about["ideal"][width]),
                 "" if scored is None else f"{scored:.4f}",
                 f"{1e3 * statistics.median(taken):.4f}",
                 f"{1e3 * min(taken):.4f}",
-                *(len(taken), datetime.date.today(), machine()),
+                *(len(taken), today, machine()),
             )
             rows[values[0]] = dict(zip(COLUMNS, values, strict=True))
             print(*values[1:], flush=True)
@@ -267,10 +268,14 @@ def time():
 
 
 def machine():
-    """Return the name of the processor."""
+    """Return the name of the processor, and which of that name it is."""
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line for line in lines if line.startswith("model name")]
-    return names[0].split(":")[1].strip()
+    found = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    family, model = found.get("cpu family"), found.get("model")
+    return f"{found['model name']} (family {family}, model {model})"
 
 
 def main(arguments):

@@ -72,6 +72,18 @@ def verdict(found, wanted):
     return ", ".join(words)
 
 
+def latest(rows):
+    """Return the rows of the last day that a network was measured.
+
+    Days may be of other machines: what is compared is of one.
+    """
+    found = []
+    for group in grouped(rows, *KEYS[:4]).values():
+        last = max(row["date"] for row in group)
+        found += [row for row in group if row["date"] == last]
+    return found
+
+
 def share_of_ideal(row):
     """Return the bytes of a row divided by those of weights and indices."""
     return (
@@ -93,7 +105,7 @@ def summary(rows):
     head = (*head, "ms", "times as fast", "by least times", "goal", "")
     head = (*head, "bytes / ideal", "accuracy (LiteRT)")
     lines = [line(head), line(["---"] * len(head))]
-    for key, group in grouped(rows, *KEYS[:5]).items():
+    for key, group in grouped(latest(rows), *KEYS[:5]).items():
         network, share, kind, threads, batch = key
         by_form = {row["form"]: row for row in group}
         for form, (other, masks) in AGAINST.items():
@@ -137,14 +149,14 @@ def missing(rows):
 def details(rows):
     """Return the lines of a table for each network and number of threads."""
     lines = []
-    for (network, share, kind, threads), group in grouped(
-        rows, *KEYS[:4]
+    for (network, share, kind, threads, day), group in grouped(
+        rows, *KEYS[:4], "date"
     ).items():
         batches = grouped(group, "batch")
         head = ["form", "runtime", "bytes", "bytes / ideal", "accuracy"]
         for (batch,) in batches:
             head += [f"batch {batch}, ms (least)", "times LiteRT, its int8"]
-        title = f"### {network} at {share}, {kind}, threads: {threads}"
+        title = f"### {network} at {share}, {kind}, threads: {threads}, {day}"
         lines += ["", title, "", line(head), line(["---"] * len(head))]
         for row in group:
             if row["batch"] != group[0]["batch"]:

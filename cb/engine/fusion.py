@@ -89,6 +89,7 @@ class Fused:
 
 def fuse(graph: Graph) -> Fused:
     """Return the steps that compute a graph."""
+    graph = _flat(graph)
     nodes = _padded(graph)
     return _Fusion(graph, nodes).run()
 
@@ -102,6 +103,38 @@ def _users(graph: Graph, nodes: Sequence[Node]) -> dict[int, list[Node | None]]:
     for value in graph.outputs:
         users[value].append(None)
     return users
+
+
+def _flat(graph: Graph) -> Graph:
+    """Let inputs be vectors where all that comes of them is flattened.
+
+    Their numbers are in that order already.
+    """
+    users, shapes = _users(graph, graph.nodes), dict(graph.shapes)
+    scaled: dict[Node, Node] = {}
+    for value in graph.inputs:
+        values, nodes = [value], []
+        while len(users[values[-1]]) == 1:
+            (node,) = users[values[-1]]
+            if node is None or node.kind not in ("scale", "activation"):
+                break
+            nodes.append(node)
+            values.append(node.output)
+        if any(
+            one is None or one.kind != "flatten" for one in users[values[-1]]
+        ):
+            continue
+        height, width, channels = shapes[value]
+        shapes |= dict.fromkeys(values, (1, 1, height * width * channels))
+        for node in nodes:
+            # Channels are innermost.
+            arrays = {
+                name: np.tile(array, height * width)
+                for name, array in node.arrays.items()
+            }
+            scaled[node] = dataclasses.replace(node, arrays=arrays)
+    nodes = tuple(scaled.get(node, node) for node in graph.nodes)
+    return dataclasses.replace(graph, nodes=nodes, shapes=shapes)
 
 
 def _padded(graph: Graph) -> list[Node]:

@@ -80,7 +80,8 @@ class Network:
         self._free: dict[int, collections.deque] = collections.defaultdict(
             collections.deque
         )
-        vectors = all(shape[:2] == (1, 1) for shape in graph.shapes.values())
+        shapes = self._fused.shapes.values()
+        vectors = all(shape[:2] == (1, 1) for shape in shapes)
         images = _OF_VECTORS if vectors else _IMAGES
         largest = _LARGEST // (4 * self._plan(1).floats)
         self._images = [n for n in images if n == 1 or n <= largest]

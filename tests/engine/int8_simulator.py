@@ -67,7 +67,9 @@ def simulate(network, images):
     values = {}
     for operation in network.operations:
         if isinstance(operation, Quantize):
-            x = images.astype("float32") * operation.factor
+            # An image that is flattened at once is a vector.
+            x = images.reshape(-1, *network.source).astype("float32")
+            x = x * operation.factor
             values[operation.target] = to_bytes(x + np.float32(operation.zero))
             continue
         x = values[operation.source]

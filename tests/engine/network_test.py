@@ -200,6 +200,28 @@ def test_perceptron():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("before", [[], ["scale"], ["scale", "relu"]])
+def test_flattened_inputs_are_vectors(before):
+    made = Builder((4, 5, 3))
+    x = 0
+    for kind in before:
+        x = getattr(made, kind)(x)
+    x = made.convolve(made.add("flatten", x), (1, 1), 40)
+    graph = made.graph(made.convolve(made.relu(x), (1, 1), 7))
+    assert {shape[:2] for shape in fuse(graph).shapes.values()} == {(1, 1)}
+    for way in (*WAYS, (64, False)):
+        check(graph, made.data(70), way)
+
+
+def test_inputs_with_another_user_are_no_vectors():
+    made = Builder((4, 5, 3))
+    image = made.convolve(0, (3, 3), 2)
+    vector = made.convolve(made.add("flatten", 0), (1, 1), 7)
+    shapes = fuse(made.graph(image, vector)).shapes
+    assert shapes[0] == (4, 5, 3)
+
+
+@pytest.mark.slow
 def test_no_weights_at_all():
     made, graph = residual(density=0.0)
     check(graph, made.data(17))

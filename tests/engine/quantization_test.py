@@ -82,6 +82,14 @@ def joined(shape, *widths):
     return made, made.graph(made.add("concatenate", *parts))
 
 
+def flattened(scaled):
+    """Build dense layers on the numbers of an image."""
+    made = networks.Builder((6, 5, 4), density=0.2)
+    x = made.add("flatten", made.scale(0) if scaled else 0)
+    x = made.relu(made.convolve(x, (1, 1), 50))
+    return made, made.graph(made.convolve(x, (1, 1), 9))
+
+
 def logits(graph):
     """Return a graph without its softmax."""
     last = graph.nodes[-1]
@@ -98,6 +106,8 @@ GRAPHS = {
     "vectors": vectors,
     "mixed": lambda: mixed(relu=False),
     "activation at the end": lambda: mixed(relu=True),
+    "flattened": lambda: flattened(scaled=False),
+    "scaled and flattened": lambda: flattened(scaled=True),
     "parts of four at the end": lambda: joined((1, 1, 16), 4, 4),
     "parts of any size at the end": lambda: joined((5, 4, 6), 3, 6, 1),
 }

@@ -1,9 +1,7 @@
 """The reallocation callback, the only writer of masks during training."""
 
-import dataclasses
 import os
 from collections.abc import Callable
-from collections.abc import Mapping
 from typing import TypeVar
 
 import keras
@@ -14,7 +12,7 @@ from cb.callbacks.reallocation.copied_masks import copy_source
 from cb.callbacks.reallocation.current_fit import CurrentFit
 from cb.callbacks.reallocation.current_fit import current_fit
 from cb.callbacks.reallocation.event_gradients import EventGradients
-from cb.callbacks.reallocation.followed import follow
+from cb.callbacks.reallocation.followed import follow_together
 from cb.callbacks.reallocation.outcome import TOTALS
 from cb.callbacks.reallocation.outcome import Change
 from cb.callbacks.reallocation.outcome import Outcome
@@ -26,6 +24,7 @@ from cb.callbacks.reallocation.requirements import check_source
 from cb.callbacks.reallocation.requirements import check_training
 from cb.callbacks.reallocation.saved_state import attach
 from cb.callbacks.reallocation.saved_state import detach
+from cb.callbacks.reallocation.saved_state import names
 from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.callbacks.reallocation.training_step import hold
 from cb.distribute import collectives
@@ -153,31 +152,18 @@ class Reallocation(keras.callbacks.Callback):
         if self._state is None:
             return None
         step = self._steps.step if self._resolved else self._steps_done()
-        name, arguments = self._algorithm_names()
-        return AlgorithmState(name, arguments, step, self.get_state())
+        return AlgorithmState(*names(self.algorithm), step, self.get_state())
 
     def load(self, state: AlgorithmState) -> None:
         """Take over what `saved` returned, if it is of the same algorithm.
 
-        One with other arguments continues from the masks, with a state of its
-        own: that of the others holds their goals.
+        Others than its arguments have goals of their own: only masks stay.
         """
-        name, arguments = self._algorithm_names()
+        name, arguments = names(self.algorithm)
         if state.name == name:
             # Files of earlier versions do not name them.
             same = state.arguments in ("", arguments)
             self._given = (state.step, dict(state.arrays) if same else {})
-
-    def _algorithm_names(self) -> tuple[str, str]:
-        """Return the class of the algorithm and its arguments, as text."""
-        algorithm = self.algorithm
-        plain = (bool, int, float, str, type(None), Mapping, tuple)
-        arguments = {}
-        for field in dataclasses.fields(algorithm):  # type: ignore[arg-type]
-            value = getattr(algorithm, field.name)
-            known = isinstance(value, plain)
-            arguments[field.name] = value if known else type(value).__name__
-        return type(algorithm).__name__, repr(arguments)
 
     def metrics(self) -> dict[str, float]:
         """Return the algorithm's own metrics, name to number."""
@@ -323,12 +309,13 @@ class Reallocation(keras.callbacks.Callback):
             that others have written since the last `fit`.
         """
         model, algorithm = self.model, self.algorithm
-        self._follow(fit)
+        check_order(fit.callbacks if fit else (), self)
+        for one, its in follow_together(self, Reallocation, fit):
+            one._followed = its
         optimizer, kernels, _ = self._followed
         has_data = self.dataset is not None
         check_training(algorithm, model, self._followed, has_data)
         trained = [id(kernel.trained) for kernel in kernels]
-        class_weight = fit.class_weight if fit else None
         known = self._compiled[2] if self._compiled else []
         if known and trained and {*known}.isdisjoint(trained):
             # What is known is of another model.
@@ -338,7 +325,7 @@ class Reallocation(keras.callbacks.Callback):
         if self._compiled:
             self._kernels.renew()
             written = self._kernels.written()
-        compiled = (model, optimizer, trained, class_weight)
+        compiled = model, optimizer, trained, fit and fit.class_weight
         if self._compiled != compiled:
             self._compiled = compiled
             self._kernels = SparseKernels(model, optimizer, kernels, algorithm)
@@ -348,19 +335,6 @@ class Reallocation(keras.callbacks.Callback):
         before = self._kernels.masks
         self._kernels.read_masks()
         return before or self._kernels.masks, written
-
-    def _follow(self, fit: CurrentFit | None):
-        """Find what each callback of this `fit` moves, in the first of them."""
-        found = fit.callbacks if fit else ()
-        check_order(found, self)
-        together = [one for one in found if isinstance(one, Reallocation)]
-        if self not in together:
-            together = [self]
-        if self is together[0]:
-            optimizers = [one.optimizer for one in together]
-            followed = follow(self.model, optimizers, fit)
-            for one, its in zip(together, followed, strict=True):
-                one._followed = its
 
     def _start(self):
         """Initialize the state, and the masks if the algorithm chooses them."""

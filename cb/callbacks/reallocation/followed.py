@@ -64,6 +64,29 @@ class Followed(NamedTuple):
         return TrainingLength(total_steps, steps_per_epoch)
 
 
+def follow_together(
+    callback: Any, kind: type, fit: CurrentFit | None
+) -> list[tuple[Any, Followed]]:
+    """Find what each callback of a `fit` moves, for the first of them.
+
+    Args:
+        callback: A callback of that kind, with a model and an `optimizer`.
+        kind: The class of the callbacks that share the kernels.
+        fit: `CurrentFit`, or `None` if it is not known.
+
+    Returns:
+        List of callbacks and what they follow; empty for all but the first.
+    """
+    found = fit.callbacks if fit else ()
+    together: list[Any] = [one for one in found if isinstance(one, kind)]
+    if callback not in together:
+        together = [callback]
+    if callback is not together[0]:
+        return []
+    followed = follow(callback.model, [one.optimizer for one in together], fit)
+    return [*zip(together, followed, strict=True)]
+
+
 def follow(
     model: keras.Model,
     optimizers: Sequence[keras.optimizers.Optimizer | None],

@@ -1,10 +1,14 @@
 """The state of an algorithm in the files of the model."""
 
+import dataclasses
+from collections.abc import Mapping
+
 import keras
 
 from cb.layers.masked import masked_kernels
 from cb.layers.saved_state import Owner
 from cb.layers.saved_state import SavedStates
+from cb.sparsity.reallocation.base import Algorithm
 
 
 def attach(
@@ -35,6 +39,17 @@ def detach(owner: Owner, model: keras.Model) -> None:
     for states in _states(model):
         others = {k: it for k, it in states.owners.items() if it is not owner}
         states.owners = others
+
+
+def names(algorithm: Algorithm) -> tuple[str, str]:
+    """Return the class of an algorithm and its arguments, as text."""
+    plain = (bool, int, float, str, type(None), Mapping, tuple)
+    arguments = {}
+    for field in dataclasses.fields(algorithm):  # type: ignore[arg-type]
+        value = getattr(algorithm, field.name)
+        known = isinstance(value, plain)
+        arguments[field.name] = value if known else type(value).__name__
+    return type(algorithm).__name__, repr(arguments)
 
 
 def _states(model) -> list[SavedStates]:

@@ -14,6 +14,7 @@ from cb.callbacks.reallocation.csr_writer import structures
 from cb.callbacks.reallocation.graph_events import GraphEvents
 from cb.callbacks.reallocation.graph_events import Moved
 from cb.callbacks.reallocation.masked_writer import MaskedWriter
+from cb.callbacks.reallocation.read_masks import blocks_of
 from cb.callbacks.reallocation.step_terms import masked
 from cb.callbacks.reallocation.step_terms import penalized
 from cb.callbacks.reallocation.step_terms import replaced
@@ -96,36 +97,12 @@ class SparseKernels:
         """Read the masks, at the start and after others have assigned them.
 
         Raises:
-            InputError: If a mask is not one of ones and zeros, or not one of
-                blocks or groups where its granularity has them.
+            InputError: As `blocks_of`.
         """
-        self._masks = {}
-        for kernel in self.kernels:
-            value, block = read(kernel.mask), self._blocks[kernel.key]
-            mask = value != 0
-            if not np.array_equal(value, mask):
-                raise InputError(
-                    f"The mask of kernel {kernel.name!r} must hold only 0 and "
-                    f"1. Received: {np.unique(value)[:4].tolist()}. Weights "
-                    "of a sparse model can be averaged only under one mask."
-                )
-            blocks = granularity.first_of_blocks(mask, block)
-            spread = granularity.spread(blocks, block, mask.shape)
-            if not np.array_equal(mask, spread):
-                raise InputError(
-                    f"The mask of kernel {kernel.name!r} must be one of whole "
-                    f"blocks of shape {block}, as its granularity "
-                    f"{kernel.layer.granularity!r} says."
-                )
-            groups = granularity.pattern(kernel.layer.granularity)
-            if groups and not granularity.has_groups(mask, *groups):
-                n, m, _ = groups
-                raise InputError(
-                    f"The mask of kernel {kernel.name!r} must have at most "
-                    f"{n} active weights of every {m}, as its granularity "
-                    f"{kernel.layer.granularity!r} says."
-                )
-            self._masks[kernel.key] = blocks
+        self._masks = {
+            kernel.key: blocks_of(kernel, self._blocks[kernel.key])
+            for kernel in self.kernels
+        }
         self._known = structures(self.kernels)
 
     def renew(self) -> None:

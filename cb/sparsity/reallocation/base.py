@@ -105,9 +105,8 @@ class Algorithm:
     - `zero_inactive`: inactive weights are zero after every step.
     - `gradual`: events reach a sparsity little by little.
 
-    Between two steps of a small model, `update` on whole arrays can cost more
-    than a step. An algorithm that has `rules`, or `positions` and
-    `move_active`, lets a graph do the same where the weights are.
+    `update` on whole arrays can cost more than a step of a small model. With
+    `rules`, or `positions` and `move_active`, a graph does the same instead.
     """
 
     needs_gradients: ClassVar[bool] = False
@@ -118,10 +117,7 @@ class Algorithm:
     every_step: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
     zero_inactive: ClassVar[bool] = True
-
-    @property
-    def gradual(self) -> bool:
-        return False
+    gradual: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

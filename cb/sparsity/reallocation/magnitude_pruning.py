@@ -122,7 +122,7 @@ class MagnitudePruning(Periodic):
             )
 
     @property
-    def gradual(self):
+    def gradual(self):  # type: ignore[override]
         # A schedule of the user's own comes with a frequency of its own.
         named = isinstance(self.schedule, str) and self.schedule != "constant"
         return named and self.iterations is None

@@ -18,7 +18,7 @@ SOURCES = (
 RUNS, GPU = "runs here", "needs a GPU"
 STATUSES = (RUNS, GPU)
 UNKNOWN = "not published as a number"
-# Of small networks, whose steps are mostly Python: twice as fast, same numbers.
+# Of small networks, whose steps are mostly Python: the same numbers sooner.
 SMALL = {"steps_per_execution": 20}
 
 

@@ -133,8 +133,8 @@ def _flat(graph: Graph) -> Graph:
                 for name, array in node.arrays.items()
             }
             scaled[node] = dataclasses.replace(node, arrays=arrays)
-    nodes = tuple(scaled.get(node, node) for node in graph.nodes)
-    return dataclasses.replace(graph, nodes=nodes, shapes=shapes)
+    changed = tuple(scaled.get(node, node) for node in graph.nodes)
+    return dataclasses.replace(graph, nodes=changed, shapes=shapes)
 
 
 def _padded(graph: Graph) -> list[Node]:

@@ -134,9 +134,8 @@ def take_turns(
         for name in order:
             call, number = calls[name], numbers[name]
             time.sleep(_SPIN_SECONDS)
-            if number > 1:
-                # The others have emptied the caches.
-                call()
+            # The others have emptied the caches, and its threads are asleep.
+            call()
             start = time.perf_counter()
             for _ in range(number):
                 call()

@@ -26,7 +26,8 @@ def count(figure, colour):
 
 def change(shape, seed=0):
     before, after = np.random.default_rng(seed).random((2, *shape)) < 0.2
-    return Change(types.SimpleNamespace(name="hidden"), before, after)
+    kernel = types.SimpleNamespace(name="hidden", mask=after)
+    return Change(kernel, before, after)
 
 
 @pytest.mark.parametrize("shape", [(12, 7), (3, 3, 4, 8), (32, 32)])

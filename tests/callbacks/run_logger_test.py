@@ -149,7 +149,8 @@ def test_an_event_leaves_counts_and_densities_inside_of_epochs(sink):
     logger = RunLogger(RunLog([sink]), UPDATES, {})
     before = np.array([[True, True, False, False]])
     after = np.array([[True, False, True, True]])
-    change = Change(types.SimpleNamespace(name="hidden"), before, after)
+    kernel = types.SimpleNamespace(name="hidden", mask=after)
+    change = Change(kernel, before, after)
     logger.log_event(UPDATES - 1, [change], {"threshold": 0.5})
     assert sink.rows == [
         ("train", UPDATES - 1, "threshold", 0.5),

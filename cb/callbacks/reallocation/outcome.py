@@ -184,7 +184,11 @@ def shortfalls(
         if span > 0:
             text += f" {_more_events(span)}"
         found.append(text)
-    elif period is not None and algorithm.gradual and period.count(last) == 1:
+    elif (
+        period is not None
+        and algorithm.gradual
+        and period.count(last) == period.count(period.end) == 1
+    ):
         found.append(
             f"{name} acted once, at step {period.next(0)}, and not gradually: "
             f"events come every {period.every} steps, from step "

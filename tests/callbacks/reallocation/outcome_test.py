@@ -141,6 +141,22 @@ def test_what_did_not_happen_is_said_once(
         fit(model, batches(4), [callback])
 
 
+def test_one_of_several_events_is_no_single_one(
+    build_model, batches, compile_model
+):
+    model = compile_model(build_model(), sgd())
+    spec = "magnitude_pruning(sparsity=0.75, every=4, end=40)"
+    callback = cb.callbacks.Reallocation(spec, total_steps=40)
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: setattr(
+            model, "stop_training", batch == 5
+        )
+    )
+    with pytest.warns(NotReached) as told:
+        fit(model, batches(40), [callback, stop])
+    assert ["acted once" in str(one.message) for one in told] == [False]
+
+
 def test_early_stopping_restores_masks_of_blocks(batches, compile_model):
     dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     sparse = cb.sparsify(dense, 0.0, granularity="block(rows=2, columns=1)")

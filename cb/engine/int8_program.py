@@ -16,37 +16,12 @@ from cb.engine.int8_operations import Quantize
 from cb.engine.int8_operations import Window
 from cb.engine.lanes import Lanes
 from cb.engine.layout import Entries
+from cb.engine.memory import Memory
 from cb.engine.plan import Plan
 from cb.kernels.threads import threads
 
-_LINE = 64
 # Instructions, or so, from which a thread is worth its while.
 _LEAST = 2000
-
-
-class _Memory:
-    """Places for values, which are free again after their last use."""
-
-    def __init__(self):
-        self._blocks: list[tuple[int, int, int, int]] = []
-        self.size = 0
-
-    def place(self, size: int, first: int, last: int) -> int:
-        """Return where a value lies that is used by steps `first` to `last`."""
-        size = -(-(size + 2 * kernels.SLACK) // _LINE) * _LINE
-        alive = sorted(
-            (start, end)
-            for start, end, begin, finish in self._blocks
-            if begin <= last and finish >= first
-        )
-        found = 0
-        for start, end in alive:
-            if found + size <= start:
-                break
-            found = max(found, end)
-        self._blocks.append((found, found + size, first, last))
-        self.size = max(self.size, found + size)
-        return found + kernels.SLACK
 
 
 class _Writer:
@@ -57,7 +32,7 @@ class _Writer:
         self._shapes = network.shapes
         # Of one image, dense layers have outputs in vectors, not positions.
         self._dots = tile == 1 and int8_lanes.KNOWN and len(tiles(network)) > 1
-        self.memory = _Memory()
+        self.memory = Memory()
         self.steps: list[list[int]] = []
         self.numbers: list[tuple[float, float]] = []
         none = np.zeros(0, "uint32"), np.zeros(0, "int32"), np.zeros(0, "int64")
@@ -78,11 +53,15 @@ class _Writer:
                 if value is not None:
                     uses.setdefault(value, []).append(index)
         return {
-            value: self.memory.place(
+            value: self._place(
                 self._planes(value) * self._plane(value), min(when), max(when)
             )
             for value, when in uses.items()
         }
+
+    def _place(self, size: int, first: int, last: int) -> int:
+        size += 2 * kernels.SLACK
+        return self.memory.place(size, first, last) + kernels.SLACK
 
     def _planes(self, value: int) -> int:
         return -(-self._shapes[value][2] // 4)
@@ -148,7 +127,7 @@ class _Writer:
         rows = high + (window.size[0] - 1) * window.dilation[0] // stride
         planes = self._planes(source)
         size = window.size[1] * stride * rows * wide * 4
-        place = self.memory.place(planes * size, index, index)
+        place = self._place(planes * size, index, index)
         columns = [self._places[source], place, planes, height, width]
         columns += [window.size[1], window.dilation[1]]
         columns += [window.padding[0][0], window.padding[1][0]]
@@ -210,7 +189,7 @@ class _Writer:
         self.factors.append(_factors(operation, outputs))
         to, *others = self._written(operation)
         if target is None:
-            to = self.memory.place(4 * outputs * positions, index, index)
+            to = self._place(4 * outputs * positions, index, index)
             kinds, plane = (kernels.FLOATS, kernels.FLOAT_DOTS), 0
         else:
             kinds, plane = (kernels.PRODUCT, kernels.DOTS), self._plane(target)

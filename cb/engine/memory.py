@@ -1,11 +1,9 @@
-"""Memory plan: which values share memory, one after the other.
+"""Memory plans: values lie where others did that no later step reads.
 
-A buffer is reused by values of the same geometry and size only, so that the
-zeros around an image, set once, stay, and as soon as no later step reads it, so
-that a tile keeps to few buffers, which stay in the cache.
+So a network keeps to little memory, which stays in the cache. Sums read zeros
+around an image; where another value lay there before, they are written again.
 """
 
-import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
 
@@ -14,6 +12,43 @@ from cb.engine.fusion import Step
 from cb.engine.layout import LANES
 from cb.engine.layout import Layout
 from cb.engine.layout import Split
+
+_LINE = 64
+
+
+class Memory:
+    """Places for values, which are free again after their last use.
+
+    Attributes:
+        size: Integer, the bytes that are needed.
+    """
+
+    def __init__(self):
+        self._blocks: list[tuple[int, int, int, int]] = []
+        self.size = 0
+
+    def place(self, size: int, first: int, last: int) -> int:
+        """Return the first byte of a value.
+
+        Args:
+            size: Integer, its bytes.
+            first: Integer, the first step that uses it.
+            last: Integer, the last one.
+        """
+        size = -(-size // _LINE) * _LINE
+        alive = sorted(
+            (start, end)
+            for start, end, begin, finish in self._blocks
+            if begin <= last and finish >= first
+        )
+        found = 0
+        for start, end in alive:
+            if found + size <= start:
+                break
+            found = max(found, end)
+        self._blocks.append((found, found + size, first, last))
+        self.size = max(self.size, found + size)
+        return found
 
 
 def reads(step: Step | Split) -> Iterator[int]:
@@ -50,47 +85,89 @@ def places(
         Tuple of a dict of each value to the float at which its first plane
         begins, and the number of floats in all.
     """
-    last = {
-        value: number
-        for number, step in enumerate(layout.steps)
-        for value in (*reads(step), *writes(step))
-    }
-    last.update(dict.fromkeys(outputs, len(layout.steps)))
-    splits = {s.target for s in layout.steps if isinstance(s, Split)}
-    found: dict[int, int] = {}
-    free: dict[tuple, list[int]] = collections.defaultdict(list)
-    # Sums of the first positions may read before their plane.
-    size = LANES
-
-    def key(value):
-        # An image may lack the last row or column of one of its phases.
-        own = value if value in splits else None
-        return layout.geometry[value], layout.shapes[value], own
-
-    def place(value):
-        nonlocal size
-        if value in found:
-            return
-        if free[key(value)]:
-            found[value] = free[key(value)].pop()
-            return
-        found[value] = size
-        geometry = layout.geometry[value]
-        floats = layout.shapes[value][2] * geometry.plane
-        if geometry.points:
-            # Sums of one image are written 16 at a time, wherever their part
-            # of a concatenation begins. The part after it is written later.
-            floats += LANES - 1
-        size += -(-floats // LANES) * LANES
-
-    for value in inputs:
-        place(value)
+    inputs, end = [*inputs], len(layout.steps)
+    uses: dict[int, list[int]] = {value: [-1] for value in inputs}
     for number, step in enumerate(layout.steps):
-        for value in writes(step):
-            place(value)
-        for value in {*reads(step), *writes(step)}:
-            if last[value] == number:
-                free[key(value)].append(found[value])
-    # Sums of the last positions may read behind their plane.
+        for value in (*reads(step), *writes(step)):
+            uses.setdefault(value, []).append(number)
+    for value in outputs:
+        uses[value].append(end)
+    memory = Memory()
+    # The largest first, so that others fill what is left between them.
+    order = sorted(uses, key=lambda value: -_floats(layout, value))
+    # Sums of the first positions may read before their plane, and those of
+    # the last ones behind it.
+    found = {
+        value: LANES
+        + memory.place(
+            4 * _floats(layout, value), min(uses[value]), max(uses[value])
+        )
+        // 4
+        for value in order
+    }
     largest = max(geometry.plane for geometry in layout.geometry.values())
-    return found, size + largest + LANES
+    return found, memory.size // 4 + largest + 2 * LANES
+
+
+def _floats(layout: Layout, value: int) -> int:
+    geometry = layout.geometry[value]
+    floats = layout.shapes[value][2] * geometry.plane
+    if geometry.points:
+        # Sums of one image are written 16 at a time, wherever their part of a
+        # concatenation begins. The part after it is written later.
+        floats += LANES - 1
+    return floats
+
+
+def overwritten(
+    layout: Layout, found: dict[int, int], inputs: Iterable[int]
+) -> set[int]:
+    """Return the values whose borders are read and were something else.
+
+    Args:
+        layout: `Layout`.
+        found: Dict of every value to its place.
+        inputs: Values that are there at the beginning.
+    """
+    around, inputs = {*bordered(layout)}, [*inputs]
+    order = [*inputs, *(v for step in layout.steps for v in writes(step))]
+    splits = {s.target for s in layout.steps if isinstance(s, Split)}
+    result: set[int] = set()
+    # What was written last, by place. Memory is zero at first, and what the
+    # last steps leave is there when the first ones run again.
+    written: list[tuple[int, int, tuple]] = []
+    for value in (*order, *order):
+        start = found[value]
+        end = start + _floats(layout, value)
+        # Who writes an image leaves the zeros around it.
+        key = (start, layout.geometry[value], layout.shapes[value][:2])
+        # An image may lack the last row or column of one of its phases.
+        key = (*key, value if value in splits else None)
+        kept, changed = [], False
+        for begin, finish, other in written:
+            changed |= begin < end and finish > start and other != key
+            if begin < start:
+                kept.append((begin, min(finish, start), other))
+            if finish > end:
+                kept.append((max(begin, end), finish, other))
+        if changed and value in around:
+            result.add(value)
+        elif changed:
+            # Nothing is known of its borders.
+            key = (*key, value)
+        written = [*kept, (start, end, key)]
+    return result
+
+
+def bordered(layout: Layout) -> Iterator[int]:
+    """Yield the values around which zeros are read."""
+    for step, entries in layout.entries.items():
+        source, target = (
+            layout.shapes[value] for value in (step.source, step.outputs[0])
+        )
+        wider = target[0] > source[0] or target[1] > source[1]
+        if wider or entries.rows.any() or entries.columns.any():
+            yield step.source
+    for step in layout.steps:
+        if isinstance(step, Split):
+            yield step.target

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cb.engine.depth_first import depth_first
 from cb.engine.fusion import Fused
 from cb.engine.fusion import Product
 from cb.engine.graph import Node
@@ -14,6 +15,7 @@ from cb.engine.layout import LANES
 from cb.engine.layout import Layout
 from cb.engine.layout import Split
 from cb.engine.layout import lay_out
+from cb.engine.memory import overwritten
 from cb.engine.memory import places
 from cb.kernels import network
 from cb.kernels import planes
@@ -69,6 +71,7 @@ def plan(fused: Fused, images: int) -> Plan:
     Returns:
         `Plan`.
     """
+    fused = depth_first(fused, images)
     return _Planner(fused, lay_out(fused, images), images).plan()
 
 
@@ -78,6 +81,7 @@ class _Planner:
         self._layout = layout
         self._images = images
         self._places, self._floats = places(layout, fused.inputs, fused.outputs)
+        self._cleared = overwritten(layout, self._places, fused.inputs)
         self._operations: list[dict[str, Any]] = []
         self._blocks: list[tuple[int, ...]] = []
         self._ranges: dict[tuple, tuple[int, int]] = {}
@@ -148,6 +152,8 @@ class _Planner:
             "channels": channels,
             "plane": geometry.plane,
             "pitch": geometry.pitch,
+            "origin": geometry.origin,
+            "clear": planes.TARGET * (value in self._cleared),
         }
 
     def _read(self, value: int) -> dict[str, int]:
@@ -174,6 +180,7 @@ class _Planner:
         for value in self._fused.outputs:
             fields = self._written(value)
             origin = self._origin(value)
+            fields["clear"] = 0
             self._add(planes.STORE, None, **fields, source=origin)
             self._operations[-1]["target"] = feature
             feature += int(np.prod(self._layout.shapes[value]))
@@ -195,7 +202,10 @@ class _Planner:
         work = vectors * len(entries.values)
         parts = max(1, min(threads(), work // _LEAST, channels))
         place = step.place * geometry.plane
+        clear = planes.TARGET * (step.target in self._cleared)
+        clear += planes.SECOND * (step.second in self._cleared)
         fields |= {
+            "clear": clear,
             "channels": channels,
             "chunk": _whole(-(-channels // parts))
             if dots

@@ -64,43 +64,89 @@ def _turn(size: int):
 turn, turn_8 = _turn(LANES), _turn(8)
 
 
+def _copy(context, builder, signature, given):
+    """Emit a copy, and zeros after it up to where there is room."""
+    target, source, count, step, *rest = given
+    (room,) = rest or (count,)
+
+    def places(k):
+        distance = builder.shl(builder.mul(k, step), _INDEX(2))
+        return (
+            builder.add(target, builder.shl(k, _INDEX(2))),
+            builder.add(source, distance),
+        )
+
+    known = builder.icmp_signed("<=", step, _INDEX(_FARTHEST))
+    with builder.if_else(known) as (near, far):
+        with near:
+            _copy_vectors(builder, places, count, step, room)
+        with far:
+            with cgutils.for_range(builder, count) as loop:
+                to, place = (
+                    builder.inttoptr(one, _INTEGER.as_pointer())
+                    for one in places(loop.index)
+                )
+                builder.store(builder.load(place, align=4), to, align=4)
+            _wipe(builder, places(count)[0], builder.sub(room, count))
+    return context.get_dummy_value()
+
+
 @intrinsic
 def copy(typing, target, source, count, step):
     """Copy numbers that lie a step apart to places after each other.
 
     It takes addresses, how many numbers to copy, and the step, in numbers.
     """
+    index = types.int64
+    return types.void(index, index, index, index), _copy
+
+
+@intrinsic
+def copy_row(typing, target, source, count, step, room):
+    """Copy numbers as `copy` does, and set those after them to zero.
+
+    How many numbers there are then in all is the last argument.
+    """
+    index = types.int64
+    return types.void(index, index, index, index, index), _copy
+
+
+@intrinsic
+def wipe(typing, target, count):
+    """Set some numbers after each other to zero.
+
+    It takes an address, and how many.
+    """
 
     def generate(context, builder, signature, given):
-        target, source, count, step = given
-
-        def places(k):
-            distance = builder.shl(builder.mul(k, step), _INDEX(2))
-            return (
-                builder.add(target, builder.shl(k, _INDEX(2))),
-                builder.add(source, distance),
-            )
-
-        known = builder.icmp_signed("<=", step, _INDEX(_FARTHEST))
-        with builder.if_else(known) as (near, far):
-            with near:
-                _copy_vectors(builder, places, count, step)
-            with far, cgutils.for_range(builder, count) as loop:
-                to, place = (
-                    builder.inttoptr(one, _INTEGER.as_pointer())
-                    for one in places(loop.index)
-                )
-                builder.store(builder.load(place, align=4), to, align=4)
+        _wipe(builder, *given)
         return context.get_dummy_value()
 
-    index = types.int64
-    return types.void(index, index, index, index), generate
+    return types.void(types.int64, types.int64), generate
 
 
-def _copy_vectors(builder, places, count, step):
+def _wipe(builder, target, count):
+    zeros = ir.Constant(_INTEGERS, [0] * LANES)
+    rest = builder.and_(count, _INDEX(LANES - 1))
+    whole = builder.sub(count, rest)
+
+    def place(k):
+        to = builder.add(target, builder.shl(k, _INDEX(2)))
+        return builder.inttoptr(to, _INTEGERS.as_pointer())
+
+    numbers = cgutils.for_range_slice(
+        builder, _INDEX(0), whole, _INDEX(LANES), inc=True
+    )
+    with numbers as (k, _):
+        builder.store(zeros, place(k), align=4)
+    inside = _inside(builder, builder.trunc(rest, _INTEGER))
+    _masked(builder, "store", zeros, place(whole), _INTEGER(4), inside)
+
+
+def _copy_vectors(builder, places, count, step, room):
     """Emit a copy, a vector at a time."""
     numbers = cgutils.for_range_slice(
-        builder, _INDEX(0), count, _INDEX(LANES), inc=True
+        builder, _INDEX(0), room, _INDEX(LANES), inc=True
     )
     with numbers as (k, _):
         left = builder.trunc(builder.sub(count, k), _INTEGER)
@@ -111,6 +157,7 @@ def _copy_vectors(builder, places, count, step):
             with builder.if_then(known):
                 builder.store(_every(builder, place, left, one), found)
         where = builder.inttoptr(to, _INTEGERS.as_pointer())
+        left = builder.trunc(builder.sub(room, k), _INTEGER)
         inside = _inside(builder, left)
         given = builder.load(found), where, _INTEGER(4), inside
         _masked(builder, "store", *given)
@@ -119,13 +166,13 @@ def _copy_vectors(builder, places, count, step):
 def _every(builder, place, left, step):
     """Emit the load of a vector of every so many numbers, as many as left."""
     left = builder.mul(left, _INTEGER(step))
-    nothing = ir.Constant(_INTEGERS, ir.Undefined)
-    vector = nothing
+    zeros = ir.Constant(_INTEGERS, [0] * LANES)
+    vector = zeros
     for n in range(step):
         where = builder.add(place, _INDEX(4 * LANES * n))
         where = builder.inttoptr(where, _INTEGERS.as_pointer())
         inside = _inside(builder, builder.sub(left, _INTEGER(LANES * n)))
-        given = where, _INTEGER(4), inside, nothing
+        given = where, _INTEGER(4), inside, zeros
         loaded = _masked(builder, "load", *given)
         # Lanes whose number lies in this vector are taken from it.
         order = [

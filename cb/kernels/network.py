@@ -29,6 +29,9 @@ from cb.kernels.planes import MAX_POOL
 from cb.kernels.planes import PRODUCT
 from cb.kernels.planes import SPLIT
 from cb.kernels.planes import STORE
+from cb.kernels.planes import clear
+from cb.kernels.planes import clear_borders
+from cb.kernels.planes import clear_rows
 from cb.kernels.planes import flatten
 from cb.kernels.planes import load
 from cb.kernels.planes import pool
@@ -100,18 +103,6 @@ def _activate(memory, first, count, op):
 
 
 @_compiled
-def _clear(memory, place, op):
-    """Set the border of a channel to zero, where an activation was applied."""
-    pitch, row = op.pitch * op.images, op.width * op.images
-    for y in range(op.height - 1):
-        for i in range(place + y * pitch + row, place + (y + 1) * pitch):
-            memory[i] = _ZERO
-    end = place + (op.height - 1) * pitch + row
-    for i in range(end, end + LANES):
-        memory[i] = _ZERO
-
-
-@_compiled
 def _product(op, first, last, network, memory):
     """Compute some channels of a product."""
     starts, offsets, weights, rows, blocks = network[1:6]
@@ -169,7 +160,9 @@ def _product(op, first, last, network, memory):
                 _activate(memory, written + place, size * LANES, op)
     if op.code > IN_REGISTERS and op.images == 1:
         for channel in range(first, last):
-            _clear(memory, written + channel * op.plane, op)
+            place = written + channel * op.plane
+            clear(memory, place, op.height, op.width, op)
+            clear_rows(memory, place, op)
 
 
 @_compiled
@@ -256,6 +249,8 @@ def _run_tile(number, network, memory, x, y, images, counters, together):
         while part < parts:
             begin = part * size
             end = min(begin + size, op.channels)
+            if op.clear and op.kind != SPLIT:
+                clear_borders(op, begin, end, memory)
             if op.kind == LOAD:
                 if not load(op, x, first, count, memory):
                     counters[1] = 1

@@ -7,7 +7,9 @@ import numba
 import numpy as np
 
 from cb.kernels.moving import copy
+from cb.kernels.moving import copy_row
 from cb.kernels.moving import turn
+from cb.kernels.moving import wipe
 from cb.kernels.vectors import LANES
 from cb.kernels.vectors import OPTIONS
 
@@ -30,13 +32,60 @@ _FIELDS = """
     kind source target second branch channels chunk height width plane pitch
     source_height source_width source_plane source_pitch images first_row
     first_block end_block code size_y size_x stride_y stride_x pad_y pad_x
+    origin clear
 """
+# Bits of `clear`: whose borders must become zero.
+TARGET, SECOND = 1, 2
 OPERATION = np.dtype(
     [(name, "i8") for name in _FIELDS.split()]
     + [(name, "f8") for name in ("slope", "threshold", "limit")]
 )
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _compiled = numba.njit(**OPTIONS)
+
+
+@_compiled
+def clear(memory, place, height, width, op):
+    """Set what lies before and after an image to zero.
+
+    Args:
+        memory: Floats of all values.
+        place: Integer, the float of the first position.
+        height: Integer, rows of the image.
+        width: Integer, columns of the image.
+        op: Operation whose target, or second output, it is.
+    """
+    base, last = memory.ctypes.data, place
+    if height:
+        last += ((height - 1) * op.pitch + width) * op.images
+    wipe(base + 4 * (place - op.origin), op.origin)
+    wipe(base + 4 * last, place - op.origin + op.plane - last)
+
+
+@_compiled
+def clear_rows(memory, place, op):
+    """Set what lies between the rows of an image to zero."""
+    row, pitch = op.width * op.images, op.pitch * op.images
+    place = memory.ctypes.data + 4 * (place + row)
+    for y in range(op.height - 1):
+        wipe(place + 4 * y * pitch, pitch - row)
+
+
+@_compiled
+def clear_borders(op, first, last, memory):
+    """Clear the borders of some channels before they are written."""
+    if op.kind == FLATTEN:
+        # These are channels of its source.
+        last *= op.source_height * op.source_width
+    for channel in range(first, last):
+        for number in range(2):
+            if op.clear >> number & 1:
+                place = op.second if number else op.target
+                place += channel * op.plane
+                clear(memory, place, op.height, op.width, op)
+                # Sums of one image are written in whole vectors.
+                if op.kind != PRODUCT or op.images > 1:
+                    clear_rows(memory, place, op)
 
 
 @_compiled
@@ -56,14 +105,20 @@ def split(op, first, last, blocks, memory):
         target = op.target + phase * plane
         for channel in range(first, last):
             found = base + 4 * (source + channel * source_plane)
-            place = base + 4 * (target + channel * phases * plane)
+            to = target + channel * phases * plane
+            if op.clear:
+                clear(memory, to, height, width, op)
+            place = base + 4 * to
             for _ in range(height):
                 if step_x == 1 or images == 1:
-                    copy(place, found, width * images, step_x)
+                    copy_row(place, found, width * images, step_x, pitch)
                 else:
                     for x in range(width):
                         at = 4 * x * images
-                        copy(place + at, found + at * step_x, images, 1)
+                        room = images if x < width - 1 else pitch - x * images
+                        copy_row(
+                            place + at, found + at * step_x, images, 1, room
+                        )
                 place += 4 * pitch
                 found += 4 * step_y * source_pitch
 

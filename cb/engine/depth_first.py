@@ -95,8 +95,11 @@ def _in_turns(
         first, last = channels * n // number, channels * (n + 1) // number
         value = max(shapes) + 1
         shapes[value] = (height, width, last - first)
-        field = "target" if maker.second is None else "second"
-        yield dataclasses.replace(_some(maker, first, last), **{field: value})
+        part = _some(maker, first, last)
+        if maker.second is None:
+            yield dataclasses.replace(part, target=value)
+        else:
+            yield dataclasses.replace(part, second=value)
         part = _some(step, each * first, each * last)
         options = {**step.options, "groups": last - first}
         yield dataclasses.replace(

@@ -140,9 +140,10 @@ def overwritten(
         start = found[value]
         end = start + _floats(layout, value)
         # Who writes an image leaves the zeros around it.
-        key = (start, layout.geometry[value], layout.shapes[value][:2])
-        # An image may lack the last row or column of one of its phases.
-        key = (*key, value if value in splits else None)
+        key: tuple = (start, layout.geometry[value], layout.shapes[value][:2])
+        if value in splits:
+            # An image may lack the last row or column of one of its phases.
+            key = (*key, value)
         kept, changed = [], False
         for begin, finish, other in written:
             changed |= begin < end and finish > start and other != key
@@ -154,7 +155,7 @@ def overwritten(
             result.add(value)
         elif changed:
             # Nothing is known of its borders.
-            key = (*key, value)
+            key = (*key, value, "unknown")
         written = [*kept, (start, end, key)]
     return result
 
@@ -168,6 +169,6 @@ def bordered(layout: Layout) -> Iterator[int]:
         wider = target[0] > source[0] or target[1] > source[1]
         if wider or entries.rows.any() or entries.columns.any():
             yield step.source
-    for step in layout.steps:
-        if isinstance(step, Split):
-            yield step.target
+    for one in layout.steps:
+        if isinstance(one, Split):
+            yield one.target

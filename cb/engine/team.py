@@ -57,6 +57,7 @@ class Team:
             return None
         try:
             self._helpers = [one for one in self._helpers if not one.done()]
+            pool().keep_off()
             for _ in range(threads() - 1 - len(self._helpers)):
                 helper = pool().submit(self._help)
                 self._helpers.append(helper)

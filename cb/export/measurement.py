@@ -18,8 +18,8 @@ from cb.kernels.threads import threads
 
 # How many times faster something must be to count as faster.
 GAIN = 1.05
-# A contestant calls for so many seconds in a turn, so that it is as warm as
-# where it is alone, and there are at least so many turns.
+# A contestant calls for so many seconds in a turn, and as long before these, so
+# that it is as warm as where it is alone, and there are at least so many turns.
 _TURN_SECONDS, _TURNS = 0.01, 15
 # Threads of some runtimes spin so long after a call, waiting for the next.
 _SPIN_SECONDS = 0.01
@@ -134,8 +134,10 @@ def take_turns(
         for name in order:
             call, number = calls[name], numbers[name]
             time.sleep(_SPIN_SECONDS)
-            # The others have emptied the caches, and its threads are asleep.
-            call()
+            # The others have emptied the caches, its threads are asleep, and
+            # may for some milliseconds wait for one processor.
+            for _ in range(number):
+                call()
             start = time.perf_counter()
             for _ in range(number):
                 call()

@@ -1,5 +1,6 @@
 """Threads do all of some work, whatever becomes of it."""
 
+import os
 import threading
 
 import pytest
@@ -77,3 +78,35 @@ def test_counts_processors_where_a_process_cannot_be_bound(monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     assert threads.threads.__wrapped__() == 7
+
+
+def test_threads_keep_off_the_processor_of_their_caller(monkeypatch):
+    pool = threads.Pool()
+    # As many at once as there are threads.
+    ready = threading.Barrier(threads.threads())
+
+    def native_id():
+        ready.wait()
+        return threading.get_native_id()
+
+    begun = [pool.submit(native_id) for _ in range(threads.threads())]
+    helpers = [one.result() for one in begun]
+    allowed = os.sched_getaffinity(0)
+    try:
+        for here in sorted(allowed):
+            monkeypatch.setattr(threads, "processor", lambda here=here: here)
+            pool.keep_off()
+            found = [os.sched_getaffinity(one) for one in helpers]
+            # One processor must do.
+            assert found == [allowed - {here} or allowed] * len(helpers)
+        assert os.sched_getaffinity(0) == allowed
+        # Nobody tells where the caller runs, or it may run nowhere else.
+        monkeypatch.setattr(threads, "processor", lambda: None)
+        pool.keep_off()
+        assert [os.sched_getaffinity(one) for one in helpers] == found
+    finally:
+        pool.shutdown()
+
+
+def test_the_processor_is_one_that_may_be_used():
+    assert threads.processor() in os.sched_getaffinity(0)

@@ -72,7 +72,10 @@ def writes(step: Step | Split) -> Iterator[int]:
 
 
 def places(
-    layout: Layout, inputs: Iterable[int], outputs: Iterable[int]
+    layout: Layout,
+    inputs: Iterable[int],
+    outputs: Iterable[int],
+    images: int,
 ) -> tuple[dict[int, int], int]:
     """Give every value a place.
 
@@ -80,33 +83,75 @@ def places(
         layout: `Layout`.
         inputs: Values that are there at the beginning.
         outputs: Values that are needed at the end.
+        images: Integer, how many images are in a tile.
 
     Returns:
         Tuple of a dict of each value to the float at which its first plane
         begins, and the number of floats in all.
     """
-    inputs, end = [*inputs], len(layout.steps)
     uses: dict[int, list[int]] = {value: [-1] for value in inputs}
     for number, step in enumerate(layout.steps):
         for value in (*reads(step), *writes(step)):
             uses.setdefault(value, []).append(number)
     for value in outputs:
-        uses[value].append(end)
-    memory = Memory()
+        uses[value].append(len(layout.steps))
+    times = {value: (min(when), max(when)) for value, when in uses.items()}
+    sizes = {value: _floats(layout, value) for value in times}
+    same: dict[int, int] = {}
+    if images == 1:
+        # To clear borders of one image takes a tenth of all time.
+        same = _alike(layout, times)
+        for value, other in same.items():
+            times[other] = -1, len(layout.steps)
+            sizes[other] = max(sizes[other], sizes[value])
+    memory, found = Memory(), {}
     # The largest first, so that others fill what is left between them.
-    order = sorted(uses, key=lambda value: -_floats(layout, value))
-    # Sums of the first positions may read before their plane, and those of
-    # the last ones behind it.
-    found = {
-        value: LANES
-        + memory.place(
-            4 * _floats(layout, value), min(uses[value]), max(uses[value])
-        )
-        // 4
-        for value in order
-    }
+    for value in sorted(times, key=lambda value: -sizes[value]):
+        if same.get(value, value) == value:
+            # Sums of the first positions may read before their plane, and
+            # those of the last ones behind it.
+            place = memory.place(4 * sizes[value], *times[value])
+            found[value] = LANES + place // 4
+    for value, other in same.items():
+        found[value] = found[other]
     largest = max(geometry.plane for geometry in layout.geometry.values())
     return found, memory.size // 4 + largest + 2 * LANES
+
+
+def _alike(layout: Layout, times: dict[int, tuple[int, int]]) -> dict[int, int]:
+    """Return bordered values that follow each other at the place of the first.
+
+    Args:
+        layout: `Layout`.
+        times: Dict of every value to the first and the last step that uses it.
+
+    Returns:
+        Dict of a value to another of its geometry, or itself.
+    """
+    ends: dict[tuple, dict[int, int]] = {}
+    found = {}
+    kinds = _kinds(layout)
+    for value in sorted({*bordered(layout)}, key=times.__getitem__):
+        first, last = times[value]
+        places_of_kind = ends.setdefault(kinds[value], {})
+        free = (one for one, end in places_of_kind.items() if end < first)
+        found[value] = next(free, value)
+        places_of_kind[found[value]] = last
+    return found
+
+
+def _kinds(layout: Layout) -> dict[int, tuple]:
+    """Return for every value what those have that leave its borders alone."""
+    found: dict[int, tuple] = {
+        value: (geometry, layout.shapes[value][:2])
+        for value, geometry in layout.geometry.items()
+    }
+    for step in layout.steps:
+        if isinstance(step, Split):
+            # An image may lack the last row or column of one of its phases.
+            source = layout.shapes[step.source][:2]
+            found[step.target] += (source, step.strides, *step.phases)
+    return found
 
 
 def _floats(layout: Layout, value: int) -> int:
@@ -129,9 +174,8 @@ def overwritten(
         found: Dict of every value to its place.
         inputs: Values that are there at the beginning.
     """
-    around, inputs = {*bordered(layout)}, [*inputs]
+    around, kinds = {*bordered(layout)}, _kinds(layout)
     order = [*inputs, *(v for step in layout.steps for v in writes(step))]
-    splits = {s.target for s in layout.steps if isinstance(s, Split)}
     result: set[int] = set()
     # What was written last, by place. Memory is zero at first, and what the
     # last steps leave is there when the first ones run again.
@@ -140,10 +184,7 @@ def overwritten(
         start = found[value]
         end = start + _floats(layout, value)
         # Who writes an image leaves the zeros around it.
-        key: tuple = (start, layout.geometry[value], layout.shapes[value][:2])
-        if value in splits:
-            # An image may lack the last row or column of one of its phases.
-            key = (*key, value)
+        key: tuple = (start, *kinds[value])
         kept, changed = [], False
         for begin, finish, other in written:
             changed |= begin < end and finish > start and other != key
@@ -155,7 +196,7 @@ def overwritten(
             result.add(value)
         elif changed:
             # Nothing is known of its borders.
-            key = (*key, value, "unknown")
+            key = (*key, value)
         written = [*kept, (start, end, key)]
     return result
 

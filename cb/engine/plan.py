@@ -80,7 +80,9 @@ class _Planner:
         self._fused = fused
         self._layout = layout
         self._images = images
-        self._places, self._floats = places(layout, fused.inputs, fused.outputs)
+        self._places, self._floats = places(
+            layout, fused.inputs, fused.outputs, images
+        )
         self._cleared = overwritten(layout, self._places, fused.inputs)
         self._operations: list[dict[str, Any]] = []
         self._blocks: list[tuple[int, ...]] = []

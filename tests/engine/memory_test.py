@@ -129,7 +129,7 @@ def test_other_values_may_have_been_everywhere(
     made, graph = network()
     fused = depth_first(fuse(graph), images)
     layout = lay_out(fused, images)
-    found, floats = places(layout, fused.inputs, fused.outputs)
+    found, floats = places(layout, fused.inputs, fused.outputs, images)
     memory = np.full(floats, np.nan, "float32")
     changed = overwritten(layout, found, fused.inputs)
     for value in {*bordered(layout)} - changed:
@@ -152,7 +152,7 @@ def test_depthwise_convolutions_take_turns_with_those_before(monkeypatch):
     groups = [step.options["groups"] for step in steps]
     assert groups == [1, 3] * 4 + [1, 1]
     assert [step.place for step in steps] == [0, 0, 0, 3, 0, 6, 0, 9, 0, 0]
-    plain = places(lay_out(fused, 16), fused.inputs, fused.outputs)[1]
+    plain = places(lay_out(fused, 16), fused.inputs, fused.outputs, 16)[1]
     assert plan(fused, 16).floats < 0.8 * plain
 
 

@@ -6,7 +6,8 @@ Every run is a process with one thread, in a folder of its own; what was
 measured is added to experiments/results/NAME.csv when it ends. One seed of
 every cell comes first, then the next seeds. Runs that are in the file are not
 done again, a seed that diverged among them. `python -m experiments.write`
-makes the pages from the files.
+makes the pages from the files. A run that another one begins with is done
+again if its folder is not here.
 """
 
 import argparse
@@ -117,13 +118,26 @@ class Runner:
         self._end = time.monotonic() + 60 * given.minutes
 
     def waiting(self) -> list[Job]:
-        """Return the runs that are not in the file, in order."""
-        found = results.read(self.table.name, self.given.results)
-        done = {(r.experiment, r.seed, r.flags) for r in found}
+        """Return the runs that are to be done, in order.
+
+        These are the ones that are not in the file, and those before them
+        whose folders are not here.
+        """
         seeds = self.given.seeds or self.table.seeds
+        every = [*jobs(self.table, self.given.runs, seeds)]
+        left = self._left(every)
+        needed = {job.before for job in left if not job.is_ready()}
+        return [job for job in every if job in left or job.folder in needed]
+
+    def _left(self, found: Sequence[Job]) -> list[Job]:
+        """Return the runs that are not in the file."""
+        done = {
+            (r.experiment, r.seed, r.flags)
+            for r in results.read(self.table.name, self.given.results)
+        }
         return [
             job
-            for job in jobs(self.table, self.given.runs, seeds)
+            for job in found
             if (
                 job.experiment.name,
                 job.seed,
@@ -152,6 +166,8 @@ class Runner:
                 waiting.remove(job)
                 self._start(job)
             if waiting and not self.running:
+                names = {str(job.before) for job in waiting}
+                print(f"Not finished: {', '.join(sorted(names))}", flush=True)
                 break
             self._collect()
             time.sleep(1)
@@ -183,7 +199,9 @@ class Runner:
         for process in [p for p in self.running if p.poll() is not None]:
             job, code = self.running.pop(process), process.returncode
             if code == 0:
-                self._measure(job)
+                # A run before another one may have been measured elsewhere.
+                if self._left([job]):
+                    self._measure(job)
             elif code == RUN_ERROR and NOT_FINITE in _last_line(job):
                 self._record(job, {})
             elif not self.stopped:

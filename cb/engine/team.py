@@ -36,9 +36,9 @@ class Team:
         )
         size = 2 + 2 * threads() * len(used.arrays[0])
         self._counters = np.zeros(size, "int64")
-        box = np.array([1, 0, 0])
+        self._box = np.array([1, 0, 0, 0])
         tile = used.arrays, memory, x, y, used.images
-        self._shared: tuple[Any, ...] = (*tile, self._counters, box)
+        self._shared: tuple[Any, ...] = (*tile, self._counters, self._box)
         self._helpers: list[concurrent.futures.Future] = []
         self._lock = threading.Lock()
 
@@ -56,15 +56,21 @@ class Team:
         if len(x) > self._rows or not self._lock.acquire(blocking=False):
             return None
         try:
-            self._helpers = [one for one in self._helpers if not one.done()]
             pool().keep_off()
-            for _ in range(threads() - 1 - len(self._helpers)):
-                helper = pool().submit(self._help)
-                self._helpers.append(helper)
+            self._call_helpers()
             led = self._code.run_together(*self._shared, x, y, True)
             return not self._counters[1] if led else None
         finally:
             self._lock.release()
+
+    def _call_helpers(self) -> None:
+        """Wake as many threads as have left or never came."""
+        # Who leaves is not done before this thread lets it: while it may help
+        # no more, Python runs here.
+        self._helpers = [one for one in self._helpers if not one.done()]
+        coming = sum(not one.running() for one in self._helpers)
+        for _ in range(threads() - 1 - coming - int(self._box[3])):
+            self._helpers.append(pool().submit(self._help))
 
     def _help(self) -> None:
         self._code.run_together(*self._shared, _NOTHING, _NOTHING, False)

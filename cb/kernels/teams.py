@@ -3,9 +3,10 @@
 One leads, the others help: they look into a box for work until there has been
 none for a while, which takes a tenth of the time of waking them.
 
-A box is an integer array `[ticket, inside, rows]`. An odd ticket says that
-there is nothing to do. `inside` are those who have looked at it and may use
-what all share, and who leads changes nothing until they are out.
+A box is an integer array `[ticket, inside, rows, looking]`. An odd ticket says
+that there is nothing to do. `inside` are those who have looked at it and may use
+what all share, and who leads changes nothing until they are out. `looking` are
+those who have come and not left.
 """
 
 import numba
@@ -54,11 +55,13 @@ def next_ticket(box, before):
 
     Args:
         box: Integer array of all threads, as above.
-        before: Integer, the ticket that is done.
+        before: Integer, the ticket that is done, or -1 for who comes.
 
     Returns:
         The ticket, or -1 if there has been none for a while.
     """
+    if before < 0:
+        increase(box, 3, 1)
     for _ in range(_LONGEST):
         ticket = shared(box, 0)
         if ticket != before and ticket % 2 == 0:
@@ -67,4 +70,5 @@ def next_ticket(box, before):
             if shared(box, 0) == ticket:
                 return ticket
             increase(box, 1, -1)
+    increase(box, 3, -1)
     return -1

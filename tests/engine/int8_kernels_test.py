@@ -35,7 +35,7 @@ def run(network, x):
         if together:
             own = np.empty_like(rows), np.empty_like(y)
             shared = plan.arrays, memory, *own, tile, counters
-            shared += np.array([1, 0, 0]), rows, y, True
+            shared += np.array([1, 0, 0, 0]), rows, y, True
             assert plan.code.run_together(*shared)
         else:
             plan.code.run(plan.arrays, memory, rows, y, tile, counters)

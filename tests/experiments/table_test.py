@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,25 @@ def test_a_table_is_run_and_not_run_again(tmp_path, monkeypatch):
     again = runner(tmp_path, "raise SystemExit(1)", monkeypatch=monkeypatch)
     assert again.run() == 0
     assert results.read("small", tmp_path) == rows
+
+
+@pytest.mark.slow
+def test_runs_before_others_are_done_again_where_their_folders_are_not(
+    tmp_path, monkeypatch
+):
+    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    rows = results.read("small", tmp_path)
+    left = [row for row in rows if (row.experiment, row.seed) != (PRUNED, 1)]
+    (tmp_path / "small.csv").unlink()
+    results.append("small", left, tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    # What was measured elsewhere stays as it was.
+    again = results.read("small", tmp_path)
+    assert again[:-1] == left
+    assert (again[-1].experiment, again[-1].seed) == (PRUNED, 1)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert len([*folder.glob("*/summary.json")]) == 2
 
 
 @pytest.mark.slow

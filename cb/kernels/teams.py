@@ -4,9 +4,9 @@ One leads, the others help: they look into a box for work until there has been
 none for a while, which takes a tenth of the time of waking them.
 
 A box is an integer array `[ticket, inside, rows, looking]`. An odd ticket says
-that there is nothing to do. `inside` are those who have looked at it and may use
-what all share, and who leads changes nothing until they are out. `looking` are
-those who have come and not left.
+that there is nothing to do. `inside` are those who have looked at it and may
+use what all share, and who leads changes nothing until they are out. `looking`
+are those who have come and not left.
 """
 
 import numba

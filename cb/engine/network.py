@@ -19,8 +19,9 @@ from cb.kernels.threads import threads
 from cb.kernels.tiles import aligned
 
 Sides = dict[str, tuple[int, ...]]
-# Images of a tile. Vectors need 16, unless all values have one position.
-_IMAGES, _OF_VECTORS = (1, 16), (1, 16, 32, 64)
+# Images of a tile: 16 fill a vector, 8 are half of a batch for each of two
+# threads; more where all values have one position.
+_IMAGES, _OF_VECTORS = (1, 8, 16), (1, 16, 32, 64)
 # Calls, and seconds, of which the fastest counts.
 _TRIALS, _SECONDS = 3, 0.03
 # Bytes of a tile from which no cache holds it.

@@ -65,8 +65,7 @@ def plan(fused: Fused, images: int) -> Plan:
 
     Args:
         fused: `Fused`.
-        images: Integer, how many images are in a tile: 1, or a multiple of
-            16.
+        images: Integer, how many images are in a tile.
 
     Returns:
         `Plan`.

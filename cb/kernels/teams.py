@@ -18,8 +18,9 @@ from cb.kernels.vectors import shared
 # Looks at what another thread has done before the processor is offered to
 # others, which takes longer.
 PATIENCE = 1000
-# Looks for something to do, some 0.1 ms in all.
-_LONGEST = 100_000
+# Looks for something to do, 0.1 ms in all where a look takes a cycle of 4 GHz,
+# several times as long where it takes more.
+_LONGEST = 400_000
 
 
 @numba.njit(nogil=True)

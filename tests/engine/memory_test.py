@@ -118,7 +118,7 @@ def expected(graph, x):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("images", [1, 16])
+@pytest.mark.parametrize("images", [1, 8, 16])
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("kept", [1, 1500, 2**18])
 def test_other_values_may_have_been_everywhere(

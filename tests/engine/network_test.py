@@ -19,7 +19,9 @@ from tests.engine.networks import residual
 from tests.engine.networks import same
 
 EXAMPLES = (1, 3, 16, 21)
-WAYS = [(1, False), (1, True), (16, False), (16, True)]
+WAYS = [
+    (images, together) for images in (1, 8, 16) for together in (False, True)
+]
 
 
 def check(graph, inputs, way=None):

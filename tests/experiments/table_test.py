@@ -15,6 +15,7 @@ import pytest
 
 from cb.errors import RUN_ERROR
 from cb.errors import InputError
+from cb.runs.directory import RunDirectory
 from experiments import pages
 from experiments import published
 from experiments import results
@@ -22,6 +23,7 @@ from experiments import table
 from experiments.published import Cell
 from experiments.published import Published
 from experiments.published import Table
+from experiments.published import bundles
 from tests.commands import run
 
 DENSE, PRUNED, STATIC = (
@@ -312,3 +314,24 @@ def test_results_are_complete_lines():
             assert result.date and result.hardware and result.commit
             assert (result.status == results.DONE) == bool(result.name)
             assert json.loads(str(result.seed)) >= 0
+
+
+@pytest.mark.slow
+def test_bundles_are_those_of_the_last_block_after_the_training(tmp_path):
+    flags = ("--model=fnn(blocks=(3,), width=6)", "--epochs=2", "--seed=1")
+    flags += ("--sparsity=0", "--reallocation=static", "--checkpoint_every=1")
+    code, _, errors = run("train.py", *flags, "--run_dir=run", folder=tmp_path)
+    assert code == 0, errors
+    trained = RunDirectory(str(tmp_path / "run"))
+    found = bundles.conflicts(trained)
+    accuracy = 100 * trained.read_summary()["test"]["accuracy"]
+    assert found["layers"] == 3
+    assert found["accuracy"] == accuracy
+    # A checkpoint and its three blocks are measured at once.
+    lines = trained.conflicts_file.read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    (count,) = {
+        row[3] for row in rows if row[:3] == ["2", "block_3", "bundles"]
+    }
+    assert found["bundles of the last block"] == float(count)
+    assert {row[3] for row in rows if row[2] == "samples"} == {"512.0"}

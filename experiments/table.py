@@ -124,27 +124,33 @@ class Runner:
         whose folders are not here.
         """
         seeds = self.given.seeds or self.table.seeds
-        every = [*jobs(self.table, self.given.runs, seeds)]
-        left = self._left(every)
-        needed = {job.before for job in left if not job.is_ready()}
-        return [job for job in every if job in left or job.folder in needed]
-
-    def _left(self, found: Sequence[Job]) -> list[Job]:
-        """Return the runs that are not in the file."""
-        done = {
-            (r.experiment, r.seed, r.flags)
-            for r in results.read(self.table.name, self.given.results)
+        every = {
+            job.folder: job for job in jobs(self.table, self.given.runs, seeds)
         }
-        return [
-            job
-            for job in found
-            if (
-                job.experiment.name,
-                job.seed,
-                results.protocol(job.experiment.flags),
-            )
-            not in done
-        ]
+        rows = self._rows()
+        wanted: set[pathlib.Path] = set()
+        for job in every.values():
+            if self._key(job) in rows:
+                continue
+            # Those before it, back to one that is here.
+            while job.folder not in wanted:
+                wanted.add(job.folder)
+                before = job.before and every.get(job.before)
+                if not before or job.is_ready():
+                    break
+                if rows.get(self._key(before)) == results.DIVERGED:
+                    break
+                job = before
+        return [job for job in every.values() if job.folder in wanted]
+
+    def _rows(self) -> dict[tuple, str]:
+        """Return the status of the runs that are in the file."""
+        found = results.read(self.table.name, self.given.results)
+        return {(r.experiment, r.seed, r.flags): r.status for r in found}
+
+    def _key(self, job: Job) -> tuple:
+        flags = results.protocol(job.experiment.flags)
+        return job.experiment.name, job.seed, flags
 
     def run(self) -> int:
         """Do all runs, or those that there is time for.
@@ -198,12 +204,14 @@ class Runner:
         """Write what the runs that have ended gave."""
         for process in [p for p in self.running if p.poll() is not None]:
             job, code = self.running.pop(process), process.returncode
-            if code == 0:
-                # A run before another one may have been measured elsewhere.
-                if self._left([job]):
+            if code == 0 or code == RUN_ERROR and NOT_FINITE in _last_line(job):
+                # A run before another one may be in the file already.
+                if self._key(job) in self._rows():
+                    continue
+                if code == 0:
                     self._measure(job)
-            elif code == RUN_ERROR and NOT_FINITE in _last_line(job):
-                self._record(job, {})
+                else:
+                    self._record(job, {})
             elif not self.stopped:
                 print(
                     f"{job.experiment.name}, seed {job.seed}: exit code "

@@ -13,6 +13,7 @@ from cb.engine.fusion import Fused
 from cb.engine.fusion import Product
 from cb.engine.fusion import Step
 from cb.engine.graph import Shape
+from cb.engine.memory import reads
 
 # Bytes between the two convolutions, a quarter of a usual second cache.
 _KEPT = 2**18
@@ -32,7 +33,7 @@ def depth_first(fused: Fused, images: int) -> Fused:
     # How many steps read a value; outputs of the network are read once more.
     users = collections.Counter(fused.outputs)
     for step in fused.steps:
-        users.update(_read(step))
+        users.update(reads(step))
     makers = {
         step.outputs[0]: step
         for step in fused.steps
@@ -55,15 +56,6 @@ def depth_first(fused: Fused, images: int) -> Fused:
         elif step not in taken:
             steps.append(step)
     return dataclasses.replace(fused, steps=steps, shapes=shapes)
-
-
-def _read(step: Step) -> Iterator[int]:
-    if isinstance(step, Product):
-        yield step.source
-        if step.branch is not None:
-            yield step.branch
-    else:
-        yield from step.inputs
 
 
 def _is_pair(maker: Product, step: Product, shapes: dict[int, Shape]) -> bool:

@@ -282,8 +282,8 @@ def _functions(stamp):
     """Return the functions that run networks.
 
     Their arguments are: a network, the arrays of `cb.engine.plan.Plan`; float
-    memory that begins at a cache line, and whose zeros between images must be
-    left alone; float arrays `(examples, features)` of all inputs and of all
+    memory that begins at a cache line, zero at first and used by no other
+    network; float arrays `(examples, features)` of all inputs and of all
     outputs of each example; how many examples are in a tile; and integers that
     threads share, two zeros for `run` and `2 + 2 * tiles * operations` for the
     others. The second becomes 1 if an input is not finite.

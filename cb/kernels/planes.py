@@ -56,7 +56,8 @@ def clear(memory, place, height, width, op):
         op: Operation whose target, or second output, it is.
     """
     base, last = memory.ctypes.data, place
-    if height:
+    # A phase of a narrow image may have no position.
+    if height and width:
         last += ((height - 1) * op.pitch + width) * op.images
     wipe(base + 4 * (place - op.origin), op.origin)
     wipe(base + 4 * last, place - op.origin + op.plane - last)
@@ -83,9 +84,7 @@ def clear_borders(op, first, last, memory):
                 place = op.second if number else op.target
                 place += channel * op.plane
                 clear(memory, place, op.height, op.width, op)
-                # Sums of one image are written in whole vectors.
-                if op.kind != PRODUCT or op.images > 1:
-                    clear_rows(memory, place, op)
+                clear_rows(memory, place, op)
 
 
 @_compiled

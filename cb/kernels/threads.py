@@ -63,7 +63,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
     def keep_off(self) -> None:
         """Keep the threads off the processor of the caller, if they can."""
         here = processor()
-        if here is None or len(self._avoided) > _MOVED:
+        if here is None or threads() > _MOVED:
             return
         for thread, avoided in [*self._avoided.items()]:
             if avoided == here:
@@ -71,7 +71,7 @@ class Pool(concurrent.futures.ThreadPoolExecutor):
             self._avoided[thread] = here
             # What a process may use can change at any time.
             with contextlib.suppress(OSError):
-                if others := os.sched_getaffinity(0) - {here}:
+                if others := os.sched_getaffinity(os.getpid()) - {here}:
                     os.sched_setaffinity(thread, others)
 
 
@@ -84,7 +84,7 @@ _processor: Callable[[], int] | None = None
 if hasattr(os, "sched_setaffinity"):
     # 0.3 us, and the GIL is kept.
     _processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
-# Threads that are told, a microsecond each, where not to run.
+# Threads up to which each is told, a microsecond each, where not to run.
 _MOVED = 8
 
 

@@ -12,6 +12,8 @@ from experiments.published import Table
 from experiments.published import last_accuracy
 from experiments.tables.bundles import PERCEPTRONS
 
+SAMPLES = 512
+
 
 def conflicts(run):
     """Return depth and accuracy, and the bundles of the last block.
@@ -25,6 +27,7 @@ def conflicts(run):
         str(results.ROOT / "evaluate.py"),
         f"--run_dir={run.path}",
         "--all_conflict_layers",
+        f"--conflicting_samples_size={SAMPLES}",
         "--published_columns",
     ]
     subprocess.run(command, cwd=results.ROOT, check=True, capture_output=True)
@@ -35,13 +38,10 @@ def conflicts(run):
     rows = [
         row
         for row in LongCsv(run.conflicts_file, CONFLICTS_HEADER).read()
-        if row["checkpoint"] == "last"
+        if row["name"] in ("bundles", "entropy")
     ]
-    found = {
-        row["name"]: float(row["value"])
-        for row in rows
-        if row["layer"] == rows[-1]["layer"]
-    }
+    # All checkpoints are measured, block by block.
+    found = {row["name"]: float(row["value"]) for row in rows[-2:]}
     return {
         "layers": depth,
         **last_accuracy(run),

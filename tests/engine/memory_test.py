@@ -86,7 +86,20 @@ def scaled():
     return made, made.graph(y, x)
 
 
+def narrow(width, stride):
+    """Build a stride that leaves some phases without a column."""
+    made = Builder((9, width, 4), seed=1, density=0.9)
+    x = made.relu(made.convolve(0, (1, 1), 8))
+    x = made.relu(made.convolve(x, (1, 1), 8))
+    padding = ((1, 1), (1, 1))
+    strides = (stride, stride)
+    x = made.convolve(x, (3, 3), 8, padding=padding, strides=strides)
+    return made, made.graph(made.relu(made.convolve(x, (1, 1), 8)))
+
+
 NETWORKS = [
+    lambda: narrow(1, 2),
+    lambda: narrow(2, 3),
     mobile,
     lambda: mobile((2, 2)),
     lambda: mobile((2, 1), 2),

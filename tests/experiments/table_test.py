@@ -1,5 +1,6 @@
 """The command that runs published tables, with trainings that are scripts."""
 
+import dataclasses
 import json
 import math
 import os
@@ -124,6 +125,45 @@ def test_runs_before_others_are_done_again_where_their_folders_are_not(
     assert (again[-1].experiment, again[-1].seed) == (PRUNED, 1)
     (folder,) = (tmp_path / "runs").iterdir()
     assert len([*folder.glob("*/summary.json")]) == 2
+
+
+@pytest.mark.slow
+def test_a_chain_of_runs_is_done_again_from_its_beginning(
+    tmp_path, monkeypatch
+):
+    cells = (
+        Cell(experiment=DENSE, row="first", column="0"),
+        Cell(experiment=STATIC, row="second", column="1", after=DENSE),
+        Cell(experiment=PRUNED, row="third", column="2", after=STATIC),
+    )
+    chain = dataclasses.replace(SMALL, cells=cells, seeds=(0,))
+    monkeypatch.setitem(globals(), "SMALL", chain)
+    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    rows = results.read("small", tmp_path)
+    assert len(rows) == 3
+    (tmp_path / "small.csv").unlink()
+    results.append("small", rows[:-1], tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    assert results.read("small", tmp_path)[:-1] == rows[:-1]
+    assert len([*(tmp_path / "runs").glob("*/*/summary.json")]) == 3
+
+
+@pytest.mark.slow
+def test_a_run_that_diverged_is_not_done_again_for_another(
+    tmp_path, monkeypatch, capsys
+):
+    cells = (
+        Cell(experiment=STATIC, row="first", column="0"),
+        Cell(experiment=PRUNED, row="second", column="1", after=STATIC),
+    )
+    chain = dataclasses.replace(SMALL, cells=cells, seeds=(1,))
+    monkeypatch.setitem(globals(), "SMALL", chain)
+    for _ in range(2):
+        assert runner(tmp_path, monkeypatch=monkeypatch).run() == 1
+        (row,) = results.read("small", tmp_path)
+        assert row.status == "diverged"
+    assert "Not finished" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -312,10 +312,10 @@ def curves(
 
     Returns:
         Dict of row to a list of a column, the published accuracy and ours;
-        rows of a single column are left out.
+        rows of a single column are left out, and tables of two columns.
     """
     known = published.by_name()
-    found = collected(results.read(table.name, folder), known)
+    ours = collected(results.read(table.name, folder), known)
     rows: dict[str, list] = {}
     for cell in table.cells:
         try:
@@ -323,11 +323,12 @@ def curves(
         except ValueError:
             continue
         wanted = published.expected(cell, known[cell.experiment])
-        got = found.get(cell.experiment, {})
+        got = ours.get(cell.experiment, {})
         rows.setdefault(cell.row, []).append(
             (place, wanted.get(ACCURACY), got.get(ACCURACY))
         )
-    return {row: sorted(p) for row, p in rows.items() if len(p) > 1}
+    found = {row: sorted(p) for row, p in rows.items() if len(p) > 1}
+    return found if any(len(p) > 2 for p in found.values()) else {}
 
 
 def _by_error(accuracy):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import time
+import types
 
 import numpy as np
 import pytest
@@ -38,6 +39,24 @@ def test_calls_follow_each_other_or_come_late(case):
             shared += 1
             np.testing.assert_allclose(y, expected[: len(rows)], atol=1e-4)
     assert shared
+
+
+def test_helpers_that_have_given_up_are_replaced(monkeypatch):
+    made, graph = residual(width=16, side=15)
+    (x,) = made.data(1)
+    monkeypatch.setattr("cb.engine.team.threads", lambda: 2)
+    # Its thread has left the box, but not returned to Python.
+    given_up, woken = concurrent.futures.Future(), concurrent.futures.Future()
+    given_up.set_running_or_notify_cancel()
+    pool = types.SimpleNamespace(submit=lambda _: woken)
+    monkeypatch.setattr("cb.engine.team.pool", lambda: pool)
+    team = Team(Network(graph)._plan(1), x.size, 5)
+    for looking, expected in ((1, [given_up]), (0, [given_up, woken])):
+        team._helpers, team._box[3] = [given_up], looking
+        # Who has been woken and has not come yet is not woken again.
+        for _ in range(2):
+            team._call_helpers()
+            assert team._helpers == expected
 
 
 def test_one_caller_at_a_time_and_no_more_examples_than_fit(case):

@@ -110,3 +110,11 @@ def test_threads_keep_off_the_processor_of_their_caller(monkeypatch):
 
 def test_the_processor_is_one_that_may_be_used():
     assert threads.processor() in os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize("shares", [1, 2])
+def test_helpers_are_moved_before_they_are_woken(monkeypatch, shares):
+    moved = []
+    monkeypatch.setattr(threads.Pool, "keep_off", lambda _: moved.append(1))
+    threads.share(lambda number: None, shares)
+    assert len(moved) == shares - 1

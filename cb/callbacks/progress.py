@@ -81,14 +81,13 @@ class Progress(keras.callbacks.Callback):
         self._steps += passed
         self._step = step
         late = time.monotonic() - self._start > self._patience
-        # The end of an epoch prints a row of its own.
         inside = step % self.steps_per_epoch
-        if inside and (step % self.print_every < passed or late):
+        if not inside:
+            # Its row is printed after evaluations, whose time is no step's.
+            self._timing = self._measured()
+        elif step % self.print_every < passed or late:
             place = f"  step {inside}/{self.steps_per_epoch}"
             self._print(place, logs, passing=True)
-
-    def on_test_begin(self, logs=None):
-        self._timing = self._measured()
 
     def on_test_batch_end(self, batch, logs=None):
         if time.monotonic() - self._start > self._patience:
@@ -122,7 +121,7 @@ class Progress(keras.callbacks.Callback):
         return cells
 
     def _restart_clock(self):
-        # Set before an evaluation, whose time belongs to no step.
+        # Set at the end of an epoch.
         self._timing: dict[str, str] = {}
         self._steps = 0
         self._start = time.monotonic()

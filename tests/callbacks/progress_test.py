@@ -72,6 +72,27 @@ def test_on_a_terminal_a_row_of_steps_is_replaced(capsys):
     assert last.startswith(f"{ABOVE}epoch 2/2")
 
 
+def test_the_time_of_a_step_has_no_evaluation_in_it(capsys, monkeypatch):
+    class Evaluation(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            now[0] += 1000.0
+
+        def on_train_batch_end(self, batch, logs=None):
+            now[0] += 0.25
+
+    now = [0.0]
+    monkeypatch.setattr("cb.callbacks.progress.time.monotonic", lambda: now[0])
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    x, y = np.zeros((EXAMPLES, 6)), np.zeros((EXAMPLES, 3))
+    progress = Progress(100, 2, STEPS, lambda number, asked: None)
+    callbacks = [Evaluation(), progress]
+    model.fit(x, y, BATCH, 2, callbacks=callbacks, verbose=0)
+    epochs = [r for r in capsys.readouterr().out.splitlines() if "epoch" in r]
+    assert len(epochs) == 2
+    assert all(row.endswith("250.0 ms") for row in epochs)
+
+
 def test_rows_of_several_steps_come_where_they_have_passed(capsys):
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     model.compile("sgd", "mse", steps_per_execution=3)

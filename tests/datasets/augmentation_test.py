@@ -117,6 +117,38 @@ def test_rotation_is_bilinear_about_the_centre():
     assert angles.min() < -20 and angles.max() > 20
 
 
+def test_a_rotation_and_a_translation_are_interpolated_once():
+    angles = np.radians((2 * numbers("angle") - 1) * 30)
+    shifts = [(2 * draw(f"1/{name}") - 1) * 1.6 for name in ("row", "column")]
+    found = applied("rotation(30)|translation(0.2, mode='nearest')")
+    for place in range(0, COUNT, 7):
+        cos, sin = np.cos(angles[place]), np.sin(angles[place])
+        turn = np.array([[cos, sin], [-sin, cos]])
+        # From a place in the shifted image to one in the turned, to the first.
+        shift = np.array([value[place] for value in shifts])
+        offset = 3.5 - turn @ (shift + 3.5)
+        for channel in range(3):
+            expected = ndimage.affine_transform(
+                IMAGES[place, :, :, channel] / 255.0,
+                turn,
+                offset,
+                order=1,
+                mode="nearest",
+            )
+            np.testing.assert_allclose(
+                found[place, :, :, channel], expected, atol=1e-4
+            )
+
+
+@pytest.mark.parametrize("between", ["", "flip|"])
+def test_projections_that_cannot_be_joined_come_one_after_the_other(between):
+    chain = f"rotation(30)|{between}translation(0.2, mode='wrap')"
+    found = tf.constant(IMAGES)
+    for number, transform in enumerate(build(chain).transforms):
+        found = transform(found, lambda name, n=number: draw(f"{n}/{name}"))
+    np.testing.assert_array_equal(applied(chain), found.numpy())
+
+
 def test_zoom_crop_enlarges_in_training_only():
     chain = build("zoom_crop(10, 8)")
     larger = tf.image.resize(IMAGES / np.float32(255), [10, 10]).numpy()
@@ -206,6 +238,7 @@ def test_each_pixel_may_be_standardized_by_itself():
     images = IMAGES.copy()
     images[:, 3, 4, 1] = 7
     chain = build("standardize(each='pixel')").fitted(images)
+    assert str(chain) == "standardize(each='pixel')"
     pixels = images / 255.0
     std = pixels.std(axis=0)
     std[3, 4, 1] = 1

@@ -35,9 +35,15 @@ def current_fit() -> CurrentFit | None:
     Returns:
         `CurrentFit`, or `None` in a training loop of the user's own.
     """
-    code = inspect.unwrap(keras.Model.fit).__code__
+    # Not `keras.Model.fit`, which tools that log trainings replace: the one
+    # that it was, and that theirs calls, is a base's.
+    codes = [
+        inspect.unwrap(vars(base)["fit"]).__code__
+        for base in keras.Model.__mro__
+        if "fit" in vars(base) and base is not keras.Model
+    ]
     frame = inspect.currentframe()
-    while frame is not None and frame.f_code is not code:
+    while frame is not None and frame.f_code not in codes:
         frame = frame.f_back
     if frame is None:
         return None

@@ -1,5 +1,6 @@
 """Augmentations of examples, a function of (seed, epoch, example)."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from cb.datasets.augmentation.base import Random
 from cb.datasets.augmentation.base import Transform
 from cb.datasets.augmentation.base import unit_scaled
+from cb.datasets.augmentation.projection import Projection
+from cb.datasets.augmentation.projection import projected
 from cb.errors import InputError
 from cb.registry import Registry
 from cb.registry import lazy_import
@@ -21,6 +24,9 @@ NONE = "none"
 
 class Pipeline:
     """Transforms applied one after the other.
+
+    Projections that follow one another, such as a rotation and a translation
+    of the same mode, become one: their pixels are interpolated once.
 
     Args:
         transforms: Sequence of `Transform`.
@@ -40,8 +46,16 @@ class Pipeline:
         Returns:
             float32 tensor; pixels that nothing else scales are in [0, 1].
         """
-        for number, transform in enumerate(self.transforms):
-            features = transform(features, _numbered(random, number))
+        numbered = [
+            (transform, _numbered(random, number))
+            for number, transform in enumerate(self.transforms)
+        ]
+        for mode, group in itertools.groupby(numbered, _mode):
+            if mode is not None:
+                features = projected(features, *zip(*group, strict=True))
+                continue
+            for transform, draw in group:
+                features = transform(features, draw)
         return unit_scaled(features)
 
     def evaluation(self) -> "Pipeline":
@@ -142,6 +156,12 @@ def complete(text: str) -> str:
     return "|".join(
         str(REGISTRY.complete(parse_spec(part))) for part in text.split("|")
     )
+
+
+def _mode(numbered):
+    """Return the mode of a projection, `None` of other transforms."""
+    transform, _ = numbered
+    return transform.mode if isinstance(transform, Projection) else None
 
 
 def _numbered(random, number):

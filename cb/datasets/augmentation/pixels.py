@@ -11,6 +11,9 @@ from cb.datasets.augmentation import REGISTRY
 from cb.datasets.augmentation.base import Fixed
 from cb.datasets.augmentation.base import Transform
 from cb.datasets.augmentation.base import unit_scaled
+from cb.datasets.augmentation.projection import Mode
+from cb.datasets.augmentation.projection import Projection
+from cb.datasets.augmentation.projection import affine
 from cb.errors import InputError
 from cb.registry import Fraction
 from cb.registry import NotNegative
@@ -20,7 +23,6 @@ from cb.registry import lazy_import
 tf = lazy_import("tensorflow")
 
 CHUNK, ROUNDING = 8192, 1e-14
-Mode = Literal["reflect", "constant", "nearest", "wrap"]
 
 
 @REGISTRY.register("flip")
@@ -38,71 +40,44 @@ class Flip(Transform):
 
 @REGISTRY.register("translation")
 @dataclasses.dataclass(frozen=True)
-class Translation(Transform):
+class Translation(Projection):
     """Shift images by parts of a pixel, up to a fraction of their size.
 
     Args:
         fraction: Float in [0, 1], of height and of width.
-        mode: Pixels that come in: `"reflect"` (the edge repeated), `"constant"`
-            (black), `"nearest"` or `"wrap"`.
+        mode: As in `Projection`.
     """
 
     fraction: Fraction = 0.1
     mode: Mode = "reflect"
 
-    def __call__(self, features, random):
-        features = unit_scaled(features)
-        size = tf.cast(tf.shape(features)[1:3], tf.float32)
-        down = (2.0 * random("row") - 1.0) * self.fraction * size[0]
-        right = (2.0 * random("column") - 1.0) * self.fraction * size[1]
+    def matrices(self, height, width, random):
+        down = (2.0 * random("row") - 1.0) * self.fraction * height
+        right = (2.0 * random("column") - 1.0) * self.fraction * width
         one, zero = tf.ones_like(down), tf.zeros_like(down)
-        matrices = [one, zero, -right, zero, one, -down, zero, zero]
-        return _projected(features, matrices, self.mode)
+        return affine([one, zero, -right], [zero, one, -down])
 
 
 @REGISTRY.register("rotation")
 @dataclasses.dataclass(frozen=True)
-class Rotation(Transform):
+class Rotation(Projection):
     """Turn images about their centres.
 
     Args:
         degrees: Float, the angle is uniform in `[-degrees, degrees)`.
-        mode: Pixels that come in, as in `translation`.
+        mode: As in `Projection`.
     """
 
     degrees: NotNegative = 10.0
     mode: Mode = "nearest"
 
-    def __call__(self, features, random):
-        features = unit_scaled(features)
-        size = tf.cast(tf.shape(features)[1:3], tf.float32)
-        middle, centre = (size[0] - 1.0) / 2.0, (size[1] - 1.0) / 2.0
+    def matrices(self, height, width, random):
+        middle, centre = (height - 1.0) / 2.0, (width - 1.0) / 2.0
         angle = (2.0 * random("angle") - 1.0) * math.radians(self.degrees)
-        cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros_like(angle)
+        cos, sin = tf.cos(angle), tf.sin(angle)
         column = centre - cos * centre + sin * middle
         row = middle - sin * centre - cos * middle
-        matrices = [cos, -sin, column, sin, cos, row, zero, zero]
-        return _projected(features, matrices, self.mode)
-
-
-def _projected(features, matrices, mode):
-    """Return images whose pixels come from other places in them.
-
-    Args:
-        features: Float tensor `(batch, height, width, channels)`.
-        matrices: List of the eight numbers of a projection, each a tensor
-            `(batch,)`, from places in the output to places in the input.
-        mode: As in `Translation`.
-    """
-    projected = tf.raw_ops.ImageProjectiveTransformV3(
-        images=features,
-        transforms=tf.stack(matrices, axis=1),
-        output_shape=tf.shape(features)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode=mode.upper(),
-    )
-    return tf.ensure_shape(projected, features.shape)
+        return affine([cos, -sin, column], [sin, cos, row])
 
 
 @REGISTRY.register("brightness")
@@ -214,6 +189,9 @@ class _Pixelwise(Fixed):
         # The arguments of the others are literals, these are not.
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", std)
+
+    def __str__(self) -> str:
+        return str(Standardize(each="pixel"))
 
     def __call__(self, features, random):
         features = unit_scaled(features)

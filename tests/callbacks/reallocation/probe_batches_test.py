@@ -131,6 +131,17 @@ def test_fit_tells_its_callbacks_and_nobody_else_does(model):
     assert current_fit() is None
 
 
+def test_a_fit_that_a_tool_has_replaced_tells_the_same(model, monkeypatch):
+    # Tools that log trainings do so, not all of them with `functools.wraps`.
+    fit = keras.Model.fit
+
+    def logged(self, *args, **kwargs):
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", logged)
+    assert looked(model, slices().batch(4)).batch_size == 4
+
+
 @pytest.mark.parametrize("data", [(X, Y), slices()], ids=["arrays", "slices"])
 def test_rigl_trains_as_on_the_batched_data_set(
     data, build_model, compile_model

@@ -68,7 +68,6 @@ class SparseKernel(ComputedKernels):
     kernel_regularizer: Any
     # Gradients reach inactive weights by a kernel that is multiplied instead
     # while a function is traced.
-    straight_through = False
     opened: tf.Tensor | None = None
     # The kernel that the layer was made from, until training begins, and
     # while algorithms choose among all of its weights.

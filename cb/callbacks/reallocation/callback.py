@@ -239,7 +239,6 @@ class Reallocation(keras.callbacks.Callback):
             self._say(current_fit())
         self._outcome.end()
         detach(self, self.model)
-        self._kernels.end()
         self._resolved = False
 
     def _steps_done(self) -> int:

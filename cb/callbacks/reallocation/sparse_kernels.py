@@ -17,7 +17,7 @@ from cb.callbacks.reallocation.masked_writer import MaskedWriter
 from cb.callbacks.reallocation.read_masks import blocks_of
 from cb.callbacks.reallocation.step_terms import masked
 from cb.callbacks.reallocation.step_terms import penalized
-from cb.callbacks.reallocation.step_terms import replaced
+from cb.callbacks.reallocation.step_terms import ruled
 from cb.callbacks.reallocation.training_step import Held
 from cb.callbacks.reallocation.training_step import is_usual
 from cb.callbacks.reallocation.training_step import takes_operations
@@ -30,6 +30,7 @@ from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.layers.attributes import overridden
 from cb.layers.masked import MaskedKernel
+from cb.layers.masked import straight_through
 from cb.layers.masked_gradients import MASKED_GRADIENT
 from cb.optimization.fused_updates import update_steps
 from cb.schedules import TrainingLength
@@ -83,7 +84,6 @@ class SparseKernels:
         self._check_average(optimizer)
         self._check_granularity()
         self._backward: list[keras.Variable] = []
-        self._before: list[tuple] = []
         self._held: list[Held] = []
         self._zeroed: dict[keras.layers.Layer, tuple[str, ...]] = {}
         # `None` after a graph has written them.
@@ -285,70 +285,54 @@ class SparseKernels:
     def begin(
         self, penalties: Mapping[str, WeightPenalty], backward: bool
     ) -> None:
-        """Add penalties, constraints and backward masks to the training step.
+        """Say what holds in the training steps of a `fit`.
 
         Args:
             penalties: Dict of layer key to `WeightPenalty`.
             backward: Boolean, whether only some weights train.
         """
-        algorithm, cut = self._algorithm, False
-        self._before, fused = [], takes_operations(self._model)
-        for number, kernel in enumerate(self.kernels):
-            weight, layer = kernel.trained, kernel.layer
-            # A `fit` that was cut has left its own.
-            cut |= layer.straight_through
-            layer.straight_through = False
-            vars(layer).pop("backward_masks", None)
-            weight.regularizer = replaced(weight.regularizer)
-            weight.constraint = replaced(weight.constraint)
-            self._before.append((weight.regularizer, weight.constraint))
-            if kernel.key in penalties:
-                penalty = penalties[kernel.key]
-                weight.regularizer = penalized(kernel, penalty, fused)
-            if not algorithm.straight_through:
-                continue
-            layer.straight_through = True
-            if algorithm.zero_inactive:
-                weight.constraint = masked(kernel)
-            if backward:
-                # Not by assignment, which would make it a layer's weight.
-                masks = vars(layer).setdefault("backward_masks", {})
-                masks[kernel.weight_name] = self._backward_mask(number)
-        if cut:
-            self._model.make_train_function(force=True)
-        changed = bool(penalties) or algorithm.straight_through
-        self._hold((*penalties.items(), self if backward else None), changed)
-
-    def held(self) -> list[Held]:
-        """Return what holds in the training steps of this `fit`."""
-        return self._held
-
-    def _hold(self, key: tuple, changed: bool) -> None:
         algorithm, optimizer = self._algorithm, self._optimizer
-        steps, self._zeroed = [], {}
+        through = algorithm.straight_through
+        regularizers, constraints, steps = [], [], []
+        trained: dict[keras.layers.Layer, dict[str, keras.Variable]] = {}
+        fused = takes_operations(self._model)
+        for number, kernel in enumerate(self.kernels):
+            if kernel.key in penalties:
+                penalty = penalized(kernel, penalties[kernel.key], fused)
+                regularizers.append((kernel.trained, penalty))
+            if through and algorithm.zero_inactive:
+                constraints.append((kernel.trained, masked(kernel)))
+            if through and backward:
+                masks = trained.setdefault(kernel.layer, {})
+                masks[kernel.weight_name] = self._backward_mask(number)
+        weights = [kernel.trained for kernel in self.kernels]
+        rules = [(weight.regularizer, weight.constraint) for weight in weights]
+        self._zeroed = {}
         if is_usual(self._model):
             steps = [*update_steps(optimizer, MASKED_GRADIENT)]
             self._zeroed = zero_weights(
-                self.kernels, self._before, optimizer, algorithm
+                self.kernels, rules, optimizer, algorithm
             )
         zeroed = self._zeroed.items()
 
         def contexts(settled):
+            yield ruled("regularizer", regularizers)
+            yield ruled("constraint", constraints)
+            if through:
+                yield straight_through(kernel.layer for kernel in self.kernels)
+            yield overridden("backward_masks", trained.items())
             yield overridden("update_step", steps)
             if settled:
                 yield overridden("zeroed", zeroed)
 
-        key += (algorithm.straight_through, algorithm.zero_inactive)
-        key += (optimizer, *self._before, *zeroed)
+        key = (*penalties.items(), self if backward else None, optimizer)
+        key += (through, algorithm.zero_inactive, *rules, *zeroed)
+        changed = bool(penalties) or through
         self._held = [Held(key, contexts, self._watch, changed)]
 
-    def end(self) -> None:
-        """Undo `begin`."""
-        for kernel, before in zip(self.kernels, self._before, strict=True):
-            kernel.trained.regularizer, kernel.trained.constraint = before
-            kernel.layer.straight_through = False
-            vars(kernel.layer).pop("backward_masks", None)
-        self._before = []
+    def held(self) -> list[Held]:
+        """Return what holds in the training steps of this `fit`."""
+        return self._held
 
     def _check_average(self, optimizer) -> None:
         algorithm = self._algorithm

@@ -1,5 +1,11 @@
 """Penalties and constraints that an algorithm adds to training steps."""
 
+import contextlib
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -7,20 +13,35 @@ from cb.layers.masked import MaskedKernel
 from cb.sparsity.reallocation.base import WeightPenalty
 
 
-def replaced(function):
-    """Return what one of the functions below stands in for, or the same."""
-    return getattr(function, "replaced", function)
+@contextlib.contextmanager
+def ruled(
+    name: str, rules: Iterable[tuple[keras.Variable, Callable]]
+) -> Iterator[None]:
+    """Give variables a regularizer or constraint, and their own at the end.
+
+    Args:
+        name: String, `"regularizer"` or `"constraint"`.
+        rules: Iterable of tuples of a variable and its rule.
+    """
+    before = []
+    for variable, rule in rules:
+        before.append((variable, getattr(variable, name)))
+        setattr(variable, name, rule)
+    try:
+        yield
+    finally:
+        for variable, rule in before:
+            setattr(variable, name, rule)
 
 
 def masked(kernel: MaskedKernel):
     """Return a constraint that makes inactive weights zero, after its own."""
-    before = kernel.weight.constraint or (lambda weight: weight)
+    before = kernel.trained.constraint or (lambda weight: weight)
 
     def constraint(weight):
         weight = ops.convert_to_tensor(before(weight))
         return ops.where(kernel.mask != 0, weight, ops.zeros_like(weight))
 
-    vars(constraint)["replaced"] = kernel.weight.constraint
     return constraint
 
 
@@ -57,7 +78,6 @@ def penalized(kernel: MaskedKernel, penalty: WeightPenalty, fused: bool):
             loss += penalty.absolute * ops.sum(size)
         return loss
 
-    vars(regularizer)["replaced"] = kernel.trained.regularizer
     return regularizer
 
 

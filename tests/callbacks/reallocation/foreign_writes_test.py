@@ -360,3 +360,33 @@ def test_a_training_that_was_cut_leaves_nothing_behind(
         fit(model, batches(4), [callback_for("static", batches)], epochs=1)
         found.append(bits(model.variables))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", reallocation.names())
+def test_a_cut_training_leaves_layers_and_losses_as_they_were(
+    name, build_model, batches, compile_model
+):
+    model = compile_model(build_model(), sgd())
+    kernels = masked_kernels(model)
+    kernels[0].weight.regularizer = keras.regularizers.L2(0.1)
+    kernels[1].weight.constraint = keras.constraints.MaxNorm(2.0)
+
+    def look(_=None):
+        rules = [(k.weight.regularizer, k.weight.constraint) for k in kernels]
+        parts = [
+            (k.layer.straight_through, *k.layer.backward_masks, k.layer.zeroed)
+            for k in kernels
+        ]
+        return rules, parts
+
+    before, during = look(), []
+    watch = Call(lambda _: during.append(look()))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batches(2), [callback_for(name, batches), watch, Kill()])
+    assert all(found == before for found in [*during, look()])
+    expected = compile_model(cb.strip(model), sgd()).evaluate(
+        batches(2), verbose=0
+    )
+    expected += 0.1 * np.square(read(kernels[0].weight)).sum()
+    found = model.evaluate(batches(2), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

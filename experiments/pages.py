@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cb.errors import InputError
 from experiments import published
 from experiments import results
 from experiments.catalogue import GPU
@@ -47,9 +48,13 @@ class Ours(NamedTuple):
     def __str__(self):
         parts = []
         if self.values:
-            text = shown(statistics.mean(self.values), self.name)
+            mean = statistics.mean(self.values)
+            text = shown(mean, self.name)
             if len(self.values) > 1:
-                text += f" ± {statistics.stdev(self.values):.2f}"
+                # Large numbers are given to whole ones.
+                digits = min(max(4 - len(f"{abs(mean):.0f}"), 0), 2)
+                spread = statistics.stdev(self.values)
+                text = f"{mean:.{digits}f} ± {spread:.{digits}f}"
             parts.append(f"{text} ({len(self.values)})")
         if self.diverged:
             parts.append(f"{self.diverged} diverged")
@@ -228,9 +233,17 @@ def readme(text: str, folder: pathlib.Path = results.FOLDER) -> str:
     Args:
         text: String, README as it is.
         folder: Path of the results.
+
+    Raises:
+        InputError: If the place of the table is not marked in it.
     """
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(
+            f"README must have a line {BEGIN.strip()!r} and, below it, a line "
+            f"{END.strip()!r}. Received: a README without them"
+        )
     lines = ["", *_readme_table(folder), "", ""]
     return f"{before}{BEGIN}" + "\n".join(lines) + f"{END}{after}"
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cb.errors import InputError
@@ -49,21 +50,31 @@ class Result(NamedTuple):
 
 
 def read(table: str, folder: pathlib.Path = FOLDER) -> list[Result]:
-    """Return the results of a table, none if there are none yet."""
+    """Return the results of a table, none if there are none yet.
+
+    Raises:
+        InputError: If the file is not as `append` has written it.
+    """
     file = folder / f"{table}.csv"
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as opened:
-        return [
-            Result(
-                **{
-                    **row,
-                    "seed": int(row["seed"]),
-                    "value": float(row["value"]) if row["value"] else None,
-                }
-            )
-            for row in csv.DictReader(opened)
-        ]
+        head, *lines = [*csv.reader(opened)] or [[]]
+    try:
+        if tuple(head) != Result._fields:
+            raise ValueError(f"columns {', '.join(head) or 'none'}")
+        return [_result(line) for line in lines]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"File {str(file)!r} must have lines of "
+            f"{', '.join(Result._fields)}. Received: {error}"
+        ) from error
+
+
+def _result(line: Sequence[str]) -> Result:
+    found = Result(*line)  # type: ignore[arg-type]
+    value = float(found.value) if found.value else None
+    return found._replace(seed=int(found.seed), value=value)
 
 
 def append(

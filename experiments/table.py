@@ -21,11 +21,14 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cb.errors import INPUT_ERROR
 from cb.errors import PREEMPTED
 from cb.errors import RUN_ERROR
 from cb.errors import InputError
+from cb.errors import RunError
 from cb.errors import argument_error
 from cb.errors import guarded
+from cb.files.folders import make_folder
 from cb.runs.directory import RunDirectory
 from experiments import results
 from experiments.catalogue import Experiment
@@ -114,7 +117,7 @@ class Runner:
         self.commit = commit
         self.given = given
         self.running: dict[subprocess.Popen, Job] = {}
-        self.stopped = False
+        self.stopped = self.refused = False
         self._end = time.monotonic() + 60 * given.minutes
 
     def waiting(self) -> list[Job]:
@@ -158,15 +161,29 @@ class Runner:
         Returns:
             Integer, the exit code.
         """
-        waiting = self.waiting()
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        try:
+            self._run(self.waiting())
+        finally:
+            # Nothing is left running when results cannot be written.
+            for process in self.running:
+                process.terminate()
+                process.wait()
+        left = self.waiting()
+        print(f"{self.table.name}: {len(left)} runs are left", flush=True)
+        if self.stopped:
+            return PREEMPTED
+        return RUN_ERROR if left else 0
+
+    def _run(self, waiting: list[Job]) -> None:
         while waiting or self.running:
             self.stopped |= time.monotonic() > self._end
             if self.stopped:
-                waiting = []
                 for process in self.running:
                     process.terminate()
+            if self.stopped or self.refused:
+                waiting = []
             ready = [job for job in waiting if job.is_ready()]
             for job in ready[: self.given.jobs - len(self.running)]:
                 waiting.remove(job)
@@ -177,11 +194,6 @@ class Runner:
                 break
             self._collect()
             time.sleep(1)
-        left = self.waiting()
-        print(f"{self.table.name}: {len(left)} runs are left", flush=True)
-        if self.stopped:
-            return PREEMPTED
-        return RUN_ERROR if left else 0
 
     def _stop(self, *_) -> None:
         self.stopped = True
@@ -213,6 +225,8 @@ class Runner:
                 else:
                     self._record(job, {})
             elif not self.stopped:
+                # What one run lacks, such as the data, the others do too.
+                self.refused |= code == INPUT_ERROR
                 print(
                     f"{job.experiment.name}, seed {job.seed}: exit code "
                     f"{code}; {_last_line(job)}",
@@ -222,7 +236,7 @@ class Runner:
     def _measure(self, job: Job) -> None:
         try:
             numbers = self.table.measure(RunDirectory(str(job.folder)))
-        except (InputError, subprocess.CalledProcessError) as error:
+        except (InputError, RunError) as error:
             # The other runs of the table go on.
             print(f"{job.experiment.name}, seed {job.seed}: {error}")
             return
@@ -299,6 +313,14 @@ def main(given: list[str] | None = None) -> None:
     read = arguments(sys.argv[1:] if given is None else given)
     if read.jobs < 1:
         raise argument_error("jobs", "at least 1", read.jobs)
+    if not read.minutes > 0:
+        raise argument_error("minutes", "positive", read.minutes)
+    if read.seeds and min(read.seeds) < 0:
+        raise argument_error("seeds", "at least 0", read.seeds)
+    if read.data_dir is not None and not os.path.isdir(read.data_dir):
+        raise argument_error("data_dir", "a folder", read.data_dir)
+    make_folder(read.runs, "runs")
+    make_folder(read.results, "results")
     commit = results.code_commit()
     found = results.read(read.table, read.results)
     results.check_commits(found, commit, read.mix_commits)

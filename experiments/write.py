@@ -3,6 +3,9 @@
 python -m experiments.write
 """
 
+import argparse
+
+from cb.errors import guarded
 from experiments import pages
 from experiments import published
 from experiments import results
@@ -13,6 +16,10 @@ DOCS = results.ROOT / "docs"
 
 def main():
     """Write every file that definitions and results describe."""
+    argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     for experiment in experiments():
         file = results.ROOT / experiment.path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -31,4 +38,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)

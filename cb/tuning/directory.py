@@ -12,8 +12,8 @@ from typing import Any
 from cb.errors import InputError
 from cb.errors import Locked
 from cb.files import replacing
+from cb.files.folders import make_folder
 from cb.tuning.reading import read_about
-from cb.tuning.report import make_folder
 
 # The file of its identity.
 SWEEP = "sweep.json"

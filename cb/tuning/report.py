@@ -1,12 +1,12 @@
 """Report of one sweep or of several side by side."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 
 from cb.errors import InputError
 from cb.errors import argument_error
+from cb.files.folders import make_folder
 from cb.plots.figure import draw
 from cb.plots.page import Page
 from cb.plots.page import Row as Line
@@ -95,26 +95,6 @@ def check_reference(
         names = [objective.name for objective in objectives]
         raise argument_error(
             "reference", f"a number for each of {names}", list(reference)
-        )
-
-
-def make_folder(folder: pathlib.Path) -> None:
-    """Create the folder of a sweep or a report if needed.
-
-    Args:
-        folder: Path.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise argument_error(
-            "directory", "a folder that can be written", str(folder)
         )
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from cb.errors import RunError
 from cb.registry import parse_spec
 from cb.runs.long_csv import CONFLICTS_HEADER
 from cb.runs.long_csv import LongCsv
@@ -21,6 +22,9 @@ def conflicts(run):
     Args:
         run: `RunDirectory` of a finished run, whose bundles are measured; of
             an auto-tuned one, those of its final attempt.
+
+    Raises:
+        RunError: If they cannot be measured.
     """
     command = [
         sys.executable,
@@ -30,7 +34,12 @@ def conflicts(run):
         f"--conflicting_samples_size={SAMPLES}",
         "--published_columns",
     ]
-    subprocess.run(command, cwd=results.ROOT, check=True, capture_output=True)
+    done = subprocess.run(
+        command, cwd=results.ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        *_, reason = ["no message", *done.stderr.splitlines()]
+        raise RunError(f"evaluate.py failed: {reason}")
     final = (run.read_summary() or {}).get("final_attempt")
     if final is not None:
         run = run.attempt(final)

@@ -252,6 +252,60 @@ def test_commits_are_not_mixed_unless_told(tmp_path):
         results.check_commits(found, "def")
 
 
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--jobs=0", "`jobs` must be at least 1"),
+        ("--minutes=-1", "`minutes` must be positive"),
+        ("--minutes=nan", "`minutes` must be positive"),
+        ("--seeds=-1", "`seeds` must be at least 0"),
+        ("--data_dir=/proc/none", "`data_dir` must be a folder"),
+        ("--runs=/proc/none", "`runs` must be a folder that can be written"),
+        (f"--results={__file__}", "`results` must be a folder that can be"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_runs(flag, message):
+    with pytest.raises(InputError, match=message):
+        table.main(["dynamic_sparse", flag])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "experiment,seed\na,0\n", "{head}\na/b,0,accuracy,98\n"]
+)
+def test_a_damaged_file_is_named(tmp_path, text):
+    file = tmp_path / "small.csv"
+    file.write_text(text.format(head=",".join(results.Result._fields)))
+    with pytest.raises(InputError, match="small.csv' must have lines of exp"):
+        results.read("small", tmp_path)
+
+
+def test_a_readme_without_the_place_of_the_table_is_refused():
+    with pytest.raises(InputError, match="README must have a line"):
+        pages.readme("# A project")
+
+
+@pytest.mark.slow
+def test_what_one_run_is_refused_for_is_not_asked_again(
+    tmp_path, monkeypatch, capsys
+):
+    refusing = "import sys; print('No data.'); sys.exit(2)"
+    refused = runner(tmp_path, refusing, jobs=1, monkeypatch=monkeypatch)
+    assert refused.run() == RUN_ERROR
+    printed = capsys.readouterr().out
+    assert printed.count("exit code 2; No data.") == 1
+    assert "6 runs are left" in printed
+
+
+@pytest.mark.slow
+def test_no_run_outlives_a_table_that_fails(tmp_path, monkeypatch):
+    failing = runner(tmp_path, STOPPED, monkeypatch=monkeypatch)
+    monkeypatch.setattr(failing, "_collect", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        failing.run()
+    assert failing.running
+    assert all(one.returncode is not None for one in failing.running)
+
+
 @pytest.mark.slow
 def test_changed_code_has_no_commit(tmp_path, monkeypatch):
     def git(*arguments):

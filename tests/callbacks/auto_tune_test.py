@@ -99,6 +99,20 @@ def test_a_restored_gate_that_closed_is_closed():
     assert fresh.outcome is None
 
 
+@pytest.mark.parametrize("amplitude", ["layer", "model"])
+def test_bundles_are_those_of_the_amplitude_asked_for(amplitude):
+    def large(blocks):
+        # No kernel that activations meet has it, only the model.
+        model = builder()(blocks)
+        model.get_layer("logits").bias.assign([1e12, 1e12, 1e12])
+        return model
+
+    callback, model = tuner((3,), amplitude=amplitude), large((3,))
+    train(model, [callback], 0)
+    conflicts = {"layer": None, "model": "conflict"}
+    assert callback.outcome == conflicts[amplitude]
+
+
 def test_conflicts_within_the_tolerance_are_none():
     callback, model = tuner((4,), tolerance=1.2), builder({"block_3"})((4,))
     train(model, [callback], 0)

@@ -52,10 +52,11 @@ class MagnitudePruning(Periodic):
     The final sparsity is reached at `end`, on the grid of events or off it.
 
     Args:
-        sparsity: Float in [0, 1), the final sparsity of every layer, or a
-            dict with `"conv"` and `"dense"` for kernels of these kinds.
-            Defaults to that of the masks that training starts with.
-        initial_sparsity: Float in [0, 1), the sparsity at the start.
+        sparsity: Float in [0, 1), the final sparsity of every layer. Defaults
+            to that of the masks that training starts with, which
+            `cb.sparsify` can give every kind or name of layers.
+        initial_sparsity: Float in [0, 1), the sparsity at the start, at most
+            the final one.
         schedule: `"cubic"`, `"exponential"`, `"linear"` or `"constant"`, or
             a function from a step to `(due, sparsity)` with attributes
             `begin_step`, `end_step` and `frequency`, such as a
@@ -86,7 +87,7 @@ class MagnitudePruning(Periodic):
     keeps_count: ClassVar[bool] = False
     sees_blocks: ClassVar[bool] = True
 
-    sparsity: Rate | Mapping[Literal["conv", "dense"], Rate] | None = None
+    sparsity: Rate | None = None
     initial_sparsity: Rate = 0.0
     schedule: (
         Literal["cubic", "exponential", "linear", "constant"] | PruningSchedule
@@ -150,6 +151,10 @@ class MagnitudePruning(Periodic):
                 "sparsity is never reached. Received: "
                 f"end={self.end!r} for {total} steps"
             )
+        if start > end:
+            raise argument_error(
+                "start", "at most `end`", self.start, end=self.end
+            )
         return PeriodicSchedule(every, start, end, includes_end=True)
 
     def total_epochs(self) -> int | None:
@@ -190,10 +195,17 @@ class MagnitudePruning(Periodic):
         return self._density(self._progress(event), initial, density)
 
     def init(self, layers):
-        return {
-            f"target/{key}": np.int64(self._target(layer))
-            for key, layer in layers.items()
-        }
+        targets = {key: self._target(layer) for key, layer in layers.items()}
+        for key, layer in layers.items():
+            size, target = layer.mask.size, targets[key]
+            if _count(size, self.initial_sparsity) < target:
+                raise argument_error(
+                    "initial_sparsity",
+                    "at most the final sparsity, which is "
+                    f"{1.0 - target / size:.4f} in layer {key}",
+                    self.initial_sparsity,
+                )
+        return {f"target/{key}": np.int64(n) for key, n in targets.items()}
 
     def initial_masks(self, layers, state, *, seed):
         layers = {
@@ -261,17 +273,10 @@ class MagnitudePruning(Periodic):
         total = min(sum(counts.values()), sum(active.values()))
         return masks.keep_top_across(scores, total, where, self.minimum), state
 
-    def _final_sparsity(self, layer) -> float | None:
-        if isinstance(self.sparsity, Mapping):
-            conv = layer.mask.ndim > 2
-            return self.sparsity.get("conv" if conv else "dense", 0.0)
-        return self.sparsity
-
     def _target(self, layer) -> int:
-        sparsity = self._final_sparsity(layer)
-        if sparsity is None:
+        if self.sparsity is None:
             return masks.count(layer.mask)
-        return _count(layer.mask.size, sparsity)
+        return _count(layer.mask.size, self.sparsity)
 
     def _remaining(self, layer, target: int, event) -> int:
         """Return how many connections an event leaves to a layer."""
@@ -286,9 +291,8 @@ class MagnitudePruning(Periodic):
         return max(math.floor(density + 0.5 + 1e-9), 1)
 
     def _published(self, layer, density: float, event) -> int:
-        sparsity = self._final_sparsity(layer)
-        if sparsity is not None:
-            density = 1.0 - sparsity
+        if self.sparsity is not None:
+            density = 1.0 - self.sparsity
         done = (event.step - event.period.start) // event.period.every
         before, after = (
             self._density(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import math
 from typing import Any
 
@@ -75,12 +76,12 @@ def begin(algorithm):
     return masks, state
 
 
-def run(algorithm, masks, state, first=0, last=40):
+def run(algorithm, masks, state, first=0, last=40, length=HORIZON):
     """Run the events after step `first`; yield what each one did."""
-    period = algorithm.period(HORIZON)
+    period = algorithm.period(length)
     step = first
     while period and (step := period.next(step)) is not None and step <= last:
-        event = Event(step, period.number(step), period, HORIZON)
+        event = Event(step, period.number(step), period, length)
         layers = connections(algorithm, masks, step)
         seed = seeds.fold_in(3, step)
         layers = algorithm.perturb(layers, state, event=event, seed=seed)
@@ -132,6 +133,46 @@ def test_counts_are_exact_after_two_hundred_events(algorithm):
     assert sum(mask.sum() for mask in masks.values()) == total
     for _, new, _, _ in run(algorithm, masks, state, last=200):
         assert sum(mask.sum() for mask in new.values()) == total
+
+
+TIMES = {
+    "start": (0, 1, "1ep", 0.5),
+    "end": (1, 0.5, 1.0),
+    "every": (1, 7, "1ep"),
+    "iterations": (None, 1, 3),
+    "published": (False, True),
+}
+
+
+@pytest.mark.parametrize("name", reallocation.names())
+@pytest.mark.parametrize("steps", [1, 10, 30])
+def test_what_was_asked_for_comes_or_is_said_or_refused(name, steps):
+    kind, length = reallocation.get(name), TrainingLength(steps, 10)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    target = {"sparsity": 0.9} if "sparsity" in fields else {}
+    times = {key: TIMES[key] for key in TIMES if key in fields}
+    ends = 0
+    for values in itertools.product(*times.values()):
+        options = dict(zip(times, values, strict=True))
+        try:
+            algorithm = kind(**target, **options)
+            algorithm.period(length)
+        except InputError:
+            continue
+        masks, state = begin(algorithm)
+        done = run(algorithm, masks, state, last=steps, length=length)
+        *_, (_, masks, state, _) = [(None, masks, state, None), *done]
+        counts = {key: int(mask.sum()) for key, mask in masks.items()}
+        missed = False
+        if target:
+            rest = {k: max(mask.size / 10, 1) for k, mask in masks.items()}
+            missed = any(counts[key] > rest[key] + 0.5 for key in counts)
+        elif algorithm.keeps_count:
+            before = sum(mask.sum() for mask in masks_at_start().values())
+            assert sum(counts.values()) == before
+        assert bool(algorithm.unreached(masks, state)) == missed, options
+        ends += not missed
+    assert ends
 
 
 def test_no_layer_is_emptied(algorithm):

@@ -199,15 +199,6 @@ def test_the_target_is_what_training_starts_with():
     assert number == mask.sum()
 
 
-def test_targets_by_kind():
-    layers = {"c": dense(3, 3, 10, 10), "d": dense(100, 10)}
-    algorithm = reallocation.build(
-        "magnitude_pruning(sparsity={'conv': 0.5, 'dense': 0.98})"
-    )
-    *_, (_, last) = counts(algorithm, layers)
-    assert last == [450, 20]
-
-
 def test_global_pruning_compares_normalised_magnitudes():
     layers = {
         "large": LayerState(
@@ -277,7 +268,6 @@ def test_a_constant_schedule_of_the_toolkit_is_exact(toolkit):
     ("spec", "message"),
     [
         ("magnitude_pruning(sparsity=1.0)", r"sparsity=1\.0"),
-        ("magnitude_pruning(sparsity={'convs': 0.5})", "Did you mean 'conv'"),
         ("magnitude_pruning(schedule='cube')", "Did you mean 'cubic'"),
         ("magnitude_pruning(scope='model')", "Received: scope='model'"),
         ("magnitude_pruning(iterations=0)", "iterations=0"),
@@ -291,6 +281,22 @@ def test_a_constant_schedule_of_the_toolkit_is_exact(toolkit):
 def test_bad_hyperparameters_are_refused(spec, message):
     with pytest.raises(InputError, match=message):
         reallocation.build(spec)
+
+
+def test_a_start_after_the_end_is_refused():
+    algorithm = reallocation.build("magnitude_pruning(start=30, end=5)")
+    with pytest.raises(InputError, match="`start` must be at most `end`"):
+        algorithm.period(TrainingLength(1000, 100))
+
+
+@pytest.mark.parametrize("final", ["sparsity=0.9, ", ""])
+def test_pruning_cannot_start_sparser_than_it_ends(final):
+    mask = np.arange(100) < 10
+    layers = {"a": dense(100)._replace(mask=mask)}
+    spec = f"magnitude_pruning({final}initial_sparsity=%s)"
+    with pytest.raises(InputError, match="is 0.9000 in layer a. Received"):
+        reallocation.build(spec % 0.95).init(layers)
+    assert reallocation.build(spec % 0.9).init(layers) == {"target/a": 10}
 
 
 def test_an_end_after_the_training_is_refused():
@@ -334,7 +340,7 @@ def test_the_sparsity_comes_or_is_said_to_be_missing(scope, steps):
             start = length.steps(options["start"], "start")
             fits = max(start, 1) + every * (options["iterations"] - 1) <= steps
             assert not fits or number == 6, options
-    assert reached > 50 and missing > 50
+    assert reached > 50 and missing > 30
 
 
 def test_iterations_from_the_start_begin_before_the_first_step():

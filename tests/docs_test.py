@@ -7,6 +7,8 @@ in a moment.
 import ast
 import importlib
 import re
+import subprocess
+import sys
 from urllib.parse import unquote
 
 import pytest
@@ -128,3 +130,19 @@ def test_every_public_name_has_its_place_in_the_api():
     listed = re.findall(r"^\.\. auto\w+:: (\S+)$", text, re.MULTILINE)
     assert len(listed) == len({*listed})
     assert public <= {*listed}
+
+
+@pytest.mark.slow
+def test_the_scoreboard_is_that_of_the_measurements():
+    """`python -m benchmarks.scoreboard page` makes it so."""
+    # Its flags are those of other commands, too.
+    code = "from benchmarks import scoreboard; print(scoreboard.table())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    page = (ROOT / "docs" / "scoreboard.md").read_text()
+    assert f"<!-- table -->\n{done.stdout}<!--" in page

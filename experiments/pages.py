@@ -2,6 +2,7 @@
 
 import pathlib
 import statistics
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -303,7 +304,7 @@ def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
     lines += ["", _origin(of_protocol(read, known))]
     if table.findings:
         lines += ["", f"*Found*: {table.findings}"]
-    if found and curves(table, folder):
+    if found and (curves(table, folder) or dots(table, folder)):
         lines += ["", f"![{table.title}]({FIGURES}/table_{table.name}.png)"]
     return lines
 
@@ -344,6 +345,30 @@ def curves(
     return found if any(len(p) > 2 for p in found.values()) else {}
 
 
+def dots(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> list[tuple[str, Published, Ours | None]]:
+    """Return published accuracies and ours of a table without curves.
+
+    Returns:
+        List of a label, the published accuracy and ours; empty if fewer than
+        two were published.
+    """
+    if curves(table, folder):
+        return []
+    known = published.by_name()
+    ours = collected(results.read(table.name, folder), known)
+    found = []
+    for cell in table.cells:
+        wanted = published.expected(cell, known[cell.experiment])
+        got = ours.get(cell.experiment, {})
+        for name in wanted:
+            if name.startswith(ACCURACY):
+                label = f"{cell.row}{name.removeprefix(ACCURACY)}"
+                found.append((label, wanted[name], got.get(name)))
+    return found if len(found) > 1 else []
+
+
 def _by_error(accuracy):
     return -np.log10(np.maximum(100.0 - accuracy, SMALLEST))
 
@@ -355,50 +380,74 @@ def _of_error(place):
 def draw(
     table: Table, file: pathlib.Path, folder: pathlib.Path = results.FOLDER
 ) -> None:
-    """Draw published and our accuracies over the columns of a table."""
+    """Draw published and our accuracies, over columns or row by row."""
     # Matplotlib takes a second to import, which pages do not need.
     from cb.plots import style
 
     with style.drawing(file) as axes:
-        for (row, points), line in zip(
-            curves(table, folder).items(), style.lines(), strict=False
-        ):
-            color = line["color"]
-            theirs = [(x, p.mean, p.deviation or 0) for x, p, _ in points if p]
-            ours = [
-                (x, statistics.mean(o.values), o.values)
-                for x, _, o in points
-                if o and o.values
-            ]
-            if theirs:
-                x, y, spread = zip(*theirs, strict=True)
-                axes.errorbar(
-                    x,
-                    y,
-                    spread,
-                    color=color,
-                    linestyle="dashed",
-                    capsize=2,
-                    label=f"{row}, published",
-                )
-            if ours:
-                x, y, values = zip(*ours, strict=True)
-                spread = [
-                    statistics.stdev(v) if len(v) > 1 else 0 for v in values
-                ]
-                axes.errorbar(
-                    x,
-                    y,
-                    spread,
-                    color=color,
-                    marker="o",
-                    capsize=2,
-                    label=f"{row}, ours",
-                )
-        # By errors, on a logarithmic scale, so that all rows can be told apart.
-        axes.set_yscale("function", functions=(_by_error, _of_error))
-        axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        found = curves(table, folder)
+        if found:
+            _draw_curves(axes, found, style.lines())
+            axes.set_xlabel(table.axis)
+        else:
+            _draw_dots(axes, dots(table, folder), style.COLORS)
         axes.set_title(table.title)
-        axes.set_xlabel(table.axis)
-        axes.set_ylabel("test accuracy, %")
         axes.legend()
+
+
+def _draw_curves(axes, found, looks) -> None:
+    for (row, points), line in zip(found.items(), looks, strict=False):
+        color = line["color"]
+        theirs = [(x, p.mean, p.deviation or 0) for x, p, _ in points if p]
+        ours = [
+            (x, statistics.mean(o.values), _deviation(o.values))
+            for x, _, o in points
+            if o and o.values
+        ]
+        for who, those, mark in (
+            ("published", theirs, {"linestyle": "dashed"}),
+            ("ours", ours, {"marker": "o"}),
+        ):
+            if those:
+                x, y, spread = zip(*those, strict=True)
+                label = f"{row}, {who}"
+                axes.errorbar(
+                    x, y, spread, color=color, capsize=2, label=label, **mark
+                )
+    # By errors, on a logarithmic scale, so that all rows can be told apart.
+    axes.set_yscale("function", functions=(_by_error, _of_error))
+    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.set_ylabel("test accuracy, %")
+
+
+def _draw_dots(axes, found, colors) -> None:
+    labels, theirs, ours = zip(*found, strict=True)
+    rows = range(len(found))
+    axes.plot(
+        [one.mean for one in theirs],
+        rows,
+        "D",
+        color=colors[1],
+        label="published",
+    )
+    done = [(o.values, y) for o, y in zip(ours, rows, strict=True) if o]
+    done = [(values, y) for values, y in done if values]
+    axes.errorbar(
+        [statistics.mean(values) for values, _ in done],
+        [y for _, y in done],
+        xerr=[_deviation(values) for values, _ in done],
+        color=colors[0],
+        linestyle="none",
+        marker="o",
+        capsize=2,
+        label="ours",
+    )
+    texts = ["\n".join(textwrap.wrap(label, 24)) for label in labels]
+    axes.set_yticks(rows, texts)
+    # As on the page, from above.
+    axes.invert_yaxis()
+    axes.set_xlabel("test accuracy, %")
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0

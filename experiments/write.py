@@ -33,7 +33,8 @@ def main():
     text = file.read_text(encoding="utf-8")
     file.write_text(pages.readme(text), encoding="utf-8")
     for table in published.tables().values():
-        if results.read(table.name) and pages.curves(table):
+        drawn = pages.curves(table) or pages.dots(table)
+        if results.read(table.name) and drawn:
             pages.draw(table, DOCS / pages.FIGURES / f"table_{table.name}.png")
 
 

@@ -390,6 +390,25 @@ def test_figures_show_rows_of_several_columns(tmp_path):
     np.testing.assert_allclose(pages._of_error(there), accuracies)
 
 
+def test_figures_show_tables_without_columns_row_by_row(tmp_path):
+    chosen = published.tables()["set_keras"]
+    name = "set_keras/cifar10_set"
+    done = line(57.5, 0, experiment=name)
+    done = done._replace(name="accuracy after 50 epochs")
+    results.append("set_keras", [done], tmp_path)
+    found = pages.dots(chosen, tmp_path)
+    first, second, *_ = [(label, p.mean, ours) for label, p, ours in found]
+    assert first[:2] == ("SET after 50 epochs", 57.12)
+    assert first[2].values == [57.5]
+    assert second == ("SET after 100 epochs", 60.76, None)
+    assert len(found) == 6
+    file = tmp_path / "figure.png"
+    pages.draw(chosen, file, tmp_path)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert not pages.dots(published.tables()["dynamic_sparse"], tmp_path)
+    assert not pages.dots(published.tables()["rigl"], tmp_path)
+
+
 def test_every_cell_is_an_experiment_and_has_its_place():
     known = published.by_name()
     for found in published.tables().values():

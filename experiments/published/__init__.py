@@ -165,22 +165,33 @@ def expected(cell: Cell, experiment: Experiment) -> Mapping[str, Published]:
     return {ACCURACY: number}
 
 
+def per_epoch(
+    run: RunDirectory, name: str = "test/accuracy"
+) -> dict[int, float]:
+    """Return accuracies of a run by epoch, in percent.
+
+    Args:
+        run: `RunDirectory` of a run with `evaluate_test`.
+        name: String, in `metrics.csv`.
+    """
+    with open(run.metrics_file, newline="", encoding="utf-8") as opened:
+        return {
+            int(row["epoch"]): 100 * float(row["value"])
+            for row in csv.DictReader(opened)
+            if row["name"] == name
+        }
+
+
 def accuracies_after(
-    run: RunDirectory, epochs: Sequence[int], name: str = "test/accuracy"
+    run: RunDirectory, epochs: Sequence[int]
 ) -> dict[str, float]:
     """Return accuracies of a run after some of its epochs, in percent.
 
     Args:
         run: `RunDirectory` of a run with `evaluate_test`.
         epochs: Sequence of integers.
-        name: String, in `metrics.csv`.
     """
-    with open(run.metrics_file, newline="", encoding="utf-8") as opened:
-        values = {
-            int(row["epoch"]): 100 * float(row["value"])
-            for row in csv.DictReader(opened)
-            if row["name"] == name
-        }
+    values = per_epoch(run)
     return {
         f"accuracy after {epoch} epochs": values[epoch]
         for epoch in epochs

@@ -48,4 +48,13 @@ TABLE = Table(
     "rewiring, whose hyperparameters nobody published: the difference.",
     axis="sparsity",
     cells=tuple(_cells()),
+    findings="The column of SET was read off a figure, it seems: from 0.98 on "
+    "its accuracies are whole multiples of 1/16600, and their errors of that "
+    "over 1.96. Whose runs they are is not said. With the density of SET's own "
+    "paper (`--distribution=erdos_renyi`), which leaves more of the last "
+    "layer, one seed of ours has 96.47 and 98.00 % at 0.99 and 0.98, and deep "
+    "rewiring 97.53 and 98.04 %: near the published numbers. With the same "
+    "density in all kernels ten weights of the last layer are left at 0.99, "
+    "one for each class, and neither rule moves connections to another layer, "
+    "as sparse momentum does.",
 )

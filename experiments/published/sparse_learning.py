@@ -58,6 +58,6 @@ TABLE = Table(
     "density in all kernels ten weights of the last layer are left at 0.99, "
     "one for each class, and neither rule moves connections to another layer, "
     "as sparse momentum does. SNIP depends on the initialization, by which it "
-    "chooses: with that of PyTorch, two seeds had 97.16 and 97.94 % at 0.98 and "
-    "0.95.",
+    "chooses: with that of PyTorch, two seeds had 97.16 and 97.94 % at 0.98 "
+    "and 0.95.",
 )

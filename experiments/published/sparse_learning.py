@@ -42,8 +42,7 @@ TABLE = Table(
     "100 epochs of batches of 100, learning rate 0.1 divided by ten after "
     "25,000 and 50,000 steps, weight decay 5e-4 on everything; the same "
     "density in all three kernels; an event after each epoch but the last. "
-    "The last epoch is scored. SNIP's networks have the initialization of its "
-    "own paper, normal by Glorot and Bengio.",
+    "The last epoch is scored.",
     goal="Sparse momentum and dense: within two standard errors of the "
     "difference and a tenth of a point. SNIP: within 0.3 points. SET and deep "
     "rewiring, whose hyperparameters nobody published: the difference.",
@@ -57,7 +56,5 @@ TABLE = Table(
     "rewiring 97.53 and 98.04 %: near the published numbers. With the same "
     "density in all kernels ten weights of the last layer are left at 0.99, "
     "one for each class, and neither rule moves connections to another layer, "
-    "as sparse momentum does. SNIP depends on the initialization, by which it "
-    "chooses: with that of PyTorch, two seeds had 97.16 and 97.94 % at 0.98 "
-    "and 0.95.",
+    "as sparse momentum does.",
 )

@@ -24,15 +24,13 @@ TITLES = {
     "deep_rewiring": "Deep rewiring",
     "snip": "SNIP",
 }
-# Of Lee et al., whose masks depend on it.
-MODELS = {"snip": "lenet_300_100(kernel_initializer='glorot_normal')"}
 NOTES = {
     "set": "The source does not say with which hyperparameters it ran SET; "
     "these were fixed beforehand.",
     "deep_rewiring": "The source does not say with which hyperparameters it "
     "ran deep rewiring; these are the defaults, fixed beforehand.",
-    "snip": "The source quotes Lee et al., 2019, with error in one digit. The "
-    "initialization is theirs, the training that of the others.",
+    "snip": "The source quotes Lee et al., 2019, with error in one digit; the "
+    "training is that of the others.",
 }
 # Accuracy in percent and its standard error, from results/*.csv.
 PUBLISHED = {
@@ -98,7 +96,7 @@ def _experiment(name, title, sparsity, rule, expected, error, note=""):
             # 54,000 images are left; the source leaves out the last ones.
             "validation_examples": 6000,
             "augmentation": "normalize(0.1307, 0.3081)",
-            "model": MODELS.get(rule, "lenet_300_100(biases='torch')"),
+            "model": "lenet_300_100(biases='torch')",
             "batch_size": 100,
             "epochs": 100,
             "optimizer": "published_sgd(momentum=0.9, nesterov=True, "

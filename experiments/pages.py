@@ -347,26 +347,29 @@ def curves(
 
 def dots(
     table: Table, folder: pathlib.Path = results.FOLDER
-) -> list[tuple[str, Published, Ours | None]]:
+) -> dict[str, tuple[float, dict[str, Ours]]]:
     """Return published accuracies and ours of a table without curves.
 
     Returns:
-        List of a label, the published accuracy and ours; empty if fewer than
-        two were published.
+        Dict of label to the published accuracy and a dict of column to ours;
+        empty if fewer than two were published.
     """
     if curves(table, folder):
-        return []
+        return {}
     known = published.by_name()
     ours = collected(results.read(table.name, folder), known)
-    found = []
+    found: dict[str, tuple[float, dict[str, Ours]]] = {}
     for cell in table.cells:
         wanted = published.expected(cell, known[cell.experiment])
-        got = ours.get(cell.experiment, {})
-        for name in wanted:
-            if name.startswith(ACCURACY):
-                label = f"{cell.row}{name.removeprefix(ACCURACY)}"
-                found.append((label, wanted[name], got.get(name)))
-    return found if len(found) > 1 else []
+        names = [name for name in wanted if name.startswith(ACCURACY)]
+        for name in names:
+            what = name.removeprefix(ACCURACY) if len(names) > 1 else ""
+            _, columns = found.setdefault(
+                f"{cell.row}{what}", (wanted[name].mean, {})
+            )
+            if got := ours.get(cell.experiment, {}).get(name):
+                columns[cell.column] = got
+    return found if len(found) > 1 else {}
 
 
 def _by_error(accuracy):
@@ -390,7 +393,7 @@ def draw(
             _draw_curves(axes, found, style.lines())
             axes.set_xlabel(table.axis)
         else:
-            _draw_dots(axes, dots(table, folder), style.COLORS)
+            _draw_dots(axes, dots(table, folder), style.COLORS, style.GREY)
         axes.set_title(table.title)
         axes.legend()
 
@@ -420,30 +423,28 @@ def _draw_curves(axes, found, looks) -> None:
     axes.set_ylabel("test accuracy, %")
 
 
-def _draw_dots(axes, found, colors) -> None:
-    labels, theirs, ours = zip(*found, strict=True)
-    rows = range(len(found))
-    axes.plot(
-        [one.mean for one in theirs],
-        rows,
-        "D",
-        color=colors[1],
-        label="published",
-    )
-    done = [(o.values, y) for o, y in zip(ours, rows, strict=True) if o]
-    done = [(values, y) for values, y in done if values]
-    axes.errorbar(
-        [statistics.mean(values) for values, _ in done],
-        [y for _, y in done],
-        xerr=[_deviation(values) for values, _ in done],
-        color=colors[0],
-        linestyle="none",
-        marker="o",
-        capsize=2,
-        label="ours",
-    )
-    texts = ["\n".join(textwrap.wrap(label, 24)) for label in labels]
-    axes.set_yticks(rows, texts)
+def _draw_dots(axes, found, colors, grey) -> None:
+    theirs = [mean for mean, _ in found.values()]
+    axes.plot(theirs, range(len(found)), "D", color=grey, label="published")
+    columns = {column: None for _, ours in found.values() for column in ours}
+    for column, color in zip(columns, colors, strict=False):
+        done = [
+            (ours[column].values, row)
+            for row, (_, ours) in enumerate(found.values())
+            if column in ours and ours[column].values
+        ]
+        axes.errorbar(
+            [statistics.mean(values) for values, _ in done],
+            [row for _, row in done],
+            xerr=[_deviation(values) for values, _ in done],
+            color=color,
+            linestyle="none",
+            marker="o",
+            capsize=2,
+            label=f"ours, {column}" if len(columns) > 1 else "ours",
+        )
+    texts = ["\n".join(textwrap.wrap(label, 24)) for label in found]
+    axes.set_yticks(range(len(found)), texts)
     # As on the page, from above.
     axes.invert_yaxis()
     axes.set_xlabel("test accuracy, %")

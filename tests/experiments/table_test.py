@@ -397,10 +397,12 @@ def test_figures_show_tables_without_columns_row_by_row(tmp_path):
     done = done._replace(name="accuracy after 50 epochs")
     results.append("set_keras", [done], tmp_path)
     found = pages.dots(chosen, tmp_path)
-    first, second, *_ = [(label, p.mean, ours) for label, p, ours in found]
-    assert first[:2] == ("SET after 50 epochs", 57.12)
-    assert first[2].values == [57.5]
-    assert second == ("SET after 100 epochs", 60.76, None)
+    mean, ours = found["SET after 50 epochs"]
+    assert mean == 57.12
+    assert {column: one.values for column, one in ours.items()} == {
+        "4000-1000-4000": [57.5]
+    }
+    assert found["SET after 100 epochs"] == (60.76, {})
     assert len(found) == 6
     file = tmp_path / "figure.png"
     pages.draw(chosen, file, tmp_path)

@@ -1,15 +1,8 @@
 """The pages of experiments and tables, made of definitions and results."""
 
 import pathlib
-import statistics
-import textwrap
-from collections import defaultdict
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from cb.errors import InputError
 from experiments import published
@@ -19,85 +12,22 @@ from experiments.catalogue import RUNS
 from experiments.catalogue import SOURCES
 from experiments.catalogue import Experiment
 from experiments.catalogue import experiments
+from experiments.figures import curves
+from experiments.figures import dots
+from experiments.ours import NOT_RUN
+from experiments.ours import Ours
+from experiments.ours import collected
+from experiments.ours import of_protocol
+from experiments.ours import shown
 from experiments.published import ACCURACY
 from experiments.published import ERROR
 from experiments.published import Published
 from experiments.published import Table
 
-NOT_RUN = "not run"
 FIGURES = "figures"
-# Of accuracies in figures; an error cannot be drawn below the smallest.
-TICKS, SMALLEST = (30, 50, 70, 80, 90, 95, 97, 98, 98.5, 99), 0.1
 # Tables of accuracy over sparsity that README shows, and where.
 IN_README = ("dynamic_sparse", "sparse_learning")
 BEGIN, END = "<!-- published tables -->\n", "<!-- end of tables -->\n"
-
-
-class Ours(NamedTuple):
-    """The results of a number, of all seeds that have ended.
-
-    Attributes:
-        name: String, what was measured.
-        values: List of floats, of the seeds that did not diverge.
-        diverged: Integer, how many did.
-    """
-
-    name: str
-    values: list[float]
-    diverged: int
-
-    def __str__(self):
-        parts = []
-        if self.values:
-            mean = statistics.mean(self.values)
-            text = shown(mean, self.name)
-            if len(self.values) > 1:
-                # Large numbers are given to whole ones.
-                digits = min(max(4 - len(f"{abs(mean):.0f}"), 0), 2)
-                spread = statistics.stdev(self.values)
-                text = f"{mean:.{digits}f} ± {spread:.{digits}f}"
-            parts.append(f"{text} ({len(self.values)})")
-        if self.diverged:
-            parts.append(f"{self.diverged} diverged")
-        return ", ".join(parts) or NOT_RUN
-
-
-def of_protocol(
-    found: Iterable[results.Result], known: Mapping[str, Experiment]
-) -> list[results.Result]:
-    """Leave out results of another protocol than an experiment has now."""
-    protocols = {
-        name: results.protocol(experiment.flags)
-        for name, experiment in known.items()
-    }
-    return [one for one in found if one.flags == protocols.get(one.experiment)]
-
-
-def collected(
-    found: Iterable[results.Result], known: Mapping[str, Experiment]
-) -> dict[str, dict[str, Ours]]:
-    """Return results by experiment and number.
-
-    Args:
-        found: `Result`s.
-        known: Dict of name to `Experiment`.
-    """
-    values: dict[str, dict[str, list[float]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    diverged: dict[str, int] = defaultdict(int)
-    for result in of_protocol(found, known):
-        if result.value is None:
-            diverged[result.experiment] += 1
-        else:
-            values[result.experiment][result.name].append(result.value)
-    return {
-        name: {
-            number: Ours(number, values[name][number], diverged[name])
-            for number in values[name] or (ACCURACY,)
-        }
-        for name in {**values, **diverged}
-    }
 
 
 def verdict(expected: Published | None, ours: Ours | None) -> str:
@@ -112,12 +42,6 @@ def verdict(expected: Published | None, ours: Ours | None) -> str:
         few = done < published.ENOUGH
         return f"{done} of {published.ENOUGH} seeds" if few else "compared"
     return "reproduced" if agrees else "differs"
-
-
-def shown(value: float, name: str = ACCURACY) -> str:
-    """Return a number as text, percentages with two digits."""
-    percent = name.startswith((ACCURACY, ERROR))
-    return f"{value:.2f}" if percent else f"{value:.6g}"
 
 
 def number(expected: Published, name: str = ACCURACY) -> str:
@@ -317,138 +241,3 @@ def _origin(read: Sequence[results.Result]) -> str:
     machines = ", ".join(sorted({result.hardware for result in read}))
     commits = ", ".join(sorted({result.commit for result in read}))
     return f"Ours: {period}, {machines}, commit {commits}."
-
-
-def curves(
-    table: Table, folder: pathlib.Path = results.FOLDER
-) -> dict[str, list[tuple[float, Published | None, Ours | None]]]:
-    """Return the accuracies of each row over its columns, as numbers.
-
-    Returns:
-        Dict of row to a list of a column, the published accuracy and ours;
-        rows of a single column are left out, and tables of two columns.
-    """
-    known = published.by_name()
-    ours = collected(results.read(table.name, folder), known)
-    rows: dict[str, list] = {}
-    for cell in table.cells:
-        try:
-            place = float(cell.column)
-        except ValueError:
-            continue
-        wanted = published.expected(cell, known[cell.experiment])
-        got = ours.get(cell.experiment, {})
-        rows.setdefault(cell.row, []).append(
-            (place, wanted.get(ACCURACY), got.get(ACCURACY))
-        )
-    found = {row: sorted(p) for row, p in rows.items() if len(p) > 1}
-    return found if any(len(p) > 2 for p in found.values()) else {}
-
-
-def dots(
-    table: Table, folder: pathlib.Path = results.FOLDER
-) -> dict[str, tuple[float, dict[str, Ours]]]:
-    """Return published accuracies and ours of a table without curves.
-
-    Returns:
-        Dict of label to the published accuracy and a dict of column to ours;
-        empty if fewer than two were published.
-    """
-    if curves(table, folder):
-        return {}
-    known = published.by_name()
-    ours = collected(results.read(table.name, folder), known)
-    found: dict[str, tuple[float, dict[str, Ours]]] = {}
-    for cell in table.cells:
-        wanted = published.expected(cell, known[cell.experiment])
-        names = [name for name in wanted if name.startswith(ACCURACY)]
-        for name in names:
-            what = name.removeprefix(ACCURACY) if len(names) > 1 else ""
-            _, columns = found.setdefault(
-                f"{cell.row}{what}", (wanted[name].mean, {})
-            )
-            if got := ours.get(cell.experiment, {}).get(name):
-                columns[cell.column] = got
-    return found if len(found) > 1 else {}
-
-
-def _by_error(accuracy):
-    return -np.log10(np.maximum(100.0 - accuracy, SMALLEST))
-
-
-def _of_error(place):
-    return 100.0 - 10.0**-place
-
-
-def draw(
-    table: Table, file: pathlib.Path, folder: pathlib.Path = results.FOLDER
-) -> None:
-    """Draw published and our accuracies, over columns or row by row."""
-    # Matplotlib takes a second to import, which pages do not need.
-    from cb.plots import style
-
-    with style.drawing(file) as axes:
-        found = curves(table, folder)
-        if found:
-            _draw_curves(axes, found, style.lines())
-            axes.set_xlabel(table.axis)
-        else:
-            _draw_dots(axes, dots(table, folder), style.COLORS, style.GREY)
-        axes.set_title(table.title)
-        axes.legend()
-
-
-def _draw_curves(axes, found, looks) -> None:
-    for (row, points), line in zip(found.items(), looks, strict=False):
-        color = line["color"]
-        theirs = [(x, p.mean, p.deviation or 0) for x, p, _ in points if p]
-        ours = [
-            (x, statistics.mean(o.values), _deviation(o.values))
-            for x, _, o in points
-            if o and o.values
-        ]
-        for who, those, mark in (
-            ("published", theirs, {"linestyle": "dashed"}),
-            ("ours", ours, {"marker": "o"}),
-        ):
-            if those:
-                x, y, spread = zip(*those, strict=True)
-                label = f"{row}, {who}"
-                axes.errorbar(
-                    x, y, spread, color=color, capsize=2, label=label, **mark
-                )
-    # By errors, on a logarithmic scale, so that all rows can be told apart.
-    axes.set_yscale("function", functions=(_by_error, _of_error))
-    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    axes.set_ylabel("test accuracy, %")
-
-
-def _draw_dots(axes, found, colors, grey) -> None:
-    theirs = [mean for mean, _ in found.values()]
-    axes.plot(theirs, range(len(found)), "D", color=grey, label="published")
-    columns = {column: None for _, ours in found.values() for column in ours}
-    for column, color in zip(columns, colors, strict=False):
-        done = [
-            (ours[column].values, row)
-            for row, (_, ours) in enumerate(found.values())
-            if column in ours and ours[column].values
-        ]
-        axes.errorbar(
-            [statistics.mean(values) for values, _ in done],
-            [row for _, row in done],
-            xerr=[_deviation(values) for values, _ in done],
-            color=color,
-            linestyle="none",
-            marker="o",
-            capsize=2,
-            label=f"ours, {column}" if len(columns) > 1 else "ours",
-        )
-    texts = ["\n".join(textwrap.wrap(label, 24)) for label in found]
-    axes.set_yticks(range(len(found)), texts)
-    # As on the page, from above.
-    axes.invert_yaxis()
-    axes.set_xlabel("test accuracy, %")
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0

@@ -6,6 +6,7 @@ python -m experiments.write
 import argparse
 
 from cb.errors import guarded
+from experiments import figures
 from experiments import pages
 from experiments import published
 from experiments import results
@@ -33,9 +34,11 @@ def main():
     text = file.read_text(encoding="utf-8")
     file.write_text(pages.readme(text), encoding="utf-8")
     for table in published.tables().values():
-        drawn = pages.curves(table) or pages.dots(table)
+        drawn = figures.curves(table) or figures.dots(table)
         if results.read(table.name) and drawn:
-            pages.draw(table, DOCS / pages.FIGURES / f"table_{table.name}.png")
+            figures.draw(
+                table, DOCS / pages.FIGURES / f"table_{table.name}.png"
+            )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pytest
 from cb.errors import RUN_ERROR
 from cb.errors import InputError
 from cb.runs.directory import RunDirectory
+from experiments import figures
 from experiments import pages
 from experiments import published
 from experiments import results
@@ -377,17 +378,17 @@ def test_pages_name_the_commits_of_what_they_count(tmp_path):
 def test_figures_show_rows_of_several_columns(tmp_path):
     chosen = published.tables()["dynamic_sparse"]
     results.append("dynamic_sparse", [line(50.0, 0)], tmp_path)
-    found = pages.curves(chosen, tmp_path)
+    found = figures.curves(chosen, tmp_path)
     assert [*found] == ["dynamic", "static", "pruned"]
     place, theirs, ours = found["static"][-1]
     assert (place, theirs.mean, ours.values) == (0.99, 49.49, [50.0])
     file = tmp_path / "figure.png"
-    pages.draw(chosen, file, tmp_path)
+    figures.draw(chosen, file, tmp_path)
     assert file.read_bytes().startswith(b"\x89PNG")
     accuracies = np.array([10.0, 50.0, 98.5, 99.9])
-    there = pages._by_error(accuracies)
+    there = figures._by_error(accuracies)
     assert (np.diff(there) > 0).all()
-    np.testing.assert_allclose(pages._of_error(there), accuracies)
+    np.testing.assert_allclose(figures._of_error(there), accuracies)
 
 
 def test_figures_show_tables_without_columns_row_by_row(tmp_path):
@@ -396,7 +397,7 @@ def test_figures_show_tables_without_columns_row_by_row(tmp_path):
     done = line(57.5, 0, experiment=name)
     done = done._replace(name="accuracy after 50 epochs")
     results.append("set_keras", [done], tmp_path)
-    found = pages.dots(chosen, tmp_path)
+    found = figures.dots(chosen, tmp_path)
     mean, ours = found["SET after 50 epochs"]
     assert mean == 57.12
     assert {column: one.values for column, one in ours.items()} == {
@@ -405,10 +406,10 @@ def test_figures_show_tables_without_columns_row_by_row(tmp_path):
     assert found["SET after 100 epochs"] == (60.76, {})
     assert len(found) == 6
     file = tmp_path / "figure.png"
-    pages.draw(chosen, file, tmp_path)
+    figures.draw(chosen, file, tmp_path)
     assert file.read_bytes().startswith(b"\x89PNG")
-    assert not pages.dots(published.tables()["dynamic_sparse"], tmp_path)
-    assert not pages.dots(published.tables()["rigl"], tmp_path)
+    assert not figures.dots(published.tables()["dynamic_sparse"], tmp_path)
+    assert not figures.dots(published.tables()["rigl"], tmp_path)
 
 
 def test_every_cell_is_an_experiment_and_has_its_place():

@@ -1,0 +1,154 @@
+"""Figures of published tables: their accuracies and ours."""
+
+import pathlib
+import statistics
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments import published
+from experiments import results
+from experiments.ours import Ours
+from experiments.ours import collected
+from experiments.published import ACCURACY
+from experiments.published import Published
+from experiments.published import Table
+
+# Of accuracies in figures; an error cannot be drawn below the smallest.
+TICKS, SMALLEST = (30, 50, 70, 80, 90, 95, 97, 98, 98.5, 99), 0.1
+
+
+def curves(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, list[tuple[float, Published | None, Ours | None]]]:
+    """Return the accuracies of each row over its columns, as numbers.
+
+    Returns:
+        Dict of row to a list of a column, the published accuracy and ours;
+        rows of a single column are left out, and tables of two columns.
+    """
+    known = published.by_name()
+    ours = collected(results.read(table.name, folder), known)
+    rows: dict[str, list] = {}
+    for cell in table.cells:
+        try:
+            place = float(cell.column)
+        except ValueError:
+            continue
+        wanted = published.expected(cell, known[cell.experiment])
+        got = ours.get(cell.experiment, {})
+        rows.setdefault(cell.row, []).append(
+            (place, wanted.get(ACCURACY), got.get(ACCURACY))
+        )
+    found = {row: sorted(p) for row, p in rows.items() if len(p) > 1}
+    return found if any(len(p) > 2 for p in found.values()) else {}
+
+
+def dots(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, tuple[float, dict[str, Ours]]]:
+    """Return published accuracies and ours of a table without curves.
+
+    Returns:
+        Dict of label to the published accuracy and a dict of column to ours;
+        empty if fewer than two were published.
+    """
+    if curves(table, folder):
+        return {}
+    known = published.by_name()
+    ours = collected(results.read(table.name, folder), known)
+    found: dict[str, tuple[float, dict[str, Ours]]] = {}
+    for cell in table.cells:
+        wanted = published.expected(cell, known[cell.experiment])
+        names = [name for name in wanted if name.startswith(ACCURACY)]
+        for name in names:
+            what = name.removeprefix(ACCURACY) if len(names) > 1 else ""
+            _, columns = found.setdefault(
+                f"{cell.row}{what}", (wanted[name].mean, {})
+            )
+            if got := ours.get(cell.experiment, {}).get(name):
+                columns[cell.column] = got
+    return found if len(found) > 1 else {}
+
+
+def _by_error(accuracy):
+    return -np.log10(np.maximum(100.0 - accuracy, SMALLEST))
+
+
+def _of_error(place):
+    return 100.0 - 10.0**-place
+
+
+def draw(
+    table: Table, file: pathlib.Path, folder: pathlib.Path = results.FOLDER
+) -> None:
+    """Draw published and our accuracies, over columns or row by row."""
+    # Matplotlib takes a second to import, which pages do not need.
+    from cb.plots import style
+
+    with style.drawing(file) as axes:
+        found = curves(table, folder)
+        if found:
+            _draw_curves(axes, found, style.lines())
+            axes.set_xlabel(table.axis)
+        else:
+            _draw_dots(axes, dots(table, folder), style.COLORS, style.GREY)
+        axes.set_title(table.title)
+        axes.legend()
+
+
+def _draw_curves(axes, found, looks) -> None:
+    for (row, points), line in zip(found.items(), looks, strict=False):
+        color = line["color"]
+        theirs = [(x, p.mean, p.deviation or 0) for x, p, _ in points if p]
+        ours = [
+            (x, statistics.mean(o.values), _deviation(o.values))
+            for x, _, o in points
+            if o and o.values
+        ]
+        for who, those, mark in (
+            ("published", theirs, {"linestyle": "dashed"}),
+            ("ours", ours, {"marker": "o"}),
+        ):
+            if those:
+                x, y, spread = zip(*those, strict=True)
+                label = f"{row}, {who}"
+                axes.errorbar(
+                    x, y, spread, color=color, capsize=2, label=label, **mark
+                )
+    # By errors, on a logarithmic scale, so that all rows can be told apart.
+    axes.set_yscale("function", functions=(_by_error, _of_error))
+    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.set_ylabel("test accuracy, %")
+
+
+def _draw_dots(axes, found, colors, grey) -> None:
+    theirs = [mean for mean, _ in found.values()]
+    axes.plot(theirs, range(len(found)), "D", color=grey, label="published")
+    columns = {column: None for _, ours in found.values() for column in ours}
+    for column, color in zip(columns, colors, strict=False):
+        done = [
+            (ours[column].values, row)
+            for row, (_, ours) in enumerate(found.values())
+            if column in ours and ours[column].values
+        ]
+        axes.errorbar(
+            [statistics.mean(values) for values, _ in done],
+            [row for _, row in done],
+            xerr=[_deviation(values) for values, _ in done],
+            color=color,
+            linestyle="none",
+            marker="o",
+            capsize=2,
+            label=f"ours, {column}" if len(columns) > 1 else "ours",
+        )
+    texts = ["\n".join(textwrap.wrap(label, 24)) for label in found]
+    axes.set_yticks(range(len(found)), texts)
+    # As on the page, from above.
+    axes.invert_yaxis()
+    axes.set_xlabel("test accuracy, %")
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0

@@ -64,9 +64,10 @@ def dots(
         names = [name for name in wanted if name.startswith(ACCURACY)]
         for name in names:
             what = name.removeprefix(ACCURACY) if len(names) > 1 else ""
-            _, columns = found.setdefault(
-                f"{cell.row}{what}", (wanted[name].mean, {})
-            )
+            label, mean = f"{cell.row}{what}", wanted[name].mean
+            if found.get(label, (mean,))[0] != mean:
+                label = f"{label}, {cell.column}"
+            _, columns = found.setdefault(label, (mean, {}))
             if got := ours.get(cell.experiment, {}).get(name):
                 columns[cell.column] = got
     return found if len(found) > 1 else {}

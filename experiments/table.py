@@ -169,6 +169,7 @@ class Runner:
             # Nothing is left running when results cannot be written.
             for process in self.running:
                 process.terminate()
+            for process in self.running:
                 process.wait()
         left = self.waiting()
         print(f"{self.table.name}: {len(left)} runs are left", flush=True)

@@ -165,20 +165,17 @@ def expected(cell: Cell, experiment: Experiment) -> Mapping[str, Published]:
     return {ACCURACY: number}
 
 
-def per_epoch(
-    run: RunDirectory, name: str = "test/accuracy"
-) -> dict[int, float]:
-    """Return accuracies of a run by epoch, in percent.
+def per_epoch(run: RunDirectory) -> dict[int, float]:
+    """Return accuracies of a run on the test set by epoch, in percent.
 
     Args:
         run: `RunDirectory` of a run with `evaluate_test`.
-        name: String, in `metrics.csv`.
     """
     with open(run.metrics_file, newline="", encoding="utf-8") as opened:
         return {
             int(row["epoch"]): 100 * float(row["value"])
             for row in csv.DictReader(opened)
-            if row["name"] == name
+            if row["name"] == "test/accuracy"
         }
 
 

@@ -56,7 +56,7 @@ TABLE = Table(
     findings="As published, the best epochs of one seed are those of the "
     "poster to 0.2 points, in the same order: a large batch costs 1.1 points "
     "(1.2 there), the scaled learning rate gives back 0.2 (0.5), ghosts 0.3 "
-    "(0.05). With the mistakes corrected all rows have a point more, a large "
-    "batch costs 0.4, and neither the scaled rate nor ghosts gain anything "
-    "in 50 epochs.",
+    "(0.05). With the mistakes corrected all rows have one to two points "
+    "more, a large batch costs 0.4, and neither the scaled rate nor ghosts "
+    "gain anything in 50 epochs.",
 )

@@ -175,14 +175,15 @@ class Reallocation(keras.callbacks.Callback):
         attach(self, model, self.optimizer)
 
     def on_train_begin(self, logs=None):
-        before, written = self._prepare(current_fit())
+        fit = current_fit()
+        before, written = self._prepare(fit)
         self._outcome.begin(self.model)
         self._first = self._steps_done()
         if self._kernels.kernels:
-            self._begin(before, written)
+            self._begin(before, written, fit is not None)
         self._period, self._resolved = None, False
 
-    def _begin(self, before: Masks, written: set[str]):
+    def _begin(self, before: Masks, written: set[str], in_fit: bool):
         """Bring masks, weights and slots in line, and steps where needed."""
         masks, fresh = None, self._state is None and self._given is None
         if fresh:
@@ -193,6 +194,7 @@ class Reallocation(keras.callbacks.Callback):
         self._kernels.begin(
             self.algorithm.penalties(self._kernels.layers()),
             bool(self.algorithm.backward(self._state)),
+            in_fit,
         )
         self._kernels.write(
             masks, backward=self.algorithm.backward(self._state), fresh=fresh
@@ -239,6 +241,7 @@ class Reallocation(keras.callbacks.Callback):
             self._say(current_fit())
         self._outcome.end()
         detach(self, self.model)
+        self._kernels.end()
         self._resolved = False
 
     def _steps_done(self) -> int:

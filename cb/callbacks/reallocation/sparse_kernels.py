@@ -1,5 +1,6 @@
 """The sparse kernels of a model in training, with their optimizer slots."""
 
+import contextlib
 import math
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -85,6 +86,7 @@ class SparseKernels:
         self._check_granularity()
         self._backward: list[keras.Variable] = []
         self._held: list[Held] = []
+        self._terms = contextlib.ExitStack()
         self._zeroed: dict[keras.layers.Layer, tuple[str, ...]] = {}
         # `None` after a graph has written them.
         self._masks: Masks | None = {}
@@ -283,14 +285,20 @@ class SparseKernels:
         ]
 
     def begin(
-        self, penalties: Mapping[str, WeightPenalty], backward: bool
+        self,
+        penalties: Mapping[str, WeightPenalty],
+        backward: bool,
+        in_fit: bool = True,
     ) -> None:
-        """Say what holds in the training steps of a `fit`.
+        """Say what holds in the training steps of a training.
 
         Args:
             penalties: Dict of layer key to `WeightPenalty`.
             backward: Boolean, whether only some weights train.
+            in_fit: Boolean, whether Keras makes the steps. In a loop of the
+                user's own, terms hold until `end`: nobody tells its steps.
         """
+        self._terms.close()
         algorithm, optimizer = self._algorithm, self._optimizer
         through = algorithm.straight_through
         regularizers, constraints, steps = [], [], []
@@ -315,12 +323,15 @@ class SparseKernels:
             )
         zeroed = self._zeroed.items()
 
-        def contexts(settled):
+        def terms():
             yield ruled("regularizer", regularizers)
             yield ruled("constraint", constraints)
             if through:
                 yield straight_through(kernel.layer for kernel in self.kernels)
             yield overridden("backward_masks", trained.items())
+
+        def contexts(settled):
+            yield from terms()
             yield overridden("update_step", steps)
             if settled:
                 yield overridden("zeroed", zeroed)
@@ -329,6 +340,12 @@ class SparseKernels:
         key += (through, algorithm.zero_inactive, *rules, *zeroed)
         changed = bool(penalties) or through
         self._held = [Held(key, contexts, self._watch, changed)]
+        for term in () if in_fit else terms():
+            self._terms.enter_context(term)
+
+    def end(self) -> None:
+        """Take back what holds in a loop of the user's own."""
+        self._terms.close()
 
     def held(self) -> list[Held]:
         """Return what holds in the training steps of this `fit`."""

@@ -57,8 +57,8 @@ TABLE = Table(
     "its own. With the same density in all kernels ten weights of the last "
     "layer are left at 0.99, one for each class, and neither rule moves "
     "connections to another layer, as sparse momentum does. SNIP stays 0.3 to "
-    "0.5 points below the quoted numbers whatever was tried of its authors' code, one seed each: the "
-    "initialization by Glorot and Bengio 97.41 and 98.10 % at 0.98 and 0.95; "
+    "0.5 points below the quoted numbers whatever was tried of its authors' "
+    "code, one seed each: the initialization by Glorot and Bengio 97.41 and 98.10 % at 0.98 and 0.95; "
     "that of the code (LeCun's), all 60,000 images and momentum that is not "
     "Nesterov's 97.44 and 98.04 %; weights drawn again after the pruning as "
     "well 98.02 % at 0.95.",

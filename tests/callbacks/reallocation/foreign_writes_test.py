@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import cb
 from cb.callbacks.slots import slots
@@ -390,3 +391,47 @@ def test_a_cut_training_leaves_layers_and_losses_as_they_were(
     expected += 0.1 * np.square(read(kernels[0].weight)).sum()
     found = model.evaluate(batches(2), verbose=0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", ["top_kast(every=2)", "deep_rewiring"])
+def test_a_loop_of_the_users_own_trains_as_fit(
+    spec, build_model, batches, compile_model
+):
+    found = []
+    for own in (False, True):
+        model = compile_model(build_model(), sgd())
+        length = {"total_steps": 4, "steps_per_epoch": 4}
+        callback = cb.callbacks.Reallocation(spec, **length)
+        if not own:
+            fit(model, batches(4), [callback], epochs=1)
+        else:
+            loop(model, batches(4), callback)
+        found.append([read(k.weight) for k in masked_kernels(model)])
+        rules = [k.weight.regularizer for k in masked_kernels(model)]
+        assert rules == [None] * len(rules)
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
+
+
+def loop(model, data, callback):
+    """Train for an epoch without `fit`."""
+    weights = model.trainable_variables
+    model.optimizer.build(weights)
+    calls = keras.callbacks.CallbackList([callback], model=model)
+    calls.set_params({"epochs": 1, "steps": 4})
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x, y, model(x, training=True))
+        gradients = tape.gradient(loss, [one.value for one in weights])
+        model.optimizer.apply(gradients, weights)
+
+    calls.on_train_begin()
+    calls.on_epoch_begin(0)
+    for number, (x, y) in enumerate(data):
+        calls.on_train_batch_begin(number)
+        step(x, y)
+        calls.on_train_batch_end(number, {})
+    calls.on_epoch_end(0, {})
+    calls.on_train_end({})

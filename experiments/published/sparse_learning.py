@@ -48,18 +48,19 @@ TABLE = Table(
     "rewiring, whose hyperparameters nobody published: the difference.",
     axis="sparsity",
     cells=tuple(_cells()),
-    findings="The column of SET was read off a figure, it seems: from 0.98 on "
-    "its accuracies are whole multiples of 1/16600, and their errors of that "
-    "over 1.96. Whose runs they are is not said. With the density of SET's own "
-    "paper (`--distribution=erdos_renyi`), which leaves more of the last "
-    "layer, one seed of ours has 96.47 and 98.00 % at 0.99 and 0.98, near the "
-    "published numbers, and deep rewiring 97.53 and 98.04 %, at 0.99 above "
-    "its own. With the same density in all kernels ten weights of the last "
-    "layer are left at 0.99, one for each class, and neither rule moves "
-    "connections to another layer, as sparse momentum does. SNIP stays 0.3 to "
-    "0.5 points below the quoted numbers whatever was tried of its authors' "
-    "code, one seed each: the initialization by Glorot and Bengio 97.41 and 98.10 % at 0.98 and 0.95; "
-    "that of the code (LeCun's), all 60,000 images and momentum that is not "
-    "Nesterov's 97.44 and 98.04 %; weights drawn again after the pruning as "
-    "well 98.02 % at 0.95.",
+    findings="The column of SET was read off a figure, it seems: from 0.98 on its "
+    "accuracies are whole multiples of 1/16600, and their errors of that "
+    "over 1.96. Whose runs they are is not said. With the density of "
+    "SET's own paper (`--distribution=erdos_renyi`), which leaves more of "
+    "the last layer, one seed of ours has 96.47 and 98.00 % at 0.99 and "
+    "0.98, near the published numbers, and deep rewiring 97.53 and 98.04 "
+    "%, at 0.99 above its own. With the same density in all kernels ten "
+    "weights of the last layer are left at 0.99, one for each class, and "
+    "neither rule moves connections to another layer, as sparse momentum "
+    "does. SNIP stays 0.3 to 0.5 points below the quoted numbers whatever "
+    "was tried of its authors' code, one seed each: the initialization by "
+    "Glorot and Bengio 97.41 and 98.10 % at 0.98 and 0.95; that of the "
+    "code (LeCun's), all 60,000 images and momentum that is not "
+    "Nesterov's 97.44 and 98.04 %; weights drawn again after the pruning "
+    "as well 98.02 % at 0.95.",
 )

@@ -48,8 +48,8 @@ TABLE = Table(
     "rewiring, whose hyperparameters nobody published: the difference.",
     axis="sparsity",
     cells=tuple(_cells()),
-    findings="The column of SET was read off a figure, it seems: from 0.98 on its "
-    "accuracies are whole multiples of 1/16600, and their errors of that "
+    findings="The column of SET was read off a figure, it seems: from 0.98 on "
+    "its accuracies are whole multiples of 1/16600, and their errors of that "
     "over 1.96. Whose runs they are is not said. With the density of "
     "SET's own paper (`--distribution=erdos_renyi`), which leaves more of "
     "the last layer, one seed of ours has 96.47 and 98.00 % at 0.99 and "

@@ -293,11 +293,7 @@ class Reallocation(keras.callbacks.Callback):
         last, total = self._steps_done(), self.total_steps
         if total is not None and last < total and not self.model.stop_training:
             return
-        masks = self._kernels.masks
-        if fit is not None and self in fit.callbacks:
-            later = fit.callbacks[[*fit.callbacks].index(self) + 1 :]
-            kernels = self._kernels.kernels
-            masks = masks_to_come(self.model, kernels, masks, later)
+        masks = masks_to_come(self, self._kernels, fit)
         steps = (self._first, last)
         self._outcome.warn(
             self.algorithm, self._period, steps, masks, self._state or {}
@@ -376,9 +372,15 @@ class Reallocation(keras.callbacks.Callback):
         if done := self._kernels.act(self._state, event, seed):
             self._state, moved = done
             self._outcome.add(event.step, moved)
-            if self.on_event is not None:
-                self.on_event(event.step, self._changes(before))
-            return
+            changes = self._changes(before) if before else []
+        else:
+            changes = self._move(event, seed)
+            self._outcome.add(event.step, changes)
+        if self.on_event is not None:
+            self.on_event(event.step, changes)
+
+    def _move(self, event: Event, seed: int) -> list[Change]:
+        """Let the algorithm decide on arrays, and write what it decides."""
         algorithm, now = self.algorithm, {"event": event, "seed": seed}
         layers = self._gather(event.number)
         layers = algorithm.perturb(layers, self._state, **now)
@@ -386,13 +388,8 @@ class Reallocation(keras.callbacks.Callback):
             lambda: algorithm.update(layers, self._state, **now)
         )
         values = algorithm.values(layers, masks, self._state, seed=seed)
-        backward = algorithm.backward(self._state)
-        self._kernels.write(masks, values, backward)
-        before = {key: layer.mask for key, layer in layers.items()}
-        changes = self._changes(before)
-        self._outcome.add(event.step, changes)
-        if self.on_event is not None:
-            self.on_event(event.step, changes)
+        self._kernels.write(masks, values, algorithm.backward(self._state))
+        return self._changes({key: one.mask for key, one in layers.items()})
 
     def _changes(self, before: Masks) -> list[Change]:
         after = self._kernels.masks

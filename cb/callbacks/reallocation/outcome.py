@@ -12,7 +12,9 @@ import keras
 import numpy as np
 
 from cb.callbacks.epoch_numbers import densities
+from cb.callbacks.reallocation.current_fit import CurrentFit
 from cb.callbacks.reallocation.graph_events import Moved
+from cb.callbacks.reallocation.sparse_kernels import SparseKernels
 from cb.distribute import collectives
 from cb.errors import NotReached
 from cb.layers.masked import MaskedKernel
@@ -204,27 +206,31 @@ def _more_events(span: int) -> str:
 
 
 def masks_to_come(
-    model: keras.Model,
-    kernels: Sequence[MaskedKernel],
-    masks: Masks,
-    callbacks: Sequence[keras.callbacks.Callback],
+    callback: keras.callbacks.Callback,
+    kernels: SparseKernels,
+    fit: CurrentFit | None,
 ) -> Masks:
     """Return the masks after `EarlyStopping` has restored its best weights.
 
     Args:
-        model: Keras model.
-        kernels: List of `MaskedKernel`.
-        masks: Dict of layer key to boolean array, the present masks.
-        callbacks: List of callbacks that end after this is called.
+        callback: `Reallocation` whose training ends.
+        kernels: `SparseKernels`, its kernels.
+        fit: `CurrentFit` whose callbacks after it have yet to end, or `None`.
 
     Returns:
         Dict of layer key to boolean array.
     """
+    masks = kernels.masks
+    callbacks = [*fit.callbacks] if fit is not None else []
+    if callback not in callbacks:
+        return masks
     found: Mapping[int, Any] = {}
-    for one in callbacks:
+    for one in callbacks[callbacks.index(callback) + 1 :]:
         if isinstance(one, keras.callbacks.EarlyStopping):
             if one.restore_best_weights and one.best_weights is not None:
-                weights = zip(model.weights, one.best_weights, strict=True)
+                weights = zip(
+                    callback.model.weights, one.best_weights, strict=True
+                )
                 found = {id(v): value for v, value in weights}
     return {
         kernel.key: granularity.first_of_blocks(
@@ -232,5 +238,5 @@ def masks_to_come(
         )
         if id(kernel.mask) in found
         else masks[kernel.key]
-        for kernel in kernels
+        for kernel in kernels.kernels
     }

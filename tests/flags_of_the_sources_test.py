@@ -1,5 +1,6 @@
 """The page that maps the options of the sources to ours is true."""
 
+import dataclasses
 import re
 import shlex
 
@@ -11,6 +12,7 @@ from absl import flags
 from cb.config import Config
 from cb.config import layered
 from cb.training import assembly
+from experiments.published import by_name
 from flags import training as _training  # noqa: F401
 from tests.commands import ROOT
 from tests.commands import run
@@ -194,6 +196,16 @@ def test_whole_commands_agree_with_those_of_the_sources():
         (3, "main.py"),
         (4, "main.py"),
     }
+
+
+def test_the_experiment_as_published_is_the_command_of_the_source():
+    (ours,) = [
+        ours for theirs, ours in whole_commands() if "mnist_f1" in theirs
+    ]
+    experiment = by_name()["big_batch/f1_gbn_published"]
+    config, _ = config_of(ours)
+    expected, _ = layered(None, dict(experiment.flags), [])
+    assert config == dataclasses.replace(expected, run_dir=config.run_dir)
 
 
 # What makes a command small: other values of the same flags.

@@ -73,7 +73,9 @@ def experiments():
                 f"{name}_{column}",
                 row,
                 COLUMNS[column],
-                _levers(column, SMALL if column == "sb" else LARGE, GHOST),
+                flags_of_column(
+                    column, SMALL if column == "sb" else LARGE, GHOST
+                ),
                 accuracy,
                 "poster, table of validation accuracies",
                 SIZES,
@@ -85,7 +87,7 @@ def experiments():
             f"alexnet_8192_{column}",
             row,
             COLUMNS[column],
-            _levers(column, 8192, 512),
+            flags_of_column(column, 8192, 512),
             accuracy,
             "poster, table of validation accuracies, batch 8192",
             "The poster prints for its batch of 8192 the same two other "
@@ -98,21 +100,13 @@ def _as_published():
     """Yield the row of F1 with what the corrected runs leave out."""
     row = ROWS["f1"]._replace(model="f1(gamma='uniform')")
     for column, accuracy in zip(COLUMNS, row.accuracies, strict=True):
-        flags = _levers(column, SMALL if column == "sb" else LARGE, GHOST)
-        if "normalization" in flags:
-            flags["normalization"] = (
-                f"ghost(size={GHOST}, remainder='torch_chunk', "
-                f"batch_size={LARGE}, unbiased_variance=True)"
-            )
-        flags |= {
-            "augmentation": "published('big_batch')",
-            "momentum_reset": "epoch",
-        }
+        batch = SMALL if column == "sb" else LARGE
+        levers = flags_of_column(column, batch, GHOST, published=True)
         yield _experiment(
             f"f1_{column}_published",
             row,
             f"{COLUMNS[column]}, as published",
-            flags,
+            {**levers, "augmentation": "published('big_batch')"},
             accuracy,
             "poster, table of validation accuracies",
             f"Digits are mirrored, momentum is zero at every epoch, scales of "
@@ -143,7 +137,7 @@ def _script():
     for number, (row, column, batch, ghost) in enumerate(runs, start=1):
         # Without ghosts the source refers to a batch of 256.
         reference = 256 if ghost in (None, 256) else ghost
-        flags = _levers(column, batch, ghost, reference)
+        flags = flags_of_column(column, batch, ghost, reference)
         note = notes.get(1 if number < 5 else number, "")
         yield _experiment(
             f"script_{number:02}_{row.model}_{column}",
@@ -156,17 +150,32 @@ def _script():
         )
 
 
-def _levers(column, batch, ghost, reference=SMALL):
-    """Return the flags of a column; each has those of the ones before."""
+def flags_of_column(column, batch, ghost, reference=SMALL, published=False):
+    """Return the flags of a column; each has those of the ones before.
+
+    Args:
+        column: String, a key of `COLUMNS`.
+        batch: Integer, examples of a batch.
+        ghost: Integer, examples of a ghost batch.
+        reference: Integer, the batch size that the learning rate is for.
+        published: Boolean, whether momentum is lost and ghosts are cut as in
+            the published code.
+    """
     flags = {"batch_size": batch}
-    if column in ("sb", "lb"):
-        return flags
-    flags["learning_rate_scaling"] = "sqrt"
-    flags["reference_batch_size"] = reference
+    if column not in ("sb", "lb"):
+        flags["learning_rate_scaling"] = "sqrt"
+        flags["reference_batch_size"] = reference
     if column in ("gbn", "ra"):
         flags["normalization"] = f"ghost(size={ghost})"
+        if published:
+            flags["normalization"] = (
+                f"ghost(size={ghost}, remainder='torch_chunk', "
+                f"batch_size={batch}, unbiased_variance=True)"
+            )
     if column in ("ra", "lr_ra"):
         flags["regime_adaptation"] = True
+    if published:
+        flags["momentum_reset"] = "epoch"
     return flags
 
 

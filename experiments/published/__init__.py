@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from cb.errors import RunError
 from cb.runs.directory import RunDirectory
 from experiments.catalogue import Experiment
 from experiments.catalogue import experiments
@@ -187,10 +188,15 @@ def accuracies_after(
     Args:
         run: `RunDirectory` of a run with `evaluate_test`.
         epochs: Sequence of integers.
+
+    Raises:
+        RunError: If there is no test accuracy of one of them.
     """
     values = per_epoch(run)
-    return {
-        f"accuracy after {epoch} epochs": values[epoch]
-        for epoch in epochs
-        if epoch in values
-    }
+    missing = [epoch for epoch in epochs if epoch not in values]
+    if missing:
+        raise RunError(
+            f"Run {str(run.path)!r} must have a test accuracy of each of the "
+            f"epochs {list(epochs)}. Received: none of {missing}"
+        )
+    return {f"accuracy after {epoch} epochs": values[epoch] for epoch in epochs}

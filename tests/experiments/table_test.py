@@ -1,51 +1,26 @@
 """The command that runs published tables, with trainings that are scripts."""
 
 import dataclasses
-import json
-import math
 import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from cb.errors import RUN_ERROR
 from cb.errors import InputError
-from cb.runs.directory import RunDirectory
-from experiments import figures
-from experiments import pages
-from experiments import published
 from experiments import results
 from experiments import table
 from experiments.published import Cell
-from experiments.published import Published
-from experiments.published import Table
-from experiments.published import bundles
 from tests.commands import run
+from tests.experiments.small_table import DENSE
+from tests.experiments.small_table import PRUNED
+from tests.experiments.small_table import SMALL
+from tests.experiments.small_table import STATIC
 
-DENSE, PRUNED, STATIC = (
-    f"dynamic_sparse/mnist_{name}"
-    for name in ("00_dense", "01_pruned_s99", "13_static_s99")
-)
-SMALL = Table(
-    name="small",
-    title="A small table",
-    source="",
-    protocol="",
-    goal="",
-    axis="sparsity",
-    cells=(
-        Cell(experiment=PRUNED, row="pruned", column="0.99", after=DENSE),
-        Cell(experiment=STATIC, row="static", column="0.99"),
-        Cell(experiment=DENSE, row="dense", column="0"),
-    ),
-    seeds=(0, 1),
-)
 # Stands for `train.py`: static networks diverge with seed 1.
 TRAINING = """
 import json, pathlib, sys, time
@@ -63,7 +38,7 @@ summary = {"test": {"accuracy": accuracy}}
 """
 
 
-def runner(folder, training=TRAINING, jobs=2, monkeypatch=None):
+def runner(folder, training=TRAINING, jobs=2, chosen=SMALL, monkeypatch=None):
     """Return a runner whose trainings are a script."""
     script = folder / "training.py"
     script.write_text(training)
@@ -81,7 +56,7 @@ def runner(folder, training=TRAINING, jobs=2, monkeypatch=None):
             f"--jobs={jobs}",
         ]
     )
-    return table.Runner(SMALL, "abc", given)
+    return table.Runner(chosen, "abc", given)
 
 
 @pytest.mark.slow
@@ -138,14 +113,13 @@ def test_a_chain_of_runs_is_done_again_from_its_beginning(
         Cell(experiment=PRUNED, row="third", column="2", after=STATIC),
     )
     chain = dataclasses.replace(SMALL, cells=cells, seeds=(0,))
-    monkeypatch.setitem(globals(), "SMALL", chain)
-    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    assert runner(tmp_path, chosen=chain, monkeypatch=monkeypatch).run() == 0
     rows = results.read("small", tmp_path)
     assert len(rows) == 3
     (tmp_path / "small.csv").unlink()
     results.append("small", rows[:-1], tmp_path)
     shutil.rmtree(tmp_path / "runs")
-    assert runner(tmp_path, monkeypatch=monkeypatch).run() == 0
+    assert runner(tmp_path, chosen=chain, monkeypatch=monkeypatch).run() == 0
     assert results.read("small", tmp_path)[:-1] == rows[:-1]
     assert len([*(tmp_path / "runs").glob("*/*/summary.json")]) == 3
 
@@ -159,9 +133,10 @@ def test_a_run_that_diverged_is_not_done_again_for_another(
         Cell(experiment=PRUNED, row="second", column="1", after=STATIC),
     )
     chain = dataclasses.replace(SMALL, cells=cells, seeds=(1,))
-    monkeypatch.setitem(globals(), "SMALL", chain)
     for _ in range(2):
-        assert runner(tmp_path, monkeypatch=monkeypatch).run() == 1
+        assert (
+            runner(tmp_path, chosen=chain, monkeypatch=monkeypatch).run() == 1
+        )
         (row,) = results.read("small", tmp_path)
         assert row.status == "diverged"
     assert "Not finished" in capsys.readouterr().out
@@ -222,37 +197,6 @@ def test_a_table_that_is_told_to_stop_stops_its_runs(tmp_path, monkeypatch):
     assert results.read("small", tmp_path) == []
 
 
-def line(value, seed, status="done", flags=None, experiment=STATIC):
-    """Return a line of the small table."""
-    known = published.by_name()[experiment]
-    return results.Result(
-        experiment,
-        seed,
-        "accuracy" if status == "done" else "",
-        value,
-        status,
-        "2026-11-29",
-        "a machine",
-        "abc",
-        flags or results.protocol(known.flags),
-    )
-
-
-def test_lines_come_back_as_they_were_written(tmp_path):
-    written = [line(50.0, 0), line(None, 1, "diverged")]
-    results.append("small", written[:1], tmp_path)
-    results.append("small", written[1:], tmp_path)
-    assert results.read("small", tmp_path) == written
-
-
-def test_commits_are_not_mixed_unless_told(tmp_path):
-    found = [line(50.0, 0)]
-    results.check_commits(found, "abc")
-    results.check_commits(found, "def", mixed=True)
-    with pytest.raises(InputError, match="from one commit.*def, and abc"):
-        results.check_commits(found, "def")
-
-
 @pytest.mark.parametrize(
     "flag, message",
     [
@@ -268,21 +212,6 @@ def test_commits_are_not_mixed_unless_told(tmp_path):
 def test_wrong_arguments_are_refused_before_anything_runs(flag, message):
     with pytest.raises(InputError, match=message):
         table.main(["dynamic_sparse", flag])
-
-
-@pytest.mark.parametrize(
-    "text", ["", "experiment,seed\na,0\n", "{head}\na/b,0,accuracy,98\n"]
-)
-def test_a_damaged_file_is_named(tmp_path, text):
-    file = tmp_path / "small.csv"
-    file.write_text(text.format(head=",".join(results.Result._fields)))
-    with pytest.raises(InputError, match="small.csv' must have lines of exp"):
-        results.read("small", tmp_path)
-
-
-def test_a_readme_without_the_place_of_the_table_is_refused():
-    with pytest.raises(InputError, match="README must have a line"):
-        pages.readme("# A project")
 
 
 @pytest.mark.slow
@@ -305,149 +234,3 @@ def test_no_run_outlives_a_table_that_fails(tmp_path, monkeypatch):
         failing.run()
     assert failing.running
     assert all(one.returncode is not None for one in failing.running)
-
-
-@pytest.mark.slow
-def test_changed_code_has_no_commit(tmp_path, monkeypatch):
-    def git(*arguments):
-        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
-
-    (tmp_path / "cb").mkdir()
-    (tmp_path / "cb" / "code.py").write_text("one = 1\n")
-    git("init", "--quiet")
-    git("add", ".")
-    who = ("-c", "user.name=a", "-c", "user.email=a@b")
-    git(*who, "commit", "--quiet", "--message=one")
-    monkeypatch.setattr(results, "ROOT", tmp_path)
-    assert len(results.code_commit()) >= 7
-    # Results are no code.
-    (tmp_path / "results.csv").write_text("")
-    assert results.code_commit()
-    (tmp_path / "cb" / "code.py").write_text("one = 2\n")
-    with pytest.raises(InputError, match="committed state"):
-        results.code_commit()
-
-
-def test_agreement_is_that_of_the_formulas():
-    ours = [97.8, 97.9, 97.6]
-    spread = float(np.std(ours, ddof=1))
-    mean = float(np.mean(ours))
-    for kind, most in (
-        ({"deviation": 0.1}, 2 * math.sqrt(0.1**2 + spread**2)),
-        ({"error": 0.05}, 2 * math.sqrt(0.05**2 + spread**2 / 3) + 0.1),
-        ({"within": 0.3}, 0.3),
-        ({"single": True}, 2 * spread),
-    ):
-        for sign in (-1, 1):
-            near = Published(mean=mean + sign * (most - 1e-6), **kind)
-            far = Published(mean=mean + sign * (most + 1e-6), **kind)
-            assert near.agrees(ours) is True
-            assert far.agrees(ours) is False
-            assert near.agrees(ours[:2]) is None
-    assert Published(mean=97.0).agrees(ours) is None
-
-
-def test_pages_count_seeds_and_leave_out_other_protocols(tmp_path):
-    lines = [
-        line(48.0, 0),
-        line(50.0, 1),
-        line(None, 2, "diverged"),
-        line(99.0, 3, flags="--epochs=1"),
-    ]
-    results.append("small", lines, tmp_path)
-    text = "\n".join(pages.section(SMALL, tmp_path))
-    assert "49.49 ± 5.89 | 49.00 ± 1.41 (2), 1 diverged | compared |" in text
-    assert "| [dense]" in text and "98.69 |  | not run |" in text
-    assert "2026-11-29, a machine, commit abc" in text
-
-
-def test_the_catalogue_shows_the_accuracy_of_runs_that_measure_errors():
-    # Of seeds 0 to 2, errors of 1.81, 1.86 and 1.79 in the repository.
-    row = "89.1 % sparse | 98.52 | 98.18 ± 0.04 (3) | "
-    assert row in pages.experiments_page()
-
-
-def test_pages_name_the_commits_of_what_they_count(tmp_path):
-    lines = [line(48.0, 0), line(50.0, 1, flags="--epochs=1")]
-    lines[1] = lines[1]._replace(commit="old")
-    results.append("small", lines, tmp_path)
-    text = "\n".join(pages.section(SMALL, tmp_path))
-    assert "commit abc." in text and "old" not in text
-
-
-def test_figures_show_rows_of_several_columns(tmp_path):
-    chosen = published.tables()["dynamic_sparse"]
-    results.append("dynamic_sparse", [line(50.0, 0)], tmp_path)
-    found = figures.curves(chosen, tmp_path)
-    assert [*found] == ["dynamic", "static", "pruned"]
-    place, theirs, ours = found["static"][-1]
-    assert (place, theirs.mean, ours.values) == (0.99, 49.49, [50.0])
-    file = tmp_path / "figure.png"
-    figures.draw(chosen, file, tmp_path)
-    assert file.read_bytes().startswith(b"\x89PNG")
-    accuracies = np.array([10.0, 50.0, 98.5, 99.9])
-    there = figures._by_error(accuracies)
-    assert (np.diff(there) > 0).all()
-    np.testing.assert_allclose(figures._of_error(there), accuracies)
-
-
-def test_figures_show_tables_without_columns_row_by_row(tmp_path):
-    chosen = published.tables()["set_keras"]
-    name = "set_keras/cifar10_set"
-    done = line(57.5, 0, experiment=name)
-    done = done._replace(name="accuracy after 50 epochs")
-    results.append("set_keras", [done], tmp_path)
-    found = figures.dots(chosen, tmp_path)
-    mean, ours = found["SET after 50 epochs"]
-    assert mean == 57.12
-    assert {column: one.values for column, one in ours.items()} == {
-        "4000-1000-4000": [57.5]
-    }
-    assert found["SET after 100 epochs"] == (60.76, {})
-    assert len(found) == 6
-    file = tmp_path / "figure.png"
-    figures.draw(chosen, file, tmp_path)
-    assert file.read_bytes().startswith(b"\x89PNG")
-    assert not figures.dots(published.tables()["dynamic_sparse"], tmp_path)
-    assert not figures.dots(published.tables()["rigl"], tmp_path)
-
-
-def test_every_cell_is_an_experiment_and_has_its_place():
-    known = published.by_name()
-    for found in published.tables().values():
-        places = [(cell.row, cell.column) for cell in found.cells]
-        assert len(set(places)) == len(places)
-        named = [cell.experiment for cell in found.cells]
-        assert len(set(named)) == len(named)
-        for cell in found.cells:
-            assert cell.experiment in known
-            assert cell.after is None or cell.after in named
-
-
-def test_results_are_complete_lines():
-    for name in published.tables():
-        for result in results.read(name):
-            assert result.date and result.hardware and result.commit
-            assert (result.status == results.DONE) == bool(result.name)
-            assert json.loads(str(result.seed)) >= 0
-
-
-@pytest.mark.slow
-def test_bundles_are_those_of_the_last_block_after_the_training(tmp_path):
-    flags = ("--model=fnn(blocks=(3,), width=6)", "--epochs=2", "--seed=1")
-    flags += ("--sparsity=0", "--reallocation=static", "--checkpoint_every=1")
-    code, _, errors = run("train.py", *flags, "--run_dir=run", folder=tmp_path)
-    assert code == 0, errors
-    trained = RunDirectory(str(tmp_path / "run"))
-    found = bundles.conflicts(trained)
-    accuracy = 100 * trained.read_summary()["test"]["accuracy"]
-    assert found["layers"] == 3
-    assert found["accuracy"] == accuracy
-    # A checkpoint and its three blocks are measured at once.
-    lines = trained.conflicts_file.read_text().splitlines()
-    rows = [line.split(",") for line in lines]
-    (count,) = {
-        row[3] for row in rows if row[:3] == ["2", "block_3", "bundles"]
-    }
-    assert found["bundles of the last block"] == float(count)
-    assert {row[3] for row in rows if row[2] == "samples"} == {"512.0"}

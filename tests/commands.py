@@ -37,6 +37,29 @@ def run_new(script, *flags, folder, first=ROOT):
     return process.returncode, output, errors
 
 
+def run_code(code, *arguments, folder=ROOT, typed=None, **environment):
+    """Run Python code in a new process; return what it prints.
+
+    Args:
+        code: String.
+        *arguments: Strings, the command line that it sees.
+        folder: Path, where it runs.
+        typed: String, its standard input, or `None`.
+        **environment: Variables that are not those of the tests.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        input=typed,
+        text=True,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def run(script, *flags, folder, prepare=()):
     """Run a command as `run_new` does, without the time to import much.
 

@@ -7,13 +7,12 @@ in a moment.
 import ast
 import importlib
 import re
-import subprocess
-import sys
 from urllib.parse import unquote
 
 import pytest
 
 from tests.commands import ROOT
+from tests.commands import run_code
 
 PAGES = [
     *sorted(ROOT.glob("*.md")),
@@ -137,12 +136,6 @@ def test_the_scoreboard_is_that_of_the_measurements():
     """`python -m benchmarks.scoreboard page` makes it so."""
     # Its flags are those of other commands, too.
     code = "from benchmarks import scoreboard; print(scoreboard.table())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    printed = run_code(code)
     page = (ROOT / "docs" / "scoreboard.md").read_text()
-    assert f"<!-- table -->\n{done.stdout}<!--" in page
+    assert f"<!-- table -->\n{printed}<!--" in page

@@ -1,15 +1,12 @@
 """Seeds are the same in every process."""
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from cb import seeds
-from tests.commands import ROOT
+from tests.commands import run_code
 
 
 @pytest.mark.parametrize(
@@ -46,19 +43,7 @@ def test_seeds_are_equal_in_another_process():
         "print(seeds.fold_in(3, 'key'), seeds.generator(3, 'key').random())"
     )
     # Python's own string hash would differ under this seed.
-    environment = {
-        **os.environ,
-        "PYTHONHASHSEED": "12345",
-        "PYTHONPATH": str(ROOT),
-    }
-    output = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        cwd=ROOT,
-        env=environment,
-        text=True,
-    ).stdout.split()
+    output = run_code(code, PYTHONHASHSEED="12345").split()
     assert output[0] == str(seeds.fold_in(3, "key"))
     assert float(output[1]) == seeds.generator(3, "key").random()
 

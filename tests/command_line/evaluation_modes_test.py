@@ -2,12 +2,11 @@
 
 import ast
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.commands import ROOT
+from tests.commands import run_code
 
 pytestmark = pytest.mark.slow
 
@@ -89,15 +88,8 @@ def table():
     for chooser, name in pairs():
         needed = "dataset" if chooser == "saved_model" else "run_dir"
         commands.append(given(*dict.fromkeys((chooser, needed, name))))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=ROOT,
-        input=json.dumps(commands),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found, rows, flags = json.loads(done.stdout)
+    printed = run_code(SCRIPT, typed=json.dumps(commands))
+    found, rows, flags = json.loads(printed)
     return dict(zip(pairs(), found, strict=True)), rows, flags
 
 

@@ -2,15 +2,13 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import keras
 import pytest
 
 from tests import forks
-from tests.commands import ROOT
 from tests.commands import run
+from tests.commands import run_code
 from tests.commands import run_new
 
 SMALL = ["--model=small_cnn", "--limit_examples=200", "--epochs=1"]
@@ -118,11 +116,6 @@ print(config.floatx(), config.epsilon(), config.image_data_format())
 def test_the_library_leaves_the_settings_alone(tmp_path, monkeypatch):
     (tmp_path / "keras.json").write_text(json.dumps(OTHERS))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    found = subprocess.run(
-        [sys.executable, "-c", LIBRARY],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout.split() == [str(value) for value in OTHERS.values()]
+    assert run_code(LIBRARY).split() == [
+        str(value) for value in OTHERS.values()
+    ]

@@ -1,12 +1,10 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from cb.engine import Node
 from cb.engine import connect
 from cb.errors import InputError
+from tests.commands import run_code
 
 
 @pytest.mark.slow
@@ -17,7 +15,7 @@ def test_import_needs_neither_keras_nor_tensorflow():
         "assert time.process_time() - start < 0.5; "
         "assert not {'keras', 'tensorflow'} & {*sys.modules}"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    run_code(program)
 
 
 @pytest.mark.slow
@@ -27,7 +25,7 @@ def test_without_numba_the_reason_is_said():
         "try: cb.engine.load('.')\n"
         "except cb.errors.InputError as error: assert 'Numba' in str(error)"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    run_code(program)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 import concurrent.futures
 import dataclasses
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ from cb.engine.int8_features import lanes
 from cb.engine.int8_network import QuantizedNetwork
 from cb.engine.quantization import quantize
 from cb.errors import InputError
-from tests.commands import ROOT
+from tests.commands import run_code
 from tests.engine import networks
 from tests.engine.int8_simulator import simulate
 
@@ -304,21 +302,14 @@ def test_other_processors_run_floats_and_say_so(tmp_path):
     QuantizedNetwork(graph).save(str(tmp_path))
     files = [str(tmp_path / name) for name in ("found.npy", "x.npy")]
     np.save(files[1], x)
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_CPU_FEATURES": "+avx2,+fma",
-        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
-        "PYTHONPATH": str(ROOT),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", FLOATS, str(tmp_path), *files],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    run_code(
+        FLOATS,
+        str(tmp_path),
+        *files,
+        NUMBA_CPU_NAME="haswell",
+        NUMBA_CPU_FEATURES="+avx2,+fma",
+        NUMBA_CACHE_DIR=str(tmp_path / "cache"),
     )
-    assert done.returncode == 0, done.stderr
     (expected,) = reference.run(graph, x)
     np.testing.assert_allclose(np.load(files[0]), expected, rtol=1e-4)
 

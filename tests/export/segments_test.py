@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,7 +12,7 @@ from cb.errors import InputError
 from cb.export import graph as graphs
 from cb.export.any_form import SEGMENTS
 from cb.export.segments import segments
-from tests.commands import ROOT
+from tests.commands import run_code
 
 layers = keras.layers
 
@@ -220,9 +218,7 @@ def test_tensorflow_is_imported_only_for_segments(kind, tmp_path):
         model = keras.Model(model.inputs[0], model.layers[2].output)
     path = str(tmp_path / "exported")
     cb.export.save(model, path, "engine")
-    subprocess.run(
-        [sys.executable, "-c", PROGRAM, path, kind], cwd=ROOT, check=True
-    )
+    run_code(PROGRAM, path, kind)
     x = np.linspace(-1, 1, 576, dtype="float32").reshape(3, 8, 8, 3)
     np.testing.assert_allclose(
         np.load(path + ".npy"), model(x), rtol=1e-4, atol=1e-5

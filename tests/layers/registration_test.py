@@ -1,9 +1,5 @@
 """Masked kinds of layers that are defined outside of the package."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ import tensorflow as tf
 import cb
 from cb.layers.masked import masked_kernels
 from tests.commands import ROOT
+from tests.commands import run_code
 
 
 def worked_example():
@@ -250,11 +247,4 @@ def test_a_file_with_a_derived_class_loads_where_its_class_is_maskable(
         "    assert type(loaded.layers[-1]).__name__ == 'MaskedOwn'\n"
     )
     for step in ("save", "load"):
-        done = subprocess.run(
-            [sys.executable, "-c", program, step],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+        run_code(program, step, folder=tmp_path)

@@ -2,8 +2,6 @@
 
 import collections.abc
 import math
-import subprocess
-import sys
 import types
 import typing
 from typing import Annotated
@@ -33,7 +31,7 @@ from cb.sparsity import distributions
 from cb.sparsity import granularity
 from cb.sparsity import reallocation
 from cb.tuning import oracles
-from tests.commands import ROOT
+from tests.commands import run_code
 
 REGISTRIES = [
     augmentation.REGISTRY,
@@ -225,5 +223,4 @@ assert not heavy, heavy
 
 
 def test_these_specs_are_checked_without_tensorflow():
-    code = LIGHT.format(required=REQUIRED)
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    run_code(LIGHT.format(required=REQUIRED))

@@ -2,7 +2,6 @@
 
 import inspect
 import subprocess
-import sys
 from typing import Annotated
 
 import pytest
@@ -18,7 +17,7 @@ from cb.registry import parse_spec
 from cb.registry import registered_names
 from cb.registry import unknown
 from cb.sparsity import reallocation
-from tests.commands import ROOT
+from tests.commands import run_code
 
 
 def part(size, rate=0.5, name="x"):
@@ -102,7 +101,7 @@ def test_names_are_read_without_importing_the_modules():
         "assert 'tensorflow' not in sys.modules;"
         "assert 'keras' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    run_code(code)
 
 
 def test_a_module_with_its_own_registry_is_not_scanned_for_another():

@@ -2,15 +2,13 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
-from tests.commands import ROOT
+from tests.commands import run_code
 
 pytestmark = pytest.mark.slow
 
@@ -48,14 +46,7 @@ for name in ("masked", "csr"):
 def runs(tmp_path_factory):
     """Train and evaluate; return a function from a name to a run's folder."""
     folder = tmp_path_factory.mktemp("runs")
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run_code(SCRIPT, folder=folder)
     return lambda name: RunDirectory(str(folder / name))
 
 

@@ -1,8 +1,5 @@
 """From a configuration to data: recipes, mixup, limits and two processes."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -15,7 +12,7 @@ from cb.training import assembly
 from cb.training.data import build_chain
 from cb.training.data import build_data
 from cb.training.data import without_mixup
-from tests.commands import ROOT
+from tests.commands import run_code
 
 PRINT_HASH = """
 import hashlib
@@ -120,14 +117,5 @@ def test_limits_and_folds_reach_the_data():
 
 
 def test_batches_are_the_same_bits_in_two_processes():
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", PRINT_HASH],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for _ in range(2)
-    }
+    found = {run_code(PRINT_HASH) for _ in range(2)}
     assert len(found) == 1 and len(found.pop().strip()) == 64

@@ -15,8 +15,11 @@ from experiments.published import ACCURACY
 from experiments.published import Published
 from experiments.published import Table
 
-# Of accuracies in figures; an error cannot be drawn below the smallest.
-TICKS, SMALLEST = (30, 50, 70, 80, 90, 95, 97, 98, 98.5, 99), 0.1
+# Of accuracies in figures, where they lie far apart and where they do not; an
+# error cannot be drawn below the smallest.
+TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 98.5, 99, 99.5)
+NEAR, NEAR_TICKS = 95, (95, 96, 97, 97.5, 98, 98.5, 99, 99.5)
+SMALLEST = 0.1
 
 
 def curves(
@@ -73,6 +76,32 @@ def dots(
     return found if len(found) > 1 else {}
 
 
+def lines(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, Ours]:
+    """Return our accuracies of rows that have no columns, such as dense ones.
+
+    Returns:
+        Dict of row to ours, for a table with curves.
+    """
+    found = curves(table, folder)
+    ours = collected(results.read(table.name, folder), published.by_name())
+    accuracies = {
+        cell.row: ours.get(cell.experiment, {}).get(ACCURACY)
+        for cell in table.cells
+        if found and cell.row not in found
+    }
+    return {row: one for row, one in accuracies.items() if one and one.values}
+
+
+def _by_density(sparsity):
+    return -np.log10(np.maximum(1.0 - sparsity, 1e-6))
+
+
+def _of_density(place):
+    return 1.0 - 10.0**-place
+
+
 def _by_error(accuracy):
     return -np.log10(np.maximum(100.0 - accuracy, SMALLEST))
 
@@ -91,8 +120,10 @@ def draw(
     with style.drawing(file) as axes:
         found = curves(table, folder)
         if found:
+            _scale(axes, found, table.axis)
             _draw_curves(axes, found, style.lines())
-            axes.set_xlabel(table.axis)
+            _draw_lines(axes, lines(table, folder), style.GREY)
+            _label(axes)
         else:
             _draw_dots(axes, dots(table, folder), style.COLORS, style.GREY)
         axes.set_title(table.title)
@@ -118,9 +149,35 @@ def _draw_curves(axes, found, looks) -> None:
                 axes.errorbar(
                     x, y, spread, color=color, capsize=2, label=label, **mark
                 )
-    # By errors, on a logarithmic scale, so that all rows can be told apart.
+
+
+def _draw_lines(axes, found, grey) -> None:
+    for row, ours in found.items():
+        mean = statistics.mean(ours.values)
+        axes.axhline(mean, color=grey, linestyle="dotted", label=f"{row}, ours")
+
+
+def _scale(axes, found, axis: str) -> None:
+    """Spread out what differs little."""
+    # By errors, so that all rows can be told apart.
     axes.set_yscale("function", functions=(_by_error, _of_error))
-    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    # By the weights that are left, fewer and fewer to the right.
+    if axis == "sparsity":
+        axes.set_xscale("function", functions=(_by_density, _of_density))
+    else:
+        axes.set_xscale("log")
+        axes.invert_xaxis()
+    places = sorted({x for points in found.values() for x, *_ in points})
+    axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(axis)
+
+
+def _label(axes) -> None:
+    low, high = axes.get_ylim()
+    ticks = NEAR_TICKS if low >= NEAR else TICKS
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.set_yticks(inside, [f"{tick:g}" for tick in inside])
     axes.set_ylabel("test accuracy, %")
 
 

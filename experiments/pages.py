@@ -1,6 +1,8 @@
 """The pages of experiments and tables, made of definitions and results."""
 
+import collections
 import pathlib
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -145,11 +147,40 @@ def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
         "single runs after ± and the number of",
         "our seeds in brackets; accuracies are percent of the test set. A seed "
         "that diverged is counted, not",
-        "run again.",
+        "run again. A number is *reproduced* or *differs* by the goal of its "
+        "table, once three seeds are there;",
+        "*only compared* are those of fewer, and those of which nothing says "
+        "which differences matter.",
+        "",
+        "| | runs | reproduced | differs | only compared |",
+        "|---|---|---|---|---|",
+        *(_summary(table, folder) for table in published.tables().values()),
     ]
     for table in published.tables().values():
         lines += ["", *section(table, folder)]
     return "\n".join(lines) + "\n"
+
+
+def _summary(table: Table, folder: pathlib.Path) -> str:
+    """Return how many runs of a table have ended, and what came of them."""
+    known = published.by_name()
+    read = of_protocol(results.read(table.name, folder), known)
+    ours = collected(read, known)
+    verdicts = collections.Counter(
+        verdict(wanted, ours.get(cell.experiment, {}).get(name))
+        for cell in table.cells
+        for name, wanted in published.expected(
+            cell, known[cell.experiment]
+        ).items()
+    )
+    done = len({(one.experiment, one.seed) for one in read})
+    counts = [verdicts.pop(name, 0) for name in ("reproduced", "differs")]
+    numbers = " | ".join(map(str, (*counts, verdicts.total())))
+    anchor = re.sub(r"[^\w -]", "", table.title).lower().replace(" ", "-")
+    return (
+        f"| [{table.title}](#{anchor}) "
+        f"| {done} of {len(table.cells) * len(table.seeds)} | {numbers} |"
+    )
 
 
 def readme(text: str, folder: pathlib.Path = results.FOLDER) -> str:

@@ -8,6 +8,7 @@ from experiments import figures
 from experiments import pages
 from experiments import published
 from experiments import results
+from tests.experiments.small_table import DENSE
 from tests.experiments.small_table import SMALL
 from tests.experiments.small_table import line
 
@@ -59,6 +60,32 @@ def test_figures_show_rows_of_several_columns(tmp_path):
     there = figures._by_error(accuracies)
     assert (np.diff(there) > 0).all()
     np.testing.assert_allclose(figures._of_error(there), accuracies)
+    sparsities = np.array([0.0, 0.5, 0.9, 0.99])
+    there = figures._by_density(sparsities)
+    np.testing.assert_allclose(np.diff(there[[0, 2, 3]]), 1)
+    np.testing.assert_allclose(figures._of_density(there), sparsities)
+
+
+def test_figures_show_rows_without_columns_as_lines(tmp_path):
+    chosen = published.tables()["dynamic_sparse"]
+    assert not figures.lines(chosen, tmp_path)
+    done = [
+        line(value, seed, experiment=DENSE)
+        for seed, value in ((0, 98), (1, 99))
+    ]
+    results.append("dynamic_sparse", done, tmp_path)
+    ((row, ours),) = figures.lines(chosen, tmp_path).items()
+    assert (row, ours.values) == ("dense", [98, 99])
+    # Figures row by row have all rows.
+    assert not figures.lines(published.tables()["set_keras"], tmp_path)
+
+
+def test_the_page_begins_with_what_came_of_each_table(tmp_path):
+    results.append("dynamic_sparse", [line(50.0, 0)], tmp_path)
+    text = pages.tables_page(tmp_path)
+    title = "[Dynamic sparse reparameterization on MNIST]"
+    link = "(#dynamic-sparse-reparameterization-on-mnist)"
+    assert f"| {title}{link} | 1 of 57 | 0 | 0 | 19 |" in text
 
 
 def test_figures_show_tables_without_columns_row_by_row(tmp_path):

@@ -63,6 +63,9 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._step = steps_done(self.model)
         self._batch = 0
+        self._ended = self._printed = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
         self._restart_clock()
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -73,6 +76,7 @@ class Progress(keras.callbacks.Callback):
         if waited is not None:
             self._waits.append(waited)
         self._batch += 1
+        self._ended = time.monotonic()
         step = steps_done(self.model)
         if step == self._step:
             # Gradients of several batches are accumulated into a step.
@@ -80,17 +84,15 @@ class Progress(keras.callbacks.Callback):
         passed = step - self._step
         self._steps += passed
         self._step = step
-        late = time.monotonic() - self._start > self._patience
+        late = self._ended - self._printed > self._patience
+        # The end of an epoch prints a row of its own.
         inside = step % self.steps_per_epoch
-        if not inside:
-            # Its row is printed after evaluations, whose time is no step's.
-            self._timing = self._measured()
-        elif step % self.print_every < passed or late:
+        if inside and (step % self.print_every < passed or late):
             place = f"  step {inside}/{self.steps_per_epoch}"
             self._print(place, logs, passing=True)
 
     def on_test_batch_end(self, batch, logs=None):
-        if time.monotonic() - self._start > self._patience:
+        if time.monotonic() - self._printed > self._patience:
             self._print(f"  evaluating, batch {batch + 1}", {}, passing=True)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -102,18 +104,18 @@ class Progress(keras.callbacks.Callback):
             self._headed = True
         cells = {}
         if logs:
-            cells = _numbers(logs) | (self._timing or self._measured())
+            cells = _numbers(logs) | self._measured()
         # The row is the last line: a message may follow it.
         above = ABOVE if self._passing else ""
         print(above + _row(place, cells), flush=True)
         self._passing = passing and self.terminal
+        self._printed = time.monotonic()
         if logs:
             self._restart_clock()
-        else:
-            self._start = time.monotonic()
 
     def _measured(self) -> dict[str, str]:
-        seconds = time.monotonic() - self._start
+        # Evaluations and checkpoints come after it: theirs is no step's time.
+        seconds = self._ended - self._start
         cells = {"time": f"{1e3 * seconds / max(self._steps, 1):.1f} ms"}
         if self._waits:
             waited = statistics.mean(self._waits)
@@ -121,8 +123,6 @@ class Progress(keras.callbacks.Callback):
         return cells
 
     def _restart_clock(self):
-        # Set at the end of an epoch.
-        self._timing: dict[str, str] = {}
         self._steps = 0
         self._start = time.monotonic()
         self._waits: list[float] = []

@@ -72,25 +72,41 @@ def test_on_a_terminal_a_row_of_steps_is_replaced(capsys):
     assert last.startswith(f"{ABOVE}epoch 2/2")
 
 
-def test_the_time_of_a_step_has_no_evaluation_in_it(capsys, monkeypatch):
-    class Evaluation(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            now[0] += 1000.0
+class Slow(keras.callbacks.Callback):
+    """Lets steps take a quarter of a second, and evaluations long.
 
-        def on_train_batch_end(self, batch, logs=None):
-            now[0] += 0.25
+    Args:
+        stop: Integer, the batch after which training stops, or `None`.
+    """
 
-    now = [0.0]
-    monkeypatch.setattr("cb.callbacks.progress.time.monotonic", lambda: now[0])
+    def __init__(self, monkeypatch, stop=None):
+        super().__init__()
+        self.now, self.stop = 0.0, stop
+        clock = "cb.callbacks.progress.time.monotonic"
+        monkeypatch.setattr(clock, lambda: self.now)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.now += 0.25
+        if batch == self.stop:
+            self.model.stop_training = True
+
+    def on_test_end(self, logs=None):
+        self.now += 1000.0
+
+    on_epoch_end = on_epoch_begin = lambda self, *_: self.on_test_end()
+
+
+@pytest.mark.parametrize("stop, epochs", [(None, 2), (1, 1)])
+def test_the_time_of_a_step_is_that_of_steps(stop, epochs, capsys, monkeypatch):
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     model.compile("sgd", "mse")
     x, y = np.zeros((EXAMPLES, 6)), np.zeros((EXAMPLES, 3))
     progress = Progress(100, 2, STEPS, lambda number, asked: None)
-    callbacks = [Evaluation(), progress]
-    model.fit(x, y, BATCH, 2, callbacks=callbacks, verbose=0)
-    epochs = [r for r in capsys.readouterr().out.splitlines() if "epoch" in r]
-    assert len(epochs) == 2
-    assert all(row.endswith("250.0 ms") for row in epochs)
+    callbacks = [Slow(monkeypatch, stop), progress]
+    model.fit(x, y, BATCH, 2, 0, callbacks=callbacks, validation_data=(x, y))
+    rows = [r for r in capsys.readouterr().out.splitlines() if "epoch" in r]
+    assert len(rows) == epochs
+    assert all(row.endswith("250.0 ms") for row in rows)
 
 
 def test_rows_of_several_steps_come_where_they_have_passed(capsys):

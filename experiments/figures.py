@@ -94,6 +94,17 @@ def lines(
     return {row: one for row, one in accuracies.items() if one and one.values}
 
 
+def _common(table: Table) -> str:
+    """Return the name of the accuracies of a table, if they have one."""
+    names = {
+        name
+        for cell in table.cells
+        for name in cell.published or (ACCURACY,)
+        if name.startswith(ACCURACY)
+    }
+    return names.pop() if len(names) == 1 else ACCURACY
+
+
 def _by_density(sparsity):
     return -np.log10(np.maximum(1.0 - sparsity, 1e-6))
 
@@ -126,6 +137,7 @@ def draw(
             _label(axes)
         else:
             _draw_dots(axes, dots(table, folder), style.COLORS, style.GREY)
+            axes.set_xlabel(f"test {_common(table)}, %")
         axes.set_title(table.title)
         axes.legend()
 
@@ -140,21 +152,27 @@ def _draw_curves(axes, found, looks) -> None:
             if o and o.values
         ]
         for who, those, mark in (
-            ("published", theirs, {"linestyle": "dashed"}),
-            ("ours", ours, {"marker": "o"}),
+            ("published", theirs, {"linestyle": "dashed", "mfc": "white"}),
+            ("ours", ours, {}),
         ):
             if those:
                 x, y, spread = zip(*those, strict=True)
                 label = f"{row}, {who}"
                 axes.errorbar(
-                    x, y, spread, color=color, capsize=2, label=label, **mark
+                    *(x, y, spread),
+                    color=color,
+                    marker="o",
+                    capsize=2,
+                    label=label,
+                    **mark,
                 )
 
 
 def _draw_lines(axes, found, grey) -> None:
     for row, ours in found.items():
-        mean = statistics.mean(ours.values)
+        mean, spread = statistics.mean(ours.values), _deviation(ours.values)
         axes.axhline(mean, color=grey, linestyle="dotted", label=f"{row}, ours")
+        axes.axhspan(mean - spread, mean + spread, color=grey, alpha=0.1)
 
 
 def _scale(axes, found, axis: str) -> None:
@@ -191,10 +209,11 @@ def _draw_dots(axes, found, colors, grey) -> None:
             for row, (_, ours) in enumerate(found.values())
             if column in ours and ours[column].values
         ]
+        spreads = [_deviation(values) for values, _ in done]
         axes.errorbar(
             [statistics.mean(values) for values, _ in done],
             [row for _, row in done],
-            xerr=[_deviation(values) for values, _ in done],
+            xerr=spreads if any(spreads) else None,
             color=color,
             linestyle="none",
             marker="o",
@@ -205,7 +224,6 @@ def _draw_dots(axes, found, colors, grey) -> None:
     axes.set_yticks(range(len(found)), texts)
     # As on the page, from above.
     axes.invert_yaxis()
-    axes.set_xlabel("test accuracy, %")
 
 
 def _deviation(values: Sequence[float]) -> float:

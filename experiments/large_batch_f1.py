@@ -7,8 +7,8 @@ r"""Show in short trainings what large batches cost F1, as in the poster.
 `python -m experiments.table large_batch` is the whole of the experiment; this
 trains the same arms for fewer epochs, with smaller batches or on digits, half
 an hour or some minutes for three seeds, and measures how far weights move.
-`honest` has what the library does by default, `parity` what the published
-code does. No example is held out, nothing is selected, and the last epoch is
+`published` has what the published code does, `corrected` leaves its mistakes
+out. No example is held out, nothing is selected, and the last epoch is
 scored.
 
 Finished runs are skipped, and a killed one is resumed. Table, figures and the
@@ -46,7 +46,7 @@ RATES = (0.1, 0.01, 0.001, 1e-4)
 # How far images are shifted.
 SHIFTS = {"mnist": 2, "digits": 1}
 # Ends of the names of the flagfiles, and what the images are besides.
-MODES = {"honest": ("", ""), "parity": ("_published", "|flip")}
+MODES = {"corrected": ("", ""), "published": ("_published", "|flip")}
 
 
 def arguments() -> argparse.Namespace:

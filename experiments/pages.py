@@ -1,6 +1,7 @@
 """The pages of experiments and tables, made of definitions and results."""
 
 import collections
+import dataclasses
 import pathlib
 import re
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from experiments.published import Published
 from experiments.published import Table
 
 FIGURES = "figures"
+REPRODUCED, DIFFERS, COMPARED = "reproduced", "differs", "compared"
 # Tables of accuracy over sparsity that README shows, and where.
 IN_README = ("dynamic_sparse", "sparse_learning")
 BEGIN, END = "<!-- published tables -->\n", "<!-- end of tables -->\n"
@@ -36,14 +38,15 @@ def verdict(expected: Published | None, ours: Ours | None) -> str:
     """Say how a result stands to a published number."""
     if ours is None:
         return NOT_RUN
+    done = len(ours.values) + ours.diverged
+    if done < published.ENOUGH:
+        return f"{done} of {published.ENOUGH} seeds"
     if expected is None:
         return ""
     agrees = expected.agrees(ours.values)
     if agrees is None:
-        done = len(ours.values) + ours.diverged
-        few = done < published.ENOUGH
-        return f"{done} of {published.ENOUGH} seeds" if few else "compared"
-    return "reproduced" if agrees else "differs"
+        return COMPARED
+    return REPRODUCED if agrees else DIFFERS
 
 
 def number(expected: Published, name: str = ACCURACY) -> str:
@@ -83,11 +86,17 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
         "",
         "*Ours* is the mean of the seeds that were run to the end, with their "
         "standard deviation and number. Status:",
-        "*reproduced* or *differs*: three seeds, compared as the page of "
-        f"tables says; *{RUNS}*: within hours on two",
-        f"CPU cores, not trained to the end yet; *{GPU}*: it would take days "
-        "or more there.",
+        f"*{REPRODUCED}*, *{DIFFERS}* or *{COMPARED}*: three seeds, by the "
+        "goal of their table; *run to its end*: where no",
+        f"number was published; *{RUNS}*: within hours on two CPU cores, not "
+        f"trained to the end yet; *{GPU}*:",
+        "it would take days or more there.",
     ]
+    wanted = {
+        cell.experiment: published.expected(cell, known[cell.experiment])
+        for table in published.tables().values()
+        for cell in table.cells
+    }
     for source in SOURCES:
         lines += ["", f"## {source}", ""]
         lines += [
@@ -95,38 +104,49 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
             "|---|---|---|---|---|",
         ]
         lines += [
-            _catalogued(experiment, found.get(experiment.name, {}))
+            _catalogued(
+                experiment,
+                found.get(experiment.name, {}),
+                wanted.get(experiment.name, {}),
+            )
             for experiment in experiments()
             if experiment.name.startswith(f"{source}/")
         ]
     return "\n".join(lines) + "\n"
 
 
-def _catalogued(experiment: Experiment, found: Mapping[str, Ours]) -> str:
-    ours, status = _accuracy(found), experiment.status
-    expected = None
+def _catalogued(
+    experiment: Experiment,
+    found: Mapping[str, Ours],
+    wanted: Mapping[str, Published],
+) -> str:
+    # The last of those that were published, such as that of the last epoch.
+    names = [name for name in wanted if name.startswith((ACCURACY, ERROR))]
+    name = names[-1] if names else ACCURACY
+    ours, status, expected = found.get(name), experiment.status, ""
+    if ours is not None:
+        status = verdict(wanted.get(name), ours) or "run to its end"
     if experiment.expected is not None:
-        expected = Published(
-            mean=experiment.expected,
-            deviation=experiment.deviation,
-            error=experiment.error,
-        )
-    if found:
-        status = verdict(expected, ours) or "run to its end"
-    name = experiment.name.partition("/")[2]
+        expected = number(
+            Published(
+                mean=experiment.expected,
+                deviation=experiment.deviation,
+                error=experiment.error,
+            )
+        ) + name.removeprefix(ACCURACY).removeprefix(ERROR)
+    title = experiment.name.partition("/")[2]
     return (
-        f"| [{name}](../{experiment.path}) | {experiment.title} "
-        f"| {'' if expected is None else number(expected)} "
-        f"| {'' if ours is None else ours} | {status} |"
+        f"| [{title}](../{experiment.path}) | {experiment.title} | {expected} "
+        f"| {'' if ours is None else _as_accuracy(ours)} | {status} |"
     )
 
 
-def _accuracy(found: Mapping[str, Ours]) -> Ours | None:
-    if ERROR not in found:
-        return found.get(ACCURACY)
-    error = found[ERROR]
-    values = [100 - value for value in error.values]
-    return Ours(ACCURACY, values, error.diverged)
+def _as_accuracy(ours: Ours) -> Ours:
+    if ours.name != ERROR:
+        return ours
+    return ours._replace(
+        name=ACCURACY, values=[100 - value for value in ours.values]
+    )
 
 
 def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
@@ -136,24 +156,29 @@ def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
         "",
         "`python -m experiments.table NAME --data_dir=DIR` runs a table; the "
         "same command resumes it after a",
-        "kill, and after the 90 minutes that it takes at a time. What each run "
-        "gave is a line of",
+        "kill, and after the 90 minutes that it takes at a time. Each number "
+        "of a run is a line of",
         "`experiments/results/NAME.csv`, with date, hardware, seed, commit and "
         "all flags beside it;",
         "`python -m experiments.write` makes this page and its figures from "
-        "these files.",
+        "these files. What is in them is",
+        "not run again: `--results=OUT --runs=OUT/runs` measures anew, and "
+        "`--mix_commits` completes a table with",
+        "later code.",
         "",
         "*Published* and *ours* are means, with the standard deviation of "
         "single runs after ± and the number of",
         "our seeds in brackets; accuracies are percent of the test set. A seed "
         "that diverged is counted, not",
-        "run again. A number is *reproduced* or *differs* by the goal of its "
-        "table, once three seeds are there;",
-        "*only compared* are those of fewer, and those of which nothing says "
-        "which differences matter.",
+        f"run again. A number is *{REPRODUCED}* or *{DIFFERS}* by the goal of "
+        "its table once three seeds are there,",
+        f"and *{COMPARED}* where nothing says which differences matter. Axes "
+        "of figures are logarithmic in the error",
+        "and in the weights that are left; bars are the standard deviation of "
+        "single runs.",
         "",
-        "| | runs | reproduced | differs | only compared |",
-        "|---|---|---|---|---|",
+        "| | runs | reproduced | differs | compared | to come |",
+        "|---|---|---|---|---|---|",
         *(_summary(table, folder) for table in published.tables().values()),
     ]
     for table in published.tables().values():
@@ -174,7 +199,8 @@ def _summary(table: Table, folder: pathlib.Path) -> str:
         ).items()
     )
     done = len({(one.experiment, one.seed) for one in read})
-    counts = [verdicts.pop(name, 0) for name in ("reproduced", "differs")]
+    said = (REPRODUCED, DIFFERS, COMPARED)
+    counts = [verdicts.pop(one, 0) for one in said]
     numbers = " | ".join(map(str, (*counts, verdicts.total())))
     anchor = re.sub(r"[^\w -]", "", table.title).lower().replace(" ", "-")
     return (
@@ -210,7 +236,7 @@ def _readme_table(folder: pathlib.Path) -> list[str]:
         for row, points in curves(published.tables()[name], folder).items():
             cells = {
                 place: (
-                    "" if wanted is None else shown(wanted.mean),
+                    "" if wanted is None else _with_deviation(wanted),
                     NOT_RUN if got is None else str(got),
                 )
                 for place, wanted, got in points
@@ -227,6 +253,11 @@ def _readme_table(folder: pathlib.Path) -> list[str]:
             first = row if number == 0 else ""
             lines.append(f"| {first} | {title} | {' | '.join(texts)} |")
     return lines
+
+
+def _with_deviation(published: Published) -> str:
+    # Of the mean, a standard error would be taken for one.
+    return number(dataclasses.replace(published, error=None))
 
 
 def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:

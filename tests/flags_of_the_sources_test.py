@@ -61,7 +61,10 @@ def sections():
     """Return the rows of each table, as lists of cells."""
     return [
         [
-            [cell.strip() for cell in re.split(r"(?<!\)) ?\| ?(?!flip)", line)]
+            [
+                cell.strip().replace("\\|", "|")
+                for cell in re.split(r"(?<!\\)\|", line)
+            ]
             for line in part.splitlines()
             if line.startswith("| `")
         ]

@@ -42,6 +42,8 @@ class Published:
             `None`: then nothing says which differences matter.
         single: Boolean, whether it is the number of a single run, to which
             the spread of ours applies.
+        judged: Boolean, whether a difference says anything: not where nobody
+            published the hyperparameters.
     """
 
     mean: float
@@ -49,6 +51,7 @@ class Published:
     error: float | None = None
     within: float | None = None
     single: bool = False
+    judged: bool = True
 
     def agrees(self, ours: Sequence[float]) -> bool | None:
         """Return whether results agree with it.
@@ -64,7 +67,7 @@ class Published:
         Returns:
             Boolean, or `None` where that cannot be said (yet).
         """
-        if len(ours) < ENOUGH:
+        if len(ours) < ENOUGH or not self.judged:
             return None
         spread = statistics.stdev(ours)
         if self.within is not None:

@@ -29,11 +29,18 @@ TABLE = Table(
     "authors' five runs a cell lie in `results/dynamic_sparse/results.zip` of "
     "TimDettmers/sparse_learning.",
     protocol="LeNet-300-100 with batch normalization, all 60,000 images, 100 "
-    "epochs of batches of 100, learning rate 0.1, 0.02, 0.004 and 0.0008 from "
-    "epochs 0, 25, 50 and 75; the last epoch is scored. Pruned networks start "
-    "from the dense one.",
+    "epochs of batches of 100, Nesterov momentum 0.9, learning rate 0.1, 0.02, "
+    "0.004 and 0.0008 from epochs 0, 25, 50 and 75; the last epoch is scored. "
+    "Dynamic and static networks begin with the same density in all kernels. "
+    "Pruned ones begin with the dense network, keep a tenth of the last kernel "
+    "and train 40 epochs more: ten prunings, every second epoch, then 20 "
+    "epochs.",
     goal="The mean lies within two standard deviations of the published one, "
-    "theirs and ours added in quadrature.",
+    "theirs and ours of single runs added in quadrature.",
     axis="sparsity",
     cells=tuple(_cells()),
+    findings="In standard errors of the difference of means, 15 of 18 cells "
+    "are within two; static at 0.99 is 2.2 below, static at 0.9 2.4 and pruned "
+    "at 0.96 2.5. Dense is 0.13 points above the published number, whose "
+    "spread is not known.",
 )

@@ -91,11 +91,12 @@ TABLE = Table(
     "skipped, and the kernel of the last layer, which is dense, decays too. "
     "A program in NumPy written after the source's code had the same masks as "
     "this training over six events from one start, and weights to 5e-7. Run to "
-    "its end it left 412-91-76, 404-94-78 and 394-77-74 with errors of 1.60, "
-    "1.87 and 1.98 %, and without the noise that the source adds to what is "
-    "dropped 396-94-72 and 398-99-75, 1.73 and 1.89 %: so 1.48 % is a good run "
-    "or one of other settings, and ours are of the kind. The first event comes "
+    "its end it left 412-91-76, 404-94-78 and 394-77-74, errors of 1.60, 1.87 "
+    "and 1.98 %: 403-87-76 and 1.82 ± 0.20 % in the mean, from which 1.48 % is "
+    "1.7 deviations away, so it is a good run or one of other settings. "
+    "Without the noise that the source adds to what is dropped it left "
+    "396-94-72 and 398-99-75, 1.73 and 1.89 %. The first event comes "
     "before the first update, as in the source: without it three seeds of ours "
-    "left 400-122-71 and 1.90 +- 0.11 %, and the program 402-125-76 and "
+    "left 400-122-71 and 1.90 ± 0.11 %, and the program 402-125-76 and "
     "403-124-65, 1.84 and 1.93 %.",
 )

@@ -60,7 +60,7 @@ def experiments():
                 sparsity,
                 rule,
                 accuracy,
-                f"The source's deviation is {SPREADS[graph][place]}.",
+                SPREADS[graph][place],
             )
 
 
@@ -94,7 +94,7 @@ def _resnet(name, title, sparsity, expected, config=""):
     )
 
 
-def _graph(name, title, graph, sparsity, reallocation, expected, note):
+def _graph(name, title, graph, sparsity, reallocation, expected, deviation):
     return Experiment(
         name=f"wirings/{name}",
         title=title,
@@ -114,7 +114,7 @@ def _graph(name, title, graph, sparsity, reallocation, expected, note):
             "regime": "model",
         },
         expected=expected,
+        deviation=deviation,
         time=STEPS,
         status=GPU,
-        note=note,
     )

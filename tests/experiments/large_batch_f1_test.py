@@ -30,7 +30,7 @@ def test_the_regime_is_the_published_one():
     assert regimes.from_yaml(large_batch_f1.regime(50)) == published
 
 
-@pytest.mark.parametrize("mode", ["honest", "parity"])
+@pytest.mark.parametrize("mode", ["corrected", "published"])
 def test_every_arm_has_what_those_before_it_have(mode):
     batches = [config(mode, arm).batch_size for arm in large_batch_f1.POSTER]
     assert batches == [128, 4096, 4096, 4096, 4096]
@@ -47,4 +47,4 @@ def test_every_arm_has_what_those_before_it_have(mode):
     assert ghosts.normalization.startswith("ghost(size=128")
     assert compilation.epochs(ghosts) == 50
     assert compilation.epochs(adapted) == 32 * 50
-    assert (adapted.momentum_reset == "epoch") == (mode == "parity")
+    assert (adapted.momentum_reset == "epoch") == (mode == "published")

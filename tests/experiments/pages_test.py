@@ -85,7 +85,7 @@ def test_the_page_begins_with_what_came_of_each_table(tmp_path):
     text = pages.tables_page(tmp_path)
     title = "[Dynamic sparse reparameterization on MNIST]"
     link = "(#dynamic-sparse-reparameterization-on-mnist)"
-    assert f"| {title}{link} | 1 of 57 | 0 | 0 | 19 |" in text
+    assert f"| {title}{link} | 1 of 57 | 0 | 0 | 0 | 19 |" in text
 
 
 def test_figures_show_tables_without_columns_row_by_row(tmp_path):

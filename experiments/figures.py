@@ -10,7 +10,8 @@ import numpy as np
 from experiments import published
 from experiments import results
 from experiments.ours import Ours
-from experiments.ours import collected
+from experiments.ours import counted
+from experiments.ours import of_table
 from experiments.published import ACCURACY
 from experiments.published import Published
 from experiments.published import Table
@@ -31,8 +32,7 @@ def curves(
         Dict of row to a list of a column, the published accuracy and ours;
         rows of a single column are left out, and tables of two columns.
     """
-    known = published.by_name()
-    ours = collected(results.read(table.name, folder), known)
+    known, ours = published.by_name(), of_table(table, folder)
     rows: dict[str, list] = {}
     for cell in table.cells:
         try:
@@ -59,8 +59,7 @@ def dots(
     """
     if curves(table, folder):
         return {}
-    known = published.by_name()
-    ours = collected(results.read(table.name, folder), known)
+    known, ours = published.by_name(), of_table(table, folder)
     found: dict[str, tuple[float, dict[str, Ours]]] = {}
     for cell in table.cells:
         wanted = published.expected(cell, known[cell.experiment])
@@ -85,7 +84,7 @@ def lines(
         Dict of row to ours, for a table with curves.
     """
     found = curves(table, folder)
-    ours = collected(results.read(table.name, folder), published.by_name())
+    ours = of_table(table, folder)
     accuracies = {
         cell.row: ours.get(cell.experiment, {}).get(ACCURACY)
         for cell in table.cells
@@ -119,6 +118,12 @@ def _by_error(accuracy):
 
 def _of_error(place):
     return 100.0 - 10.0**-place
+
+
+def has_figure(table: Table, folder: pathlib.Path = results.FOLDER) -> bool:
+    """Return whether there is something of a table to draw."""
+    drawn = curves(table, folder) or dots(table, folder)
+    return bool(counted(table, folder) and drawn)
 
 
 def draw(

@@ -25,7 +25,6 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 
 from cb.config import layered
 from cb.errors import guarded
@@ -34,6 +33,8 @@ from cb.plots.figure import draw
 from cb.plots.reading import Run
 from cb.plots.reading import read_run
 from cb.training.train import train as train_run
+from experiments.ours import Ours
+from experiments.published import ACCURACY
 from experiments.published import by_name
 from experiments.tables import big_batch
 
@@ -101,7 +102,8 @@ def flags(given: argparse.Namespace, mode: str, arm: str, seed: int) -> dict:
 
 def folder(given, mode: str, arm: str, seed: int) -> pathlib.Path:
     """Return the folder of a run."""
-    return pathlib.Path(given.runs) / f"{mode}_{arm.strip('+')}_{seed}"
+    name = f"{given.dataset}_{mode}_{arm.strip('+')}_{seed}"
+    return pathlib.Path(given.runs) / name
 
 
 def train(given: argparse.Namespace) -> None:
@@ -109,9 +111,6 @@ def train(given: argparse.Namespace) -> None:
     for mode in given.modes:
         for seed in SEEDS:
             for arm in POSTER:
-                run = folder(given, mode, arm, seed)
-                if (run / "summary.json").exists():
-                    continue
                 print(f"\n{mode}, {arm}, seed {seed}", flush=True)
                 keras.backend.clear_session()
                 train_run(*layered(None, flags(given, mode, arm, seed), []))
@@ -160,16 +159,8 @@ def print_table(found: list[dict]) -> None:
                 for row in found
                 if (row["mode"], row["arm"]) == (mode, arm)
             ]
-            cells.append(_cell(values))
+            cells.append(str(Ours(ACCURACY, values, 0)) if values else "")
         print(f"| {mode} | {' | '.join(cells)} |")
-
-
-def _cell(values: list[float]) -> str:
-    """Return mean, spread and number of what is there."""
-    if not values:
-        return ""
-    spread = f" ± {np.std(values):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{spread} ({len(values)})"
 
 
 def main() -> None:

@@ -1,15 +1,16 @@
 """Our results of published tables, collected over seeds."""
 
+import pathlib
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from experiments import results
-from experiments.catalogue import Experiment
 from experiments.published import ACCURACY
 from experiments.published import ERROR
+from experiments.published import Table
+from experiments.published import by_name
+from experiments.published import expected
 
 NOT_RUN = "not run"
 
@@ -43,42 +44,67 @@ class Ours(NamedTuple):
         return ", ".join(parts) or NOT_RUN
 
 
-def of_protocol(
-    found: Iterable[results.Result], known: Mapping[str, Experiment]
+def counted(
+    table: Table, folder: pathlib.Path = results.FOLDER
 ) -> list[results.Result]:
-    """Leave out results of another protocol than an experiment has now."""
-    protocols = {
-        name: results.protocol(experiment.flags)
-        for name, experiment in known.items()
-    }
-    return [one for one in found if one.flags == protocols.get(one.experiment)]
+    """Return the results of a table that are of its present protocol.
 
-
-def collected(
-    found: Iterable[results.Result], known: Mapping[str, Experiment]
-) -> dict[str, dict[str, Ours]]:
-    """Return results by experiment and number.
+    A run that begins with another one counts together with it.
 
     Args:
-        found: `Result`s.
-        known: Dict of name to `Experiment`.
+        table: `Table`.
+        folder: Path of the results.
+    """
+    known = by_name()
+    protocols = {
+        cell.experiment: results.protocol(known[cell.experiment].flags)
+        for cell in table.cells
+    }
+    found = [
+        one
+        for one in results.read(table.name, folder)
+        if one.flags == protocols.get(one.experiment)
+    ]
+    there = {(one.experiment, one.seed) for one in found}
+    before = {cell.experiment: cell.after for cell in table.cells}
+
+    def counts(name: str | None, seed: int) -> bool:
+        return name is None or (
+            (name, seed) in there and counts(before[name], seed)
+        )
+
+    return [one for one in found if counts(one.experiment, one.seed)]
+
+
+def of_table(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, dict[str, Ours]]:
+    """Return the results of a table by experiment and number.
+
+    Args:
+        table: `Table`.
+        folder: Path of the results.
     """
     values: dict[str, dict[str, list[float]]] = defaultdict(
         lambda: defaultdict(list)
     )
     diverged: dict[str, int] = defaultdict(int)
-    for result in of_protocol(found, known):
+    for result in counted(table, folder):
         if result.value is None:
             diverged[result.experiment] += 1
         else:
             values[result.experiment][result.name].append(result.value)
-    return {
-        name: {
-            number: Ours(number, values[name][number], diverged[name])
-            for number in values[name] or (ACCURACY,)
-        }
-        for name in {**values, **diverged}
-    }
+    found: dict[str, dict[str, Ours]] = {}
+    for cell in table.cells:
+        name = cell.experiment
+        if name in values or name in diverged:
+            wanted = expected(cell, by_name()[name])
+            # What diverged has none of the numbers that are looked for.
+            found[name] = {
+                number: Ours(number, values[name][number], diverged[name])
+                for number in {**wanted, **values[name]} or (ACCURACY,)
+            }
+    return found
 
 
 def shown(value: float, name: str = ACCURACY) -> str:

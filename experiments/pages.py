@@ -16,11 +16,11 @@ from experiments.catalogue import SOURCES
 from experiments.catalogue import Experiment
 from experiments.catalogue import experiments
 from experiments.figures import curves
-from experiments.figures import dots
+from experiments.figures import has_figure
 from experiments.ours import NOT_RUN
 from experiments.ours import Ours
-from experiments.ours import collected
-from experiments.ours import of_protocol
+from experiments.ours import counted
+from experiments.ours import of_table
 from experiments.ours import shown
 from experiments.published import ACCURACY
 from experiments.published import ERROR
@@ -43,7 +43,7 @@ def verdict(expected: Published | None, ours: Ours | None) -> str:
         return f"{done} of {published.ENOUGH} seeds"
     if expected is None:
         return ""
-    agrees = expected.agrees(ours.values)
+    agrees = expected.agrees(ours.values, ours.diverged)
     if agrees is None:
         return COMPARED
     return REPRODUCED if agrees else DIFFERS
@@ -63,8 +63,8 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
     """Return the catalogue page."""
     known = published.by_name()
     found: dict[str, dict[str, Ours]] = {}
-    for table in published.tables():
-        found |= collected(results.read(table, folder), known)
+    for table in published.tables().values():
+        found |= of_table(table, folder)
     lines = [
         "# Published experiments",
         "",
@@ -123,21 +123,18 @@ def _catalogued(
     # The last of those that were published, such as that of the last epoch.
     names = [name for name in wanted if name.startswith((ACCURACY, ERROR))]
     name = names[-1] if names else ACCURACY
-    ours, status, expected = found.get(name), experiment.status, ""
+    ours, status, text = found.get(name), experiment.status, ""
     if ours is not None:
         status = verdict(wanted.get(name), ours) or "run to its end"
-    if experiment.expected is not None:
-        expected = number(
-            Published(
-                mean=experiment.expected,
-                deviation=experiment.deviation,
-                error=experiment.error,
-            )
-        ) + name.removeprefix(ACCURACY).removeprefix(ERROR)
+        ours = _as_accuracy(ours)
+    if (number_of := published.of_experiment(experiment)) is not None:
+        text = number(number_of) + name.removeprefix(ACCURACY).removeprefix(
+            ERROR
+        )
     title = experiment.name.partition("/")[2]
     return (
-        f"| [{title}](../{experiment.path}) | {experiment.title} | {expected} "
-        f"| {'' if ours is None else _as_accuracy(ours)} | {status} |"
+        f"| [{title}](../{experiment.path}) | {experiment.title} | {text} "
+        f"| {'' if ours is None else ours} | {status} |"
     )
 
 
@@ -188,9 +185,7 @@ def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
 
 def _summary(table: Table, folder: pathlib.Path) -> str:
     """Return how many runs of a table have ended, and what came of them."""
-    known = published.by_name()
-    read = of_protocol(results.read(table.name, folder), known)
-    ours = collected(read, known)
+    known, ours = published.by_name(), of_table(table, folder)
     verdicts = collections.Counter(
         verdict(wanted, ours.get(cell.experiment, {}).get(name))
         for cell in table.cells
@@ -198,14 +193,19 @@ def _summary(table: Table, folder: pathlib.Path) -> str:
             cell, known[cell.experiment]
         ).items()
     )
-    done = len({(one.experiment, one.seed) for one in read})
+    planned = {
+        (cell.experiment, seed)
+        for cell in table.cells
+        for seed in published.SEEDS
+    }
+    done = {(one.experiment, one.seed) for one in counted(table, folder)}
     said = (REPRODUCED, DIFFERS, COMPARED)
     counts = [verdicts.pop(one, 0) for one in said]
     numbers = " | ".join(map(str, (*counts, verdicts.total())))
     anchor = re.sub(r"[^\w -]", "", table.title).lower().replace(" ", "-")
     return (
         f"| [{table.title}](#{anchor}) "
-        f"| {done} of {len(table.cells) * len(table.seeds)} | {numbers} |"
+        f"| {len(done & planned)} of {len(planned)} | {numbers} |"
     )
 
 
@@ -236,7 +236,7 @@ def _readme_table(folder: pathlib.Path) -> list[str]:
         for row, points in curves(published.tables()[name], folder).items():
             cells = {
                 place: (
-                    "" if wanted is None else _with_deviation(wanted),
+                    "" if wanted is None else _without_error(wanted),
                     NOT_RUN if got is None else str(got),
                 )
                 for place, wanted, got in points
@@ -255,16 +255,14 @@ def _readme_table(folder: pathlib.Path) -> list[str]:
     return lines
 
 
-def _with_deviation(published: Published) -> str:
-    # Of the mean, a standard error would be taken for one.
-    return number(dataclasses.replace(published, error=None))
+def _without_error(expected: Published) -> str:
+    # Of the mean, a standard error would be taken for a deviation.
+    return number(dataclasses.replace(expected, error=None))
 
 
 def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
     """Return what the page says of a table, line by line."""
-    known = published.by_name()
-    read = results.read(table.name, folder)
-    found = collected(read, known)
+    known, found = published.by_name(), of_table(table, folder)
     lines = [
         f"## {table.title}",
         "",
@@ -287,10 +285,10 @@ def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
                 f"| {'' if wanted is None else number(wanted, name)} "
                 f"| {'' if got is None else got} | {verdict(wanted, got)} |"
             )
-    lines += ["", _origin(of_protocol(read, known))]
+    lines += ["", _origin(counted(table, folder))]
     if table.findings:
         lines += ["", f"*Found*: {table.findings}"]
-    if found and (curves(table, folder) or dots(table, folder)):
+    if has_figure(table, folder):
         lines += ["", f"![{table.title}]({FIGURES}/table_{table.name}.png)"]
     return lines
 
@@ -301,5 +299,7 @@ def _origin(read: Sequence[results.Result]) -> str:
     dates = sorted({result.date for result in read})
     period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     machines = ", ".join(sorted({result.hardware for result in read}))
-    commits = ", ".join(sorted({result.commit for result in read}))
+    commits = ", ".join(
+        sorted({one for result in read for one in result.commit.split()})
+    )
     return f"Ours: {period}, {machines}, commit {commits}."

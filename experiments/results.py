@@ -17,7 +17,7 @@ from cb.errors import InputError
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "experiments" / "results"
 # What a result depends on, besides the flags, which stand beside it.
-CODE = ("cb", "flags", "train.py")
+CODE = ("cb", "flags", "train.py", "experiments/*.yaml")
 DONE, DIVERGED = "done", "diverged"
 # Flags that say where a run is or how fast, not what.
 NO_PROTOCOL = ("run_dir", "data_dir", "initialize_from", "steps_per_execution")
@@ -96,7 +96,7 @@ def of_run(
     seed: int,
     flags: Mapping[str, object],
     commit: str,
-    numbers: Mapping[str, float],
+    numbers: Mapping[str, float] | None,
 ) -> list[Result]:
     """Return the lines of a run that has just ended.
 
@@ -104,12 +104,12 @@ def of_run(
         experiment: String, `source/what`.
         seed: Integer.
         flags: Dict of the flags of the experiment.
-        commit: String, from `code_commit`.
-        numbers: Dict of what was measured to its value; empty if the run
+        commit: String, from `code_commit`; several with spaces between.
+        numbers: Dict of what was measured to its value; `None` if the run
             diverged.
     """
     common = (time.strftime("%Y-%m-%d"), hardware(), commit, protocol(flags))
-    if not numbers:
+    if numbers is None:
         return [Result(experiment, seed, "", None, DIVERGED, *common)]
     return [
         Result(experiment, seed, name, round(value, 6), DONE, *common)
@@ -151,7 +151,13 @@ def code_commit() -> str:
             "Tables are run from a committed state, so that their numbers can "
             f"be had again. Received: changes in {', '.join(CODE)}"
         )
-    return _git("log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
+    commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
+    if not commit:
+        raise InputError(
+            f"The code of tables must be committed. Received: {ROOT}, whose "
+            f"history has none of {', '.join(CODE)}"
+        )
+    return commit
 
 
 def _git(*arguments: str) -> str:
@@ -183,7 +189,8 @@ def check_commits(
     Raises:
         InputError: If it is another.
     """
-    others = sorted({result.commit for result in results} - {commit})
+    found = {one for result in results for one in result.commit.split()}
+    others = sorted(found - {commit})
     if others and not mixed:
         raise InputError(
             "Results of a table must come from one commit, or --mix_commits "

@@ -3,18 +3,19 @@
 python -m experiments.run SOURCE/RUN [FLAGS]
 """
 
-import csv
 import hashlib
-import pathlib
 import subprocess
 import sys
 
 from cb.registry import unknown
 from cb.runs.directory import RunDirectory
-from experiments.catalogue import experiments
 from experiments.catalogue import header
+from experiments.ours import shown
+from experiments.published import ACCURACY
+from experiments.published import by_name
+from experiments.published import last_accuracy
+from experiments.results import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Flags that do not make another run of it.
 SAME_RUN = ("--data_dir=", "--data_workers=", "--print_every=")
 
@@ -28,7 +29,7 @@ def main(arguments):
     Returns:
         Integer, the exit code.
     """
-    known = {experiment.name: experiment for experiment in experiments()}
+    known = by_name()
     name = arguments[0] if arguments else ""
     if name not in known:
         print(unknown("experiment", name, known), file=sys.stderr)
@@ -48,7 +49,8 @@ def main(arguments):
     found = header(file.read_text(encoding="utf-8"))
     print(f"\n{name}: {file.read_text().splitlines()[0].removeprefix('# ')}")
     print(f"published  {found['Expected']}")
-    print(f"ours       test accuracy {100 * accuracy(run_dir):.2f} %")
+    ours = last_accuracy(RunDirectory(str(ROOT / run_dir)))[ACCURACY]
+    print(f"ours       test accuracy {shown(ours)} %")
     for key in ("Note", "Time"):
         if key in found:
             print(f"{key.lower():<10} {found[key]}")
@@ -65,18 +67,6 @@ def folder(name, flags):
         return f"runs/{name}"
     digest = hashlib.sha256("\n".join(changes).encode("utf-8")).hexdigest()
     return f"runs/{name}_{digest[:8]}"
-
-
-def accuracy(run_dir):
-    """Return the test accuracy of the last checkpoint, as evaluated."""
-    run = RunDirectory(str(ROOT / run_dir))
-    final = (run.read_summary() or {}).get("final_attempt")
-    if final is not None:
-        run = run.attempt(final)
-    with open(run.evaluation_file, newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
-    values = [row["value"] for row in rows if row["name"] == "accuracy"]
-    return float(values[-1])
 
 
 if __name__ == "__main__":

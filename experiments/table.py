@@ -32,6 +32,8 @@ from cb.files.folders import make_folder
 from cb.runs.directory import RunDirectory
 from experiments import results
 from experiments.catalogue import Experiment
+from experiments.ours import counted
+from experiments.published import SEEDS
 from experiments.published import Table
 from experiments.published import by_name
 from experiments.published import tables
@@ -43,7 +45,8 @@ ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-NOT_FINITE = "finite"
+# In the last line of a run that diverged.
+NOT_FINITE = "no longer finite"
 
 
 class Job(NamedTuple):
@@ -126,7 +129,7 @@ class Runner:
         These are the ones that are not in the file, and those before them
         whose folders are not here.
         """
-        seeds = self.given.seeds or self.table.seeds
+        seeds = self.given.seeds or SEEDS
         every = {
             job.folder: job for job in jobs(self.table, self.given.runs, seeds)
         }
@@ -146,14 +149,14 @@ class Runner:
                 job = before
         return [job for job in every.values() if job.folder in wanted]
 
-    def _rows(self) -> dict[tuple, str]:
+    def _rows(self) -> dict[tuple[str, int], str]:
         """Return the status of the runs that are in the file."""
-        found = results.read(self.table.name, self.given.results)
-        return {(r.experiment, r.seed, r.flags): r.status for r in found}
+        found = counted(self.table, self.given.results)
+        return {(one.experiment, one.seed): one.status for one in found}
 
-    def _key(self, job: Job) -> tuple:
-        flags = results.protocol(job.experiment.flags)
-        return job.experiment.name, job.seed, flags
+    @staticmethod
+    def _key(job: Job) -> tuple[str, int]:
+        return job.experiment.name, job.seed
 
     def run(self) -> int:
         """Do all runs, or those that there is time for.
@@ -202,6 +205,7 @@ class Runner:
     def _start(self, job: Job) -> None:
         print(f"{job.experiment.name}, seed {job.seed}", flush=True)
         job.folder.parent.mkdir(parents=True, exist_ok=True)
+        self._note_commit(job)
         with open(f"{job.folder}.log", "a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 job.command(self.given.data_dir),
@@ -224,7 +228,7 @@ class Runner:
                 if code == 0:
                     self._measure(job)
                 else:
-                    self._record(job, {})
+                    self._record(job, None)
             elif not self.stopped:
                 # What one run lacks, such as the data, the others do too.
                 self.refused |= code == INPUT_ERROR
@@ -243,12 +247,19 @@ class Runner:
             return
         self._record(job, numbers)
 
+    def _note_commit(self, job: Job) -> None:
+        """Add the present commit to those that a run was trained with."""
+        commits = _lines(job, "commits")
+        if self.commit not in commits:
+            with open(f"{job.folder}.commits", "a", encoding="utf-8") as file:
+                file.write(f"{self.commit}\n")
+
     def _record(self, job: Job, numbers) -> None:
         lines = results.of_run(
             job.experiment.name,
             job.seed,
             job.experiment.flags,
-            self.commit,
+            " ".join(_lines(job, "commits")),
             numbers,
         )
         results.append(self.table.name, lines, self.given.results)
@@ -260,9 +271,13 @@ class Runner:
             )
 
 
+def _lines(job: Job, kind: str) -> list[str]:
+    file = pathlib.Path(f"{job.folder}.{kind}")
+    return file.read_text("utf-8").splitlines() if file.exists() else []
+
+
 def _last_line(job: Job) -> str:
-    lines = pathlib.Path(f"{job.folder}.log").read_text("utf-8").splitlines()
-    return lines[-1] if lines else ""
+    return (_lines(job, "log") or [""])[-1]
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
@@ -320,12 +335,17 @@ def main(given: list[str] | None = None) -> None:
         raise argument_error("seeds", "at least 0", read.seeds)
     if read.data_dir is not None and not os.path.isdir(read.data_dir):
         raise argument_error("data_dir", "a folder", read.data_dir)
+    # Runs are started in the folder of the project.
+    read.runs = read.runs.resolve()
+    if read.data_dir is not None:
+        read.data_dir = os.path.abspath(read.data_dir)
     make_folder(read.runs, "runs")
     make_folder(read.results, "results")
     commit = results.code_commit()
-    found = results.read(read.table, read.results)
+    table = tables()[read.table]
+    found = counted(table, read.results)
     results.check_commits(found, commit, read.mix_commits)
-    sys.exit(Runner(tables()[read.table], commit, read).run())
+    sys.exit(Runner(table, commit, read).run())
 
 
 if __name__ == "__main__":

@@ -34,8 +34,7 @@ def main():
     text = file.read_text(encoding="utf-8")
     file.write_text(pages.readme(text), encoding="utf-8")
     for table in published.tables().values():
-        drawn = figures.curves(table) or figures.dots(table)
-        if results.read(table.name) and drawn:
+        if figures.has_figure(table):
             figures.draw(
                 table, DOCS / pages.FIGURES / f"table_{table.name}.png"
             )

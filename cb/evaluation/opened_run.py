@@ -187,12 +187,11 @@ def attempt_folder(run_dir: str, attempt: int | None) -> str:
                 f"Received: attempt={attempt}, run_dir={run_dir!r}"
             )
         return run_dir
-    if attempt is None:
-        summary = run.read_summary()
-        if summary is None:
-            raise InputError(
-                f"Auto-tune in {run_dir!r} has found no architecture. "
-                "Expected `--attempt` with the number of an attempt."
-            )
-        attempt = summary["final_attempt"]
-    return str(run.attempt(attempt).path)
+    if attempt is not None:
+        return str(run.attempt(attempt).path)
+    if run.read_summary() is None:
+        raise InputError(
+            f"Auto-tune in {run_dir!r} has found no architecture. "
+            "Expected `--attempt` with the number of an attempt."
+        )
+    return str(run.final().path)

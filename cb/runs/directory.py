@@ -54,6 +54,14 @@ class RunDirectory:
         """Return the folder of an attempt of an auto-tuned run, from 0."""
         return RunDirectory(str(self.path / f"attempt_{number}"), self.writes)
 
+    def final(self) -> "RunDirectory":
+        """Return the folder of the final attempt of a finished run.
+
+        Of a run that is not auto-tuned, that is its own.
+        """
+        number = (self.read_summary() or {}).get("final_attempt")
+        return self if number is None else self.attempt(number)
+
     def read_config(self) -> Config:
         """Return the configuration of the run.
 

@@ -53,22 +53,28 @@ class Published:
     single: bool = False
     judged: bool = True
 
-    def agrees(self, ours: Sequence[float]) -> bool | None:
+    def agrees(self, ours: Sequence[float], diverged: int = 0) -> bool | None:
         """Return whether results agree with it.
 
         The mean must lie within two standard deviations, theirs and ours in
         quadrature; where only a standard error is known, within two of the
         difference and a tenth of a point; of a single run, within two of our
-        standard deviations.
+        standard deviations. No seed may diverge.
 
         Args:
             ours: Sequence of floats, one for each seed.
+            diverged: Integer, how many seeds besides diverged.
 
         Returns:
             Boolean, or `None` where that cannot be said (yet).
         """
-        if len(ours) < ENOUGH or not self.judged:
+        criteria = (self.within, self.deviation, self.error)
+        if len(ours) + diverged < ENOUGH or not self.judged:
             return None
+        if not self.single and all(one is None for one in criteria):
+            return None
+        if diverged:
+            return False
         spread = statistics.stdev(ours)
         if self.within is not None:
             most = self.within
@@ -76,10 +82,8 @@ class Published:
             most = 2 * math.hypot(self.deviation, spread)
         elif self.error is not None:
             most = 2 * math.hypot(self.error, spread / len(ours) ** 0.5) + 0.1
-        elif self.single:
-            most = 2 * spread
         else:
-            return None
+            most = 2 * spread
         return abs(statistics.mean(ours) - self.mean) <= most
 
 
@@ -105,9 +109,18 @@ class Cell:
 
 
 def last_accuracy(run: RunDirectory) -> dict[str, float]:
-    """Return the accuracy of a finished run on the test set, in percent."""
-    summary = run.read_summary() or {}
-    return {ACCURACY: 100 * summary["test"]["accuracy"]}
+    """Return the accuracy of a finished run on the test set, in percent.
+
+    Raises:
+        RunError: If it has none.
+    """
+    test = (run.read_summary() or {}).get("test") or {}
+    if ACCURACY not in test:
+        raise RunError(
+            f"Run {str(run.path)!r} must have ended with an accuracy on the "
+            f"test set. Received: {test or 'no scores'}"
+        )
+    return {ACCURACY: 100 * test[ACCURACY]}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +137,6 @@ class Table:
         cells: Sequence of `Cell`, in the order of the table.
         measure: Function of the `RunDirectory` of a finished run that returns
             a dict of what is measured to its value.
-        seeds: Sequence of integers.
         findings: String, what was found where numbers differ; empty if
             nothing was.
     """
@@ -137,7 +149,6 @@ class Table:
     axis: str
     cells: Sequence[Cell]
     measure: Callable[[RunDirectory], Mapping[str, float]] = last_accuracy
-    seeds: Sequence[int] = SEEDS
     findings: str = ""
 
 
@@ -155,18 +166,23 @@ def by_name() -> dict[str, Experiment]:
     return {experiment.name: experiment for experiment in experiments()}
 
 
-def expected(cell: Cell, experiment: Experiment) -> Mapping[str, Published]:
-    """Return what was published of a cell, by what is measured."""
-    if cell.published is not None:
-        return cell.published
+def of_experiment(experiment: Experiment) -> Published | None:
+    """Return the published accuracy of an experiment, if there is one."""
     if experiment.expected is None:
-        return {}
-    number = Published(
+        return None
+    return Published(
         mean=experiment.expected,
         deviation=experiment.deviation,
         error=experiment.error,
     )
-    return {ACCURACY: number}
+
+
+def expected(cell: Cell, experiment: Experiment) -> Mapping[str, Published]:
+    """Return what was published of a cell, by what is measured."""
+    if cell.published is not None:
+        return cell.published
+    number = of_experiment(experiment)
+    return {} if number is None else {ACCURACY: number}
 
 
 def per_epoch(run: RunDirectory) -> dict[int, float]:
@@ -174,13 +190,22 @@ def per_epoch(run: RunDirectory) -> dict[int, float]:
 
     Args:
         run: `RunDirectory` of a run with `evaluate_test`.
+
+    Raises:
+        RunError: If it has none.
     """
     with open(run.metrics_file, newline="", encoding="utf-8") as opened:
-        return {
+        found = {
             int(row["epoch"]): 100 * float(row["value"])
             for row in csv.DictReader(opened)
             if row["name"] == "test/accuracy"
         }
+    if not found:
+        raise RunError(
+            f"Run {str(run.path)!r} must have accuracies on the test set by "
+            "epoch, from --evaluate_test. Received: none"
+        )
+    return found
 
 
 def accuracies_after(

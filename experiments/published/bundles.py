@@ -40,9 +40,7 @@ def conflicts(run):
     if done.returncode:
         *_, reason = ["no message", *done.stderr.splitlines()]
         raise RunError(f"evaluate.py failed: {reason}")
-    final = (run.read_summary() or {}).get("final_attempt")
-    if final is not None:
-        run = run.attempt(final)
+    run = run.final()
     (depth,) = parse_spec(run.read_config().model).kwargs["blocks"]
     rows = [
         row

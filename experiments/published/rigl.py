@@ -1,12 +1,13 @@
 """RigL's table 2: the structure that training leaves in LeNet-300-100."""
 
+from experiments.published import ACCURACY
 from experiments.published import ERROR
 from experiments.published import Cell
 from experiments.published import Published
 from experiments.published import Table
 from experiments.published import last_accuracy
 
-# A weight, and eight entries of a mask.
+# Of a weight or bias; an entry of a mask takes a bit.
 BYTES = 4
 PUBLISHED = {
     ERROR: 1.48,
@@ -19,38 +20,50 @@ PUBLISHED = {
 
 
 def structure(run):
-    """Return what is left of a trained network, as the paper counts it.
+    """Return the error of a finished run, and what is left of its network.
 
     Args:
-        run: `RunDirectory` of a finished run.
+        run: `RunDirectory`.
+
+    Returns:
+        Dict of name to number: the error in percent, and those of `remains`.
+    """
+    # It imports TensorFlow.
+    from cb.evaluation.opened_run import OpenedRun
+
+    opened = OpenedRun(str(run.path))
+    opened.load("last")
+    error = 100 - last_accuracy(run)[ACCURACY]
+    return {ERROR: error, **remains(opened.model)}
+
+
+def remains(model):
+    """Return what is left of a sparse perceptron, as the paper counts it.
+
+    Args:
+        model: Keras model of dense layers, masked but for the last.
 
     Returns:
         Dict of name to number: pixels that a weight leads from, units that
         `cb.export.compact` keeps, thousands of operations of an example, and
         bytes of the weights with a mask for each sparse kernel.
     """
-    # They import TensorFlow.
     import numpy as np
 
-    from cb.evaluation.opened_run import OpenedRun
     from cb.export import compact
 
-    opened = OpenedRun(str(run.path))
-    opened.load("last")
-    small = compact(opened.model)
     kernels = [
         np.asarray(layer.kernel)
-        for layer in small.layers
+        for layer in compact(model).layers
         if hasattr(layer, "kernel")
     ]
-    pixels = int(np.count_nonzero(kernels[0].any(axis=1)))
-    kernels[0] = kernels[0][kernels[0].any(axis=1)]
+    alive = kernels[0].any(axis=1)
+    kernels[0] = kernels[0][alive]
     weights = sum(int(np.count_nonzero(kernel)) for kernel in kernels)
     units = [kernel.shape[1] for kernel in kernels]
     masks = sum(kernel.size for kernel in kernels[:-1]) / 8
     return {
-        ERROR: 100 - last_accuracy(run)["accuracy"],
-        "input pixels": pixels,
+        "input pixels": int(np.count_nonzero(alive)),
         "units of the first layer": units[0],
         "units of the second layer": units[1],
         "thousands of operations": 2 * weights / 1000,

@@ -17,4 +17,10 @@ def test_draws_what_is_known(tmp_path):
         for name in ("nothing", "one")
     )
     assert nothing.shape == one.shape
-    assert (nothing != one).any()
+    rows, columns = np.nonzero((nothing != one).any(axis=-1))
+    height, width = nothing.shape[:2]
+    # The least depth is the lowest sixth of a panel, the second width the
+    # second from the left.
+    assert rows.min() > 0.7 * height
+    left = columns[columns < 0.5 * width] / width
+    assert left.min() > 0.1 and left.max() < 0.2

@@ -8,9 +8,13 @@ from experiments import figures
 from experiments import pages
 from experiments import published
 from experiments import results
+from experiments.ours import of_table
 from tests.experiments.small_table import DENSE
+from tests.experiments.small_table import PRUNED
 from tests.experiments.small_table import SMALL
 from tests.experiments.small_table import line
+
+DYNAMIC = "dynamic_sparse/mnist_07_dynamic_s99"
 
 
 def test_a_readme_without_the_place_of_the_table_is_refused():
@@ -27,15 +31,50 @@ def test_pages_count_seeds_and_leave_out_other_protocols(tmp_path):
     ]
     results.append("small", lines, tmp_path)
     text = "\n".join(pages.section(SMALL, tmp_path))
-    assert "49.49 ± 5.89 | 49.00 ± 1.41 (2), 1 diverged | compared |" in text
+    # The published one did not diverge.
+    assert "49.49 ± 5.89 | 49.00 ± 1.41 (2), 1 diverged | differs |" in text
     assert "| [dense]" in text and "98.69 |  | not run |" in text
     assert "2026-11-29, a machine, commit abc" in text
 
 
-def test_the_catalogue_shows_the_accuracy_of_runs_that_measure_errors():
-    # Of seeds 0 to 2, errors of 1.81, 1.86 and 1.79 in the repository.
-    row = "89.1 % sparse | 98.52 | 98.18 ± 0.04 (3) | "
-    assert row in pages.experiments_page()
+def test_a_run_counts_with_the_one_that_it_begins_with(tmp_path):
+    results.append("small", [line(97.0, 0, experiment=PRUNED)], tmp_path)
+    assert not of_table(SMALL, tmp_path)
+    old = line(98.0, 0, experiment=DENSE, flags="--epochs=1")
+    other = line(98.0, 1, experiment=DENSE)
+    results.append("small", [old, other], tmp_path)
+    assert [*of_table(SMALL, tmp_path)] == [DENSE]
+    results.append("small", [line(98.5, 0, experiment=DENSE)], tmp_path)
+    found = of_table(SMALL, tmp_path)
+    assert found[PRUNED]["accuracy"].values == [97.0]
+    assert found[DENSE]["accuracy"].values == [98.0, 98.5]
+
+
+def test_runs_that_all_diverged_have_none_of_the_published_numbers(tmp_path):
+    name = "set_keras/cifar10_set"
+    lines = [line(None, n, "diverged", experiment=name) for n in range(3)]
+    results.append("set_keras", lines, tmp_path)
+    chosen = published.tables()["set_keras"]
+    rows = [row for row in pages.section(chosen, tmp_path) if name in row]
+    assert len(rows) == 2
+    assert all(row.endswith("| 3 diverged | differs |") for row in rows)
+    (row,) = [
+        row
+        for row in pages.experiments_page(tmp_path).splitlines()
+        if f"{name}.flags" in row
+    ]
+    assert row.endswith("| 60.76 after 100 epochs | 3 diverged | differs |")
+
+
+def test_the_catalogue_shows_the_accuracy_of_runs_that_measure_errors(tmp_path):
+    name = "rigl/lenet_300_100_structure"
+    lines = [
+        line(error, seed, experiment=name)._replace(name="error, %")
+        for seed, error in enumerate((1.81, 1.86, 1.79))
+    ]
+    results.append("rigl", lines, tmp_path)
+    row = "89.1 % sparse | 98.52 | 98.18 ± 0.04 (3) | differs |"
+    assert row in pages.experiments_page(tmp_path)
 
 
 def test_pages_name_the_commits_of_what_they_count(tmp_path):
@@ -81,29 +120,15 @@ def test_figures_show_rows_without_columns_as_lines(tmp_path):
 
 
 def test_the_page_begins_with_what_came_of_each_table(tmp_path):
-    results.append("dynamic_sparse", [line(50.0, 0)], tmp_path)
-    text = pages.tables_page(tmp_path)
+    reproduced = [line(value, n) for n, value in enumerate((44, 50, 55, 99))]
+    differing = [line(98.0, n, experiment=DYNAMIC) for n in range(3)]
+    compared = [line(98.0, n, experiment=DENSE) for n in range(2)]
+    diverged = line(None, 2, "diverged", experiment=DENSE)
+    few = line(97.0, 0, experiment=PRUNED)
+    lines = [*reproduced, *differing, *compared, diverged, few]
+    results.append("dynamic_sparse", lines, tmp_path)
     title = "[Dynamic sparse reparameterization on MNIST]"
     link = "(#dynamic-sparse-reparameterization-on-mnist)"
-    assert f"| {title}{link} | 1 of 57 | 0 | 0 | 0 | 19 |" in text
-
-
-def test_figures_show_tables_without_columns_row_by_row(tmp_path):
-    chosen = published.tables()["set_keras"]
-    name = "set_keras/cifar10_set"
-    done = line(57.5, 0, experiment=name)
-    done = done._replace(name="accuracy after 50 epochs")
-    results.append("set_keras", [done], tmp_path)
-    found = figures.dots(chosen, tmp_path)
-    mean, ours = found["SET after 50 epochs"]
-    assert mean == 57.12
-    assert {column: one.values for column, one in ours.items()} == {
-        "4000-1000-4000": [57.5]
-    }
-    assert found["SET after 100 epochs"] == (60.76, {})
-    assert len(found) == 6
-    file = tmp_path / "figure.png"
-    figures.draw(chosen, file, tmp_path)
-    assert file.read_bytes().startswith(b"\x89PNG")
-    assert not figures.dots(published.tables()["dynamic_sparse"], tmp_path)
-    assert not figures.dots(published.tables()["rigl"], tmp_path)
+    # A fourth seed was not planned; 15 cells of 19 were not run, one has one.
+    row = f"| {title}{link} | 10 of 57 | 1 | 1 | 1 | 16 |"
+    assert row in pages.tables_page(tmp_path)

@@ -2,15 +2,19 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
+import cb
 from cb.errors import RunError
 from cb.runs.directory import RunDirectory
 from experiments import published
 from experiments.published import Published
 from experiments.published import bundles
 from experiments.published import large_batch
+from experiments.published import rigl
+from experiments.tables import lottery_ticket
 from tests.commands import run
 
 
@@ -30,7 +34,11 @@ def test_agreement_is_that_of_the_formulas():
             assert near.agrees(ours) is True
             assert far.agrees(ours) is False
             assert near.agrees(ours[:2]) is None
+        assert near.agrees(ours[:2], diverged=1) is False
     assert Published(mean=97.0).agrees(ours) is None
+    assert Published(mean=97.0).agrees([], diverged=3) is None
+    unknown = Published(mean=97.0, error=0.05, judged=False)
+    assert unknown.agrees(ours) is None
 
 
 def test_every_cell_is_an_experiment_and_has_its_place():
@@ -102,3 +110,60 @@ def test_accuracies_are_those_of_the_epochs_or_there_are_none(tmp_path):
     }
     with pytest.raises(RunError, match=r"none of \[4, 5\]"):
         published.accuracies_after(run, (1, 4, 5))
+
+
+def test_scores_that_are_not_there_are_said(tmp_path):
+    run = RunDirectory(str(tmp_path))
+    with pytest.raises(RunError, match="must have ended with an accuracy"):
+        published.last_accuracy(run)
+    run.metrics_file.write_text("step,epoch,name,value\n10,1,loss,0.5\n")
+    with pytest.raises(RunError, match="from --evaluate_test"):
+        published.per_epoch(run)
+
+
+def test_tickets_keep_what_the_source_keeps():
+    """It keeps what is larger than a place in the sorted weights."""
+    random = np.random.default_rng(0)
+    for layer, size in lottery_ticket.SIZES.items():
+        left = np.sort(np.abs(random.normal(size=size)))
+        for level in range(1, 4):
+            place = round(lottery_ticket.PRUNED[layer] * left.size)
+            left = left[left > left[place]]
+            assert lottery_ticket.counts(level)[layer] == left.size
+
+
+def test_a_structure_is_what_lies_on_a_way_from_pixels_to_classes():
+    kernels = [
+        # Pixel 2 leads nowhere; nothing leads to unit 1; pixel 4 leads to
+        # unit 3 alone, from which nothing leads on.
+        np.array(
+            [
+                [1, 0, 2, 0],
+                [0, 0, 3, 1],
+                [0, 0, 0, 0],
+                [4, 0, 0, 0],
+                [0, 0, 0, 5],
+            ]
+        ),
+        np.array([[1, 0, 2], [3, 4, 0], [0, 0, 6], [0, 0, 0]]),
+        np.array([[1, 2], [3, 4], [5, 6]]),
+    ]
+    x = y = keras.Input((5,))
+    for units in (4, 3):
+        y = keras.layers.Dense(units, activation="relu")(y)
+    model = keras.Model(x, keras.layers.Dense(2)(y))
+    model = cb.sparsify(model, 0.5, exclude=[model.layers[-1].name])
+    for layer, kernel in zip(model.layers[1:], kernels, strict=True):
+        variables = {variable.name: variable for variable in layer.variables}
+        if "mask" in variables:
+            variables["mask"].assign(kernel != 0)
+        variables["kernel"].assign(kernel)
+    # Units 0 and 2, then 0 and 2, and with them pixels 0, 1 and 3.
+    weights = 4 + 3 + 4
+    assert rigl.remains(model) == {
+        "input pixels": 3,
+        "units of the first layer": 2,
+        "units of the second layer": 2,
+        "thousands of operations": 2 * weights / 1000,
+        "bytes": 4 * (weights + 2 + 2 + 2) + (3 * 2 + 2 * 2) / 8,
+    }

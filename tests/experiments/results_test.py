@@ -1,6 +1,5 @@
 """The files of results."""
 
-import json
 import subprocess
 
 import pytest
@@ -49,6 +48,13 @@ def test_changed_code_has_no_commit(tmp_path, monkeypatch):
     git(*who, "commit", "--quiet", "--message=one")
     monkeypatch.setattr(results, "ROOT", tmp_path)
     assert len(results.code_commit()) >= 7
+    # A training reads it, and it is not committed.
+    (tmp_path / "experiments" / "schedules").mkdir(parents=True)
+    schedule = tmp_path / "experiments" / "schedules" / "one.yaml"
+    schedule.write_text("0: {learning_rate: 1}\n")
+    with pytest.raises(InputError, match="committed state"):
+        results.code_commit()
+    schedule.unlink()
     # Results are no code.
     (tmp_path / "results.csv").write_text("")
     assert results.code_commit()
@@ -57,9 +63,14 @@ def test_changed_code_has_no_commit(tmp_path, monkeypatch):
         results.code_commit()
 
 
-def test_results_are_complete_lines():
+def test_results_are_complete_lines_of_different_runs():
     for name in published.tables():
-        for result in results.read(name):
+        found = results.read(name)
+        for result in found:
             assert result.date and result.hardware and result.commit
             assert (result.status == results.DONE) == bool(result.name)
-            assert json.loads(str(result.seed)) >= 0
+            assert (result.status == results.DONE) == (result.value is not None)
+            assert result.seed >= 0
+        # A line that stands twice would count for two seeds.
+        keys = {(r.experiment, r.seed, r.name, r.flags) for r in found}
+        assert len(keys) == len(found)

@@ -22,7 +22,6 @@ SMALL = Table(
         Cell(experiment=STATIC, row="static", column="0.99"),
         Cell(experiment=DENSE, row="dense", column="0"),
     ),
-    seeds=(0, 1),
 )
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from cb.errors import RUN_ERROR
 from cb.errors import InputError
+from cb.errors import RunError
+from experiments import published
 from experiments import results
 from experiments import table
 from experiments.published import Cell
@@ -38,7 +40,14 @@ summary = {"test": {"accuracy": accuracy}}
 """
 
 
-def runner(folder, training=TRAINING, jobs=2, chosen=SMALL, monkeypatch=None):
+def runner(
+    folder,
+    training=TRAINING,
+    jobs=2,
+    chosen=SMALL,
+    seeds=(0, 1),
+    monkeypatch=None,
+):
     """Return a runner whose trainings are a script."""
     script = folder / "training.py"
     script.write_text(training)
@@ -54,6 +63,8 @@ def runner(folder, training=TRAINING, jobs=2, chosen=SMALL, monkeypatch=None):
             f"--runs={folder / 'runs'}",
             f"--results={folder}",
             f"--jobs={jobs}",
+            "--seeds",
+            *map(str, seeds),
         ]
     )
     return table.Runner(chosen, "abc", given)
@@ -112,14 +123,15 @@ def test_a_chain_of_runs_is_done_again_from_its_beginning(
         Cell(experiment=STATIC, row="second", column="1", after=DENSE),
         Cell(experiment=PRUNED, row="third", column="2", after=STATIC),
     )
-    chain = dataclasses.replace(SMALL, cells=cells, seeds=(0,))
-    assert runner(tmp_path, chosen=chain, monkeypatch=monkeypatch).run() == 0
+    chain = dataclasses.replace(SMALL, cells=cells)
+    given = {"chosen": chain, "seeds": (0,), "monkeypatch": monkeypatch}
+    assert runner(tmp_path, **given).run() == 0
     rows = results.read("small", tmp_path)
     assert len(rows) == 3
     (tmp_path / "small.csv").unlink()
     results.append("small", rows[:-1], tmp_path)
     shutil.rmtree(tmp_path / "runs")
-    assert runner(tmp_path, chosen=chain, monkeypatch=monkeypatch).run() == 0
+    assert runner(tmp_path, **given).run() == 0
     assert results.read("small", tmp_path)[:-1] == rows[:-1]
     assert len([*(tmp_path / "runs").glob("*/*/summary.json")]) == 3
 
@@ -132,14 +144,47 @@ def test_a_run_that_diverged_is_not_done_again_for_another(
         Cell(experiment=STATIC, row="first", column="0"),
         Cell(experiment=PRUNED, row="second", column="1", after=STATIC),
     )
-    chain = dataclasses.replace(SMALL, cells=cells, seeds=(1,))
+    chain = dataclasses.replace(SMALL, cells=cells)
+    given = {"chosen": chain, "seeds": (1,), "monkeypatch": monkeypatch}
     for _ in range(2):
-        assert (
-            runner(tmp_path, chosen=chain, monkeypatch=monkeypatch).run() == 1
-        )
+        assert runner(tmp_path, **given).run() == 1
         (row,) = results.read("small", tmp_path)
         assert row.status == "diverged"
     assert "Not finished" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_measured_is_no_row(tmp_path, monkeypatch, capsys):
+    def measure(run):
+        if "dense" in run.path.name:
+            raise RunError("It has no scores.")
+        return published.last_accuracy(run)
+
+    chosen = dataclasses.replace(SMALL, measure=measure)
+    assert runner(tmp_path, chosen=chosen, monkeypatch=monkeypatch).run() == 1
+    found = {row.experiment for row in results.read("small", tmp_path)}
+    assert found == {PRUNED, STATIC}
+    printed = capsys.readouterr().out
+    assert f"{DENSE}, seed 1: It has no scores." in printed
+
+
+@pytest.mark.slow
+def test_a_row_names_the_commits_that_its_run_was_trained_with(
+    tmp_path, monkeypatch
+):
+    failing = "import sys; sys.exit(1)"
+    begun = runner(tmp_path, failing, seeds=(0,), monkeypatch=monkeypatch)
+    assert begun.run() == RUN_ERROR
+    later = runner(tmp_path, seeds=(0,), monkeypatch=monkeypatch)
+    later.commit = "def"
+    assert later.run() == 0
+    rows = {row.experiment: row for row in results.read("small", tmp_path)}
+    assert rows[DENSE].commit == rows[STATIC].commit == "abc def"
+    # It had not begun, since the dense network was not there.
+    assert rows[PRUNED].commit == "def"
+    results.check_commits(rows.values(), "def", mixed=True)
+    with pytest.raises(InputError, match="def, and abc in"):
+        results.check_commits(rows.values(), "def")
 
 
 @pytest.mark.slow

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 from typing import ClassVar
 
-import keras
-
 _MISSING = object()
 
 
@@ -29,21 +27,19 @@ class AddedArguments:
 
 
 @contextlib.contextmanager
-def overridden(
-    name: str, values: Iterable[tuple[keras.layers.Layer, Any]]
-) -> Iterator[None]:
-    """Set an attribute of layers, and restore it at the end.
+def overridden(name: str, values: Iterable[tuple[Any, Any]]) -> Iterator[None]:
+    """Set an attribute of Keras objects, and restore it at the end.
 
     Args:
         name: String, the attribute.
-        values: Iterable of tuples of a layer and its value. A layer may occur
-            more than once.
+        values: Iterable of tuples of a layer or an optimizer and its value.
+            One may occur more than once.
     """
     before = []
     # Written past Keras, which would track what is assigned.
-    for layer, value in values:
-        before.append((vars(layer), vars(layer).get(name, _MISSING)))
-        vars(layer)[name] = value
+    for owner, value in values:
+        before.append((vars(owner), vars(owner).get(name, _MISSING)))
+        vars(owner)[name] = value
     try:
         yield
     finally:

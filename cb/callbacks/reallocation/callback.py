@@ -323,7 +323,8 @@ class Reallocation(keras.callbacks.Callback):
         if self._compiled:
             self._kernels.renew()
             written = self._kernels.written()
-        compiled = model, optimizer, trained, fit and fit.class_weight
+        used = fit and (fit.class_weight, fit.batch_size)
+        compiled = (model, optimizer, trained, model.run_eagerly, used)
         if self._compiled != compiled:
             self._compiled = compiled
             self._kernels = SparseKernels(model, optimizer, kernels, algorithm)

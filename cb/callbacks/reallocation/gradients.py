@@ -12,6 +12,7 @@ import tensorflow as tf
 from cb.callbacks.reallocation.training_step import Held
 from cb.callbacks.slots import batch_counter
 from cb.callbacks.slots import inner
+from cb.layers.attributes import overridden
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
 from cb.seeds import fold_in
@@ -37,12 +38,8 @@ def hooked(optimizer: keras.optimizers.Optimizer, hook: Hook) -> Iterator[None]:
         variables = trainable_variables or optimizer._trainable_variables
         hook(list(grads), list(variables), apply)
 
-    # Not by assignment, since Keras tracks attributes.
-    vars(optimizer)["apply"] = replacement
-    try:
+    with overridden("apply", [(optimizer, replacement)]):
         yield
-    finally:
-        del vars(optimizer)["apply"]
 
 
 class RunningGradients:

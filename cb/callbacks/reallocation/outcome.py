@@ -86,7 +86,12 @@ class Outcome:
         self._log = RunLog([])
 
     def begin(self, model: keras.Model) -> None:
-        """Prepare the log, which only the chief of several workers writes."""
+        """Begin a training, after one that may have been cut.
+
+        Only the chief of several workers writes a log.
+        """
+        self._log.close()
+        self._logged = self.totals
         chief = collectives.is_chief(model.distribute_strategy)
         if self._log_dir is not None and chief:
             sink = REGISTRY.build("tensorboard", folder=self._log_dir)

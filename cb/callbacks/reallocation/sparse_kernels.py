@@ -20,6 +20,7 @@ from cb.callbacks.reallocation.step_terms import masked
 from cb.callbacks.reallocation.step_terms import penalized
 from cb.callbacks.reallocation.step_terms import ruled
 from cb.callbacks.reallocation.training_step import Held
+from cb.callbacks.reallocation.training_step import forget
 from cb.callbacks.reallocation.training_step import is_usual
 from cb.callbacks.reallocation.training_step import takes_operations
 from cb.callbacks.reallocation.write_watch import WriteWatch
@@ -298,7 +299,9 @@ class SparseKernels:
             in_fit: Boolean, whether Keras makes the steps. In a loop of the
                 user's own, terms hold until `end`: nobody tells its steps.
         """
+        # What a training before, that was cut, has left.
         self._terms.close()
+        forget(self._model)
         algorithm, optimizer = self._algorithm, self._optimizer
         through = algorithm.straight_through
         regularizers, constraints, steps = [], [], []

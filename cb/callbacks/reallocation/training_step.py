@@ -93,6 +93,16 @@ def hold(model: keras.Model, held: Sequence[Held]) -> None:
     step.next += held
 
 
+def forget(model: keras.Model) -> None:
+    """Take back what was said of a step that a cut training never made.
+
+    Args:
+        model: Compiled Keras model, at the beginning of a `fit`.
+    """
+    if isinstance(model.train_function, TrainingStep):
+        model.train_function.next = []
+
+
 def is_usual(model: keras.Model) -> bool:
     """Return whether a model trains by a compiled step that is Keras's own."""
     function = model.train_function

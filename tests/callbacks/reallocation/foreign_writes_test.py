@@ -363,6 +363,38 @@ def test_a_training_that_was_cut_leaves_nothing_behind(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "top_kast",
+        "rigl(gradients='running', every=2)",
+        "deep_rewiring(noise='gradients')",
+    ],
+)
+def test_a_step_that_was_never_made_is_forgotten(
+    spec, build_model, batches, compile_model
+):
+    def reallocating():
+        return cb.callbacks.Reallocation(spec, batches(4, seed=9))
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    found = []
+    for cut in (False, True):
+        model = compile_model(build_model(), sgd())
+        start = model.get_weights()
+        if cut:
+            cutting = [reallocating(), Call(interrupt)]
+            with pytest.raises(KeyboardInterrupt):
+                fit(model, batches(4), cutting)
+            model.set_weights(start)
+        fit(model, batches(4), [callback_for("static", batches)], epochs=1)
+        fit(model, batches(4), [reallocating()], epochs=1)
+        found.append(bits(model.variables))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("name", reallocation.names())
 def test_a_cut_training_leaves_layers_and_losses_as_they_were(
     name, build_model, batches, compile_model

@@ -113,6 +113,26 @@ def test_counts_go_on_in_a_resumed_training(
         assert one.get_state()["totals"][0] == 4
 
 
+def test_an_epoch_counts_nothing_of_a_training_that_was_cut(
+    build_model, batches, compile_model
+):
+    class Cut(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    model = compile_model(build_model(), sgd())
+    callback = cb.callbacks.Reallocation("set(every=2, end=1.0)")
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batches(8), [callback, Cut()])
+    before = callback.get_state()["totals"]
+    assert before[0] == 1
+    history = fit(model, batches(8), [callback]).history
+    moved = callback.get_state()["totals"] - before
+    for name, number in zip(("events", "dropped", "grown"), moved, strict=True):
+        assert history[f"reallocation/{name}"] == [number]
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

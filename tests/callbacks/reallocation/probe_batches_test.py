@@ -179,3 +179,20 @@ def test_what_is_no_data_is_refused():
 def test_an_empty_data_set_does_not_end_the_epoch():
     with pytest.raises(InputError, match="at least one batch"):
         Batches(slices().batch(5).take(0))(0)
+
+
+def test_probe_batches_are_as_large_as_those_of_each_fit(model, monkeypatch):
+    """The callback of one training serves another with other batches."""
+    callback = cb.callbacks.Reallocation("rigl(every=1)", (X, Y))
+    sizes, read = set(), Batches._next
+
+    def noted(self):
+        batch = read(self)
+        sizes.add(len(batch[0]))
+        return batch
+
+    monkeypatch.setattr(Batches, "_next", noted)
+    for size in (4, 10):
+        sizes.clear()
+        model.fit(*(X, Y, size), verbose=0, shuffle=False, callbacks=[callback])
+        assert sizes == {size}

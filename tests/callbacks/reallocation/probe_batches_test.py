@@ -183,7 +183,7 @@ def test_an_empty_data_set_does_not_end_the_epoch():
 
 def test_probe_batches_are_as_large_as_those_of_each_fit(model, monkeypatch):
     """The callback of one training serves another with other batches."""
-    callback = cb.callbacks.Reallocation("rigl(every=1)", (X, Y))
+    callback = cb.callbacks.Reallocation("rigl(every=1, end=1.0)", (X, Y))
     sizes, read = set(), Batches._next
 
     def noted(self):

@@ -52,7 +52,7 @@ def config(data_dir, run, depth, width):
     )
 
 
-def results(run):
+def measured(run):
     """Return accuracy and entropy of a run, or `None` if not all is there."""
     if run.read_summary() is None or not run.conflicts_file.exists():
         return None
@@ -85,13 +85,13 @@ def train_and_measure(chosen):
 def network(data_dir, folder, depth, width):
     """Train and measure one network, if need be, and return its results."""
     run = RunDirectory(str(folder / f"depth_{depth}_width_{width}"))
-    found = results(run)
+    found = measured(run)
     if found is None:
         # Every network is traced anew, of which TensorFlow warns.
         with quiet_stderr(), open(folder / "log.txt", "a") as log:
             with contextlib.redirect_stdout(log):
                 train_and_measure(config(data_dir, run, depth, width))
-        found = results(run)
+        found = measured(run)
     return found
 
 

@@ -106,11 +106,17 @@ def _layout(figure: Figure) -> dict[str, Any]:
         axis = axes[f"{letter}axis"]
         axis |= {"automargin": True, "gridcolor": GRID, "zeroline": False}
         axis |= {"linecolor": "#888", "nticks": 7}
-        values = [v for t in figure.traces for v in getattr(t, letter)]
+        values = [
+            value
+            for trace in figure.traces
+            for value in getattr(trace, letter)
+            if math.isfinite(value)
+        ]
+        # Others have no logarithm: they leave gaps.
+        positive = [value for value in values if value > 0]
         axis["tickformat"] = "~s" if max(values, default=0) >= 1e4 else "~g"
-        if letter in figure.log:
-            low = min(value for value in values if value > 0)
-            decades = math.log10(max(values) / low)
+        if letter in figure.log and positive:
+            decades = math.log10(max(positive) / min(positive))
             # Labels at 1, 2 and 5, or at powers of ten.
             dtick = "D2" if decades < 3 else math.ceil(decades / 7)
             axis |= {"type": "log", "dtick": dtick}

@@ -1,5 +1,6 @@
 """Labels of runs: what differs between their configurations."""
 
+import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +33,29 @@ def differences(configs: Sequence[Config]) -> dict[str, list[str]]:
         for field, values in columns.items()
         if any(value != values[0] for value in values)
     }
+
+
+def distinct_names(folders: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths that differ.
+
+    Args:
+        folders: Sequence of paths, all different.
+
+    Returns:
+        List of strings, such as `"run"`, or `"one/run"` beside `"two/run"`.
+    """
+    parts = [pathlib.Path(folder).resolve().parts for folder in folders]
+    names = [path[-1] for path in parts]
+    length = 1
+    while twice := {name for name in names if names.count(name) > 1}:
+        length += 1
+        names = [
+            str(pathlib.Path(*path[-length:])) if name in twice else name
+            for path, name in zip(parts, names, strict=True)
+        ]
+        if length > max(map(len, parts)):
+            break
+    return names
 
 
 def labels(

@@ -17,6 +17,7 @@ from cb.config import Config
 from cb.errors import InputError
 from cb.errors import argument_error
 from cb.plots.labels import differences
+from cb.plots.labels import distinct_names
 from cb.plots.labels import labels
 from cb.runs.directory import RunDirectory
 from cb.runs.long_csv import EVALUATION_HEADER
@@ -143,7 +144,7 @@ def read_runs(texts: Iterable[str]) -> tuple[list[Run], list[str]]:
             "Runs must have labels that differ, such as `first=FOLDER`. "
             f"Received: {twice[0]!r} twice"
         )
-    names = [run.label for run in runs]
+    names = distinct_names([run.folder for run in runs])
     made = labels(differences([run.config for run in runs]), names)
     named = [given[pathlib.Path(run.folder)] for run in runs]
     return [

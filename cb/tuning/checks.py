@@ -15,9 +15,16 @@ from cb.tuning.objectives import TEST
 from cb.tuning.objectives import VALIDATION
 from cb.tuning.plan import SweepPlan
 
-MODEL = "model."
+MODEL = "model"
 MULTI_WORKER = "multi_worker"
-WORKERS = ("worker_hosts", "worker_index")
+ONE_MACHINE = "whose runs are each on one machine"
+NOT_OF_A_SWEEP = {
+    "worker_hosts": ONE_MACHINE,
+    "worker_index": ONE_MACHINE,
+    "fold": "whose runs are on the folds of `--folds`",
+    "run_dir": "whose runs are in the folder of `--directory`",
+    "name": "whose runs are in the folder of `--directory`",
+}
 
 
 def check(plan: SweepPlan) -> None:
@@ -32,7 +39,7 @@ def check(plan: SweepPlan) -> None:
     """
     _check_instances(plan)
     config = configured(plan, plan.space.defaults())
-    _check_machines(plan, config)
+    _check_flags(plan.config({})[0])
     _check_objectives(plan, config)
     # An error of the flags alone must not be blamed on a parameter.
     assembly.completed(configured(plan, {}))
@@ -44,7 +51,8 @@ def check(plan: SweepPlan) -> None:
             assembly.completed(_reaching(plan, parameter, value))
     source = build_data(assembly.completed(config), 1).source
     for parameter, value in limits:
-        if any(name.startswith(MODEL) for name in parameter.settings(value)):
+        names = parameter.settings(value)
+        if any(name.partition(".")[0] == MODEL for name in names):
             changed = assembly.completed(_reaching(plan, parameter, value))
             with _blaming(plan, parameter, value):
                 assembly.build_model(changed, source)
@@ -81,19 +89,23 @@ def _check_instances(plan: SweepPlan) -> None:
         parse_fold(fold)
 
 
-def _check_machines(plan: SweepPlan, config: Config) -> None:
-    """Refuse a cluster: each run would be a single worker that waits."""
+def _check_flags(config: Config) -> None:
+    """Refuse flags of a single run, and of a cluster.
+
+    Each run would be a single worker that waits.
+    """
     if parse_spec(config.strategy).name == MULTI_WORKER:
         raise InputError(
             "Each run of a sweep is on one machine; several share the runs "
             "by the variables of keras-tuner (docs/sweeps.md). "
             f"Received: strategy={config.strategy!r}"
         )
-    for name in WORKERS:
-        if (value := plan.base.given.get(name)) is not None:
+    for name, reason in NOT_OF_A_SWEEP.items():
+        value = getattr(config, name)
+        if value != getattr(Config, name):
             raise InputError(
-                f"Argument `{name}` cannot be used in a sweep, whose runs "
-                f"are each on one machine. Received: {name}={value!r}"
+                f"Argument `{name}` cannot be used in a sweep, {reason}. "
+                f"Received: {name}={value!r}"
             )
 
 

@@ -140,11 +140,16 @@ def merged(space: Space, folders: Sequence[str]) -> list[AveragedConfiguration]:
             "Argument `from` must name sweeps of one data set. "
             f"Received: {list(folders)}, of {sorted(datasets)}"
         )
-    found = aggregate(rows, MEASURED, space.names)
+    # Trials of costs alone were not trained.
+    found = [
+        point
+        for point in aggregate(rows, MEASURED, space.names)
+        if point.means.keys() >= {*MEASURED}
+    ]
     if not found:
         raise InputError(
-            "Argument `from` must name sweeps with complete trials. "
-            f"Received: {list(folders)}"
+            "Argument `from` must name sweeps with complete trials that have "
+            f"{', '.join(MEASURED)}. Received: {list(folders)}"
         )
     return found
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from cb.config import METADATA
 from cb.config import Config
+from cb.config import is_explicit
 from cb.config import layered
 from cb.tuning.objectives import CHEAP
 from cb.tuning.objectives import INFERENCE
@@ -33,6 +35,15 @@ class FixedConfiguration:
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings: Sequence[str] = ()
     schedule: str | None = None
+
+    def of_file(self) -> set[str]:
+        """Return the fields that the file sets.
+
+        Raises:
+            InputError: If it cannot be read, or a value is wrong.
+        """
+        _, sources = layered(self.file, {}, [])
+        return {name for name in METADATA if is_explicit(name, sources)}
 
     def config(
         self, fixed: Mapping[str, Any], chosen: Mapping[str, Any]

@@ -87,7 +87,11 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
         )
     space = read_space(settings.space)
     literals = dict(map(_literal, base.settings))
-    given = {*base.given, *literals}
+    of_file = base.of_file()
+    given = {*base.given, *literals, *of_file}
+    # As given as flags are.
+    fixed = {k: v for k, v in space.fixed.items() if k not in of_file}
+    space = dataclasses.replace(space, fixed=fixed)
     points: list[dict[str, Any]] = []
     if experiment.oracle is None:
         points = experiments.points(
@@ -100,12 +104,13 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
                 f"experiment `{settings.experiment}` set it. "
                 f"Received: space={space.name!r}"
             )
-        if settings.max_trials is not None:
-            raise InputError(
-                "Argument `max_trials` cannot be given, for experiment "
-                f"`{settings.experiment}` has {len(points)} points, all of "
-                f"them run. Received: max_trials={settings.max_trials}"
-            )
+        for name in ("max_trials", "oracle"):
+            if (value := getattr(settings, name)) is not None:
+                raise InputError(
+                    f"Argument `{name}` cannot be given, for experiment "
+                    f"`{settings.experiment}` has {len(points)} points, all of "
+                    f"them run. Received: {name}={value!r}"
+                )
         space = dataclasses.replace(
             space, fixed={**space.fixed, "validation_fraction": 0.0}
         )
@@ -128,9 +133,32 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
         points=tuple(points),
         halving=parse_racing(settings.racing),
     )
+    oracle = settings.oracle or experiment.oracle
     if plan.halving:
-        _check_halving(plan, settings.oracle or experiment.oracle)
+        _check_halving(plan, oracle)
+    if oracle is not None and parse_spec(oracle).name == "hyperband":
+        _check_hyperband(plan, settings)
     return plan
+
+
+def _check_hyperband(plan: SweepPlan, settings: SweepSettings) -> None:
+    """Refuse what this oracle decides itself."""
+    reason = ""
+    if settings.max_trials is not None:
+        reason = (
+            "`max_trials` cannot be given. "
+            f"Received: max_trials={settings.max_trials}"
+        )
+    elif "epochs" in plan.space.written:
+        reason = (
+            "`epochs` cannot be searched: give the most of them by `--epochs`. "
+            f"Received: space={plan.space.name!r}"
+        )
+    if reason:
+        raise InputError(
+            "Oracle `hyperband` chooses the number of trials and their epochs, "
+            f"so that {reason}"
+        )
 
 
 def _check_halving(plan: SweepPlan, oracle: str | None) -> None:

@@ -102,14 +102,18 @@ class Progress:
             print(f"NOT STORED: {error}", flush=True)
         self._write_page()
 
-    def _keep(self) -> None:
+    def end(self) -> None:
+        """Add the trials that were never taken up again to the database."""
+        self._keep(searching=False)
+
+    def _keep(self, searching: bool = True) -> None:
         """Add trials to the database, also those of an earlier process."""
         if self._storage is not None:
             objectives = [
                 dataclasses.replace(one, name=self._plan.columns[one.name])
                 for one in self._plan.objectives
             ]
-            keep(self._storage, self._folder, objectives)
+            keep(self._storage, self._folder, objectives, searching)
 
     def _write_page(self) -> None:
         started = time.monotonic()

@@ -9,7 +9,6 @@ from math import isclose
 from math import isfinite
 from typing import Any
 
-from cb.config import Config
 from cb.errors import InputError
 from cb.runs.command_line import command_line
 from cb.tuning import racing
@@ -77,7 +76,8 @@ class Runner:
                 rows.append(row)
             if rows[-1]["status"] != COMPLETE:
                 break
-            if number < len(instances) and racing.is_due(number):
+            raced = number < len(instances) and not self.plan.points
+            if raced and racing.is_due(number):
                 if racing.loses(self._scores(rows), self._others()):
                     rows[-1]["status"] = OUTRACED
                     break
@@ -115,8 +115,8 @@ class Runner:
         if self.plan.points:
             point = dict(self.plan.points[values["point"]])
             return point, str(point.pop("config_id"))
-        seed = self.plan.base.given.get("seed", Config.seed)
-        return dict(values), f"{seed}-{trial_id}"
+        config, _ = self.plan.config({})
+        return dict(values), f"{config.seed}-{trial_id}"
 
     def _recorded(
         self, trial_id: str, values, point
@@ -217,7 +217,10 @@ class Runner:
             "dataset": config.dataset if config else "",
             "experiment": self.plan.experiment,
             "status": outcome.status,
-            "seconds": round(outcome.seconds, 3),
+            # A run that was finished before is only read.
+            "seconds": round(
+                max(outcome.seconds, measured.get("seconds", 0.0)), 3
+            ),
             "note": outcome.note,
             "command": command_line(config) if config else "",
         }

@@ -3,10 +3,13 @@
 import contextlib
 import dataclasses
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
+from cb.config import SPECS
 from cb.errors import InputError
 from cb.registry import lazy_import
+from cb.registry import parse_spec
 
 # It imports TensorFlow.
 keras_tuner = lazy_import("keras_tuner")
@@ -198,7 +201,9 @@ class Space:
             reachable = {one.name for one in left}
             when = parameter.when.items()
             if all(
-                given[name] in allowed if name in given else name in reachable
+                _meets(name, given[name], allowed)
+                if name in given
+                else name in reachable
                 for name, allowed in when
             ):
                 open_ = {name: to for name, to in when if name not in given}
@@ -209,3 +214,10 @@ class Space:
                 f"a flag. Received: {sorted(given)}"
             )
         return dataclasses.replace(self, parameters=tuple(left))
+
+
+def _meets(name: str, value: Any, allowed: Sequence[Any]) -> bool:
+    """Return whether a given value meets a condition, a spec by its name."""
+    return value in allowed or (
+        name in SPECS and parse_spec(value).name in allowed
+    )

@@ -17,6 +17,7 @@ from cb.errors import argument_error
 from cb.errors import one_line
 from cb.tuning.objectives import Objective
 from cb.tuning.reading import read_sweep
+from cb.tuning.run_request import RESTING
 from cb.tuning.study import frozen_trials
 from cb.tuning.study import quiet_study
 
@@ -66,7 +67,10 @@ def open_study(
 
 
 def keep(
-    storage: str, folder: pathlib.Path, objectives: Sequence[Objective]
+    storage: str,
+    folder: pathlib.Path,
+    objectives: Sequence[Objective],
+    searching: bool,
 ) -> None:
     """Add the trials of a sweep that its study does not have yet.
 
@@ -74,6 +78,8 @@ def keep(
         storage: As in `open_study`.
         folder: As in `open_study`.
         objectives: As in `open_study`.
+        searching: Boolean, whether trials that rest may be taken up again:
+            what is in a study cannot be changed.
 
     Raises:
         InputError: As in `open_study`.
@@ -87,7 +93,9 @@ def keep(
         fcntl.flock(opened, fcntl.LOCK_EX)
         known = {trial.user_attrs.get(TRIAL) for trial in study.trials}
         for trial in trials:
-            if trial.user_attrs[TRIAL] not in known:
+            rests = trial.user_attrs["status"] == RESTING
+            waits = searching and rests
+            if trial.user_attrs[TRIAL] not in known and not waits:
                 study.add_trial(trial)
 
 

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from cb.tuning.reading import Sweep
 from cb.tuning.results import Row
 from cb.tuning.run_request import OUTRACED
+from cb.tuning.run_request import RESTING
 from cb.tuning.space import Parameter
 
 
@@ -32,8 +33,8 @@ def frozen_trials(sweep: Sweep) -> list[FrozenTrial]:
 
     Returns:
         List of Optuna's trials, in order of time: complete, pruned if they
-        lost a race, else failed. Their user attributes are the other columns
-        of the last run of each.
+        lost a race or rest, else failed. Their user attributes are the other
+        columns of the last run of each.
     """
     points = {point.runs[0]["trial"]: point for point in sweep.points}
     last = {row["trial"]: row for row in sweep.rows}
@@ -52,8 +53,8 @@ def frozen_trials(sweep: Sweep) -> list[FrozenTrial]:
 def _frozen(sweep: Sweep, row: Row, point, ranges: dict) -> FrozenTrial:
     state = TrialState.COMPLETE
     if point is None:
-        outraced = row["status"] == OUTRACED
-        state = TrialState.PRUNED if outraced else TrialState.FAIL
+        lost = row["status"] in (OUTRACED, RESTING)
+        state = TrialState.PRUNED if lost else TrialState.FAIL
     params = {
         name: _native(row[name], range_)
         for name, range_ in ranges.items()

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import keras_tuner
+from keras_tuner.oracles import HyperbandOracle
 
 from cb.errors import InputError
 from cb.errors import RunError
@@ -69,6 +70,8 @@ def sweep(settings: SweepSettings, plan: SweepPlan) -> pathlib.Path | None:
     with resumable():
         config, _ = plan.config({})
         oracle = build_oracle(spec, plan, trials, config.seed, config.epochs)
+        if isinstance(oracle, HyperbandOracle):
+            trials = trials_of(oracle)
         report.check_reference(settings.reference, plan.objectives)
         identity = _identity(plan, spec, trials)
         rows: list[Row] = []
@@ -86,6 +89,15 @@ def sweep(settings: SweepSettings, plan: SweepPlan) -> pathlib.Path | None:
             return None
         to = str(folder / "report")
         return compare([settings.directory], to, settings.reference)
+
+
+def trials_of(oracle: HyperbandOracle) -> int:
+    """Return the number of trials of all brackets, which Hyperband decides."""
+    return oracle.hyperband_iterations * sum(
+        oracle._get_size(bracket, step)
+        for bracket in range(oracle._get_num_brackets())
+        for step in range(oracle._get_num_rounds(bracket))
+    )
 
 
 def _worker() -> str:
@@ -127,6 +139,7 @@ def _search(
     runner = Runner(plan, worker, results, folder / "runs")
     try:
         SweepTuner(oracle, runner, progress.note, folder).search()
+        progress.end()
         if plan.halving:
             progress.print_epochs()
     except grpc.RpcError as error:

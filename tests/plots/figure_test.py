@@ -49,6 +49,14 @@ def test_a_chart_has_the_numbers_of_its_figure():
     assert (key["label"], key["traces"]) == ("<a>", [0, 1])
 
 
+@pytest.mark.parametrize("y", [[0, 0], [1, np.inf], [np.nan, np.nan]])
+def test_a_chart_leaves_gaps_for_what_has_no_logarithm(y):
+    trace = Trace(x=[1, 2], y=y, label="a", look=0, items="one")
+    figure = Figure(name="f", title="F", x="steps", traces=[trace], log="y")
+    axis = chart(figure)["layout"]["yaxis"]
+    assert ("type" in axis) == (max(y) > 0)
+
+
 @pytest.mark.parametrize(
     "column, texts",
     [

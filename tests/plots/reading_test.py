@@ -49,6 +49,18 @@ def test_labels_may_be_given(make_run):
     assert not skipped
 
 
+def test_runs_of_folders_of_one_name_have_different_labels(make_run, tmp_path):
+    for place in ("one/runs/0", "two/runs/0", "two/runs/1"):
+        (tmp_path / place).mkdir(parents=True)
+        make_run(f"{place}/run_seed_0")
+    runs, _ = read_runs([str(tmp_path)])
+    assert [run.label for run in runs] == [
+        "one/runs/0/run_seed_0",
+        "two/runs/0/run_seed_0",
+        "1/run_seed_0",
+    ]
+
+
 def test_labels_say_what_differs(make_run, tmp_path):
     make_run("a", sparsity=0.5, reallocation="rigl(every=10)")
     make_run("b", sparsity=0.5, reallocation="rigl(every=20)")

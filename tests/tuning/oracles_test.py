@@ -123,6 +123,19 @@ def test_points_that_break_a_constraint_are_behind_and_avoided(
     assert max(front) <= 4.0
 
 
+def test_a_constraint_on_what_is_not_measured_is_refused(tmp_path):
+    space = keras_tuner.HyperParameters()
+    space.Float("size", 1.0, 10.0)
+    oracle = searches.build(
+        "pareto", ["error"], 3, space, constraints={"flops": 4.0}
+    )
+    search = searches.Search(
+        oracle, lambda values: {"error": 1.0, "inference_flops": 9.0}, tmp_path
+    )
+    with pytest.raises(InputError, match="`flops`.*'error', 'inference_flops'"):
+        search.search()
+
+
 @pytest.mark.parametrize("spec", [GP, TPE, "pareto(startup=2)"])
 def test_an_exhausted_space_ends_the_search(spec, tmp_path):
     space = keras_tuner.HyperParameters()

@@ -1,7 +1,10 @@
 import pytest
 import yaml
 
+from cb.config import SPECS
+from cb.config import is_explicit
 from cb.errors import InputError
+from cb.registry import parse_spec
 from cb.tuning import space_file
 from cb.tuning.plan import FixedConfiguration
 from cb.tuning.planning import SweepSettings
@@ -81,6 +84,20 @@ def test_given_flags_win_over_a_space_and_leave_the_search(tmp_path):
     assert "model.last" not in space.fixing({"model.layers": 1}).names
 
 
+def test_a_given_spec_meets_conditions_by_its_name(tmp_path):
+    whole = {"type": "int", "min": 1, "max": 3}
+    search = {
+        "reallocation": {"type": "choice", "values": ["rigl", "static"]},
+        "reallocation.every": {**whole, "when": {"reallocation": ["rigl"]}},
+        "epochs": whole,
+    }
+    space = space_file.read_space(write(tmp_path, search))
+    for spec in ("rigl", "rigl(end=0.5)"):
+        left = space.fixing({"reallocation": spec}).names
+        assert left == ["reallocation.every", "epochs"]
+    assert space.fixing({"reallocation": "static"}).names == ["epochs"]
+
+
 def test_what_depends_on_a_parameter_that_is_gone_goes_too(tmp_path):
     whole = {"type": "int", "min": 1, "max": 3}
     search = {
@@ -118,12 +135,20 @@ def test_what_is_set_inside_a_part_survives_the_choice_of_the_part():
 def test_published_spaces_are_whole(name):
     space = space_file.read_space(name)
     assert space.budget
+    by_name = {one.name: one for one in space.parameters}
     for parameter in space.parameters:
         for value in parameter.extremes():
-            FixedConfiguration().config(
-                space.fixed, space.settings(space.defaults())
-            )
-            assert parameter.settings(value) is not None
+            wanted, waiting = {parameter.name: value}, [parameter]
+            while waiting:
+                for above, allowed in waiting.pop().when.items():
+                    wanted.setdefault(above, allowed[0])
+                    waiting.append(by_name[above])
+            chosen = space.settings(space.completed(wanted))
+            config, sources = FixedConfiguration().config(space.fixed, chosen)
+            for written in parameter.settings(value):
+                assert is_explicit(written.partition(".")[0], sources)
+            for spec in SPECS:
+                parse_spec(getattr(config, spec))
 
 
 def test_the_published_ranges_of_the_perceptron():

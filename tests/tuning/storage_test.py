@@ -12,6 +12,7 @@ from cb.tuning.reading import read_sweep
 from cb.tuning.results import ABOUT as ABOUT_RUNS
 from cb.tuning.results import IDENTITY
 from cb.tuning.results import MEASURED
+from cb.tuning.results import RUNGS
 from cb.tuning.results import Results
 from cb.tuning.storage import keep
 from tests.tuning.reading_test import ABOUT
@@ -41,7 +42,31 @@ def stored(file, query):
 def kept(folder, tmp_path):
     """Return a function that keeps the trials of a sweep of two trials."""
     objectives = read_sweep(folder).objectives
-    return lambda: keep(f"sqlite:///{tmp_path}/db", folder, objectives)
+    database = f"sqlite:///{tmp_path}/db"
+    return lambda searching=True: keep(database, folder, objectives, searching)
+
+
+def test_trials_that_rest_are_kept_with_what_comes_of_them(
+    folder, kept, tmp_path
+):
+    file = folder / "results.csv"
+    file.unlink()
+    columns = [*MEASURED, "blocks", *IDENTITY, *ABOUT_RUNS, *RUNGS]
+    results = Results(file, columns)
+    resting = {**TRIAL, "status": "resting", "blocks": "2", "rung": 0}
+    for trial in "01":
+        name = {"trial": trial, "config_id": f"0-{trial}"}
+        results.append([{**resting, **name}])
+    database = tmp_path / "db"
+    query = "SELECT state FROM trials ORDER BY number"
+    kept()
+    assert not stored(database, query)
+    done = {"trial": "0", "config_id": "0-0", "rung": 1, "status": "complete"}
+    results.append([{**resting, **done}])
+    kept()
+    assert stored(database, query) == [("COMPLETE",)]
+    kept(searching=False)
+    assert stored(database, query) == [("COMPLETE",), ("PRUNED",)]
 
 
 def test_trials_are_kept_once(folder, kept, tmp_path):
@@ -85,5 +110,5 @@ def test_what_is_no_database_is_refused(folder, storage):
     with pytest.raises(
         InputError, match="`storage` must be a database"
     ) as found:
-        keep(storage, folder, read_sweep(folder).objectives)
+        keep(storage, folder, read_sweep(folder).objectives, True)
     assert "\n" not in str(found.value)

@@ -130,19 +130,25 @@ def test_cheap_objectives_need_no_training(run_sweep, space):
 
 
 @pytest.mark.parametrize(
-    "oracle", ["bayesian", "hyperband(factor=3)", "grid", "pareto"]
+    "oracle, trials",
+    # Of three epochs: three trials of one epoch, the best of them and two
+    # others of three.
+    [("bayesian", 4), ("hyperband(factor=3)", 6), ("grid", 4), ("pareto", 4)],
 )
-def test_every_oracle_searches_one_objective(run_sweep, space, oracle):
+def test_every_oracle_searches_one_objective(
+    run_sweep, space, oracle, trials, capsys
+):
     folder = run_sweep(
         space=space,
         oracle=oracle,
         objectives=CHEAP[:1],
-        max_trials=4,
+        max_trials=4 if trials == 4 else None,
         given={"epochs": 3},
         pictures=True,
     )
     found = rows(folder)
-    assert len(found) >= 4
+    assert len(found) == trials
+    assert f"trial {trials}/{trials}" in capsys.readouterr().out
     assert {row["status"] for row in found} == {"complete"}
 
 
@@ -210,6 +216,20 @@ def test_reproduction_is_dense_and_two_methods_at_fifteen_sparsities(
         assert {row["reallocation.every"] for row in chosen} == {10}
         assert chosen[0]["sparsity"] == 0.1
         assert chosen[-1]["sparsity"] == 0.99
+
+
+def test_points_that_all_run_are_not_raced(run_sweep, space, monkeypatch):
+    monkeypatch.setattr("cb.tuning.racing.loses", lambda *_: True)
+    folder = run_sweep(
+        experiment="reproduction",
+        space=space,
+        objectives=CHEAP,
+        seeds=[0, 1, 2],
+        one_of=1000,
+    )
+    found = rows(folder)
+    assert len(found) == 3 * 31
+    assert {row["status"] for row in found} == {"complete"}
 
 
 def test_evaluations_build_on_the_fronts_of_earlier_sweeps(run_sweep, space):
@@ -325,6 +345,18 @@ def test_a_finished_sweep_adds_nothing_and_a_longer_one_goes_on(
             "`sparsity` cannot be given",
         ),
         ({"experiment": "reproduction"}, "`max_trials` cannot be given"),
+        (
+            {
+                "experiment": "reproduction",
+                "oracle": "random",
+                "max_trials": None,
+            },
+            "`oracle` cannot be given",
+        ),
+        ({"given": {"fold": "2/5"}}, "`fold` cannot.*of `--folds`"),
+        ({"settings": ["fold='2/5'"]}, "`fold` cannot.*of `--folds`"),
+        ({"given": {"run_dir": "mine"}}, "`run_dir` cannot.*`--directory`"),
+        ({"given": {"name": "mine"}}, "`name` cannot.*`--directory`"),
         ({"experiment": "evaluation"}, "needs earlier sweeps"),
         ({"racing": "halvin"}, "mean 'halving'"),
         (
@@ -353,7 +385,7 @@ def test_bad_sweeps_are_refused_before_anything_is_written(
     run_sweep, space, tmp_path, arguments, message
 ):
     with pytest.raises(InputError, match=message):
-        run_sweep(space=space, max_trials=1, **arguments)
+        run_sweep(space=space, **{"max_trials": 1, **arguments})
     assert not (tmp_path / "sweep").exists()
 
 
@@ -364,6 +396,26 @@ def test_limits_that_a_part_refuses_are_found_first(run_sweep, tmp_path):
     file.write_text(yaml.safe_dump({"search": search, "fixed": fixed}))
     with pytest.raises(InputError, match="`model.layers`.*cannot be 0"):
         run_sweep(space=str(file), max_trials=1)
+
+
+def test_models_that_do_not_fit_the_data_are_found_first(run_sweep, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    models = ["mlp(units=(8,))", "alexnet"]
+    search = {"model": {"type": "choice", "values": models}}
+    file.write_text(yaml.safe_dump({"search": search}))
+    with pytest.raises(InputError, match="`model` .*cannot be 'alexnet'"):
+        run_sweep(space=str(file), max_trials=1)
+
+
+def test_evaluations_need_trials_that_were_trained(run_sweep, space):
+    cheap = run_sweep(space=space, objectives=CHEAP, max_trials=2)
+    with pytest.raises(InputError, match="trials that have Error, Inference"):
+        run_sweep(
+            experiment="evaluation",
+            space=space,
+            earlier=[str(cheap)],
+            directory="again",
+        )
 
 
 def test_the_folder_of_another_sweep_is_refused(run_sweep, space, tmp_path):

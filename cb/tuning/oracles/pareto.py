@@ -14,6 +14,7 @@ from keras_tuner.engine.trial import TrialStatus
 from optuna.samplers import NSGAIISampler
 from optuna.samplers import TPESampler
 
+from cb.errors import InputError
 from cb.registry import Count
 from cb.registry import Interval
 from cb.registry import check_arguments
@@ -226,8 +227,12 @@ class ParetoOracle(keras_tuner.Oracle):
 
         Args:
             trial: `keras_tuner.engine.trial.Trial`.
+
+        Raises:
+            InputError: If it lacks the metric of a constraint.
         """
         values, excess = self._result(trial)
+        self._check_bounds(trial, excess)
         if values is None:
             # Keras-tuner lets a trial with this score fail.
             trial.score = float("nan")
@@ -325,6 +330,18 @@ class ParetoOracle(keras_tuner.Oracle):
         if not good.all():
             numbers[~good] = behind + pareto.layers(excess[~good, None])
         return numbers
+
+    def _check_bounds(self, trial, excess) -> None:
+        """Refuse a bound of something that is not measured.
+
+        A point that breaks another bound need not be trained.
+        """
+        missing = [name for name in self.constraints if name not in excess]
+        if missing and not any(part > 0.0 for part in excess.values()):
+            raise InputError(
+                f"Constraint `{missing[0]}` must be on a metric of the trials. "
+                f"Received: trials with {sorted(trial.metrics.metrics)}"
+            )
 
     def _excess(self, trial) -> dict[str, float]:
         """Return by how much each bound is exceeded, relative to it."""

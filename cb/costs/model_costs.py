@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import fnmatch
 import math
+import numbers
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
@@ -229,7 +230,8 @@ def _given(densities, names) -> dict[str, float]:
     found: dict[str, float] = {}
     for pattern, density in densities.items():
         matching = fnmatch.filter(names, pattern)
-        if not matching or not 0.0 <= density <= 1.0:
+        is_number = isinstance(density, numbers.Real)
+        if not matching or not (is_number and 0.0 <= density <= 1.0):
             raise InputError(
                 "Argument `densities` must map patterns of layer names to "
                 f"numbers in [0, 1]. Received: {pattern!r}: {density!r}, and "

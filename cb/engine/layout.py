@@ -282,7 +282,9 @@ def _geometry(
         reached = target[1] + entries.columns.max(initial=0)
         after = max(after, reached - source[1])
     if height == width == 1 and above == before == after == 0:
-        return Geometry(0, 1, images, True)
+        # Whole vectors are stored, and the next channel may be another
+        # thread's.
+        return Geometry(0, 1, 1 if images == 1 else _whole(images), True)
     pitch = int(width + max(before, after))
     origin = _whole((above * pitch + before) * images)
     plane = _whole(origin + (height * pitch + before) * images + LANES)

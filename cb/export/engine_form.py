@@ -22,7 +22,7 @@ from cb.kernels.threads import require_numba
 
 Sides = dict[str, tuple[int, ...]]
 # Images of a tile, which run by other code than a few do.
-_TILE = 16
+_TILES = (8, 16)
 
 
 def write_engine(
@@ -97,7 +97,7 @@ def _check(
 ) -> None:
     """Compare a written network with its model, on several batches."""
     network = load(path)
-    batches = [network.draw(size) for size in (*checking.BATCHES, _TILE)]
+    batches = [network.draw(size) for size in (*checking.BATCHES, *_TILES)]
     # Layers that draw at inference too continue as those of the model do.
     with checking.kept_seeds(model) as seeds:
         network = load(path) if seeds else network

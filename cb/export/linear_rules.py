@@ -43,7 +43,7 @@ class Linear(Rule):
         fold = self._foldable(inputs[0])
         values = self._bias(inputs[0], fold)
         constant = ~self.joined[~fold].any(axis=0)
-        values = np.array(self.layer.activation(values.astype("float32")))
+        values = np.array(self.layer.activation(self.exact(values)))
         return [np.where(constant & np.isfinite(values), values, np.nan)]
 
     def keep(self, inputs, outputs, constants):
@@ -61,7 +61,7 @@ class Linear(Rule):
         changed = self._kernels(inputs[0], outputs[0])
         bias = self._bias(constants[0], ~inputs[0])[outputs[0]]
         if self.layer.use_bias or bias.any():
-            changed["bias"] = bias.astype("float32")
+            changed["bias"] = bias
         return changed
 
     def _bias(self, constants, fold):

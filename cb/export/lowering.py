@@ -297,7 +297,10 @@ def _normalization(lowering: _Lowering, call: Call, number: int) -> int:
 def _rescaling(lowering: _Lowering, call: Call, number: int) -> int:
     layer: Any = call.operation
     ones = np.ones(call.sources[0].channels)
-    scale, offset = float(layer.scale), float(layer.offset)
+    # Lists and arrays of one number, too.
+    scale, offset = (
+        np.asarray(one, "float64").item() for one in (layer.scale, layer.offset)
+    )
     return lowering.add(
         "scale", call, number, scale=ones * scale, shift=ones * offset
     )

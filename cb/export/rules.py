@@ -50,6 +50,11 @@ class Rule:
         self.layer: Any = call.operation
         self.reason = reason
 
+    def exact(self, values: np.ndarray) -> np.ndarray:
+        """Return numbers in float64 if the layer computes in it, or float32."""
+        wide = self.layer.compute_dtype == "float64"
+        return values.astype("float64" if wide else "float32")
+
     def constants(self, inputs: Constants) -> Constants:
         """Return the constants of the outputs, given those of the inputs."""
         return [np.full(v.channels, np.nan) for v in self.call.results]
@@ -98,7 +103,7 @@ class Function(Channelwise):
     def constants(self, inputs):
         shape = (1,) * (len(self.call.sources[0].shape) - 1) + (-1,)
         filled = np.nan_to_num(inputs[0]).reshape(shape)
-        values = self.layer(filled.astype("float32"), training=False)
+        values = self.layer(self.exact(filled), training=False)
         values = np.array(values, "float64").reshape(-1)
         return [np.where(np.isnan(inputs[0]), np.nan, values)]
 

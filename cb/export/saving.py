@@ -1,9 +1,11 @@
 """Exports in every form, whole or not there at all."""
 
+import itertools
 import os
 import shutil
 import warnings
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal
@@ -16,6 +18,7 @@ from cb.errors import RunError
 from cb.errors import one_line
 from cb.export import graph as graphs
 from cb.export.arguments import with_one_argument
+from cb.export.calibration import MOST
 from cb.export.checking import SIGNATURE
 from cb.export.checking import inputs_for
 from cb.export.checking import load_graph
@@ -157,8 +160,13 @@ def compare(
 
     >>> print(cb.export.compare(model, "exported", representative=images))
     """
-    for name in (form, *beside):
-        check_form(name, goal)
+    check_form(form, goal)
+    for name in beside:
+        if name not in FORMS:
+            raise unknown("form", name, FORMS)
+    if isinstance(representative, Iterator):
+        # Several forms read it.
+        representative = [*itertools.islice(representative, MOST)]
     graphs.require(model)
     check_batch_sizes(batch_sizes)
     model, inputs = with_one_argument(model, inputs)

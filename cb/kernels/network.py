@@ -158,7 +158,9 @@ def _product(op, first, last, network, memory):
                 block_1(given)
             if op.code > IN_REGISTERS:
                 _activate(memory, written + place, size * LANES, op)
-    if op.code > IN_REGISTERS and op.images == 1:
+    # Where vectors reach over the ends of rows, borders have the function of
+    # zero now.
+    if op.code > IN_REGISTERS and op.images % LANES:
         for channel in range(first, last):
             place = written + channel * op.plane
             clear(memory, place, op.height, op.width, op)

@@ -175,6 +175,8 @@ def _random_nodes(made, random, of_bytes=False):
             )
         elif kind == "scale":
             last = made.scale(x)
+        elif kind == "relu" and not of_bytes and draw(True, False):
+            last = made.relu(x, function=draw("sigmoid", "tanh", "silu"))
         elif kind == "relu":
             last = made.relu(x, limit=draw(None, 1.5), slope=draw(0.0, 0.1))
         elif kind == "softmax":

@@ -205,6 +205,18 @@ def test_folded_scales_change_no_outputs():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_the_whole_range_is_that_of_all_numbers():
+    """A sample of them need not hold the largest."""
+    made = networks.Builder((64, 64, 2))
+    graph = made.graph(made.convolve(0, (1, 1), 2))
+    images = made.data(1024)[0]
+    images[700, 3, 5, 1] = 1000.0
+    batches = np.array_split(images, 32)
+    found = {p: calibrate(graph, batches, p)[0] for p in (99.9, 100)}
+    assert found[100] == (images.min(), 1000.0)
+    assert found[99.9][1] < 10
+
+
 def test_outliers_do_not_widen_a_range():
     made, graph = networks.perceptron(50, 20)
     (x,) = made.data(400)

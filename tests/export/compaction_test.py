@@ -46,6 +46,26 @@ def test_random_networks_keep_their_function(seed):
     assert report.after <= report.before
 
 
+def test_float64_models_are_compacted_in_float64():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4, "tanh", dtype="float64"),
+            layers.BatchNormalization(dtype="float64"),
+            layers.Dense(2, dtype="float64"),
+        ]
+    )
+    # Unit 0 is a constant that is no number of float32.
+    filled(model.layers[0], kernel=[0, 1, 2, 3], bias=[0.1, 1, 0.2, 5])
+    filled(model.layers[1], beta=0.3, moving_mean=0.7)
+    small, report = compacted(model)
+    assert report.after < report.before
+    x = np.random.default_rng(0).normal(size=(7, 3))
+    np.testing.assert_allclose(
+        np.array(small(x)), np.array(model(x)), rtol=1e-13
+    )
+
+
 def test_dead_units_go_and_their_constants_move_into_biases():
     model = keras.Sequential(
         [keras.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2)]

@@ -272,17 +272,18 @@ def test_an_export_takes_the_place_of_any_other(exported, tmp_path):
         )
 
 
-def test_tiles_of_images_are_compared_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("tile", [8, 16])
+def test_tiles_of_images_are_compared_too(tile, tmp_path, monkeypatch):
     """They run by other code than a few examples do."""
     run = Network._run
 
     def wrong(self, x, y, images, together):
         run(self, x, y, images, together)
-        if images > 1:
+        if images == tile:
             y += 1
 
     monkeypatch.setattr(Network, "_run", wrong)
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    model = keras.Sequential([keras.Input((5, 5, 2)), layers.Conv2D(3, 3)])
     with pytest.raises(RunError, match="differs from"):
         cb.export.save(model, str(tmp_path / "exported"), "engine")
     assert not os.listdir(tmp_path)

@@ -149,7 +149,21 @@ def test_forms_that_cannot_be_written_leave_the_folder(model, folder):
         cb.export.save(model, str(folder), "lite_int8")
     with pytest.raises(InputError, match="`goal`.*'money'"):
         cb.export.save(model, str(folder), "auto", goal="money")
+    with pytest.raises(InputError, match="form.*'auto'"):
+        cb.export.compare(model, str(folder), "dense", beside=["auto"])
     assert sorted(file.name for file in folder.iterdir()) == before
+
+
+def test_every_form_reads_the_examples_of_a_generator(model, tmp_path):
+    x = np.random.default_rng(0).normal(size=(64, *model.input_shape[1:]))
+    found = cb.export.compare(
+        model,
+        str(tmp_path / "export"),
+        "auto",
+        representative=(x[n : n + 8] for n in range(0, 64, 8)),
+    )
+    forms = {row.form for row in found.rows}
+    assert {"lite_int8", "engine_int8"} <= forms
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "tf2onnx", "openvino"])

@@ -80,6 +80,7 @@ CASES = [
     (IMAGE, lambda: layers.BatchNormalization(scale=False, center=False)),
     (IMAGE, lambda: GhostBatchNormalization(2)),
     (IMAGE, lambda: layers.Rescaling(0.5, offset=1.0)),
+    (IMAGE, lambda: layers.Rescaling([0.5], offset=np.array([1.0]))),
     (IMAGE, lambda: layers.Activation("hard_sigmoid")),
     (IMAGE, lambda: layers.Activation("hard_silu")),
     (IMAGE, lambda: layers.Activation("leaky_relu")),

@@ -1,6 +1,7 @@
 """Seeds derived from a run's seed, a step and a place."""
 
 import hashlib
+import numbers
 
 import numpy as np
 
@@ -17,9 +18,16 @@ def fold_in(*parts: int | str) -> int:
     Returns:
         Integer in `[0, 2**63)`.
     """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    text = "\x1f".join(map(_text, parts))
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "little") >> 1
+
+
+def _text(part: int | str) -> str:
+    # Equal integers are equal seeds, NumPy's too.
+    if isinstance(part, numbers.Integral) and not isinstance(part, bool):
+        return f"int:{int(part)}"
+    return f"{type(part).__name__}:{part}"
 
 
 def generator(*parts: int | str) -> np.random.Generator:

@@ -27,6 +27,11 @@ def test_fold_follows_its_definition():
     assert seeds.fold_in(1, "a") == expected
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_equal_integers_are_equal_seeds(kind):
+    assert seeds.fold_in(kind(3), "a") == seeds.fold_in(3, "a")
+
+
 def test_fold_tells_types_and_groupings_apart():
     variants = [(1, 2), (12,), ("1", 2), ("1", "2"), (2, 1), (1, 2, "")]
     assert len({seeds.fold_in(*parts) for parts in variants}) == len(variants)

@@ -9,6 +9,8 @@ from typing import Annotated
 from typing import Literal
 from typing import NamedTuple
 
+import numpy as np
+
 from cb.errors import InputError
 from cb.registry import Count
 from cb.registry import NotNegative
@@ -60,7 +62,7 @@ class Lesion:
         """Return how many blocks to drop where there are `most`."""
         if self.blocks is None:
             return tuple(range(1, most + 1))
-        if isinstance(self.blocks, int):
+        if isinstance(self.blocks, int | np.integer):
             return (self.blocks,)
         return tuple(self.blocks)
 

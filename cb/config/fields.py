@@ -57,8 +57,8 @@ class Fields:
             fraction, from each class in proportion to its size.
         fold: Fold held out instead of a fraction: '2/5' is the second of five.
             The folds are the same for every seed.
-        limit_examples: Largest number of examples used of the training and of
-            the test set.
+        limit_examples: Largest number of examples used of the training set,
+            of the test set and of a validation set that the data have.
         augmentation: Augmentations joined by |, such as
             'pad_crop(padding=4)|flip', of {cb.datasets.augmentation} and
             mixup; or auto (the model's recipe if it fits the data, else the

@@ -7,6 +7,7 @@ from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.splits import Order
 from cb.datasets.splits import train_test
+from cb.errors import InputError
 from cb.registry import OpenFraction
 
 
@@ -58,8 +59,13 @@ def csv(
     from cb.datasets import csv_reading
     from cb.datasets import tables
 
+    if separator is not None and sep not in (",", separator):
+        raise InputError(
+            "Arguments `sep` and `separator` are one, and must not differ. "
+            f"Received: sep={sep!r}, separator={separator!r}"
+        )
     style = csv_cells.CsvFormat(
-        separator or sep,
+        sep if separator is None else separator,
         encoding,
         decimal,
         header,

@@ -175,6 +175,11 @@ def _checked(path: str, part: str, opened, key: str, label: str) -> _Arrays:
             f"Array {key!r} of {path!r} must have an example for each label, "
             f"{len(labels)}. Received: shape {features.shape}"
         )
+    if not len(labels):
+        raise InputError(
+            f"Array {key!r} of {path!r} must have examples. "
+            f"Received: shape {features.shape}"
+        )
     if features.dtype.kind not in "biuf":
         raise InputError(
             f"Array {key!r} of {path!r} must hold numbers. "

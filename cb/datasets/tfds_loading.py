@@ -56,8 +56,9 @@ def load(
         name: String, a TFDS name.
         data_dir: String, the folder of TFDS, or `None` for its default.
         train: String, a TFDS split.
-        test: String, a TFDS split; by default `test` or `validation`, or if
-            there are neither, a fifth of every class, always the same.
+        test: String, a TFDS split; by default `test` or `validation`, if
+            `train` has none of it, or else a fifth of every class, always the
+            same.
         label: String, a feature; by default the supervised one, the first
             that is a class, or is named like one.
         missing: `"refuse"` examples with an empty label or a number that is
@@ -74,7 +75,9 @@ def load(
     """
     builder = prepared(name, data_dir)
     if test is None:
-        splits = builder.info.splits
+        # No example is both trained and tested on.
+        used = {part.partition("[")[0].strip() for part in train.split("+")}
+        splits = {*builder.info.splits} - used
         test = next((name for name in TEST_SPLITS if name in splits), None)
     label = label or _label(builder)
     feature = _label_feature(builder, label)

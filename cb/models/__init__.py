@@ -1,11 +1,10 @@
 """The models, one file per family, registered by name."""
 
 import dataclasses
-import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import sys
-import types
 
 from cb.errors import InputError
 from cb.registry import Registry
@@ -16,7 +15,8 @@ REGISTRY = Registry("model", __name__, given=("input_shape", "num_classes"))
 
 names = REGISTRY.names
 
-_FILES: dict[pathlib.Path, str] = {}
+# What a user's file registered, and when it was last changed.
+_FILES: dict[pathlib.Path, tuple[str, int]] = {}
 
 
 def build(spec, input_shape, num_classes):
@@ -89,19 +89,34 @@ def _resolved(spec) -> Spec:
 
 
 def _imported(path: pathlib.Path) -> str:
-    """Import a user's file and return the name that it registers."""
+    """Import a user's file and return the name that it registers.
+
+    A file that has changed is read again.
+    """
     path = path.resolve()
-    if path in _FILES:
-        return _FILES[path]
     if not path.is_file():
         raise InputError(f"The model's file does not exist. Received: {path}")
+    stamp = path.stat().st_mtime_ns
+    if _FILES.get(path, ("", 0))[1] == stamp:
+        return _FILES[path][0]
+    with REGISTRY.all_or_nothing():
+        if path in _FILES:
+            REGISTRY.remove(_FILES[path][0])
+        name = _executed(path)
+    _FILES[path] = name, stamp
+    return name
+
+
+def _executed(path: pathlib.Path) -> str:
     name = f"cb_user_model_{path.stem}"
-    loader = importlib.machinery.SourceFileLoader(name, str(path))
-    module = types.ModuleType(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"The model's file must be Python. Received: {path}")
+    module = importlib.util.module_from_spec(spec)
     known = set(REGISTRY.names())
     # Where Keras looks up the classes of a saved model.
     sys.modules[name] = module
-    loader.exec_module(module)
+    spec.loader.exec_module(module)
     new = set(REGISTRY.names()) - known
     if path.stem in new:
         new = {path.stem}
@@ -111,5 +126,4 @@ def _imported(path: pathlib.Path) -> str:
             "`@cb.models.REGISTRY.register(name)`, or one named like the "
             f"file. Received: {path}, which registers {sorted(new)}"
         )
-    _FILES[path] = new.pop()
-    return _FILES[path]
+    return new.pop()

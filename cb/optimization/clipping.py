@@ -57,6 +57,8 @@ class GlobalClipping(keras.optimizers.Optimizer):
     def _clip_gradients(self, grads):
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
+        # Those of embeddings have a row for each token, also where they repeat.
+        grads = [tf.convert_to_tensor(gradient) for gradient in grads]
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return clip_by_global_norm(grads, self.global_clipnorm)

@@ -109,12 +109,14 @@ def step(
     """
     times = at if isinstance(at, tuple | list) else (at,)
     boundaries = [training_length.steps(time, "at") for time in times]
-    if boundaries != sorted(set(boundaries)):
+    if boundaries != sorted(boundaries):
         raise InputError(
             f"Argument `at` must hold ascending times. Received: at={at!r}"
         )
     rates = [learning_rate * factor**n for n in range(len(boundaries) + 1)]
-    return constants(boundaries, rates)
+    # Of times that are the same step in a short training, the last counts.
+    found = dict(zip(boundaries, rates[1:], strict=True))
+    return constants([*found], [rates[0], *found.values()])
 
 
 @REGISTRY.register("piecewise")

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from cb.errors import argument_error
 from cb.optimization import optimizers
 from cb.optimization.clipping import LearningRate
 from cb.optimization.wrapper import OptimizerWrapper
@@ -55,14 +56,18 @@ class Lookahead(OptimizerWrapper):
     ):
         check_arguments(Lookahead, sync_period=sync_period, slow_step=slow_step)
         super().__init__(name)
+        given = {
+            "learning_rate": learning_rate,
+            "global_clipnorm": global_clipnorm,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
+        }
+        given = {k: v for k, v in given.items() if v is not None}
         if isinstance(optimizer, str):
-            given = {
-                "learning_rate": learning_rate,
-                "global_clipnorm": global_clipnorm,
-                "gradient_accumulation_steps": gradient_accumulation_steps,
-            }
-            given = {k: v for k, v in given.items() if v is not None}
             optimizer = optimizers.build(optimizer, **given)
+        elif given:
+            name = next(iter(given))
+            expected = "that of the optimizer itself, which is no spec"
+            raise argument_error(name, expected, given[name])
         self.optimizer = as_optimizer(optimizer)
         self.sync_period = sync_period
         self.slow_step = slow_step

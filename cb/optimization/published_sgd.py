@@ -1,5 +1,7 @@
 """Stochastic gradient descent of the published recipes."""
 
+import numbers
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -80,6 +82,8 @@ class PublishedSGD(GlobalClipping):
         self.momentum = momentum
         self.nesterov = nesterov
         self.exclude_from_decay = tuple(exclude_from_decay)
+        if isinstance(momentum_reset, numbers.Integral):
+            momentum_reset = int(momentum_reset)
         self.momentum_reset = momentum_reset
         if self.exclude_from_decay:
             self.exclude_from_weight_decay(var_names=self.exclude_from_decay)

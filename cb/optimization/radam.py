@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from cb.optimization.clipping import GlobalClipping
@@ -92,7 +93,8 @@ class RAdam(GlobalClipping):
 
     def _update(self, gradient, variable, learning_rate, factors):
         dtype = variable.dtype
-        gradient = ops.cast(gradient, dtype)
+        # That of an embedding has a row for each token, also where they repeat.
+        gradient = ops.cast(tf.convert_to_tensor(gradient), dtype)
         index = self._get_variable_index(variable)
         momentum, velocity = self.momentums[index], self.velocities[index]
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))

@@ -8,6 +8,7 @@ import keras
 from cb.errors import InputError
 from cb.optimization import optimizers
 from cb.optimization.learning_rates import constants
+from cb.optimization.regimes import SGD
 from cb.optimization.regimes import Regime
 from cb.optimization.schedules import DelayedSchedule
 from cb.optimization.schedules import PerUpdateSchedule
@@ -15,6 +16,7 @@ from cb.optimization.sequence import OptimizerSequence
 from cb.registry import Spec
 from cb.registry import check
 from cb.registry import parse_spec
+from cb.registry import unknown
 
 MomentumReset = Literal["renewal", "epoch"]
 # `sgd` in the code of the sources.
@@ -52,6 +54,7 @@ def build(
         InputError: If an optimizer cannot do what the regime says.
     """
     check("momentum_reset", momentum_reset, MomentumReset)
+    _check_settings(regime)
     if learning_rate is None:
         learning_rate = schedule(regime, "learning_rate", updates_per_epoch)
     made, starts = [], []
@@ -75,6 +78,23 @@ def build(
         made.append(optimizers.build(spec, **given))
         starts.append(start)
     return made[0] if len(made) == 1 else OptimizerSequence(made, starts)
+
+
+def _check_settings(regime: Regime) -> None:
+    """Refuse what a phase gives to an optimizer that does not have it.
+
+    What is left from an earlier one is dropped, on the other hand.
+    """
+    for _, changes in regime.phases:
+        if "optimizer" not in changes:
+            continue
+        name = parse_spec(changes["optimizer"]).name
+        known = optimizers.REGISTRY.parameters(
+            PUBLISHED if name in SGD else name
+        )
+        for key in changes:
+            if key not in ("optimizer", "learning_rate") and key not in known:
+                raise unknown(f"setting of optimizer {name!r}", key, known)
 
 
 def schedule(regime: Regime, key: str, updates_per_epoch: int):
@@ -103,7 +123,7 @@ def _rule(
 ) -> tuple[Spec, dict[str, Any]]:
     """Return the optimizer of a segment and its arguments."""
     spec = parse_spec(segment.at(0)["optimizer"])
-    if spec.name in ("sgd", PUBLISHED):
+    if spec.name in SGD:
         spec = Spec(PUBLISHED, spec.args, spec.kwargs)
         settings = _of_published(segment, updates_per_epoch, momentum_reset)
     elif momentum_reset == "epoch":

@@ -12,6 +12,7 @@ from cb.errors import InputError
 from cb.files import documents
 from cb.registry import NotNegative
 from cb.registry import check
+from cb.registry import parse_spec
 from cb.registry import unknown
 from cb.registry.annotations import allows
 
@@ -22,6 +23,9 @@ SETTINGS: dict[str, Any] = {
     "nesterov": bool,
     "weight_decay": NotNegative,
 }
+
+# Optimizers that the published one stands for.
+SGD = ("sgd", "published_sgd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,11 +139,18 @@ class Regime:
     def segments(self) -> list[tuple[int, "Regime"]]:
         """Cut the regime where another optimizer takes over.
 
+        SGD that is made anew only loses its momentum, and goes on.
+
         Returns:
             List of pairs of an epoch and a `Regime` from there on, in which
             epochs are counted from it.
         """
-        starts = [epoch for epoch, _ in self.values("optimizer")]
+        renewed = {
+            epoch
+            for epoch in self.renewals()
+            if parse_spec(self.at(epoch)["optimizer"]).name not in SGD
+        }
+        starts = sorted({e for e, _ in self.values("optimizer")} | renewed)
         segments = []
         for start, end in zip(starts, [*starts[1:], math.inf], strict=True):
             later = [

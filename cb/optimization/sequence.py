@@ -33,6 +33,11 @@ class OptimizerSequence(OptimizerWrapper):
         self._turn = 0
 
     @property
+    def wrapped(self):
+        """All optimizers, whosever turn it is."""
+        return self.optimizers
+
+    @property
     def current(self):
         """The optimizer whose turn it is."""
         return self.optimizers[self._turn]

@@ -32,6 +32,16 @@ class OptimizerWrapper(keras.optimizers.Optimizer):
             with keras.name_scope(self.name):
                 self.build(list(variables))
 
+    @property
+    def wrapped(self) -> list[keras.optimizers.Optimizer]:
+        """All optimizers that this one delegates to."""
+        return [self.current]
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Exclude variables from the decay of the optimizers inside."""
+        for optimizer in self.wrapped:
+            optimizer.exclude_from_weight_decay(var_list, var_names)
+
     def scale_loss(self, loss):
         return self.current.scale_loss(loss)
 

@@ -1,6 +1,7 @@
 """Registries of parts."""
 
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -8,6 +9,7 @@ import inspect
 import pathlib
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +63,20 @@ class Registry:
             return part
 
         return decorator
+
+    @contextlib.contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take back what is registered meanwhile, if an error ends it."""
+        before = dict(self._parts)
+        try:
+            yield
+        except BaseException:
+            self._parts = before
+            raise
+
+    def remove(self, name: str) -> None:
+        """Forget a part that was registered."""
+        self._parts.pop(name, None)
 
     def names(self) -> list[str]:
         """Return all known names, sorted, importing no part."""

@@ -234,6 +234,26 @@ def test_standardize_is_measured_on_what_it_is_fitted_to():
     np.testing.assert_allclose(std, (IMAGES / 255).std(axis=(0, 1, 2)))
 
 
+@pytest.mark.parametrize(
+    "before, each",
+    [
+        ("normalize(0.5, 0.25)", "channel"),
+        ("per_image_standardization", "channel"),
+        ("random_crop(3)", "pixel"),
+        ("resize(6)", "pixel"),
+    ],
+)
+def test_standardize_comes_before_what_changes_what_it_is_measured_on(
+    before, each
+):
+    features = np.zeros((5, 4, 4, 3), np.uint8)
+    chain = augmentation.build(f"{before}|standardize(each={each!r})")
+    with pytest.raises(InputError, match="must come before"):
+        chain.fitted(features)
+    after = augmentation.build(f"flip|standardize(each={each!r})|{before}")
+    assert after.fitted(features).output_shape((4, 4, 3))
+
+
 def test_each_pixel_may_be_standardized_by_itself():
     images = IMAGES.copy()
     images[:, 3, 4, 1] = 7

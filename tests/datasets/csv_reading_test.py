@@ -207,6 +207,13 @@ def test_several_files_follow_one_another(tmp_path):
         load(tmp_path / "part_*.csv")
 
 
+def test_a_separator_has_two_names_and_one_value(tmp_path):
+    path = write(tmp_path, "x;k\n" + rows(lambda n: f"{n};{'ab'[n % 2]}"))
+    assert load(path, sep=";", separator=";").class_names == ("a", "b")
+    with pytest.raises(InputError, match="`sep` and `separator` are one"):
+        load(path, sep="|", separator=";")
+
+
 def test_spaces_after_separators(tmp_path):
     path = write(tmp_path, "x, k\n" + rows(lambda n: f"{n}, {'ab'[n % 2]}"))
     assert load(path).class_names == ("a", "b")

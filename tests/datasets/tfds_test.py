@@ -45,6 +45,18 @@ def load(folder, *options):
 SCALAR = np.float32
 
 
+@pytest.mark.parametrize("train", ["train", "train[:80%]"])
+def test_no_example_is_trained_and_tested_on(train, tmp_path, monkeypatch):
+    """The default part for testing is none that is trained on."""
+    monkeypatch.setattr("cb.datasets.tfds_loading.TEST_SPLITS", ("train",))
+    rows = [{"x": n, "label": n % 2} for n in range(NUMBER)]
+    classes = tfds.features.ClassLabel(num_classes=2)
+    prepare(tmp_path, {"x": SCALAR, "label": classes}, rows, ("x", "label"))
+    source = datasets.load(f"tfds('made', train={train!r})", str(tmp_path))
+    parts = [{*part.features.ravel()} for part in (source.train, source.test)]
+    assert all(parts) and not parts[0] & parts[1]
+
+
 def test_supervised_keys_decide(tmp_path, capsys):
     classes = tfds.features.ClassLabel(num_classes=3)
     features = {

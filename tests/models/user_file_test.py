@@ -1,5 +1,7 @@
 """A user's model is one file."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -58,11 +60,24 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_a_file_must_register_a_new_model(tmp_path):
     path = write(tmp_path, "taken", "mlp")
     builder = models.REGISTRY.get("mlp")
-    try:
-        with pytest.raises(InputError, match="register one model"):
-            models.build(str(path), (5,), 3)
-    finally:
-        models.REGISTRY.register("mlp")(builder)
+    with pytest.raises(InputError, match="register one model"):
+        models.build(str(path), (5,), 3)
+    # Ours is still there.
+    assert models.REGISTRY.get("mlp") is builder
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    path = write(tmp_path, "edited", "edited_model")
+    path.write_text(path.read_text() + "\nraise RuntimeError(__file__)\n")
+    with pytest.raises(RuntimeError, match="edited.py"):
+        models.build(str(path), (5,), 3)
+    assert "edited_model" not in models.names()
+    for width in (4, 9):
+        text = SOURCE.format(name="edited_model")
+        path.write_text(text.replace("width=4", f"width={width}"))
+        os.utime(path, ns=(width, width))
+        model = models.build(str(path), (5,), 3)
+        assert model.get_layer("hidden").units == width
 
 
 def test_a_bad_argument_of_a_file_is_refused(tmp_path):

@@ -44,6 +44,15 @@ def test_follows_its_formula(spec, expected):
         assert at(spec, step) == pytest.approx(value, abs=1e-6)
 
 
+def test_times_that_are_one_step_of_a_short_training_leave_the_last_rate():
+    length = TrainingLength(total_steps=3, steps_per_epoch=3)
+    schedule = learning_rates.build(
+        "step", learning_rate=0.4, training_length=length
+    )
+    found = [float(schedule(step)) for step in range(4)]
+    assert found == pytest.approx([0.4, 0.4, 0.004, 0.004])
+
+
 @pytest.mark.parametrize(
     "spec",
     [

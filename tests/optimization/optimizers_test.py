@@ -12,6 +12,7 @@ from cb.optimization.clipping import clip_by_global_norm
 from cb.optimization.lookahead import Lookahead
 from cb.optimization.published_sgd import PublishedSGD
 from cb.optimization.radam import RAdam
+from cb.optimization.sequence import OptimizerSequence
 
 BOUNDARY = 4
 RATES = [0.1] * (BOUNDARY + 1) + [0.01] * 20
@@ -192,6 +193,29 @@ def test_radam_steps_of_momentum_then_rectified():
     for step, expected in ((5, False), (6, True)):
         optimizer._iterations.assign(step - 1)
         assert bool(optimizer._factors()[3]) is expected
+
+
+@pytest.mark.parametrize("kind", ["lookahead", "sequence"])
+def test_what_is_excluded_from_decay_is_so_in_a_wrapper(kind):
+    inner = [keras.optimizers.AdamW(0.1, weight_decay=0.5) for _ in range(2)]
+    optimizer = Lookahead(inner[0])
+    if kind == "sequence":
+        optimizer = OptimizerSequence(inner, [0, 1])
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    names = ("kernel", "bias")
+    variables = [keras.Variable([1.0], name=name) for name in names]
+    for _ in range(2):
+        if kind == "sequence":
+            optimizer.take_over()
+        optimizer.apply([tf.zeros(1)] * 2, variables)
+    kernel, bias = (float(variable[0]) for variable in variables)
+    assert kernel < 1.0 and bias == 1.0
+
+
+def test_lookahead_hands_arguments_to_specs_alone():
+    adam = keras.optimizers.Adam(0.001)
+    with pytest.raises(InputError, match="`global_clipnorm` must be that of"):
+        Lookahead(adam, global_clipnorm=1.0)
 
 
 def test_lookahead_follows_slowly():

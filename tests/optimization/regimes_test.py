@@ -149,6 +149,34 @@ def test_optimizer_follows_a_regime(reset):
         np.testing.assert_allclose(weight, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_an_optimizer_that_is_named_again_begins_anew(name):
+    regime = {
+        0: {"optimizer": name, "learning_rate": 0.1},
+        2: {"optimizer": name},
+    }
+    optimizer = regime_optimizer.build(regimes.from_dict(regime), 2)
+    weight = keras.Variable([1.0])
+    gradients = [1.0, 1.0, 1.0, 1.0, 0.0]
+    for gradient in gradients:
+        optimizer.take_over()
+        before = float(weight[0])
+        optimizer.apply([tf.constant([gradient])], [weight])
+    # Nothing has been seen since.
+    assert float(weight[0]) == before
+
+
+def test_settings_of_a_phase_are_those_of_its_optimizer():
+    regime = {
+        0: {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9},
+        2: {"optimizer": "adam"},
+    }
+    regime_optimizer.build(regimes.from_dict(regime), 2)
+    regime[2]["momentum"] = 0.5
+    with pytest.raises(InputError, match="setting of optimizer 'adam'.*momen"):
+        regime_optimizer.build(regimes.from_dict(regime), 2)
+
+
 def test_text_of_a_regime_is_the_regime():
     regime = regimes.from_yaml(
         "{0: {optimizer: 'adam(beta_1=0.5)', learning_rate: 1e-5}, "

@@ -73,8 +73,10 @@ class Pipeline:
 
         Raises:
             InputError: If float32 cannot tell the features apart, and no
-                transform brings them nearer to zero.
+                transform brings them nearer to zero; or if what is measured
+                on stored examples would be applied to others.
         """
+        self._check_measured(features)
         double = getattr(features, "dtype", None) == np.float64
         if double and not any(part.centres for part in self.transforms):
             raise InputError(
@@ -83,6 +85,25 @@ class Pipeline:
                 f"leave them out. Received: augmentation={str(self)!r}"
             )
         return Pipeline([part.fitted(features) for part in self.transforms])
+
+    def _check_measured(self, features) -> None:
+        for number, part in enumerate(self.transforms):
+            before = Pipeline(self.transforms[:number])
+            if not part.measures or not number:
+                continue
+            reason = ""
+            if any(other.rescales for other in before.transforms):
+                reason = "changes the range of"
+            elif getattr(part, "each", "") == "pixel":
+                shape = tuple(features.shape[1:])
+                if before.output_shape(shape) != shape:
+                    reason = "changes the shape of"
+            if reason:
+                raise InputError(
+                    f"Augmentation {str(part)!r} must come before what "
+                    f"{reason} examples, for it is measured on those that are "
+                    f"stored. Received: augmentation={str(self)!r}"
+                )
 
     def output_shape(self, shape: Sequence[int | None]) -> tuple[int, ...]:
         """Return the shape of an example that comes out.

@@ -25,6 +25,10 @@ class Transform:
     needs_images: ClassVar[bool] = True
     # Whether float64 features that float32 cannot tell apart become float32.
     centres: ClassVar[bool] = False
+    # Whether pixels come out in another range than they have in files.
+    rescales: ClassVar[bool] = False
+    # Whether constants are measured on examples as they are stored.
+    measures: ClassVar[bool] = False
 
     def __post_init__(self):
         check_arguments(type(self), **vars(self))

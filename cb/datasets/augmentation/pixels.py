@@ -105,6 +105,8 @@ class PerImageStandardization(Fixed):
     one over the root of the number of pixels.
     """
 
+    rescales: ClassVar[bool] = True
+
     def __call__(self, features, random):
         return tf.image.per_image_standardization(unit_scaled(features))
 
@@ -123,6 +125,7 @@ class Normalize(Fixed):
 
     needs_images: ClassVar[bool] = False
     centres: ClassVar[bool] = True
+    rescales: ClassVar[bool] = True
 
     mean: float | tuple[float, ...]
     std: Positive | tuple[Positive, ...]
@@ -160,6 +163,8 @@ class Standardize(Fixed):
 
     needs_images: ClassVar[bool] = False
     centres: ClassVar[bool] = True
+    rescales: ClassVar[bool] = True
+    measures: ClassVar[bool] = True
 
     each: Literal["channel", "pixel"] = "channel"
 
@@ -184,6 +189,7 @@ class _Pixelwise(Fixed):
 
     needs_images: ClassVar[bool] = False
     centres: ClassVar[bool] = True
+    rescales: ClassVar[bool] = True
 
     def __init__(self, mean: np.ndarray, std: np.ndarray):
         # The arguments of the others are literals, these are not.

@@ -8,6 +8,7 @@ import keras
 from cb.conversion.classes import classes_inside
 from cb.conversion.targets import Kernel
 from cb.errors import InputError
+from cb.layers.masked import mask_name
 from cb.layers.registration import MASKED_CLASSES
 from cb.layers.registration import class_names
 from cb.layers.registration import masked_class
@@ -93,8 +94,10 @@ def reasons(
 
 def _unable(layer) -> str:
     """Return why a layer cannot be masked, empty if it can."""
-    if masked_class(type(layer)):
-        return ""
+    if masked := masked_class(type(layer)):
+        names = map(mask_name, masked.masked_weights)
+        taken = [name for name in names if name in vars(layer)]
+        return f"has an attribute `{taken[0]}` of its own" if taken else ""
     if any(map(masked_class, classes_inside_layer(layer))):
         return ""
     if any(len(weight.shape) > 1 for weight in layer.trainable_weights):

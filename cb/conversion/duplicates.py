@@ -1,5 +1,6 @@
 """Copies of models that their own class makes."""
 
+import functools
 import inspect
 from typing import Any
 
@@ -115,15 +116,41 @@ def _made_again(model, kind) -> Any:
 def _copy_settings(old, new) -> None:
     """Copy what was set on a layer after its class had made it."""
     for name, value in vars(old).items():
-        if name != "_trainable" and name.startswith(("_", *_OF_OTHERS)):
-            continue
-        if callable(value):
-            # Functions made for the old one.
+        # Keras's own, or functions made for the old one.
+        keras_has = name in _attributes_of_keras() and name != "_trainable"
+        if name in _OF_OTHERS or keras_has or callable(value):
             continue
         if isinstance(value, _PLAIN):
             if isinstance(vars(new).get(name, 0), _PLAIN):
                 vars(new)[name] = value
+        elif _is_plain(value):
+            vars(new)[name] = _plain_copy(value)
+        elif name.startswith("_"):
+            continue
         elif name not in vars(new) and made_class(old) is made_class(new):
             raise ValueError(f"its attribute `{name}` was set by others")
     if not old.trainable:
         new.trainable = False
+
+
+@functools.cache
+def _attributes_of_keras() -> set[str]:
+    return {*vars(keras.Model()), *vars(keras.layers.Layer())}
+
+
+def _is_plain(value) -> bool:
+    """Return whether a value is a container of nothing but plain settings."""
+    if not isinstance(value, list | tuple | dict):
+        return isinstance(value, _PLAIN)
+    inside = value.values() if isinstance(value, dict) else value
+    return all(map(_is_plain, inside))
+
+
+def _plain_copy(value):
+    # Not Keras's containers, which track what they hold.
+    if isinstance(value, dict):
+        return {key: _plain_copy(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        kind = tuple if isinstance(value, tuple) else list
+        return kind(map(_plain_copy, value))
+    return value

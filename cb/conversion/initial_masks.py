@@ -118,7 +118,8 @@ def nonzero(
 def _fits(kernel: Kernel, mask: np.ndarray, pattern: Pattern) -> bool:
     if pattern:
         n, _, _ = pattern
-        return np.array_equal(keep_n_of_m(mask, *pattern), mask) and (
+        scores = mask.astype(np.float32)
+        return np.array_equal(keep_n_of_m(scores, *pattern), mask) and (
             np.count_nonzero(mask) * pattern[1] == n * mask.size
         )
     whole = block_means(mask.astype(np.float32), kernel.block) > 0

@@ -71,6 +71,18 @@ def tie(
                 "rescale_gradient": rescale_gradient,
                 "seed": seeds.fold_in(seed, "tied", positions[id(layer)]),
             }
+    names = {
+        name
+        for layer in layers
+        for name in (layer.name, *class_names(type(layer)))
+    }
+    for pattern in sparsity if isinstance(sparsity, dict) else ():
+        if not fnmatch.filter(names, pattern):
+            raise InputError(
+                "Argument `sparsity` holds a pattern that matches no layer. "
+                f"Expected a pattern for one of {sorted(names)}. "
+                f"Received: {pattern!r}"
+            )
     if not arguments:
         raise InputError(
             "No layer of the model can share values. Expected one of "

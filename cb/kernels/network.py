@@ -158,8 +158,7 @@ def _product(op, first, last, network, memory):
                 block_1(given)
             if op.code > IN_REGISTERS:
                 _activate(memory, written + place, size * LANES, op)
-    # Where vectors reach over the ends of rows, borders have the function of
-    # zero now.
+    # Vectors that reach over the ends of rows leave f(0) in borders.
     if op.code > IN_REGISTERS and op.images % LANES:
         for channel in range(first, last):
             place = written + channel * op.plane

@@ -5,8 +5,8 @@ import keras
 from cb.errors import require_tensorflow
 from cb.layers.chunked_loss import ChunkedLoss
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
+from cb.layers.maskable import maskable
 from cb.layers.masked import Masked
-from cb.layers.masked import maskable
 from cb.layers.masked_attention import MaskedGroupQueryAttention
 from cb.layers.masked_attention import MaskedMultiHeadAttention
 from cb.layers.masked_conv import MaskedConv1D

@@ -28,11 +28,14 @@ class ComputedKernel:
     def __get__(self, layer, owner=None):
         if layer is None:
             return self
-        if not layer.built:
-            raise AttributeError(
-                f"You must build the layer before accessing `{self.name}`."
-            )
-        return layer.effective(self.name)
+        if layer.built and layer.has_kernel(self.name):
+            return layer.effective(self.name)
+        if layer.built and f"_{self.name}" in vars(layer):
+            # In the rest of the `build` of a subclass.
+            return vars(layer)[f"_{self.name}"]
+        raise AttributeError(
+            f"You must build the layer before accessing `{self.name}`."
+        )
 
     def __set__(self, layer, value):
         # `Layer.__setattr__` has tracked the variable already.
@@ -92,6 +95,11 @@ class ComputedKernels(AddedArguments):
             mask: Likewise, 1 where it is active; `None` keeps the mask.
         """
         raise NotImplementedError
+
+    def has_kernel(self, name: str) -> bool:
+        """Return whether all that a kernel is computed from is there."""
+        del name
+        return True
 
     def effective(self, name: str) -> Any:
         """Return the kernel that inputs are multiplied by."""

@@ -193,7 +193,11 @@ class GhostBatchNormalization(AddedArguments, keras.layers.BatchNormalization):
         outputs, moments = self._normalize_equal(parts[0], masks[0], full, rows)
         last = None
         if self.remainder == "drop":
-            last = [value[-1:] for value in moments[:2]]
+            # A sum, which is there too where there is no whole ghost.
+            last = [
+                ops.sum(value[-1:], axis=0, keepdims=True)
+                for value in moments[:2]
+            ]
         smaller, of_rest = self._normalize_equal(
             parts[1], masks[1], 1, rest, last
         )

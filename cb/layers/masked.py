@@ -1,6 +1,5 @@
 """The mixin that masks the weights of a Keras layer."""
 
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -20,9 +19,6 @@ from cb.layers.attributes import AddedArguments
 from cb.layers.attributes import overridden
 from cb.layers.computed_kernels import ComputedKernel
 from cb.layers.computed_kernels import ComputedKernels
-from cb.layers.registration import Class
-from cb.layers.registration import derive_masked
-from cb.layers.registration import masked_base
 from cb.layers.registration import masked_class
 from cb.layers.regularizers import OfActive
 from cb.layers.saved_state import SavedStates
@@ -101,6 +97,12 @@ class Masked(Granular, ComputedKernels):
         # The base layer may have locked its state already.
         self._tracker.unlock()
         for name in self.masked_weights:
+            if self.has_kernel(name):
+                raise InputError(
+                    f"Layer {self.name!r} has an attribute `{mask_name(name)}` "
+                    "of its own, where its mask would be. Expected another "
+                    "name for it, or that `exclude` names the layer."
+                )
             weight = self.raw(name)
             mask = self.add_weight(
                 name=mask_name(name),
@@ -137,6 +139,9 @@ class Masked(Granular, ComputedKernels):
     def raw_kernel(self):
         """The kernel variable, as it is under the mask."""
         return self.raw("kernel")
+
+    def has_kernel(self, name):
+        return mask_name(name) in vars(self)
 
     def effective(self, name):
         if self.computed is not None:
@@ -227,70 +232,6 @@ class MaskedInside(Granular):
     def layers_inside(self):
         """List the layers to mask, among others."""
         return self._layers
-
-
-def maskable(
-    *weights: str,
-    family: str | tuple[str, ...] = (),
-    spatial_axes: Mapping[str, int] | None = None,
-    filter_axes: tuple[int, ...] | None = None,
-) -> Callable[[Class], Class]:
-    """Let `cb.sparsify` mask a layer class of your own.
-
-    A subclass of a Keras layer that can be masked takes from it what is not
-    given.
-
-    Args:
-        *weights: Strings, attributes that hold the kernels to mask, which
-            `call` reads by these names.
-        family: As in `cb.layers.register_masked`; only beside `weights`.
-        spatial_axes: Dict of a kernel of more than two axes to how many of
-            them, the first ones, are spatial. Needed for granularities
-            `"row"`, `"slice"` and `"filter"`; only beside `weights`.
-        filter_axes: Tuple of the axes that number output channels, the last
-            one by default; only beside `weights`.
-
-    Returns:
-        A decorator that registers a masked class and returns the class as it
-        is.
-
-    Raises:
-        InputError: If no weights are named for a class of its own kind, or
-            beside other arguments.
-
-    Example:
-
-    >>> @cb.layers.maskable("kernel", family="dense")
-    ... class Projection(keras.layers.Layer):
-    ...     def build(self, shape):
-    ...         self.kernel = self.add_weight(shape=(shape[-1], 4))
-    ...
-    ...     def call(self, inputs):
-    ...         return inputs @ self.kernel
-    """
-
-    def decorator(kind):
-        others = family or spatial_axes or filter_axes
-        if weights:
-            known = masked_base(kind)
-            base: Any = known if known and issubclass(known, Masked) else Masked
-            families = (family,) if isinstance(family, str) else family
-            # `build` is that of the class, whose signature Keras records.
-            derive_masked(
-                (base, kind),
-                families or getattr(base, "families", ()),
-                masked_weights=weights,
-                spatial_axes={**base.spatial_axes, **(spatial_axes or {})},
-                filter_axes=filter_axes or base.filter_axes,
-            )
-        elif others or masked_class(kind) is None:
-            raise InputError(
-                f"Decorator `maskable` of {kind.__name__} needs the names of "
-                "its kernels, as in `@cb.layers.maskable('kernel')`."
-            )
-        return kind
-
-    return decorator
 
 
 def mask_in_place(layer, masked_class, granularity="weight"):

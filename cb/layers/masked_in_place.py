@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from cb.errors import InputError
 from cb.layers.attributes import AddedArguments
 from cb.layers.masked import Granular
 from cb.layers.masked import Masked
@@ -153,10 +154,24 @@ def remove_masks(model: keras.layers.Layer) -> None:
 
     Args:
         model: Keras layer or model, built.
+
+    Raises:
+        InputError: If a layer is of a subclass of a masked class, which may
+            compute something else than the dense class; nothing is changed.
     """
-    for layer in ordered_layers(model):
-        if not isinstance(layer, Granular | MasksInside):
-            continue
+    sparse: list[Any] = [
+        layer
+        for layer in ordered_layers(model)
+        if isinstance(layer, Granular | MasksInside)
+    ]
+    for layer in sparse:
+        if "dense_class" not in vars(type(layer)):
+            raise InputError(
+                f"Layer {layer.name!r} has no dense form. Expected layers of a "
+                "Keras class with masks that `cb.sparsify` adds. Received: "
+                f"{type(layer).__name__}, a subclass of a masked class"
+            )
+    for layer in sparse:
         if isinstance(layer, Masked):
             _fold(layer)
             vars(layer).pop("reallocation_state", None)

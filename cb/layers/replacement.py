@@ -59,4 +59,17 @@ def replace_batch_normalization(
             f"Model {model.name!r} has no `BatchNormalization` layer to "
             "replace."
         )
+    left = [
+        layer.name
+        for layer in copy._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        and not isinstance(layer, GhostBatchNormalization)
+    ]
+    if left:
+        raise InputError(
+            f"Layers {left} of model {model.name!r} cannot be replaced: they "
+            "are inside of other layers, or of subclasses. Expected layers of "
+            f"{', '.join(sorted(kind.__name__ for kind in REPLACED))} in the "
+            "graph of the model."
+        )
     return copy

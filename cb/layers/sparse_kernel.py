@@ -167,7 +167,9 @@ class SparseKernel(ComputedKernels):
 
         def initializer(shape, dtype=None):
             del shape
-            kernel = self.kernel_initializer(self.matrix_shape, dtype=dtype)
+            # Its scale is by the shape of the kernel, not of the matrix.
+            kernel = self.kernel_initializer(self.kernel_shape, dtype=dtype)
+            kernel = ops.reshape(kernel, self.matrix_shape)
             return ops.take(ops.reshape(ops.transpose(kernel), (-1,)), places)
 
         return initializer

@@ -111,7 +111,7 @@ class Tied(ComputedKernels):
         self.sharing = positions / rows
         table = balanced_table(grid, rows, self.seed)
         self.table = self.add_integers("table", table)
-        row = tuple(size for size in block if size > 1)
+        row = block[: self.spatial] if math.prod(block) > 1 else ()
         return super().add_weight(
             (rows, *row),
             lambda shape, dtype=None: _shared(

@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+from keras.src.models.functional import Functional
 
 # Parameters of constructors that a graph can be given to.
 _OF_GRAPHS = (["inputs", "outputs", "name"], ["layers", "trainable", "name"])
@@ -39,8 +40,7 @@ def named_layers(model: keras.Model) -> list[tuple[str, keras.layers.Layer]]:
 
 def is_graph(layer: keras.layers.Layer) -> bool:
     """Return whether a layer is a Sequential or functional model."""
-    # Keras does not export the class of functional models.
-    return isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
+    return isinstance(layer, keras.Sequential | Functional)
 
 
 def made_by_its_class(model: keras.Model) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cb.errors import InputError
 from cb.errors import RunError
 
 # Numbers of scores that are sampled to bracket the one to select: the least
@@ -152,6 +153,7 @@ def keep_top_across(
         the lower index.
 
     Raises:
+        InputError: If `minimum` takes more than `count`.
         ValueError: If `count` is out of range or a score is NaN.
     """
     chosen = {
@@ -161,6 +163,12 @@ def keep_top_across(
         for key, values in scores.items()
     }
     left = count - sum(int(np.count_nonzero(mask)) for mask in chosen.values())
+    if left < 0:
+        raise InputError(
+            "Argument `minimum` must leave every layer that many connections, "
+            f"of {count} in all. Received: minimum={minimum}, for "
+            f"{len(scores)} layers"
+        )
     rest = {key: where[key] & ~chosen[key] for key in scores}
     top = keep_top(
         np.concatenate([values.reshape(-1) for values in scores.values()]),

@@ -17,6 +17,7 @@ from cb.tuning.objectives import parse_objectives
 from cb.tuning.plan import FixedConfiguration
 from cb.tuning.plan import SweepPlan
 from cb.tuning.racing import parse_racing
+from cb.tuning.space import Space
 from cb.tuning.space_file import read_space
 from cb.tuning.worker import Limits
 
@@ -97,20 +98,7 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
         points = experiments.points(
             settings.experiment, space, settings.earlier
         )
-        # The points would overwrite these flags.
-        if written := given & space.written:
-            raise InputError(
-                f"Flag `{min(written)}` cannot be given, for the points of "
-                f"experiment `{settings.experiment}` set it. "
-                f"Received: space={space.name!r}"
-            )
-        for name in ("max_trials", "oracle"):
-            if (value := getattr(settings, name)) is not None:
-                raise InputError(
-                    f"Argument `{name}` cannot be given, for experiment "
-                    f"`{settings.experiment}` has {len(points)} points, all of "
-                    f"them run. Received: {name}={value!r}"
-                )
+        _check_points(settings, space, given, len(points))
         space = dataclasses.replace(
             space, fixed={**space.fixed, "validation_fraction": 0.0}
         )
@@ -139,6 +127,26 @@ def build_plan(settings: SweepSettings, base: FixedConfiguration) -> SweepPlan:
     if oracle is not None and parse_spec(oracle).name == "hyperband":
         _check_hyperband(plan, settings)
     return plan
+
+
+def _check_points(
+    settings: SweepSettings, space: Space, given: set[str], number: int
+) -> None:
+    """Refuse what an experiment without an oracle would not use."""
+    # The points would overwrite these flags.
+    if written := given & space.written:
+        raise InputError(
+            f"Flag `{min(written)}` cannot be given, for the points of "
+            f"experiment `{settings.experiment}` set it. "
+            f"Received: space={space.name!r}"
+        )
+    for name in ("max_trials", "oracle"):
+        if (value := getattr(settings, name)) is not None:
+            raise InputError(
+                f"Argument `{name}` cannot be given, for experiment "
+                f"`{settings.experiment}` has {number} points, all of them "
+                f"run. Received: {name}={value!r}"
+            )
 
 
 def _check_hyperband(plan: SweepPlan, settings: SweepSettings) -> None:

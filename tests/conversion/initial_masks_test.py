@@ -120,6 +120,17 @@ def test_zeros_in_groups_are_taken_up_as_groups(granularity, sparsity):
         np.testing.assert_array_equal(masks(again)[name], mask)
 
 
+def test_patterns_of_many_weights_are_taken_up():
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(3)])
+    pattern = "n_by_m(n=8, m=32)"
+    sparse = cb.sparsify(model, 0.75, masks="magnitude", granularity=pattern)
+    again = cb.sparsify(cb.strip(sparse), masks="nonzero", granularity=pattern)
+    for one, two in zip(
+        masked_kernels(sparse), masked_kernels(again), strict=True
+    ):
+        np.testing.assert_array_equal(one.mask, two.mask)
+
+
 def test_kernels_without_zeros_are_named_and_full():
     stripped = cb.strip(cb.sparsify(dense_model(), 0.8, include="lstm"))
     with pytest.warns(UserWarning, match="Kernels without zeros.*conv, head"):

@@ -210,6 +210,46 @@ def test_settings_follow():
     assert not copy.block.trainable
 
 
+@keras.saving.register_keras_serializable("own_classes")
+class Settings(keras.Model):
+    """Computes with settings that users change."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(4)
+        self.history_length = self._gain = 1.0
+        self.window, self.scales = (1.0,), [1.0, {"a": 1.0}]
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def call(self, inputs):
+        factor = self.history_length * self._gain * self.window[0]
+        return (
+            factor * self.scales[0] * self.scales[1]["a"] * self.dense(inputs)
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"history_length": 3.0},
+        {"_gain": 3.0},
+        {"window": (3.0,)},
+        {"scales": [3.0, {"a": 1.0}]},
+        {"scales": [1.0, {"a": 3.0}]},
+    ],
+)
+def test_settings_of_every_kind_follow(change):
+    model = Settings()
+    model.build((None, 3))
+    for name, value in change.items():
+        setattr(model, name, value)
+    x = np.ones((2, 3), "float32")
+    copy = cb.sparsify(model, 0.0)
+    np.testing.assert_allclose(copy(x), model(x), rtol=1e-6)
+
+
 class OfTheBatch(keras.Model):
     """Computes something else for a single example."""
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import cb
+from cb.errors import InputError
 from cb.layers.masked import Masked
 from cb.layers.masked import masked_kernels
 from cb.layers.traversal import ordered_layers
@@ -38,6 +39,21 @@ def test_outputs_are_equal(sparse):
     np.testing.assert_allclose(
         cb.strip(sparse)(images), sparse(images), atol=1e-6
     )
+
+
+class Twice(cb.layers.MaskedDense):
+    """Computes something else than a dense layer."""
+
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+@pytest.mark.parametrize("strip", [cb.strip, cb.strip_layers])
+def test_a_subclass_of_a_masked_class_has_no_dense_form(strip):
+    model = keras.Sequential([keras.Input((3,)), Twice(2)])
+    with pytest.raises(InputError, match="'twice.*no dense form.*Twice"):
+        strip(model)
+    assert isinstance(model.layers[0], Twice)
 
 
 def test_no_masked_layer_is_left(sparse):

@@ -154,6 +154,19 @@ def test_replicas_cut_their_own_ghosts_and_share_running_statistics(
             np.testing.assert_allclose(copy.numpy(), mean, rtol=1e-5)
 
 
+def test_a_replica_without_examples_is_trained(two_replicas):
+    """Of 17 examples, the last batch has one, for the first replica."""
+    with two_replicas.scope():
+        layers = [keras.layers.Dense(5), made(4, remainder="drop")]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+        model.compile("sgd", "mse")
+    model.fit(data(17, 3), data(17, 5), batch_size=16, verbose=0)
+    for variable in model.variables:
+        assert all(
+            np.isfinite(one.numpy()).all() for one in variable.value.values
+        )
+
+
 def test_fit_on_two_replicas(two_replicas):
     with two_replicas.scope():
         model = small_network(lambda: made(4, remainder="drop"))

@@ -31,6 +31,89 @@ class Widening(keras.layers.Conv1DTranspose):
         return 2.0 * super().call(inputs)
 
 
+class Autoregressive(keras.layers.Dense):
+    """Has a mask of its own, as MADE has."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.mask = np.tril(np.ones(self.kernel.shape, "float32"))
+
+    def call(self, inputs):
+        return inputs @ (self.kernel * self.mask)
+
+
+class Scaled(keras.layers.Dense):
+    """Reads its kernel when it is built."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.scale = self.add_weight(shape=self.kernel.shape[-1:])
+
+    def call(self, inputs):
+        return self.scale * super().call(inputs)
+
+
+@cb.layers.maskable("kernel", family="dense")
+class OfTwo(keras.layers.Layer):
+    """Is built with the shapes of its arguments."""
+
+    def build(self, a_shape, b_shape):
+        self.kernel = self.add_weight(shape=(a_shape[-1], b_shape[-1]))
+
+    def call(self, a, b):
+        return a @ self.kernel + b
+
+
+def test_a_mask_of_a_layer_itself_is_left_alone():
+    model = keras.Sequential(
+        [keras.Input((4,)), Autoregressive(4), keras.layers.Dense(3)]
+    )
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    expected = np.array(model(x))
+    report = []
+    sparse = cb.sparsify(model, 0.0, report=report.append)
+    np.testing.assert_allclose(sparse(x), expected, rtol=1e-6)
+    (kernel,) = masked_kernels(sparse)
+    assert kernel.layer is sparse.layers[1]
+    assert "has an attribute `mask` of its own" in str(report[0])
+
+
+def test_a_kernel_may_be_read_while_a_layer_is_built():
+    model = keras.Sequential([keras.Input((4,)), Scaled(3)])
+    x = np.ones((2, 4), "float32")
+    sparse = cb.sparsify(model, 0.0)
+    np.testing.assert_allclose(sparse(x), model(x), rtol=1e-6)
+    assert sparse.layers[0].scale.shape == (3,)
+
+
+def test_a_layer_of_several_shapes_is_masked():
+    a, b = keras.Input((4,)), keras.Input((3,))
+    model = keras.Model([a, b], OfTwo()(a, b))
+    sparse = cb.sparsify(model, 0.5)
+    (kernel,) = masked_kernels(sparse)
+    assert np.array(kernel.mask).sum() == 6
+
+
+def test_an_attribute_named_operations_makes_no_graph():
+    class Mixed(keras.layers.Layer):
+        """Chooses among operations."""
+
+        def __init__(self):
+            super().__init__()
+            self.operations = ["add", "multiply"]
+            self.dense = keras.layers.Dense(3)
+
+        def build(self, shape):
+            self.dense.build(shape)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = keras.Sequential([keras.Input((4,)), Mixed()])
+    cb.sparsify_layers(model, 0.5)
+    assert len(masked_kernels(model)) == 1
+
+
 @keras.saving.register_keras_serializable("test")
 class Registered(keras.layers.Conv1DTranspose):
     """One whose masked class is written out."""

@@ -88,6 +88,21 @@ def test_synchronized_layer_is_refused_by_name():
         replace_batch_normalization(model(synchronized=True), 4)
 
 
+@pytest.mark.parametrize("inside", ["time_distributed", "subclass"])
+def test_what_cannot_be_replaced_is_named(inside):
+    class Own(keras.layers.BatchNormalization):
+        """Of a user."""
+
+    layer = Own(name="own")
+    if inside == "time_distributed":
+        layer = keras.layers.BatchNormalization(name="own")
+        layer = keras.layers.TimeDistributed(layer)
+    known = keras.layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((4, 3)), known, layer])
+    with pytest.raises(InputError, match=r"\['own'\] .*cannot be replaced"):
+        cb.layers.replace_batch_normalization(model, 2)
+
+
 def test_model_without_batch_normalization_is_refused():
     plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(InputError, match="has no `BatchNormalization`"):

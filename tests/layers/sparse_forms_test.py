@@ -150,3 +150,14 @@ def test_says_why_a_layer_stays_masked(layer, shape, reason):
     model = keras.Sequential([keras.Input(shape), layer])
     with pytest.raises(InputError, match=reason):
         cb.to_csr(cb.sparsify(model, 0.6), max_density=1.0, min_size=1)
+
+
+@pytest.mark.parametrize("initializer", ["glorot_uniform", "he_normal"])
+def test_a_convolution_begins_at_the_scale_of_a_dense_one(initializer):
+    arguments = {"kernel_initializer": initializer}
+    dense = keras.layers.Conv2D(64, 3, **arguments)
+    sparse = cb.layers.SparseConv2D(64, 3, connections=20000, **arguments)
+    for layer in (dense, sparse):
+        layer.build((None, 8, 8, 64))
+    found, expected = np.std(sparse.values), np.std(dense.kernel)
+    assert found == pytest.approx(expected, rel=0.03)

@@ -136,6 +136,22 @@ def test_weights_come_from_the_dense_model():
     )
 
 
+def test_slices_of_any_kernel_are_tied():
+    layers = [keras.layers.Conv2D(4, size) for size in ((3, 1), (1, 3), 1)]
+    model = keras.Sequential([keras.Input((9, 9, 2)), *layers])
+    tied = cb.conversion.tie(model, 0.5, granularity="slice")
+    outputs = tied(np.ones((2, 9, 9, 2), "float32"))
+    assert np.isfinite(outputs).all()
+    assert tied.layers[0].bank.shape == (4, 3, 1)
+    assert tied.layers[1].bank.shape == (8, 1, 3)
+
+
+def test_a_pattern_of_no_layer_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(InputError, match="matches no layer.*'typo'"):
+        cb.conversion.tie(model, {"dense*": 0.5, "typo": 0.9})
+
+
 def test_a_map_ties_only_what_it_names():
     tied = tie(network(), "conv=0.75")
     assert tied.get_layer("conv").sparsity == 0.75

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cb.errors import InputError
 from cb.errors import RunError
 from cb.sparsity import masks
 
@@ -135,6 +136,13 @@ def test_keep_top_across_equals_one_array_of_all():
             np.stack(list(chosen.values())),
             stable_top(joined, count, allowed),
         )
+
+
+def test_a_minimum_above_the_budget_is_refused():
+    scores = {key: np.ones(5) for key in "ab"}
+    where = {key: np.ones(5, bool) for key in "ab"}
+    with pytest.raises(InputError, match="`minimum` must leave.*minimum=3"):
+        masks.keep_top_across(scores, 5, where, minimum=3)
 
 
 def test_keep_top_across_keeps_the_minimum_of_each():

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from cb import seeds
+from cb.errors import InputError
 from cb.registry import Fraction
 from cb.sparsity import masks
 from cb.sparsity.reallocation import REGISTRY
@@ -40,6 +41,13 @@ class ConstantFanIn(DropAndGrow):
     ablation: Fraction = 0.3
 
     def init(self, layers):
+        for key, layer in layers.items():
+            if layer.mask.size == layer.mask.shape[-1] and not layer.mask.all():
+                raise InputError(
+                    "Algorithm `constant_fan_in` needs several entries of a "
+                    "mask for each neuron, so that some of them can be active. "
+                    f"Received: a mask of shape {layer.mask.shape} for {key!r}"
+                )
         counts = {
             f"count/{key}": np.int64(masks.count(layer.mask))
             for key, layer in layers.items()

@@ -98,3 +98,11 @@ def test_training_starts_with_a_constant_fan_in():
 def test_a_fraction_out_of_range_is_refused():
     with pytest.raises(InputError, match="ablation=2"):
         reallocation.build("constant_fan_in(ablation=2)")
+
+
+def test_a_mask_of_one_entry_a_neuron_has_no_choice():
+    random = np.random.default_rng(0)
+    layer = LayerState(random.normal(size=(1, 8)), np.arange(8)[None] < 2)
+    algorithm = reallocation.build("constant_fan_in")
+    with pytest.raises(InputError, match="several entries.*'0/kernel'"):
+        algorithm.init({"0/kernel": layer})

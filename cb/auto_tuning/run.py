@@ -73,7 +73,7 @@ def _tune(
     common = {
         "data": training_sample(config, data, settings["num_samples"]),
         "blocks": blocks,
-        **training_step(config),
+        **training_step(config, data.training_length()),
         "num_classes": data.source.num_classes,
         "seed": config.seed,
     }

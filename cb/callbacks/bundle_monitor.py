@@ -132,6 +132,14 @@ class BundleMonitor(keras.callbacks.Callback):
         self._epochs, self._period = _times(every)
         self._log = Sink()
         self._highest = 0.0
+        self._of: keras.Model | None = None
+
+    def set_model(self, model):
+        super().set_model(model)
+        if self._of not in (None, model):
+            # What is known is of another model.
+            self.steps, self.measurements, self._highest = [], [], 0.0
+        self._of = model
 
     def integral(self) -> dict[str, float]:
         """Return the mean entropy over the checks so far, by layer."""
@@ -153,6 +161,8 @@ class BundleMonitor(keras.callbacks.Callback):
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from saved checks."""
         layers = state["layers"].tolist()
+        # Of the model that comes next.
+        self._of = None
         self._highest = float(state["highest_learning_rate"])
         self.steps = state["steps"].tolist()
         counts, entropies = (

@@ -114,11 +114,11 @@ class WeightDistance(keras.callbacks.Callback):
         """Return initial weights and measurements, for a checkpoint."""
         if self._initial is None:
             return {}
-        columns = [self.distances[name] for name in self.names]
+        columns = np.array(self._distances, np.float64)
         state = {
             "steps": self.steps,
             "learning_rates": self.learning_rates,
-            "distances": np.array(columns, np.float64).T,
+            "distances": columns.reshape(len(self._steps), len(self.names)),
         }
         for index, value in enumerate(self._initial):
             state[f"initial/{index}"] = value
@@ -218,9 +218,13 @@ def _square(weight, origin):
 
 def _unique(names):
     """Append a number to each name that occurs more than once."""
-    return [
-        name
-        if names.count(name) == 1
-        else f"{name}_{names[:place].count(name)}"
-        for place, name in enumerate(names)
-    ]
+    used = {name for name in names if names.count(name) == 1} | {TOTAL}
+    found = []
+    for name in names:
+        number, unique = 0, name
+        if names.count(name) > 1 or name == TOTAL:
+            while (unique := f"{name}_{number}") in used:
+                number += 1
+        used.add(unique)
+        found.append(unique)
+    return found

@@ -59,7 +59,10 @@ def layered(
         values = dict(found.values)
         for name in values:
             recorded = found.sources.get(name, "")
-            derived = recorded in DERIVED
+            # A keyword of it may have been set.
+            derived = recorded in DERIVED and not is_explicit(
+                name, found.sources
+            )
             sources[name] = recorded if derived else f"file {file}"
     values.update(flags)
     sources.update(dict.fromkeys(flags, "flag"))

@@ -71,15 +71,22 @@ def write_replicas(
 ) -> None:
     """Assign one value to all replicas, or one value to each.
 
+    Where there are other replicas now, numbers that each had of its own, such
+    as statistics of normalizations, are averaged, as at the end of an epoch.
+
     Args:
         variable: Keras variable.
         values: Arrays of its shape, one or as many as replicas.
 
     Raises:
-        InputError: If the number of values is neither.
+        InputError: If the number of values is neither, and they are no
+            numbers that can be averaged.
     """
     copies = _copies(variable)
     index, workers = collectives.rank_and_size(_strategy([variable]))
+    if len(values) not in (1, len(copies) * workers):
+        if np.issubdtype(values[0].dtype, np.floating):
+            values = [_mean(values)]
     if len(values) not in (1, len(copies) * workers):
         raise InputError(
             f"Variable {variable.path!r} was saved with different values on "
@@ -102,8 +109,12 @@ def average_replicas(variables: Sequence[keras.Variable]) -> None:
     replicas = read_replicas(variables)
     for variable, values in zip(variables, replicas, strict=True):
         if len(values) > 1 and np.issubdtype(values[0].dtype, np.floating):
-            mean = np.mean(values, axis=0, dtype=np.float64)
-            write_replicas(variable, [mean.astype(values[0].dtype)])
+            write_replicas(variable, [_mean(values)])
+
+
+def _mean(values: Sequence[np.ndarray]) -> np.ndarray:
+    mean = np.mean(values, axis=0, dtype=np.float64)
+    return mean.astype(values[0].dtype)
 
 
 def _strategy(variables: Sequence[keras.Variable]) -> tf.distribute.Strategy:

@@ -76,7 +76,8 @@ def evaluate_conflicts(
     recorder = Recorder(run.model, layers, amplitude)
     # A model with nothing to record is refused before anything is written.
     recorder.names(x)
-    step = {"num_classes": classes, **training_step(run.config)}
+    step = training_step(run.config, run.data.training_length())
+    step["num_classes"] = classes
     results, checks = [], []
     for result in evaluate_each(run):
         results.append(result)

@@ -103,8 +103,9 @@ def block_entropies(
     x, labels = training_sample(run.config, run.data, num_samples)
     layers = BRANCHES if additions(run.model) else "all"
     classes = run.data.source.num_classes
+    step = training_step(run.config, run.data.training_length())
     measured = Recorder(run.model, layers, amplitude).measure(
-        x, labels, num_classes=classes, **training_step(run.config)
+        x, labels, num_classes=classes, **step
     )
     entropies = {item.layer: item.entropy for item in measured}
     return {k: entropies[f"block_{k}"] for k in droppable(run.model)}

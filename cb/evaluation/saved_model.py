@@ -70,7 +70,14 @@ def evaluate_saved_model(
                 f"{source.name!r} with examples of shape "
                 f"{source.input_shape}: {reason}"
             ) from error
-    scores = score(np.concatenate(logits), source.test.labels)
+    outputs = np.concatenate(logits)
+    if outputs.shape != (len(source.test), source.num_classes):
+        raise InputError(
+            f"Argument `saved_model` must give a score to each of the "
+            f"{source.num_classes} classes of data set {source.name!r}. "
+            f"Received: outputs of shape {outputs.shape[1:]} an example"
+        )
+    scores = score(outputs, source.test.labels)
     print_scores(path, scores, len(source.test), source.num_classes)
     return scores
 
@@ -109,6 +116,12 @@ def _signature(path: str):
         raise InputError(
             f"Argument `saved_model` must have the signature {SIGNATURE!r}. "
             f"Received one with {sorted(model.signatures)}"
+        )
+    outputs = model.signatures[SIGNATURE].structured_outputs
+    if len(outputs) != 1:
+        raise InputError(
+            "Argument `saved_model` must have one output. "
+            f"Received one with {sorted(outputs)}"
         )
     [name, *_] = model.signatures[SIGNATURE].structured_input_signature[1]
 

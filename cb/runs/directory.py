@@ -95,7 +95,9 @@ class RunDirectory:
             self._check_writable()
             return False
         if not self.config_file.exists():
-            if [item.name for item in self.path.iterdir()] == [".lock"]:
+            # What a start leaves that is killed before it has written it.
+            begun = {".lock", f".{self.config_file.name}.part"}
+            if {item.name for item in self.path.iterdir()} <= begun:
                 return False
             raise InputError(
                 "Argument `run_dir` must be new, empty or the folder of a "
@@ -188,7 +190,8 @@ class RunDirectory:
             return
         for folder in (self.checkpoints, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        self.metrics_file.unlink(missing_ok=True)
+        for file in (self.metrics_file, self.lesion_file):
+            file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -23,6 +23,8 @@ from cb.registry import parse_spec
 from cb.schedules import TrainingLength
 
 TOP = 5
+# Steps at which the highest learning rate is looked for.
+_LOOKS = 1000
 
 
 def epoch_factor(config: Config) -> int:
@@ -227,17 +229,35 @@ def _has_soft_targets(config: Config) -> bool:
     return config.label_smoothing > 0.0 or config.mixup > 0.0
 
 
-def training_step(config: Config) -> dict[str, Any]:
+def training_step(
+    config: Config, training_length: TrainingLength
+) -> dict[str, Any]:
     """Return the training step that bundles refer to, as arguments.
 
     Args:
         config: `Config`.
+        training_length: `TrainingLength` of the training, in updates.
 
     Returns:
         Dict of the highest learning rate of the schedule and the number of
         examples of an update.
     """
     return {
-        "learning_rate": peak_learning_rate(config),
+        "learning_rate": _highest_learning_rate(config, training_length),
         "batch_size": config.update_batch,
     }
+
+
+def _highest_learning_rate(
+    config: Config, training_length: TrainingLength
+) -> float:
+    highest = peak_learning_rate(config)
+    schedule = _learning_rate(config, training_length)
+    if not callable(schedule):
+        return highest
+    # Some begin low and rise, as regimes do that warm up.
+    total = training_length.total_steps or 0
+    steps = {round(total * look / _LOOKS) for look in range(_LOOKS + 1)}
+    rates = [float(schedule(step)) for step in steps]
+    # The peak of the others lies between two looks.
+    return max([highest, *rates]) if max(rates) > highest * 1.001 else highest

@@ -268,6 +268,13 @@ class TrainingRun:
                 flush=True,
             )
             return epoch, batch
+        left = {str(name) for name in checkpointing.folder.names()}
+        if left - {"initial"}:
+            raise InputError(
+                f"Run folder {str(self.directory.path)!r} must have an intact "
+                "checkpoint to resume from: restore one, or name another "
+                f"`run_dir`. Received: only {sorted(left)}"
+            )
         self.directory.forget_training()
         steps = self.config.initial_epoch * batches.steps_per_epoch
         batch_counter(self.model.optimizer).assign(steps)
@@ -339,7 +346,7 @@ class TrainingRun:
 
     def finish(self, callbacks: assembly.Callbacks) -> dict[str, Any]:
         """Evaluate and export the trained model, and write the summary."""
-        run = self.directory
+        run, data = self.directory, self.data
         scores = self.evaluate()
         on_csr = csr_layers(self.model)
         steps = steps_done(self.model)
@@ -359,7 +366,11 @@ class TrainingRun:
             },
             "training": training.as_dict(),
             "csr_layers": on_csr,
-            **moved(self.model, callbacks.reallocation.values(), steps),
+            **moved(
+                self.model,
+                callbacks.reallocation.values(),
+                (self.config.initial_epoch * data.updates_per_epoch, steps),
+            ),
             "seconds": round(time.monotonic() - self._started, 1),
         }
         run.write_summary(summary)

@@ -91,14 +91,17 @@ def summarize(
 
 
 def moved(
-    model: keras.Model, callbacks: Iterable[Reallocation], steps: int
+    model: keras.Model,
+    callbacks: Iterable[Reallocation],
+    steps: tuple[int, int],
 ) -> dict[str, Any]:
     """Summarize the reallocation events of a run, also of its earlier parts.
 
     Args:
         model: Trained Keras model.
         callbacks: The `Reallocation` of the run, none without masks.
-        steps: Integer, optimizer steps of the run.
+        steps: Tuple of the optimizer step that the run began with, and of
+            its last.
 
     Returns:
         Dict of JSON values.
@@ -120,7 +123,7 @@ def moved(
         length = TrainingLength(callback.total_steps, callback.steps_per_epoch)
         algorithm = callback.algorithm
         found["not_reached"] = shortfalls(
-            algorithm, algorithm.period(length), (0, steps), masks, state
+            algorithm, algorithm.period(length), steps, masks, state
         )
     return found
 

@@ -165,6 +165,28 @@ def test_saved_checks_are_continued(tmp_path):
     assert len(lines) == 1 + 3 * 3 * 3
 
 
+def test_nothing_is_known_of_another_model():
+    callback = monitor()
+    fit(compiled(), callback)
+    other = compiled("fnn(blocks=2, width=4)")
+    other.optimizer.learning_rate = 1e-9
+    fit(other, callback, epochs=1)
+    alone = monitor()
+    same = compiled("fnn(blocks=2, width=4)")
+    same.set_weights(other.get_weights())
+    same.optimizer.learning_rate = 1e-9
+    fit(same, alone, epochs=1)
+    assert callback.steps == [4]
+    assert [m.layer for m in callback.measurements[0]] == [
+        "block_1",
+        "block_2",
+    ]
+    found, expected = (
+        [m.bundles for m in one.measurements[-1]] for one in (callback, alone)
+    )
+    assert found == expected
+
+
 def test_the_state_before_the_first_check_is_empty():
     callback = monitor()
     callback.set_state(callback.get_state())

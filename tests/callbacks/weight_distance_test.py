@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cb.callbacks import WeightDistance
+from cb.callbacks.weight_distance import _unique
 from cb.errors import InputError
 from cb.optimization.diffusion import first_plateau
 from cb.optimization.diffusion import log_fit
@@ -224,3 +225,8 @@ def test_steps_per_execution_measures_at_the_next_chance():
 def test_wrong_argument_is_one_clear_line(points):
     with pytest.raises(InputError, match="points_per_decade="):
         WeightDistance(points)
+
+
+def test_layers_of_colliding_names_have_columns_of_their_own():
+    names = ["dense", "dense_1", "dense", "total"]
+    assert _unique(names) == ["dense_0", "dense_1", "dense_2", "total_0"]

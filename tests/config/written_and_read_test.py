@@ -14,6 +14,8 @@ from cb.config import ANNOTATIONS
 from cb.config import METADATA
 from cb.config import Config
 from cb.config import checked
+from cb.config import is_explicit
+from cb.config import layered
 from cb.config import read_file
 from cb.errors import InputError
 from cb.registry import Spec
@@ -114,6 +116,17 @@ def test_config_json_holds_every_value(config, tmp_path):
     run.write_config(config, {})
     # By their texts, as 1 and 1.0 are equal.
     assert repr(run.read_config()) == repr(config)
+
+
+def test_what_was_set_inside_of_a_spec_stays_given(tmp_path):
+    first = layered(None, {}, ["learning_rate_schedule.warmup='2ep'"])
+    run = RunDirectory(str(tmp_path / "run"))
+    run.write_config(*first)
+    again = layered(str(run.config_file), {}, [])
+    assert again[0] == first[0]
+    for _, sources in (first, again):
+        assert is_explicit("learning_rate_schedule", sources)
+        assert not is_explicit("reallocation", sources)
 
 
 def test_yaml_holds_every_value(config, tmp_path):

@@ -18,6 +18,7 @@ from cb.distribute.variables import average_replicas
 from cb.distribute.variables import read
 from cb.distribute.variables import read_replicas
 from cb.distribute.variables import write_replicas
+from cb.errors import InputError
 from cb.layers.masked import masked_kernels
 from cb.schedules import TrainingLength
 from cb.sparsity import reallocation
@@ -279,3 +280,13 @@ def test_collectives(found):
         assert worker["chief"] == "of worker 0"
         assert worker["gathered"].tolist() == [b"", b"ab"]
         assert worker["total"].tolist() == [1, 3, 5]
+
+
+def test_numbers_of_other_replicas_are_averaged():
+    """Inside of an epoch, each has statistics of normalizations of its own."""
+    variable = keras.Variable(np.zeros(2, "float32"), trainable=False)
+    write_replicas(variable, [np.float32([1, 2]), np.float32([2, 6])])
+    np.testing.assert_array_equal(variable, [1.5, 4.0])
+    counter = keras.Variable(np.zeros(2, "int32"), trainable=False)
+    with pytest.raises(InputError, match="different values on 2 replicas"):
+        write_replicas(counter, [np.int32([1, 2]), np.int32([2, 6])])

@@ -20,6 +20,7 @@ from cb.evaluation.scores import evaluate_scores
 from cb.metrics.recorder import Recorder
 from cb.runs.checkpoint import Checkpoint
 from cb.runs.checkpoint import CheckpointFolder
+from cb.schedules import TrainingLength
 from cb.training.compilation import training_step
 from cb.training.data import training_sample
 from tests.commands import run
@@ -171,7 +172,27 @@ def test_a_larger_batch_and_its_learning_rate_are_those_of_an_update():
         reference_batch_size=64,
         learning_rate_schedule="cosine",
     )
-    assert training_step(config) == {"learning_rate": 0.2, "batch_size": 128}
+    length = TrainingLength(total_steps=100, steps_per_epoch=10)
+    found = training_step(config, length)
+    assert found == {"learning_rate": 0.2, "batch_size": 128}
+
+
+@pytest.mark.parametrize(
+    "flags, highest",
+    [
+        ({"regime": "{0: {learning_rate: 0.1}, 2: {learning_rate: 0.4}}"}, 0.4),
+        ({"learning_rate_schedule": "step(at=0.5, factor=3.0)"}, 0.3),
+        ({"learning_rate_schedule": "cosine(warmup='3ep')"}, 0.1),
+        ({"learning_rate_schedule": "cosine", "warmup_epochs": 3}, 0.1),
+    ],
+)
+def test_the_highest_learning_rate_is_that_of_the_whole_schedule(
+    flags, highest
+):
+    config = Config(learning_rate=0.1, **flags)
+    length = TrainingLength(total_steps=77, steps_per_epoch=7)
+    found = training_step(config, length)["learning_rate"]
+    assert found == pytest.approx(highest)
 
 
 def test_activations_that_are_not_finite_are_no_absence_of_conflict(tmp_path):
@@ -226,7 +247,8 @@ def test_the_command_measures_the_last_layer_or_all(tmp_path):
 
 def rows_of_the_source(run, x, labels):
     """Bundles and entropies of all layers, as the published code finds them."""
-    model, step = run.model, training_step(run.config)
+    step = training_step(run.config, run.data.training_length())
+    model = run.model
     outputs = {layer.name: layer.output for layer in model.layers}
     number = sum(name.endswith("_add") for name in outputs)
     wanted = [
@@ -294,9 +316,10 @@ def test_amplitude_and_layers_can_be_chosen(tmp_path):
     run = opened(make_run(tmp_path / "run", 1, "bundle_resnet(depth=4)"), "1")
     x, labels = training_sample(run.config, run.data, 64)
     run.load("1")
+    step = training_step(run.config, run.data.training_length())
     for amplitude in ("layer", "model"):
         (measured,) = Recorder(run.model, "pool", amplitude).measure(
-            x, labels, num_classes=10, **training_step(run.config)
+            x, labels, num_classes=10, **step
         )
         found = evaluate_conflicts(run, layers=["pool"], amplitude=amplitude)
         assert found == {"pool": pytest.approx(measured.entropy)}

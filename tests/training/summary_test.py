@@ -19,7 +19,7 @@ def test_events_of_the_whole_run_are_in_the_summary(every, capsys):
     )
     # As a checkpoint has it, if the run was killed before its summary.
     callback.set_state({"totals": np.array([4, 1200, 1100])})
-    found = moved(model, [callback], 40)
+    found = moved(model, [callback], (0, 40))
     assert found["reallocation/events"] == 4
     assert found["reallocation/dropped"] == 1200
     assert found["reallocation/grown"] == 1100
@@ -44,6 +44,18 @@ def test_events_of_the_whole_run_are_in_the_summary(every, capsys):
     assert ("NOT REACHED: No event of Sparse" in printed) == (every == 100)
 
 
+def test_events_before_a_run_began_are_none_of_its_own():
+    dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8)])
+    model = cb.sparsify(dense, 0.5)
+    callback = cb.callbacks.Reallocation(
+        "set(every=4, end=0.75)", total_steps=100, steps_per_epoch=10
+    )
+    callback.set_state({})
+    assert moved(model, [callback], (0, 100))["not_reached"] == []
+    (text,) = moved(model, [callback], (80, 100))["not_reached"]
+    assert text.startswith("No event of Sparse")
+
+
 def test_goals_are_those_of_what_trained_and_of_blocks():
     layers = [keras.layers.Dense(8), keras.layers.Dense(8), keras.Input((6,))]
     model = cb.sparsify(
@@ -60,12 +72,12 @@ def test_goals_are_those_of_what_trained_and_of_blocks():
     model.fit(x, y, 2, verbose=0, callbacks=[callback])
     masks = [np.asarray(layer.mask) for layer in model.layers]
     assert [mask.mean() for mask in masks] == [1.0, 0.25]
-    found = moved(model, [callback], 8)
+    found = moved(model, [callback], (0, 8))
     assert found["not_reached"] == []
     assert found["reallocation/dropped"] == 48
     # Before the last event.
     model.layers[1].mask.assign(np.ones((8, 8)))
-    (text,) = moved(model, [callback], 8)["not_reached"]
+    (text,) = moved(model, [callback], (0, 8))["not_reached"]
     assert "sparsity of 0.7500 that it was asked for, but 0.0000" in text
 
 
@@ -92,4 +104,4 @@ def test_an_export_is_named_where_zeros_are_much_of_it(
 
 def test_a_run_without_masks_has_no_events():
     dense = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8)])
-    assert moved(dense, [], 40) == {}
+    assert moved(dense, [], (0, 40)) == {}

@@ -138,10 +138,25 @@ def kernel_names(layer: keras.layers.Layer) -> list[str]:
 
 
 def has_kernels(layer: keras.layers.Layer) -> bool:
-    """Return whether a layer multiplies its inputs with weights of its own."""
+    """Return whether a layer multiplies its inputs with weights of its own.
+
+    Those of its cells are a recurrent layer's own.
+    """
+    if isinstance(layer, keras.layers.RNN):
+        return any(map(has_kernels, cells(layer)))
     return bool(kernel_names(layer)) or any(
         len(variable.shape) >= 2 for variable in layer._trainable_variables
     )
+
+
+def cells(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """List the layers that a recurrent layer calls at each step, if it is one.
+
+    Args:
+        layer: Keras layer.
+    """
+    recurrent = isinstance(layer, keras.layers.RNN)
+    return layer._flatten_layers(include_self=False) if recurrent else []
 
 
 def effective_weights(layer: keras.layers.Layer) -> list:

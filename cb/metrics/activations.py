@@ -7,7 +7,23 @@ import keras
 import tensorflow as tf
 
 from cb.layers.calls import RecordedCall
+from cb.layers.computed_kernels import cells
 from cb.layers.computed_kernels import has_kernels
+
+
+def outside_of_loops(
+    layers: Iterable[keras.layers.Layer],
+) -> list[keras.layers.Layer]:
+    """Leave out the layers that a recurrent layer calls at each step."""
+    layers = list(layers)
+    inside = {id(cell) for layer in layers for cell in cells(layer)}
+    return [layer for layer in layers if id(layer) not in inside]
+
+
+def _inputs(call: RecordedCall) -> list[tf.Tensor]:
+    # Others are masks and initial states.
+    recurrent = isinstance(call.layer, keras.layers.RNN)
+    return call.inputs[:1] if recurrent else call.inputs
 
 
 class Activation(NamedTuple):
@@ -43,7 +59,7 @@ def hidden_activations(calls: list[RecordedCall]) -> list[Activation]:
     }
     found: dict[str, tuple[str, tf.Tensor]] = {}
     for call in kernel_calls:
-        for tensor in call.inputs:
+        for tensor in _inputs(call):
             if ends & set(_ancestors(tensor, ends)):
                 tensor, name = _producer(tensor, producers)
                 name = name or f"{call.layer.name}_input"
@@ -93,7 +109,7 @@ def _with_consumers(
 ) -> list[Activation]:
     ends = _names(kernel_calls)
     reached = [
-        (call.layer, {n for t in call.inputs for n in _ancestors(t, ends)})
+        (call.layer, {n for t in _inputs(call) for n in _ancestors(t, ends)})
         for call in kernel_calls
     ]
     times: dict[str, int] = {}

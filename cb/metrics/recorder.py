@@ -23,6 +23,7 @@ from cb.layers.traversal import ordered_layers
 from cb.metrics.activations import Activation
 from cb.metrics.activations import hidden_activations
 from cb.metrics.activations import layer_outputs
+from cb.metrics.activations import outside_of_loops
 from cb.metrics.branches import branch_activations
 from cb.metrics.weight_magnitude import magnitude_of_layers
 from cb.metrics.weight_magnitude import magnitude_of_model
@@ -165,7 +166,8 @@ class Recorder:
     def _keys(self, x, learning_rate, batch_size):
         model = self._model
         training = {"training": False} if model._call_has_training_arg else {}
-        with recorded_calls(ordered_layers(model)[1:]) as calls:
+        layers = outside_of_loops(ordered_layers(model)[1:])
+        with recorded_calls(layers) as calls:
             model(x, **training)
         self._recorded = self._chosen(calls)
         # The same for many layers, and as much work as all others together.
@@ -199,7 +201,8 @@ class Recorder:
             found = branch_activations(calls)
             missing = "residual block has the name of one"
         else:
-            return layer_outputs(calls, matching(names, self._layers))
+            found = layer_outputs(calls, matching(names, self._layers))
+            missing = f"call of a layer is named {self._layers!r}"
         if not found:
             raise InputError(
                 f"Model {self._model.name!r} has nothing to record: no "

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from cb.bundles.entropy import amplitude
+from cb.layers.computed_kernels import cells
 from cb.layers.computed_kernels import effective_weights
 from cb.layers.traversal import ordered_layers
 
@@ -23,7 +24,8 @@ def magnitude_of_layers(layers: Iterable[keras.layers.Layer]) -> tf.Tensor:
     return amplitude(
         weight
         for layer in layers
-        for weight in effective_weights(layer)
+        for part in (cells(layer) or [layer])
+        for weight in effective_weights(part)
         if len(weight.shape) >= 2
     )
 

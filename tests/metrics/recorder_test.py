@@ -293,3 +293,36 @@ def test_layers_on_csr_kernels_are_recorded():
             model.inputs[0], model.get_layer(one.layer).output
         )
         assert one[1:] == expected(outputs(x), labels, np.abs(kernel).max())
+
+
+@pytest.mark.parametrize("kind", ["lstm", "stacked", "bidirectional"])
+def test_recurrent_layers_take_their_sequences(kind):
+    """Not the first step alone, nor the states before it."""
+    inputs = keras.Input((5, 4))
+    x = keras.layers.Dense(3, "tanh", name="first")(inputs)
+    layer = keras.layers.LSTM(4, name="second")
+    if kind == "stacked":
+        cells = [keras.layers.GRUCell(4), keras.layers.GRUCell(3)]
+        layer = keras.layers.RNN(cells, name="second")
+    if kind == "bidirectional":
+        layer = keras.layers.Bidirectional(layer, name="second")
+    y = layer(x)
+    model = keras.Model(inputs, keras.layers.Dense(2, name="last")(y))
+    x_test, labels = examples((5, 4))
+    measured = Recorder(model).measure(x_test, labels, **STEP)
+    assert measured[0].layer == "first"
+    assert len(measured) == 2
+    variables = layer.trainable_variables
+    largest = max(np.abs(v).max() for v in variables if len(v.shape) > 1)
+    first = keras.Model(inputs, x)(x_test)
+    assert measured[0][1:] == expected(first, labels, largest)
+    last = np.abs(model.get_layer("last").kernel).max()
+    second = keras.Model(inputs, y)(x_test)
+    assert measured[1][1:] == expected(second, labels, last)
+
+
+@pytest.mark.parametrize("layers", [[], "input_*"])
+def test_patterns_of_no_call_are_refused(layers):
+    x, _ = examples()
+    with pytest.raises(InputError, match="nothing to record"):
+        Recorder(chain(), layers).names(x)

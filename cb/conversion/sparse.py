@@ -145,10 +145,27 @@ def sparsify(
         return Replacement(masked, arguments, regularizer=config)
 
     sparse = copy_with(model, replace)
+    if regularizer is not None:
+        _check_regularizers(sparse)
     plan.assign(sparse, paired_layers(model, sparse), rescale_weights)
     if report is not None:
         report(plan.report())
     return sparse
+
+
+def _check_regularizers(sparse: keras.Model) -> None:
+    """Refuse kernels whose class takes no regularizer."""
+    without = [
+        kernel.name
+        for kernel in masked_kernels(sparse)
+        if kernel.trained.regularizer is None
+    ]
+    if without:
+        raise InputError(
+            "Argument `regularization` must be None for layers whose class "
+            "takes no regularizer; an algorithm of `cb.callbacks.Reallocation` "
+            f"may have penalties of its own. Received: kernels {without}"
+        )
 
 
 def sparsify_layers(

@@ -125,6 +125,9 @@ class _ScoreCache:
     def __init__(self, run: OpenedRun, step: int):
         self._run = run
         self._step = step
+        if run.data_changed:
+            # Its scores are on other examples.
+            run.results.lesion_file.unlink(missing_ok=True)
         self._file = LongCsv(run.results.lesion_file, LESION_HEADER)
         rows = self._file.read() if self._file.size() else []
         self._written = {tuple(row.values())[:5] for row in rows}

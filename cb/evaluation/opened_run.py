@@ -20,6 +20,7 @@ from cb.text import paragraph
 from cb.training import assembly
 from cb.training.data import Data
 from cb.training.data import build_data
+from cb.training.provenance import ACCEPTED
 from cb.training.provenance import compared
 from cb.training.provenance import described
 
@@ -76,6 +77,8 @@ class OpenedRun:
             self.config = dataclasses.replace(self.config, data_dir=data_dir)
         self.checkpoint = checkpoint
         self._accept_changed_data = accept_changed_data
+        # Whether changes were accepted, once `data` has been read.
+        self.data_changed = False
         self._strategy_spec = strategy
         self._folder = CheckpointFolder(self.directory.checkpoints)
         for name in self.checkpoints():
@@ -109,6 +112,7 @@ class OpenedRun:
             self.directory, {"data": found}, self._accept_changed_data
         ):
             print(paragraph(line), flush=True)
+            self.data_changed |= line.endswith(ACCEPTED)
         return data
 
     @functools.cached_property

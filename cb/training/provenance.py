@@ -17,6 +17,9 @@ from cb.errors import InputError
 from cb.runs.directory import RunDirectory
 from cb.training.data import Data
 
+# The end of a line about data that have changed.
+ACCEPTED = "Accepted"
+
 
 def _source_digest() -> str:
     hashed = hashlib.blake2b(digest_size=4)
@@ -120,7 +123,7 @@ def compared(
                 f"{what}. Restore them, name another `run_dir`, or continue "
                 "with `--accept_changed_data`"
             )
-        lines.append(f"{what}. Accepted")
+        lines.append(f"{what}. {ACCEPTED}")
     if start.get("versions", before["versions"]) != before["versions"]:
         others = [
             f"{name} {version}, before {before['versions'].get(name)}"

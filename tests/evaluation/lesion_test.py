@@ -1,5 +1,7 @@
 """A run scored without some of its blocks."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from cb.errors import InputError
 from cb.evaluation.lesion import block_entropies
 from cb.evaluation.lesion import evaluate_lesion
 from cb.evaluation.opened_run import OpenedRun
+from cb.training.provenance import described
 from tests.commands import run
 from tests.made_runs import BROKEN
 from tests.made_runs import make_run
@@ -48,6 +51,24 @@ def test_what_is_known_is_not_computed_again(tmp_path, monkeypatch):
     monkeypatch.setattr("cb.evaluation.lesion.drop_blocks", None)
     assert evaluate_lesion(OpenedRun(path), study) == results
     assert directory.lesion_file.read_bytes() == before
+
+
+def test_scores_on_other_data_are_computed_again(tmp_path):
+    directory = make_run(tmp_path / "run", 1, FNN)
+    path, study = str(directory.path), "lesion(blocks=1, among='any')"
+    results = evaluate_lesion(OpenedRun(path), study)
+    # As if the examples had been others then.
+    content = json.loads(directory.config_file.read_text())
+    data = OpenedRun(path).data
+    content["data"] = described(data.source, data.examples, data.held_out)
+    content["data"]["parts"]["training"]["examples"] += 1
+    content |= {"versions": {}, "replicas": 1}
+    directory.config_file.write_text(json.dumps(content))
+    rows = directory.lesion_file.read_text().splitlines()
+    wrong = [row.rpartition(",")[0] + ",0.0" for row in rows[1:]]
+    directory.lesion_file.write_text("\n".join([rows[0], *wrong]) + "\n")
+    opened = OpenedRun(path, accept_changed_data=True)
+    assert evaluate_lesion(opened, study) == results
 
 
 def test_plain_blocks_are_judged_by_their_outputs(tmp_path):

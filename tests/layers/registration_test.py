@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import cb
+from cb.errors import InputError
 from cb.layers.masked import masked_kernels
 from tests.commands import ROOT
 from tests.commands import run_code
@@ -92,6 +93,16 @@ def test_a_layer_of_several_shapes_is_masked():
     sparse = cb.sparsify(model, 0.5)
     (kernel,) = masked_kernels(sparse)
     assert np.array(kernel.mask).sum() == 6
+
+
+def test_a_class_without_regularizers_cannot_be_given_one():
+    a, b = keras.Input((4,)), keras.Input((3,))
+    dense = keras.layers.Dense(3)
+    model = keras.Model([a, b], dense(OfTwo(name="two")(a, b)))
+    with pytest.raises(InputError, match=r"takes no regularizer.*\['two'\]"):
+        cb.sparsify(model, 0.5, regularization="l2(0.1)")
+    sparse = cb.sparsify(model, 0.5, exclude="two", regularization="l2(0.1)")
+    assert len(sparse.losses) == 1
 
 
 def test_an_attribute_named_operations_makes_no_graph():

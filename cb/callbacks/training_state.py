@@ -71,7 +71,9 @@ def read_all(variables: Mapping[str, keras.Variable]) -> Arrays:
 
 
 def write_all(
-    variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]
+    variables: Mapping[str, keras.Variable],
+    arrays: Mapping[str, np.ndarray],
+    averaged: bool = False,
 ) -> None:
     """Assign variables from arrays as `read_all` returns them.
 
@@ -80,6 +82,8 @@ def write_all(
     Args:
         variables: Dict of name to variable.
         arrays: Dict of name to array.
+        averaged: Boolean, as in `write_replicas`: what is measured or begun
+            with, unlike what is resumed, need not have as many replicas.
 
     Raises:
         InputError: If an array is missing or has another shape.
@@ -96,7 +100,8 @@ def write_all(
                 f"{shape}. Received: {found[0].shape}"
             )
     for variable, found in zip(variables.values(), values, strict=True):
-        write_replicas(variable, [_typed(value, variable) for value in found])
+        typed = [_typed(value, variable) for value in found]
+        write_replicas(variable, typed, averaged)
 
 
 def masked_form(

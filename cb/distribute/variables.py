@@ -67,27 +67,29 @@ def _joined(values: Sequence[np.ndarray]) -> bytes:
 
 
 def write_replicas(
-    variable: keras.Variable, values: Sequence[np.ndarray]
+    variable: keras.Variable,
+    values: Sequence[np.ndarray],
+    averaged: bool = False,
 ) -> None:
     """Assign one value to all replicas, or one value to each.
-
-    Where there are other replicas now, numbers that each had of its own, such
-    as statistics of normalizations, are averaged, as at the end of an epoch.
 
     Args:
         variable: Keras variable.
         values: Arrays of its shape, one or as many as replicas.
+        averaged: Boolean, whether numbers of other replicas, such as their
+            statistics of normalizations, are averaged, as at the end of an
+            epoch.
 
     Raises:
-        InputError: If the number of values is neither, and they are no
-            numbers that can be averaged.
+        InputError: If the number of values is neither.
     """
     copies = _copies(variable)
     index, workers = collectives.rank_and_size(_strategy([variable]))
-    if len(values) not in (1, len(copies) * workers):
+    expected = (1, len(copies) * workers)
+    if averaged and len(values) not in expected:
         if np.issubdtype(values[0].dtype, np.floating):
             values = [_mean(values)]
-    if len(values) not in (1, len(copies) * workers):
+    if len(values) not in expected:
         raise InputError(
             f"Variable {variable.path!r} was saved with different values on "
             f"{len(values)} replicas. Expected as many workers and devices. "

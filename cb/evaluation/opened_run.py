@@ -156,7 +156,7 @@ class OpenedRun:
             Dict, the checkpoint's meta data: step, epoch and so on.
         """
         arrays, meta = self._folder.load(name)
-        write_all(model_variables(self.model), arrays)
+        write_all(model_variables(self.model), arrays, averaged=True)
         return meta
 
     def require_single(self, flag: str) -> None:

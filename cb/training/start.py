@@ -37,7 +37,7 @@ def initialize(model: keras.Model, text: str) -> None:
         others = [key for key in variables if not key.endswith("/mask")]
         variables = {key: variables[key] for key in others}
     asked = _density(model)
-    write_all(variables, arrays)
+    write_all(variables, arrays, averaged=True)
     what = "weights" if dense else "weights and masks"
     print(f"Starting from the {what} of {path} ({checkpoint or 'last'})")
     found = _density(model)
@@ -75,7 +75,7 @@ def initialize_dense(model: keras.Model, text: str) -> None:
         mask = arrays.get(f"{layer}/{mask_name(weight)}")
         if mask is not None and name in arrays:
             arrays[name] = np.where(mask != 0, arrays[name], 0)
-    write_all(variables, arrays)
+    write_all(variables, arrays, averaged=True)
     print(f"Starting from the weights of {path} ({checkpoint or 'last'})")
 
 

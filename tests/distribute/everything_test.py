@@ -285,8 +285,11 @@ def test_collectives(found):
 def test_numbers_of_other_replicas_are_averaged():
     """Inside of an epoch, each has statistics of normalizations of its own."""
     variable = keras.Variable(np.zeros(2, "float32"), trainable=False)
-    write_replicas(variable, [np.float32([1, 2]), np.float32([2, 6])])
+    values = [np.float32([1, 2]), np.float32([2, 6])]
+    with pytest.raises(InputError, match="different values on 2 replicas"):
+        write_replicas(variable, values)
+    write_replicas(variable, values, averaged=True)
     np.testing.assert_array_equal(variable, [1.5, 4.0])
     counter = keras.Variable(np.zeros(2, "int32"), trainable=False)
     with pytest.raises(InputError, match="different values on 2 replicas"):
-        write_replicas(counter, [np.int32([1, 2]), np.int32([2, 6])])
+        write_replicas(counter, [np.int32([1, 2])] * 2, averaged=True)

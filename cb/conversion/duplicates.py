@@ -123,7 +123,7 @@ def _copy_settings(old, new) -> None:
         if isinstance(value, _PLAIN):
             if isinstance(vars(new).get(name, 0), _PLAIN):
                 vars(new)[name] = value
-        elif _is_plain(value):
+        elif _is_plain(value) and value:
             vars(new)[name] = _plain_copy(value)
         elif name.startswith("_"):
             continue

@@ -269,7 +269,8 @@ class TrainingRun:
             )
             return epoch, batch
         left = {str(name) for name in checkpointing.folder.names()}
-        if left - {"initial"}:
+        # A kill may leave these two without another.
+        if left - {"initial", "best"}:
             raise InputError(
                 f"Run folder {str(self.directory.path)!r} must have an intact "
                 "checkpoint to resume from: restore one, or name another "

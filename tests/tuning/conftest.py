@@ -1,9 +1,10 @@
-"""Sweeps whose runs stay in the process of the tests."""
+"""A small space, and sweeps whose runs stay in the process of the tests."""
 
 import contextlib
 import dataclasses
 
 import pytest
+import yaml
 
 from cb.tuning import report
 from cb.tuning import sweep
@@ -11,6 +12,36 @@ from cb.tuning import worker
 from cb.tuning.plan import FixedConfiguration
 from cb.tuning.planning import SweepSettings
 from cb.tuning.planning import build_plan
+
+SMALL = {
+    "fixed": {"model": "autosparse_mlp(first=8, layers=1)", "epochs": 1},
+    "search": {
+        "algorithm": {
+            "type": "choice",
+            "values": {
+                "set": {"reallocation": "set"},
+                "rigl": {"reallocation": "rigl"},
+                "no_prune": {"reallocation": "static", "sparsity": 0.0},
+            },
+        },
+        "sparsity": {
+            "type": "float",
+            "min": 0.0,
+            "max": 0.99,
+            "default": 0.5,
+            "when": {"algorithm": ["set", "rigl"]},
+        },
+        "reallocation.every": {
+            "type": "int",
+            "min": 1,
+            "max": 1000000,
+            "log": True,
+            "default": 10,
+            "when": {"algorithm": ["set", "rigl"]},
+        },
+        "learning_rate": {"type": "float", "min": 0.001, "max": 0.5},
+    },
+}
 
 
 class HereWorker(worker.Worker):
@@ -54,3 +85,10 @@ def run_sweep(monkeypatch, tmp_path):
         return tmp_path / folder
 
     return run
+
+
+@pytest.fixture
+def space(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    return str(file)

@@ -165,7 +165,7 @@ def _kept_dense(names, patterns) -> dict[str, str]:
 
 def kernels(
     model: keras.Model, chosen: Layers, granularity: str
-) -> tuple[list[Kernel], dict[int, str]]:
+) -> list[tuple[Kernel, str]]:
     """Describe the kernels of the layers that are to be masked.
 
     Args:
@@ -174,9 +174,8 @@ def kernels(
         granularity: Spec of a granularity.
 
     Returns:
-        Tuple of a list of `Kernel` in the order of the layers, and a dict of
-        the identity of a layer that the granularity does not fit to the
-        reason.
+        List of pairs of a `Kernel` and the reason why the granularity does
+        not fit it, empty if it does; in the order of the layers.
     """
     owners = {
         id(layer): owner
@@ -184,18 +183,17 @@ def kernels(
         for layer in owner._flatten_layers()
     }
     pattern = granularities.pattern(granularity)
-    found, unfit = [], {}
+    found = []
     for position, (name, layer) in enumerate(named_layers(model)):
         if id(layer) not in owners or not masked_class(type(layer)):
             continue
         owner = owners[id(layer)]
         for kernel in _kernels(layer, position, name, owner, granularity):
-            shape = kernel.shape
+            shape, reason = kernel.shape, ""
             if pattern and not granularities.divides(shape, *pattern[1:]):
-                unfit[id(layer)] = f"{shape} has no groups of {pattern[1]}"
-            else:
-                found.append(kernel)
-    return found, unfit
+                reason = f"{shape} has no groups of {pattern[1]}"
+            found.append((kernel, reason))
+    return found
 
 
 def _kernels(layer, position, name, owner, granularity) -> list[Kernel]:

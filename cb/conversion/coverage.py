@@ -21,8 +21,9 @@ def warn_of_dense(
     Args:
         model: Keras model, dense.
         masked: Set of the `id` of the variables that get masks.
-        reasons: Dict of the `id` of a layer to the reason why it stays dense,
-            empty if that is what the caller has asked for.
+        reasons: Dict of the `id` of a layer, or of one of its variables, to
+            the reason why it stays dense; empty if that is what the caller
+            has asked for.
     """
     reached = 0
     dense: dict[str, tuple[int, str]] = {}
@@ -35,7 +36,9 @@ def warn_of_dense(
             size = math.prod(variable.shape)
             if id(variable) in masked:
                 reached += size
-            elif reason := reasons.get(id(layer), "out of reach"):
+                continue
+            own = reasons.get(id(layer), "out of reach")
+            if reason := reasons.get(id(variable), own):
                 before, _ = dense.get(name, (0, reason))
                 dense[name] = (before + size, reason)
     missed = sum(size for size, _ in dense.values())

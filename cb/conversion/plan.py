@@ -37,12 +37,21 @@ class Plan:
         self._layers = layers
         chosen = [layer for layer in layers if not reasons[id(layer)]]
         require_own_kernels(model, chosen)
-        self._kernels, unfit = choice.kernels(model, chosen, granularity)
+        described = choice.kernels(model, chosen, granularity)
+        self._kernels = [kernel for kernel, reason in described if not reason]
+        # Those of the chosen layers, by the position of their own layer.
+        self._inside: dict[str, list[Kernel]] = {}
+        for kernel, _ in described:
+            position = kernel.key.split("/")[0]
+            self._inside.setdefault(position, []).append(kernel)
+        # Why one of these stays dense.
+        self._dense = {
+            kernel.key: reason for kernel, reason in described if reason
+        }
         self._positions = {
             id(layer): f"{position}"
             for position, (_, layer) in enumerate(named_layers(model))
         }
-        self._unfit = unfit
 
     def choose(self, masks, sparsity, distribution, rounding, seed):
         """Decide the first mask of each kernel."""
@@ -50,7 +59,7 @@ class Plan:
         if not self._kernels:
             raise InputError(
                 "Argument `granularity` fits no layer: "
-                f"{sorted(set(self._unfit.values()))}"
+                f"{sorted(set(self._dense.values()))}"
             )
         if masks == "nonzero":
             self._masks = initial_masks.nonzero(
@@ -59,27 +68,39 @@ class Plan:
         else:
             counts = self._count(sparsity, distribution, rounding)
             self._masks = self._draw(masks, counts, seed)
-        self._counted: dict[str, list[Kernel]] = {}
+        unfit = set(self._dense.values())
         for kernel in self._kernels:
-            if kernel.key in self._masks:
-                position = kernel.key.split("/")[0]
-                self._counted.setdefault(position, []).append(kernel)
-        self._leave_uncounted()
+            if kernel.key not in self._masks:
+                self._dense[kernel.key] = "no sparsity given"
+        for layer in self._layers:
+            keys = [kernel.key for kernel in self._kernels_of(layer)]
+            if not self.reasons[id(layer)] and not self._masks.keys() & keys:
+                reason = self._dense[keys[0]] if keys else "no kernel"
+                self.reasons[id(layer)] = reason
         if choice.NOT_INCLUDED not in self.reasons.values():
-            self._warn_of_dense()
+            self._warn_of_dense(unfit)
 
-    def _warn_of_dense(self):
+    def _warn_of_dense(self, unfit):
         layers = [layer for _, layer in named_layers(self._model)]
-        places = [key.split("/") for key in self._masks]
-        masked = {id(getattr(layers[int(at)], name)) for at, name in places}
-        others = {*self._unfit.values(), choice.ON_REQUEST}
+
+        def variable(key):
+            position, weight = key.split("/")
+            return id(getattr(layers[int(position)], weight))
+
+        masked = {variable(key) for key in self._masks}
+        unasked = {*unfit, choice.ON_REQUEST}
         reasons = {
             id(inner): reason
-            if reason in others or reason.startswith(choice.UNKNOWN)
+            if reason in unasked or reason.startswith(choice.UNKNOWN)
             else ""
             for layer in self._layers
             for inner in layer._flatten_layers()
             for reason in [self.reasons[id(layer)]]
+        }
+        reasons |= {
+            variable(key): reason
+            for key, reason in self._dense.items()
+            if reason in unfit
         }
         warn_of_dense(self._model, masked, reasons)
 
@@ -115,17 +136,14 @@ class Plan:
             found[kernel.key] = array.astype(np.float64)
         return found
 
-    def _leave_uncounted(self):
-        for layer in self._layers:
-            if self.reasons[id(layer)]:
-                continue
-            inner = layer._flatten_layers()
-            if not any(self._kernels_of(one) for one in inner):
-                unfit = [self._unfit.get(id(one), "") for one in inner]
-                self.reasons[id(layer)] = max(unfit) or "no sparsity given"
-
     def _kernels_of(self, layer) -> list[Kernel]:
-        return self._counted.get(self._positions[id(layer)], [])
+        """Return the kernels of a chosen layer and of those inside it."""
+        return [
+            kernel
+            for inner in layer._flatten_layers()
+            if id(inner) in self._positions
+            for kernel in self._inside.get(self._positions[id(inner)], ())
+        ]
 
     def assign(self, sparse, copies, rescale_weights=False):
         """Write the masks of the sparse model, given pairs of its layers."""
@@ -146,23 +164,17 @@ class Plan:
                 kernel.weight.assign(kernel.weight * density**-0.5)
 
     def report(self) -> Report:
-        """Return the table of masked kernels and dense layers."""
+        """Return the table of masked kernels, and what stays dense."""
         rows = []
         for layer in self._layers:
-            masked = [
-                kernel
-                for inner in layer._flatten_layers()
-                if id(inner) in self._positions
-                for kernel in self._kernels_of(inner)
-            ]
-            kind = type(layer).__name__
-            for kernel in masked:
+            kind, reason = type(layer).__name__, self.reasons[id(layer)]
+            for kernel in () if reason else self._kernels_of(layer):
                 size = int(np.prod(kernel.shape))
-                active, key = self._made[kernel.key]
-                rows.append(Row(kernel.name, kind, size, active, key=key))
-            if not masked and layer.weights:
+                active, key = self._made.get(kernel.key, (size, ""))
+                dense = self._dense.get(kernel.key, "")
+                rows.append(Row(kernel.name, kind, size, active, dense, key))
+            if reason and layer.weights:
                 size = layer.count_params()
-                reason = self.reasons[id(layer)]
                 rows.append(Row(layer.name, kind, size, size, reason))
         return Report(rows)
 

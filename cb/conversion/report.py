@@ -1,4 +1,4 @@
-"""Report of a conversion: every layer with its density, or why it is dense."""
+"""Report of a conversion: every kernel's density, or why it is dense."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,15 @@ from cb.text import Tabular
 
 
 class Row(NamedTuple):
-    """One masked kernel, or one layer that stays dense.
+    """One kernel of a masked layer, or one layer that stays dense.
 
     Attributes:
         name: String.
         kind: String, class of the layer.
         weights: Integer, size of the kernel or of all weights of the layer.
         active: Integer, number of active weights.
-        reason: String, why the layer stays dense; empty for a masked one.
-        key: String, key of the `MaskedKernel`; empty for a dense layer.
+        reason: String, why it stays dense; empty for a masked kernel.
+        key: String, key of the `MaskedKernel`; empty for what stays dense.
     """
 
     name: str

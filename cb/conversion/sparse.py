@@ -83,8 +83,9 @@ def sparsify(
             are then named in a warning, and have full masks.
         first_dense: Boolean, whether the first layer stays dense.
         last_dense: Boolean, whether the last layer stays dense.
-        rounding: `"total"`, exact to one connection in all; or `"down"`,
-            `"nearest"`, `"up"`, each kernel's count by itself.
+        rounding: `"total"`, exact to one connection in all, or to a block in
+            each kernel, of which one stays; or `"down"`, `"nearest"`,
+            `"up"`, each kernel's count by itself.
         regularization: Spec of a regularizer of active weights, e.g.
             `"l1(1e-5)"` or `"group_lasso(1e-5)"`. Defaults to those of the
             layers.

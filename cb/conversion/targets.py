@@ -61,9 +61,10 @@ def target_counts(
         sparsity: Float for all together, or dict of pattern to float, each
             for every kernel that the pattern is the first to match.
         distribution: Spec of a distribution, for a float.
-        rounding: `"total"`, the total is exact to one connection, or how
-            each kernel's count is rounded by itself: `"down"`, `"nearest"`
-            or `"up"`.
+        rounding: `"total"`, the total is exact to one connection, or where
+            there are blocks to one in each kernel, which keeps at least one;
+            or how each kernel's count is rounded by itself: `"down"`,
+            `"nearest"` or `"up"`.
 
     Returns:
         Dict of key to integer; kernels that no pattern matches have none.

@@ -221,6 +221,8 @@ def keep_n_of_m(
 def has_groups(mask: np.ndarray, n: int, m: int, axis: int) -> bool:
     """Tell whether at most `n` of every `m` neighbors are active.
 
+    A mask that groups do not fill must be one of ones: its kernel is dense.
+
     Args:
         mask: Boolean array.
         n: Integer.
@@ -228,7 +230,7 @@ def has_groups(mask: np.ndarray, n: int, m: int, axis: int) -> bool:
         axis: Integer, the axis of neighbors.
     """
     if not divides(mask.shape, m, axis):
-        return False
+        return bool(mask.all())
     groups = np.moveaxis(mask, axis, -1).reshape(-1, m)
     return bool((groups.sum(-1) <= n).all())
 

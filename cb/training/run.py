@@ -29,6 +29,8 @@ from cb.errors import InputError
 from cb.errors import NotReached
 from cb.export import save
 from cb.layers.masked import masked_kernels
+from cb.runs.checkpoint import Checkpoint
+from cb.runs.checkpoint import CheckpointFolder
 from cb.runs.directory import RunDirectory
 from cb.runs.evaluation_csv import record
 from cb.text import paragraph
@@ -191,8 +193,8 @@ class TrainingRun:
         ):
             self._say_if_longer()
             directory.write_config(self.config, self.sources, self.start)
-            directory.forget_summary()
             epoch, batch = self.restore(callbacks)
+            directory.forget_summary()
             if self.config.show_input and directory.writes:
                 # Draws with Matplotlib, which nothing else here needs.
                 from cb.training.input_sheet import write_input_sheet
@@ -252,7 +254,7 @@ class TrainingRun:
         batches, checkpointing = self.data.batches, callbacks.checkpointing
         checkpointing.set_model(self.model)
         checkpoint, messages = collectives.broadcast(
-            self.strategy, checkpointing.folder.latest
+            self.strategy, lambda: self._latest(checkpointing.folder)
         )
         for message in messages:
             print(paragraph(message))
@@ -268,19 +270,32 @@ class TrainingRun:
                 flush=True,
             )
             return epoch, batch
-        left = {str(name) for name in checkpointing.folder.names()}
-        # A kill may leave these two without another.
-        if left - {"initial", "best"}:
-            raise InputError(
-                f"Run folder {str(self.directory.path)!r} must have an intact "
-                "checkpoint to resume from: restore one, or name another "
-                f"`run_dir`. Received: only {sorted(left)}"
-            )
         self.directory.forget_training()
         steps = self.config.initial_epoch * batches.steps_per_epoch
         batch_counter(self.model.optimizer).assign(steps)
         checkpointing.save_initial()
         return self.config.initial_epoch, 0
+
+    def _latest(
+        self, folder: CheckpointFolder
+    ) -> tuple[Checkpoint | None, list[str]]:
+        """Return the last checkpoint, and what is said about it.
+
+        Raises:
+            InputError: If there is none, but the run has been trained.
+        """
+        checkpoint, messages = folder.latest()
+        left = {str(name) for name in folder.names()}
+        finished = self.directory.read_summary() is not None
+        # A kill may leave these two without another; of a run that has ended
+        # they are what somebody has left.
+        if checkpoint is None and (finished or left - {"initial", "best"}):
+            raise InputError(
+                f"Run folder {str(self.directory.path)!r} must have an intact "
+                "checkpoint to resume from: restore one, or name another "
+                f"`run_dir`. Received: {sorted(left) or 'no checkpoint'}"
+            )
+        return checkpoint, messages
 
     def fit(
         self,

@@ -59,6 +59,13 @@ def test_nothing_is_said_of_a_half_or_of_what_was_asked_for(
         cb.sparsify(model, **{"sparsity": 0.5, **options})
 
 
+def test_kernels_that_do_not_fit_beside_one_that_does_are_named():
+    dense = keras.Sequential([keras.Input((5, 8)), keras.layers.LSTM(10)])
+    message = "Masks reach 320 of 720 .*'lstm.*/lstm_cell' .400: .10, 40. has"
+    with pytest.warns(UserWarning, match=message):
+        cb.sparsify(dense, 0.5, granularity="n_by_m(n=2, m=4)")
+
+
 def test_granularity_and_helpers_are_named():
     model = model_with(keras.layers.Dense(99, name="odd"), 4)
     model.helper = keras.layers.Dense(500, name="helper")

@@ -1,5 +1,7 @@
 """Runs of changed configurations that share data and model."""
 
+import dataclasses
+
 import pytest
 
 from cb import distribute
@@ -46,3 +48,23 @@ def test_a_run_is_begun_again_only_where_nothing_was_to_resume(left, tmp_path):
         assert (run.checkpoints / "best.npz").exists()
     else:
         assert train(config, {})["epochs"] == 2
+
+
+@pytest.mark.parametrize("left", [["best", "initial"], []])
+def test_a_finished_run_without_its_last_checkpoint_is_not_begun_again(
+    left, tmp_path
+):
+    flags = {"model": "mlp(units=(8,))", "strategy": "none", "batch_size": 500}
+    config = Config(**flags, epochs=1, run_dir=str(tmp_path / "run"))
+    summary = train(config, {})
+    run = RunDirectory(config.run_dir)
+    for file in run.checkpoints.glob("*.npz"):
+        if file.stem not in left:
+            file.unlink()
+    metrics = run.metrics_file.read_bytes()
+    longer = dataclasses.replace(config, epochs=2)
+    for _ in range(2):
+        with pytest.raises(InputError, match="Received: .*(best|no checkpoi)"):
+            train(longer, {})
+    assert run.metrics_file.read_bytes() == metrics
+    assert run.read_summary() == summary

@@ -126,6 +126,31 @@ def test_masks_that_break_groups_are_refused():
         model.fit(x, y, verbose=0, callbacks=[callback])
 
 
+def test_a_kernel_that_groups_do_not_fit_stays_dense_beside_one_that_they_do():
+    dense = keras.Sequential([keras.Input((5, 8)), keras.layers.LSTM(6)])
+    rows = []
+    model = cb.sparsify(
+        dense,
+        0.5,
+        granularity="n_by_m(n=2, m=4)",
+        report=lambda report: rows.extend(report.rows),
+    )
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 5, 8)), np.ones((4, 6))
+    callback = cb.callbacks.Reallocation("static")
+    model.fit(x, y, verbose=0, callbacks=[callback])
+    fitting, other = masked_kernels(model)
+    assert [row.key for row in rows] == [fitting.key, ""]
+    assert [row.active for row in rows] == [8 * 24 // 2, 6 * 24]
+    assert rows[1].name == other.name
+    assert rows[1].reason == "(6, 24) has no groups of 4"
+    assert read(fitting.mask).sum() == rows[0].active
+    assert read(other.mask).all()
+    other.mask.assign(np.zeros(other.mask.shape))
+    with pytest.raises(InputError, match="at most 2 active weights of every 4"):
+        model.fit(x, y, verbose=0, callbacks=[callback])
+
+
 def test_changes_count_the_weights_of_blocks():
     changes = []
     dense = keras.Sequential([keras.Input((10,)), keras.layers.Dense(38)])

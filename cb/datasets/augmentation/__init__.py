@@ -94,7 +94,7 @@ class Pipeline:
             reason = ""
             if any(other.rescales for other in before.transforms):
                 reason = "changes the range of"
-            elif getattr(part, "each", "") == "pixel":
+            elif part.measures_places:
                 shape = tuple(features.shape[1:])
                 if before.output_shape(shape) != shape:
                     reason = "changes the shape of"

@@ -47,6 +47,11 @@ class Transform:
         """
         raise NotImplementedError
 
+    @property
+    def measures_places(self) -> bool:
+        """Whether these constants are of each place in an example."""
+        return False
+
     def evaluation(self) -> tuple["Transform", ...]:
         """Return the transforms of examples that are not trained on."""
         return ()

@@ -168,6 +168,10 @@ class Standardize(Fixed):
 
     each: Literal["channel", "pixel"] = "channel"
 
+    @property
+    def measures_places(self):
+        return self.each == "pixel"
+
     def __call__(self, features, random):
         # Called before it is fitted only to find shapes.
         return unit_scaled(features)
@@ -178,7 +182,7 @@ class Standardize(Fixed):
                 "Augmentation `standardize` needs examples in memory. For "
                 "images on disk use 'normalize(mean=..., std=...)'."
             )
-        if self.each == "pixel":
+        if self.measures_places:
             return _Pixelwise(*moments(features, axes=(0,)))
         mean, std = moments(features)
         return Normalize(tuple(mean.tolist()), tuple(std.tolist()))

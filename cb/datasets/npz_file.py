@@ -110,6 +110,8 @@ def _parts(
                 part: _checked(path, part, opened, *keys)
                 for part, keys in roles.items()
             }
+    except InputError:
+        raise
     except (*UNREADABLE, TypeError) as error:
         reason = one_line(error)
         raise InputError(

@@ -1,7 +1,6 @@
 """Deep, narrow fully connected networks."""
 
 import keras
-import numpy as np
 
 from cb.models import REGISTRY
 from cb.models.blocks import Shape
@@ -34,7 +33,7 @@ def fnn(
     Returns:
         A Keras model; the hidden layers are named `block_1` and so on.
     """
-    (depth,) = (blocks,) if isinstance(blocks, int | np.integer) else blocks
+    (depth,) = (blocks,) if isinstance(blocks, int) else blocks
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
     for number in range(1, depth + 1):

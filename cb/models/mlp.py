@@ -3,7 +3,6 @@
 from typing import Literal
 
 import keras
-import numpy as np
 
 from cb.layers.s_shaped_relu import SReLU
 from cb.models import REGISTRY
@@ -43,7 +42,7 @@ def mlp(
     Returns:
         A Keras model.
     """
-    units = (units,) if isinstance(units, int | np.integer) else tuple(units)
+    units = (units,) if isinstance(units, int) else tuple(units)
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs)
 

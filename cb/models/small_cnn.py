@@ -1,7 +1,6 @@
 """A small convolutional network."""
 
 import keras
-import numpy as np
 
 from cb.models import REGISTRY
 from cb.models import blocks
@@ -31,9 +30,7 @@ def small_cnn(
     Returns:
         A Keras model.
     """
-    filters = (
-        (filters,) if isinstance(filters, int | np.integer) else tuple(filters)
-    )
+    filters = (filters,) if isinstance(filters, int) else tuple(filters)
     inputs = x = blocks.image_input(input_shape, "small_cnn", 2 ** len(filters))
     for number, width in enumerate(filters, start=1):
         x = keras.layers.Conv2D(

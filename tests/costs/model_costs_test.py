@@ -292,6 +292,9 @@ def test_bad_arguments():
         costs(model, convention="published")
     with pytest.raises(InputError, match=r"'two': 0.5.*'one'\]"):
         costs(model, densities={"two": 0.5})
+    for density in (1.5, "half", None):
+        with pytest.raises(InputError, match=f"'one': {density!r}, and the"):
+            costs(model, densities={"one": density})
     with pytest.raises(InputError, match="must be built"):
         costs(keras.Sequential([layers.Dense(2)]))
     with pytest.raises(InputError, match="must be a Keras model"):

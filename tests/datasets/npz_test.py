@@ -151,6 +151,10 @@ def test_rows_with_nothing_are_refused_or_dropped(tmp_path):
         ({"x": ROWS, "y": LABELS + 0.5}, "must be a class. Received: 0.5"),
         ({"x": ROWS, "y": LABELS * 0}, "two classes.*only 0"),
         ({"x": ROWS.astype(str), "y": LABELS}, "numbers. Received: <U"),
+        (
+            {"x": ROWS, "y": LABELS, "x_val": ROWS[:0], "y_val": LABELS[:0]},
+            r"Array 'x_val' .*must have examples. Received: shape \(0, 3\)",
+        ),
         ({"x": BYTES.transpose(0, 3, 1, 2), "y": LABELS}, "channels last"),
         ({"x": ROWS, "y": LABELS.astype(object)}, "written by `numpy.savez`"),
         (
@@ -167,6 +171,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, arrays, message):
     with pytest.raises(InputError, match=message) as caught:
         load(tmp_path, **arrays)
     assert "\n" not in str(caught.value) and "a.npz" in str(caught.value)
+    assert str(caught.value).count("Received: ") == 1
 
 
 def test_files_that_are_no_arrays(tmp_path):

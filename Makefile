@@ -1,4 +1,4 @@
-# Each target sets itself up; only Python 3.11 or newer and make are needed.
+# Each target sets itself up; only Python 3.11 to 3.13 and make are needed.
 PYTHON ?= python3
 INSTALLED = .venv/installed
 # Three workers keep two cores busy, since some tests wait for processes of

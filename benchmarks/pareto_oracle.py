@@ -103,7 +103,7 @@ def continuous(function, variables, reference):
 
 
 @functools.cache
-def electricity():
+def forest():
     """Make the mixed, conditional problem of recorded trainings."""
     space = read_space(str(RECORDED / "electricity.yaml")).hyperparameters()
     coordinates = Coordinates(space.space)
@@ -115,12 +115,12 @@ def electricity():
     rows = np.array([coordinates.row(point.values) for point in points])
     results = np.concatenate([sweep.minimized() for sweep in sweeps])[:, :2]
     results[:, 1] = np.log(results[:, 1])
-    forest = RandomForestRegressor(200, random_state=0)
-    forest.fit(coordinates.features(rows), results)
+    trees = RandomForestRegressor(200, random_state=0)
+    trees.fit(coordinates.features(rows), results)
 
     def function(values):
         row = coordinates.row(values)[None]
-        error, flops = forest.predict(coordinates.features(row))[0]
+        error, flops = trees.predict(coordinates.features(row))[0]
         return error, np.exp(flops)
 
     # All examples wrong, and the FLOPs of the largest dense network.
@@ -131,7 +131,7 @@ PROBLEMS = {
     "ZDT1, 10 variables": lambda: continuous(zdt1, 10, (1.1, 6.0)),
     "ZDT1, 30 variables": lambda: continuous(zdt1, 30, (1.1, 6.0)),
     LONG: lambda: continuous(dtlz2, 12, (2.0, 2.0, 2.0)),
-    "Electricity": electricity,
+    "Forest of recorded trainings": forest,
 }
 
 

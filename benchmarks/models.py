@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -275,8 +276,9 @@ def _short(reason: str) -> str:
     """Return the first sentence of a reason, and what was received if any."""
     plain = re.sub(r"\x1b\[\d+m", "", reason).replace("|", "/")
     expected, _, received = plain.partition("Received: ")
-    text = expected.split(". Expected")[0][:160]
-    return f"{text} ({received[:120]})" if received else text
+    text = textwrap.shorten(expected.split(". Expected")[0], 240)
+    received = textwrap.shorten(received, 120)
+    return f"{text} ({received})" if received else text
 
 
 def main(names: list[str]) -> None:

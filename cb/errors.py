@@ -106,9 +106,14 @@ def one_line(error: BaseException, length: int | None = 200) -> str:
         length: Integer, the largest number of characters, or `None`.
 
     Returns:
-        String without line breaks.
+        String without line breaks and formatting for terminals; it ends in
+        dots where it was cut.
     """
-    return " ".join(str(error).split())[:length]
+    # Keras writes some of its messages in bold.
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    if length is None or len(text) <= length:
+        return text
+    return f"{text[: length - 3]}..."
 
 
 def first_cause(error: BaseException) -> BaseException:

@@ -1,6 +1,7 @@
 """The page that maps the options of the sources to ours is true."""
 
 import dataclasses
+import fnmatch
 import re
 import shlex
 
@@ -125,15 +126,21 @@ def whole_commands():
     ]
 
 
+SOURCES = {"dynamic_sparse", "big_batch", "bundles", "autosparse", "wirings"}
 # Short names of options, as the sources define them.
 SHORT = {"-b": "--batch-size", "-c": "--model-config", "-p": "--print-freq"}
 SHORT["--wd"] = "--weight-decay"
 PARTS = {"main_normal.py": 1, "main_gbn.py": 1}
 
 
+def devices(words):
+    """Return the number of processes that a command starts."""
+    return int(words[2]) if words[0] == "multiproc.py" else 1
+
+
 def of_theirs(words):
     """Return the place of the program among `THEIRS`, and its options."""
-    program, *rest = words
+    program, *rest = words[3:] if words[0] == "multiproc.py" else words
     place = PARTS.get(program, 2 if program != "main.py" else 0)
     if any(word.startswith("experiment") for word in rest):
         pairs = [word.split("=") for word in rest]
@@ -164,7 +171,8 @@ def test_whole_commands_agree_with_those_of_the_sources():
     programs = set()
     for theirs, ours in whole_commands():
         place, options = of_theirs(theirs)
-        programs.add((place, theirs[0]))
+        script = next(word for word in theirs if word.endswith(".py"))
+        programs.add((place, script))
         for option in options:
             known = THEIRS[place].split()
             turned_off = f"--{option.removeprefix('--no-')}"
@@ -173,10 +181,8 @@ def test_whole_commands_agree_with_those_of_the_sources():
             continue
         config, _ = assembly.resolve(*config_of(ours))
         batch = options.get("--batch-size") or options.get("--batch_size")
-        # Of each of four devices.
-        scale = 4 if place == 4 else 1
         if batch:
-            assert config.batch_size == int(batch) * scale
+            assert config.batch_size == int(batch) * devices(theirs)
         if "--epochs" in options:
             assert config.epochs == int(options["--epochs"])
         for name in ("fc", "conv"):
@@ -185,7 +191,8 @@ def test_whole_commands_agree_with_those_of_the_sources():
                 assert config.sparsity == float(sparsity)
         decay = options.get("--weight-decay")
         if decay and float(decay):
-            used = config.regime if place == 4 else config.optimizer
+            by_regime = "--regime=model" in ours
+            used = config.regime if by_regime else config.optimizer
             numbers = re.findall(r"weight_decay[=:] ?([\d.e-]+)", used)
             assert {float(n) for n in numbers} == {float(decay)}
         clipped = config.global_clipnorm == 5
@@ -197,8 +204,27 @@ def test_whole_commands_agree_with_those_of_the_sources():
         *((2, f"{name}.py") for name in ("train", "evaluate")),
         *((2, f"{name}.py") for name in ("auto_tune", "lesion")),
         (3, "main.py"),
+        (4, "multiproc.py"),
         (4, "main.py"),
     }
+
+
+def test_every_flagfile_of_the_sources_is_an_example_of_theirs():
+    table = PAGE.read_text().split("| examples of theirs")[1]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    patterns = []
+    for row in rows:
+        ours = row.split("|")[2]
+        for name in re.findall(r"`(\w+/[^`]+)`", ours):
+            # `N` is a number or, like `NAME`, stands for a word.
+            patterns.append(re.sub(r"\bN(AME)?|_N_", "*", name))
+    folders = {pattern.partition("/")[0] for pattern in patterns}
+    known = [name for name in by_name() if name.partition("/")[0] in folders]
+    assert folders == SOURCES
+    for pattern in patterns:
+        assert fnmatch.filter(known, pattern), pattern
+    for name in known:
+        assert any(fnmatch.fnmatch(name, one) for one in patterns), name
 
 
 def test_the_experiment_as_published_is_the_command_of_the_source():
@@ -219,6 +245,7 @@ SMALLER = {
     "resnet44": "resnet44(depth=8)",
     "bundle_vgg(depth=120)": "bundle_vgg(depth=4)",
     "resnet50(config='ignorefirst10')": "resnet18(config='ignorefirst10')",
+    "resnet50": "resnet18",
 }
 SHRUNK = {
     "magnitude_pruning": ["iterations=1", "post_epochs=1"],

@@ -178,9 +178,10 @@ def shortfalls(
     name = type(algorithm).__name__
     if period is not None and not masks:
         return [f"{name} moved nothing: all sparse kernels are frozen."]
-    found = [algorithm.unreached(masks, state)]
     first, last = steps
-    if period is not None and period.count(first) == period.count(last):
+    events = period.count(last) if period is not None else 0
+    found = [algorithm.unreached(masks, state, events)]
+    if period is not None and period.count(first) == events:
         every = period.every
         text = (
             f"No event of {name} was due in the {last - first} steps of this "
@@ -194,7 +195,7 @@ def shortfalls(
     elif (
         period is not None
         and algorithm.gradual
-        and period.count(last) == period.count(period.end) == 1
+        and events == period.count(period.end) == 1
     ):
         found.append(
             f"{name} acted once, at step {period.next(0)}, and not gradually: "

@@ -389,12 +389,13 @@ class Algorithm:
         del state
         return {}
 
-    def unreached(self, masks: Masks, state: State) -> str:
+    def unreached(self, masks: Masks, state: State, events: int) -> str:
         """Return a sentence about a goal that is missed at the end, or `""`.
 
         Args:
             masks: Dict of layer key to boolean array, when training ends.
             state: Dict of name to array, at that time.
+            events: Integer, those of its period that were due until then.
         """
-        del masks, state
+        del masks, state, events
         return ""

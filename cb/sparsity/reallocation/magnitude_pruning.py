@@ -221,7 +221,7 @@ class MagnitudePruning(Periodic):
             return self.update(layers, state, event=AT_ONCE, seed=seed)
         return {key: layer.mask for key, layer in layers.items()}, state
 
-    def unreached(self, masks, state):
+    def unreached(self, masks, state, events):
         if not state:
             return ""
         sizes = {key: mask.size for key, mask in masks.items()}
@@ -236,8 +236,15 @@ class MagnitudePruning(Periodic):
             missed = any(kept[key] > wanted[key] for key in masks)
         else:
             missed = sum(kept.values()) > sum(wanted.values())
+        counted = self.iterations is not None and not callable(self.schedule)
+        done = events + self._begins_at_once
         if not missed:
-            return ""
+            if not counted or done >= self.iterations:
+                return ""
+            return (
+                f"MagnitudePruning has pruned {done} of {self.iterations} "
+                "times: training ended before its last event."
+            )
         asked, reached = (
             1.0 - sum(found.values()) / sum(sizes.values())
             for found in (wanted, kept)

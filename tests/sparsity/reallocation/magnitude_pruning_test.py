@@ -329,10 +329,15 @@ def test_the_sparsity_comes_or_is_said_to_be_missing(scope, steps):
             algorithm.period(length)
         except InputError:
             continue
-        *_, (_, masks) = run(algorithm, layers, length)
-        said = algorithm.unreached(masks, algorithm.init(layers))
+        *before, (_, masks) = run(algorithm, layers, length)
+        events = len(before)  # The first is the start.
+        said = algorithm.unreached(masks, algorithm.init(layers), events)
         number = int(masks["a"].sum())
         assert ("0.9000" in said) == (number > 6), options
+        if number == 6 and (asked := options["iterations"]):
+            done = events + (options["start"] in (0, "0ep"))
+            text = f"pruned {done} of {asked} times"
+            assert (text in said) == (done < asked), options
         missing += bool(said)
         reached += not said
         if options["iterations"] and not options["published"]:
@@ -374,5 +379,5 @@ def test_a_schedule_of_the_toolkit_that_is_cut_short_is_said():
     layers = {"a": dense(100)}
     for steps, missing in ((40, False), (35, True)):
         *_, (_, masks) = run(algorithm, layers, TrainingLength(steps, 10))
-        said = algorithm.unreached(masks, algorithm.init(layers))
+        said = algorithm.unreached(masks, algorithm.init(layers), 0)
         assert bool(said) == missing

@@ -1,4 +1,4 @@
-"""Figures of published tables: their accuracies and ours."""
+"""Figures of published tables: their numbers and ours."""
 
 import pathlib
 import statistics
@@ -75,6 +75,45 @@ def dots(
     return found if len(found) > 1 else {}
 
 
+def ratios(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, list[float]]:
+    """Return ours as multiples of what was published, without accuracies.
+
+    Returns:
+        Dict of what is measured to a list of multiples, one for each seed; of
+        a table with a single row.
+    """
+    if curves(table, folder) or dots(table, folder) or len(table.cells) > 1:
+        return {}
+    (cell,) = table.cells
+    wanted = published.expected(cell, published.by_name()[cell.experiment])
+    ours = of_table(table, folder).get(cell.experiment, {})
+    return {
+        name: [value / number.mean for value in ours[name].values]
+        for name, number in wanted.items()
+        if name in ours and ours[name].values
+    }
+
+
+def points(
+    table: Table, folder: pathlib.Path = results.FOLDER
+) -> dict[str, list[tuple[float, float]]]:
+    """Return our accuracies over another number of the same runs.
+
+    Returns:
+        Dict of row and column to a list of that number and the accuracy, a
+        pair for each seed; empty if the table names no other number.
+    """
+    ours, found = of_table(table, folder), {}
+    for cell in table.cells if table.against else ():
+        if got := ours.get(cell.experiment):
+            pairs = (got[table.against].values, got[ACCURACY].values)
+            label = f"{cell.row}, {table.axis} {cell.column}"
+            found[label] = [*zip(*pairs, strict=True)]
+    return found
+
+
 def lines(
     table: Table, folder: pathlib.Path = results.FOLDER
 ) -> dict[str, Ours]:
@@ -122,14 +161,15 @@ def _of_error(place):
 
 def has_figure(table: Table, folder: pathlib.Path = results.FOLDER) -> bool:
     """Return whether there is something of a table to draw."""
-    drawn = curves(table, folder) or dots(table, folder)
+    kinds = (curves, dots, ratios, points)
+    drawn = any(kind(table, folder) for kind in kinds)
     return bool(counted(table, folder) and drawn)
 
 
 def draw(
     table: Table, file: pathlib.Path, folder: pathlib.Path = results.FOLDER
 ) -> None:
-    """Draw published and our accuracies, over columns or row by row."""
+    """Draw published and our numbers, over columns or row by row."""
     # Matplotlib takes a second to import, which pages do not need.
     from cb.plots import style
 
@@ -140,9 +180,14 @@ def draw(
             _draw_curves(axes, found, style.lines())
             _draw_lines(axes, lines(table, folder), style.GREY)
             _label(axes)
-        else:
-            _draw_dots(axes, dots(table, folder), style.COLORS, style.GREY)
+        elif rows := dots(table, folder):
+            _draw_dots(axes, rows, style.COLORS, style.GREY)
             axes.set_xlabel(f"test {_common(table)}, %")
+        elif multiples := ratios(table, folder):
+            _draw_ratios(axes, multiples, style.COLORS[0], style.GREY)
+        else:
+            _draw_points(axes, points(table, folder), style.COLORS)
+            axes.set(xlabel=table.against, ylabel="test accuracy, %")
         axes.set_title(table.title)
         axes.legend()
 
@@ -225,8 +270,37 @@ def _draw_dots(axes, found, colors, grey) -> None:
             capsize=2,
             label=f"ours, {column}" if len(columns) > 1 else "ours",
         )
-    texts = ["\n".join(textwrap.wrap(label, 24)) for label in found]
-    axes.set_yticks(range(len(found)), texts)
+    _name_rows(axes, found)
+
+
+def _draw_ratios(axes, found, color, grey) -> None:
+    axes.axvline(1.0, color=grey, linestyle="dashed", label="published")
+    axes.errorbar(
+        [statistics.mean(values) for values in found.values()],
+        range(len(found)),
+        xerr=[_deviation(values) for values in found.values()],
+        color=color,
+        linestyle="none",
+        marker="o",
+        capsize=2,
+        label="ours",
+    )
+    axes.set_xlabel("times the published number")
+    _name_rows(axes, found)
+
+
+def _draw_points(axes, found, colors) -> None:
+    for (label, pairs), color, mark in zip(
+        found.items(), colors, "os^Dv", strict=False
+    ):
+        x, y = zip(*pairs, strict=True)
+        # Open, so that equal ones can be told apart.
+        axes.plot(x, y, mark, color=color, mfc="none", label=label)
+
+
+def _name_rows(axes, labels) -> None:
+    texts = ["\n".join(textwrap.wrap(label, 28)) for label in labels]
+    axes.set_yticks(range(len(texts)), texts)
     # As on the page, from above.
     axes.invert_yaxis()
 

@@ -88,9 +88,10 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
         "standard deviation and number. Status:",
         f"*{REPRODUCED}*, *{DIFFERS}* or *{COMPARED}*: three seeds, by the "
         "goal of their table; *run to its end*: where no",
-        f"number was published; *{RUNS}*: within hours on two CPU cores, not "
-        f"trained to the end yet; *{GPU}*:",
-        "it would take days or more there.",
+        f"number was published; *1 of {published.ENOUGH} seeds*: the others "
+        f"are to come; *{RUNS}*: within hours on two CPU",
+        f"cores, not trained to the end yet; *{GPU}*: it would take days or "
+        "more there.",
     ]
     wanted = {
         cell.experiment: published.expected(cell, known[cell.experiment])

@@ -137,6 +137,8 @@ class Table:
         cells: Sequence of `Cell`, in the order of the table.
         measure: Function of the `RunDirectory` of a finished run that returns
             a dict of what is measured to its value.
+        against: String, the one of these that accuracies are drawn over, seed
+            by seed; empty to draw them over columns.
         findings: String, what was found where numbers differ; empty if
             nothing was.
     """
@@ -149,6 +151,7 @@ class Table:
     axis: str
     cells: Sequence[Cell]
     measure: Callable[[RunDirectory], Mapping[str, float]] = last_accuracy
+    against: str = ""
     findings: str = ""
 
 

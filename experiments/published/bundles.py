@@ -14,6 +14,7 @@ from experiments.published import last_accuracy
 from experiments.tables.bundles import PERCEPTRONS
 
 SAMPLES = 512
+ENTROPY = "bundle entropy, nats"
 
 
 def conflicts(run):
@@ -53,7 +54,7 @@ def conflicts(run):
         "layers": depth,
         **last_accuracy(run),
         "bundles of the last block": found["bundles"],
-        "bundle entropy, nats": found["entropy"],
+        ENTROPY: found["entropy"],
     }
 
 
@@ -81,4 +82,5 @@ TABLE = Table(
         for name, depth, width, _, _ in rows
     ),
     measure=conflicts,
+    against=ENTROPY,
 )

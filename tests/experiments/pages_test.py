@@ -119,6 +119,44 @@ def test_figures_show_rows_without_columns_as_lines(tmp_path):
     assert not figures.lines(published.tables()["set_keras"], tmp_path)
 
 
+def test_figures_show_numbers_that_are_no_accuracies_as_multiples(tmp_path):
+    chosen, name = published.tables()["rigl"], "rigl/lenet_300_100_structure"
+    assert not figures.has_figure(chosen, tmp_path)
+    lines = [
+        line(value, seed, experiment=name)._replace(name=what)
+        for what, values in (("error, %", (1.48, 2.96)), ("bytes", (31914,)))
+        for seed, value in enumerate(values)
+    ]
+    results.append("rigl", lines, tmp_path)
+    found = figures.ratios(chosen, tmp_path)
+    assert found == {"error, %": [1.0, 2.0], "bytes": [1.0]}
+    drawn(chosen, tmp_path)
+    # Tables of accuracies have other figures.
+    assert not figures.ratios(published.tables()["set_keras"], tmp_path)
+
+
+def test_figures_show_accuracies_over_another_number_of_the_runs(tmp_path):
+    chosen, name = published.tables()["bundles"], "bundles/fnn_10_50"
+    entropy = "bundle entropy, nats"
+    lines = [
+        line(value, seed, experiment=name)._replace(name=what)
+        for seed, pair in enumerate(((11.35, 2.29), (77.0, 0.03)))
+        for what, value in zip(("accuracy", entropy), pair, strict=True)
+    ]
+    results.append("bundles", lines, tmp_path)
+    assert figures.points(chosen, tmp_path) == {
+        "50 layers, width 10": [(2.29, 11.35), (0.03, 77.0)]
+    }
+    drawn(chosen, tmp_path)
+
+
+def drawn(chosen, folder):
+    assert figures.has_figure(chosen, folder)
+    file = folder / "figure.png"
+    figures.draw(chosen, file, folder)
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_page_begins_with_what_came_of_each_table(tmp_path):
     reproduced = [line(value, n) for n, value in enumerate((44, 50, 55, 99))]
     differing = [line(98.0, n, experiment=DYNAMIC) for n in range(3)]

@@ -1,6 +1,8 @@
 """Results of the published tables: a CSV file for each, a number a line."""
 
 import csv
+import io
+import math
 import os
 import pathlib
 import platform
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cb.errors import InputError
+from cb.files import replacing
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "experiments" / "results"
@@ -58,37 +61,64 @@ def read(table: str, folder: pathlib.Path = FOLDER) -> list[Result]:
     file = folder / f"{table}.csv"
     if not file.exists():
         return []
-    with file.open(newline="", encoding="utf-8") as opened:
-        head, *lines = [*csv.reader(opened)] or [[]]
+    found: dict[tuple, Result] = {}
+    place = "its first line"
     try:
-        if tuple(head) != Result._fields:
-            raise ValueError(f"columns {', '.join(head) or 'none'}")
-        return [_result(line) for line in lines]
-    except (TypeError, ValueError) as error:
+        with file.open(newline="", encoding="utf-8") as opened:
+            lines = csv.reader(opened)
+            head = next(lines, [])
+            if tuple(head) != Result._fields:
+                raise ValueError(f"columns {', '.join(head)[:200] or 'none'}")
+            for line in lines:
+                place = f"line {lines.line_num}"
+                one = _result(line)
+                key = (one.experiment, one.seed, one.name, one.flags)
+                if key in found:
+                    raise ValueError("a result that stands there already")
+                found[key] = one
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(
             f"File {str(file)!r} must have lines of "
-            f"{', '.join(Result._fields)}. Received: {error}"
+            f"{', '.join(Result._fields)}. Received: {error} ({place})"
         ) from error
+    return [*found.values()]
 
 
 def _result(line: Sequence[str]) -> Result:
-    found = Result(*line)  # type: ignore[arg-type]
-    value = float(found.value) if found.value else None
-    return found._replace(seed=int(found.seed), value=value)
+    if len(line) != len(Result._fields):
+        raise ValueError(f"{len(line)} values")
+    texts = dict(zip(Result._fields, line, strict=True))
+    seed, value, status = (texts[key] for key in ("seed", "value", "status"))
+    if not seed.isdecimal():
+        raise ValueError(f"seed {seed!r}")
+    if not all(texts[key] for key in ("experiment", "date", "commit")):
+        raise ValueError("an empty value")
+    number = None
+    if status == DONE and texts["name"]:
+        number = float(value)
+        is_percent = texts["name"].startswith(("accuracy", "error, %"))
+        if not math.isfinite(number) or is_percent and not 0 <= number <= 100:
+            raise ValueError(f"{texts['name']} {value}")
+    elif (status, texts["name"], value) != (DIVERGED, "", ""):
+        raise ValueError(f"{texts['name']!r} {value!r} {status!r}")
+    return Result(**{**texts, "seed": int(seed), "value": number})
 
 
 def append(
     table: str, results: Iterable[Result], folder: pathlib.Path = FOLDER
 ) -> None:
-    """Add lines to the file of a table, which is made if need be."""
+    """Add lines to the file of a table, all of them or none.
+
+    Raises:
+        InputError: If the file is not as this function has written it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{table}.csv"
-    new = not file.exists()
-    with file.open("a", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        if new:
-            writer.writerow(Result._fields)
-        writer.writerows(results)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Result._fields)
+    writer.writerows([*read(table, folder), *results])
+    with replacing(folder / f"{table}.csv") as opened:
+        opened.write(text.getvalue().encode("utf-8"))
 
 
 def of_run(
@@ -146,10 +176,11 @@ def code_commit() -> str:
     Raises:
         InputError: If there is none, or the code differs from it.
     """
-    if _git("status", "--porcelain", "--", *CODE):
+    if changed := _git("status", "--porcelain", "--", *CODE):
+        files = [line.split(maxsplit=1)[1] for line in changed.splitlines()]
         raise InputError(
             "Tables are run from a committed state, so that their numbers can "
-            f"be had again. Received: changes in {', '.join(CODE)}"
+            f"be had again. Received: changes in {', '.join(files[:5])}"
         )
     commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
     if not commit:
@@ -193,7 +224,7 @@ def check_commits(
     others = sorted(found - {commit})
     if others and not mixed:
         raise InputError(
-            "Results of a table must come from one commit, or --mix_commits "
-            f"is given. Received: {commit}, and {', '.join(others)} in the "
-            "file"
+            "Results of a table must come from one commit. `--mix_commits` "
+            "adds to those of others, `--results=FOLDER` begins new ones. "
+            f"Received: {commit}, and {', '.join(others)} in the file"
         )

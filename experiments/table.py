@@ -121,6 +121,7 @@ class Runner:
         self.given = given
         self.running: dict[subprocess.Popen, Job] = {}
         self.stopped = self.refused = False
+        self.signalled = False
         self._end = time.monotonic() + 60 * given.minutes
 
     def waiting(self) -> list[Job]:
@@ -177,7 +178,17 @@ class Runner:
         left = self.waiting()
         print(f"{self.table.name}: {len(left)} runs are left", flush=True)
         if self.stopped:
+            reason = "as it was told to"
+            if not self.signalled:
+                reason = f"after {self.given.minutes:g} minutes"
+            print(
+                f"Stopped {reason}; what was trained is saved. Run the same "
+                "command again to resume.",
+                flush=True,
+            )
             return PREEMPTED
+        if self.refused:
+            return INPUT_ERROR
         return RUN_ERROR if left else 0
 
     def _run(self, waiting: list[Job]) -> None:
@@ -200,19 +211,27 @@ class Runner:
             time.sleep(1)
 
     def _stop(self, *_) -> None:
-        self.stopped = True
+        self.stopped = self.signalled = True
 
     def _start(self, job: Job) -> None:
-        print(f"{job.experiment.name}, seed {job.seed}", flush=True)
+        print(
+            f"{job.experiment.name}, seed {job.seed} ({job.folder}.log)",
+            flush=True,
+        )
         job.folder.parent.mkdir(parents=True, exist_ok=True)
         self._note_commit(job)
-        with open(f"{job.folder}.log", "a", encoding="utf-8") as log:
+        # Errors by themselves: a run that a kill of this process has left
+        # goes on to write to the log.
+        with (
+            open(f"{job.folder}.log", "a", encoding="utf-8") as log,
+            open(f"{job.folder}.errors", "w", encoding="utf-8") as errors,
+        ):
             process = subprocess.Popen(
                 job.command(self.given.data_dir),
                 cwd=results.ROOT,
                 env={**os.environ, **ONE_THREAD},
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 start_new_session=True,
             )
         self.running[process] = job
@@ -273,11 +292,13 @@ class Runner:
 
 def _lines(job: Job, kind: str) -> list[str]:
     file = pathlib.Path(f"{job.folder}.{kind}")
-    return file.read_text("utf-8").splitlines() if file.exists() else []
+    if not file.exists():
+        return []
+    return file.read_text("utf-8", errors="replace").splitlines()
 
 
 def _last_line(job: Job) -> str:
-    return (_lines(job, "log") or [""])[-1]
+    return (_lines(job, "errors") or ["no message"])[-1]
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
@@ -343,9 +364,10 @@ def main(given: list[str] | None = None) -> None:
     make_folder(read.results, "results")
     commit = results.code_commit()
     table = tables()[read.table]
-    found = counted(table, read.results)
-    results.check_commits(found, commit, read.mix_commits)
-    sys.exit(Runner(table, commit, read).run())
+    found, runner = counted(table, read.results), Runner(table, commit, read)
+    if runner.waiting():
+        results.check_commits(found, commit, read.mix_commits)
+    sys.exit(runner.run())
 
 
 if __name__ == "__main__":

@@ -25,14 +25,52 @@ def test_commits_are_not_mixed_unless_told(tmp_path):
         results.check_commits(found, "def")
 
 
+GOOD = "a/b,0,accuracy,98,done,2026-11-29,a,abc,--epochs=1\n"
+
+
 @pytest.mark.parametrize(
-    "text", ["", "experiment,seed\na,0\n", "{head}\na/b,0,accuracy,98\n"]
+    "text, received",
+    [
+        ("", "columns none (its first line)"),
+        ("experiment,seed\na,0\n", "columns experiment, seed (its first"),
+        ("{head}\na/b,0,accuracy,98\n", "4 values (line 2)"),
+        ("{head}\n{good}{good}", "a result that stands there already (line 3)"),
+        ("{head}\n{good}\n", "0 values (line 3)"),
+        *(
+            (f"{{head}}\n{GOOD.replace(old, new)}", received)
+            for old, new, received in (
+                (",0,", ",zero,", "seed 'zero'"),
+                (",0,", ",-1,", "seed '-1'"),
+                (",98,", ",9800,", "accuracy 9800"),
+                (",98,", ",nan,", "accuracy nan"),
+                (",98,", ",,", "could not convert"),
+                ("done", "dun", "'accuracy' '98' 'dun'"),
+                ("done", "diverged", "'accuracy' '98' 'diverged'"),
+                ("abc", "", "an empty value"),
+            )
+        ),
+        ("\0", "columns"),
+    ],
 )
-def test_a_damaged_file_is_named(tmp_path, text):
+def test_a_damaged_file_is_named(tmp_path, text, received):
     file = tmp_path / "small.csv"
-    file.write_text(text.format(head=",".join(results.Result._fields)))
-    with pytest.raises(InputError, match="small.csv' must have lines of exp"):
+    head = ",".join(results.Result._fields)
+    file.write_text(text.format(head=head, good=GOOD))
+    with pytest.raises(InputError, match="must have lines of exp") as caught:
         results.read("small", tmp_path)
+    assert f"Received: {received}" in str(caught.value)
+    before = file.read_bytes()
+    with pytest.raises(InputError, match="must have lines of exp"):
+        results.append("small", [line(50.0, 0)], tmp_path)
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "small.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("small", "folder"):
+        with pytest.raises(InputError, match=f"{name}.csv' must have lines"):
+            results.read(name, tmp_path)
 
 
 @pytest.mark.slow

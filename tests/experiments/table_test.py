@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from cb.errors import INPUT_ERROR
 from cb.errors import RUN_ERROR
 from cb.errors import InputError
 from cb.errors import RunError
@@ -221,7 +222,9 @@ time.sleep(600)
 
 
 @pytest.mark.slow
-def test_a_table_that_is_told_to_stop_stops_its_runs(tmp_path, monkeypatch):
+def test_a_table_that_is_told_to_stop_stops_its_runs(
+    tmp_path, monkeypatch, capsys
+):
     stopped = runner(tmp_path, STOPPED, monkeypatch=monkeypatch)
     start = stopped._start
 
@@ -240,6 +243,25 @@ def test_a_table_that_is_told_to_stop_stops_its_runs(tmp_path, monkeypatch):
         signal.signal(signal.SIGINT, before[1])
     assert not stopped.running
     assert results.read("small", tmp_path) == []
+    printed = capsys.readouterr().out
+    assert "Stopped as it was told to; what was trained is saved" in printed
+
+
+@pytest.mark.slow
+def test_a_run_that_a_killed_table_has_left_is_named(
+    tmp_path, monkeypatch, capsys
+):
+    # It writes its progress to the same log.
+    script = """
+import sys
+sys.stderr.write("Another process is training in 'a'.\\n")
+print("step 260/540", flush=True)
+sys.exit(1)
+"""
+    left = runner(tmp_path, script, seeds=(0,), monkeypatch=monkeypatch)
+    assert left.run() == RUN_ERROR
+    printed = capsys.readouterr().out
+    assert "exit code 1; Another process is training in 'a'." in printed
 
 
 @pytest.mark.parametrize(
@@ -263,9 +285,9 @@ def test_wrong_arguments_are_refused_before_anything_runs(flag, message):
 def test_what_one_run_is_refused_for_is_not_asked_again(
     tmp_path, monkeypatch, capsys
 ):
-    refusing = "import sys; print('No data.'); sys.exit(2)"
+    refusing = "import sys; print('No data.', file=sys.stderr); sys.exit(2)"
     refused = runner(tmp_path, refusing, jobs=1, monkeypatch=monkeypatch)
-    assert refused.run() == RUN_ERROR
+    assert refused.run() == INPUT_ERROR
     printed = capsys.readouterr().out
     assert printed.count("exit code 2; No data.") == 1
     assert "6 runs are left" in printed

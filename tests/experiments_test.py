@@ -1,6 +1,10 @@
 """Every published experiment can be run as its file says."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from cb.datasets import tables
 from cb.datasets import tfds_loading
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
+from cb.errors import InputError
 from cb.training import assembly
 from cb.training.data import build_chain
 from experiments import catalogue
@@ -187,6 +192,84 @@ def test_another_set_of_flags_is_another_folder():
     assert run.folder(name, ["--run_dir=mine"]) == "mine"
 
 
-def test_an_experiment_that_is_not_there(capsys):
-    assert run.main(["bundles/fnn_10_5"]) == 2
-    assert "Did you mean 'bundles/fnn_10_50'" in capsys.readouterr().err
+def test_flags_are_joined_to_their_values():
+    words = ["--epochs", "1", "-seed=2", "--evaluate_test", "--run_dir", "a"]
+    found = run.joined(words)
+    assert found == ["--epochs=1", "--seed=2", "--evaluate_test", "--run_dir=a"]
+    assert run.folder("bundles/fnn_10_50", found) == "a"
+
+
+def test_an_experiment_that_is_not_there():
+    with pytest.raises(InputError, match="Did you mean 'bundles/fnn_10_50'"):
+        run.main(["bundles/fnn_10_5"])
+    with pytest.raises(InputError, match="docs/experiments.md. Received: ''"):
+        run.main([])
+
+
+def test_help_says_what_the_command_takes(capsys):
+    run.main(["--help"])
+    assert "python -m experiments.run SOURCE/RUN" in capsys.readouterr().out
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Keep runs in a folder, and let what would train only end."""
+    called = []
+
+    def call(script, *flags, run_dir):
+        called.append((script, flags))
+        folder = tmp_path / run_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        summary = {"test": {"accuracy": 0.5}}
+        (folder / "summary.json").write_text(json.dumps(summary))
+
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    monkeypatch.setattr(run, "_call", call)
+    return called
+
+
+def test_an_experiment_needs_the_run_that_it_begins_with(runs):
+    first, second = "lottery_ticket/level_00", "lottery_ticket/level_01"
+    flags = ["--seed=1", "--epochs", "1"]
+    with pytest.raises(InputError, match=f"the run of '{first}', which must"):
+        run.main([second, *flags])
+    run.main([first, *flags])
+    del runs[:]
+    run.main([second, *flags])
+    (_, given), _ = runs
+    before = run.folder(first, ["--seed=1", "--epochs=1"])
+    assert f"--initialize_from={before}:last" in given
+
+
+def test_numbers_of_another_training_are_marked(runs, capsys):
+    name = "bundles/fnn_10_50"
+    run.main([name, "--data_dir=a"])
+    assert "ours       test accuracy 50.00 %\n" in capsys.readouterr().out
+    run.main([name, "--epochs=1"])
+    printed = capsys.readouterr().out
+    assert "ours       test accuracy 50.00 %, with --epochs=1\n" in printed
+    assert f"--run_dir={run.folder(name, ['--epochs=1'])}" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_reach_the_training(tmp_path, number):
+    script = tmp_path / "training.py"
+    script.write_text(
+        "import pathlib, signal, sys, time\n"
+        f"signal.signal({number.value}, lambda *_: sys.exit(75))\n"
+        "pathlib.Path(sys.argv[1][10:]).touch()\n"
+        "time.sleep(600)\n"
+    )
+    code = (
+        "import sys; from experiments import run; "
+        "run._call(sys.argv[1], run_dir=sys.argv[2])"
+    )
+    command = [sys.executable, "-c", code, script, tmp_path / "begun"]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(60) == 75

@@ -111,7 +111,7 @@ def nearest(text: Any, known: Iterable[str]) -> str:
             return f" Did you mean {name!r}?"
     by_letters = {_letters(name): name for name in known}
     found = difflib.get_close_matches(
-        _letters(text), by_letters, n=1, cutoff=0.5
+        _letters(text), by_letters, n=1, cutoff=0.6
     )
     return f" Did you mean {by_letters[found[0]]!r}?" if found else ""
 

@@ -32,6 +32,7 @@ from benchmarks import tables  # noqa: E402
 from benchmarks.networks import NETWORKS  # noqa: E402
 from benchmarks.turns import take_turns  # noqa: E402
 from benchmarks.turns import turn  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 
 FILE = pathlib.Path(__file__).with_suffix(".csv")
 NETWORK = flags.DEFINE_enum(
@@ -93,4 +94,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

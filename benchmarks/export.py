@@ -46,6 +46,7 @@ from benchmarks import tables  # noqa: E402
 from cb.costs.files import file_bytes  # noqa: E402
 from cb.errors import InputError  # noqa: E402
 from cb.errors import RunError  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 from cb.evaluation.export import accuracy  # noqa: E402
 from cb.evaluation.export import calibration  # noqa: E402
 from cb.evaluation.opened_run import OpenedRun  # noqa: E402
@@ -288,4 +289,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

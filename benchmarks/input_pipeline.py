@@ -25,6 +25,7 @@ from cb.datasets import preparation
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.datasets.pipeline import TrainingBatches
+from cb.errors import guarded
 from cb.training import assembly
 
 STEPS = flags.DEFINE_integer("steps", 20, "Training steps to profile.")
@@ -125,4 +126,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

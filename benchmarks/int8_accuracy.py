@@ -21,6 +21,7 @@ from absl import flags  # noqa: E402
 
 import cb  # noqa: E402
 from cb import datasets  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 
 DATASET = flags.DEFINE_string("dataset", "digits", "Images of ten classes.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data.")
@@ -114,4 +115,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

@@ -31,6 +31,7 @@ from benchmarks.turns import take_turns  # noqa: E402
 from benchmarks.turns import turn  # noqa: E402
 from cb.callbacks.reallocation.training_step import Held  # noqa: E402
 from cb.callbacks.reallocation.training_step import hold  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 from cb.layers.attributes import overridden  # noqa: E402
 from cb.optimization.fused_updates import update_steps  # noqa: E402
 
@@ -39,7 +40,7 @@ NETWORK = flags.DEFINE_enum(
     "network", "mlp_784_300_100", sorted(NETWORKS), "Network."
 )
 STEPS = flags.DEFINE_integer("steps", 500, "Steps in a turn.")
-TURNS = flags.DEFINE_integer("turns", 15, "Turns of each kind.")
+TURNS = flags.DEFINE_integer("turns", 15, "Turns of each kind.", lower_bound=1)
 ALGORITHM = flags.DEFINE_string("algorithm", "rigl", "Reallocation.")
 OPTIMIZER = flags.DEFINE_enum(
     "optimizer", "sgd", ["sgd", "adam", "adamw"], "Optimizer."
@@ -173,4 +174,4 @@ def ratios(values, base):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

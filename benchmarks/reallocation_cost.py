@@ -27,6 +27,7 @@ import cb  # noqa: E402
 from benchmarks import tables  # noqa: E402
 from benchmarks.masked_step import batches  # noqa: E402
 from benchmarks.networks import NETWORKS  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 from cb.schedules import TrainingLength  # noqa: E402
 from cb.sparsity import reallocation  # noqa: E402
 from cb.sparsity.reallocation.base import Event  # noqa: E402
@@ -242,4 +243,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

@@ -30,6 +30,7 @@ import cb  # noqa: E402
 from cb import datasets  # noqa: E402
 from cb.datasets.pipeline import TrainingBatches  # noqa: E402
 from cb.datasets.pipeline import evaluation_batches  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 
 DATASET = flags.DEFINE_string("dataset", "mnist", "Data set.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared data.")
@@ -219,4 +220,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

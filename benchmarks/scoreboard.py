@@ -29,6 +29,8 @@ from benchmarks import reallocation_table
 from benchmarks import tables
 from cb import datasets
 from cb.costs.files import file_bytes
+from cb.errors import InputError
+from cb.errors import guarded
 from cb.export.forms import FORMS
 from cb.export.forms import Source
 from cb.export.forms import ways
@@ -168,9 +170,14 @@ def table():
 def main(arguments):
     """Do the steps that are named."""
     steps = {"export": export_all, "time": time, "page": page}
+    if not arguments[1:] or not steps.keys() >= {*arguments[1:]}:
+        raise InputError(
+            f"The steps must be some of {', '.join(steps)}. "
+            f"Received: {' '.join(arguments[1:]) or 'none'}"
+        )
     for name in arguments[1:]:
         steps[name]()
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

@@ -31,6 +31,7 @@ from benchmarks.turns import CLOCKS  # noqa: E402
 from benchmarks.turns import take_turns  # noqa: E402
 from benchmarks.turns import turn  # noqa: E402
 from cb.distribute.variables import read  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 from cb.layers.masked import masked_kernels  # noqa: E402
 
 WIDTHS = flags.DEFINE_list("widths", ["1000", "2000", "4000"], "Of layers.")
@@ -195,4 +196,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

@@ -21,6 +21,7 @@ from absl import app  # noqa: E402
 from absl import flags  # noqa: E402
 
 from benchmarks import tables  # noqa: E402
+from cb.errors import guarded  # noqa: E402
 
 TURNS = flags.DEFINE_integer("turns", 5, "Turns of each case.")
 SPARSITY = flags.DEFINE_float(
@@ -148,4 +149,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    guarded(lambda: app.run(main))

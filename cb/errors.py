@@ -209,8 +209,8 @@ def guarded(main: Callable[[], None]) -> NoReturn:
         if (refusal := machine_error(error)) is not None:
             where = f" ({refusal.filename})" if refusal.filename else ""
             _stop(
-                f"{refusal.strerror}{where}. Earlier checkpoints are kept; run "
-                "the same command again to resume from the last one.",
+                f"{refusal.strerror}{where}. What was written before is kept: "
+                "once this is mended, run the same command again.",
                 RUN_ERROR,
             )
         missing = isinstance(error, ImportError) and missing_package(error)

@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 from cb.config import layered
+from cb.errors import argument_error
 from cb.errors import guarded
 from cb.plots import curves
 from cb.plots.figure import draw
@@ -107,7 +108,15 @@ def folder(given, mode: str, arm: str, seed: int) -> pathlib.Path:
 
 
 def train(given: argparse.Namespace) -> None:
-    """Train all runs that are not done."""
+    """Train all runs that are not done.
+
+    Raises:
+        InputError: If the large batch is not the larger one.
+    """
+    if given.small >= given.large:
+        raise argument_error(
+            "large", "more than `small`", given.large, small=given.small
+        )
     for mode in given.modes:
         for seed in SEEDS:
             for arm in POSTER:

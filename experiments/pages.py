@@ -72,8 +72,8 @@ def experiments_page(folder: pathlib.Path = results.FOLDER) -> str:
         "NAME=SOURCE/RUN` trains it, evaluates",
         "it on the test set and prints the published number beside ours; "
         '`FLAGS="--data_dir=DIR --seed=1"`',
-        "adds flags. Flags given by hand win, so `--limit_examples=1000 "
-        "--epochs=1` tries a run out, and",
+        "adds flags. Flags given by hand win, so `--epochs=1` tries a run out, "
+        "and",
         "`--dataset=\"folder(path='DIR')\"` takes ImageNet from a folder.",
         "",
         "The settings are those of the papers with the mistakes of their code "

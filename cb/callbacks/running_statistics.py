@@ -9,6 +9,7 @@ import tensorflow as tf
 from cb.callbacks.slots import steps_done
 from cb.distribute.variables import write_replicas
 from cb.errors import InputError
+from cb.layers.functions import own_function
 from cb.layers.ghost_batch_normalization import GhostBatchNormalization
 from cb.layers.traversal import ordered_layers
 from cb.registry import Count
@@ -66,7 +67,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
             for layer in self._layers
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
-        self._function = tf.function(
+        self._function = own_function(
             self._statistics, reduce_retracing=True, autograph=False
         )
         # The step that the present statistics belong to.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from cb.callbacks.slots import steps_done
 from cb.distribute.variables import read
 from cb.errors import InputError
+from cb.layers.functions import own_function
 from cb.layers.masked import masked_kernels
 from cb.layers.traversal import ordered_layers
 from cb.optimization.diffusion import LogFit
@@ -158,7 +159,7 @@ class WeightDistance(keras.callbacks.Callback):
                 f"Received: {[value.shape for value in self._initial]}"
             )
         self._origin = [tf.constant(value) for value in self._initial]
-        self._measure = tf.function(self._squares, autograph=False)
+        self._measure = own_function(self._squares, autograph=False)
         self._tracker = StepTracker(
             _LogSteps(self.points_per_decade, self.last_step or 0),
             lambda: steps_done(self.model),

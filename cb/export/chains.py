@@ -14,6 +14,7 @@ from cb.engine import Node
 from cb.engine import connect
 from cb.engine.fusion import PLAIN
 from cb.kernels.threads import require_numba
+from cb.layers.functions import own_function
 
 _ACTIVATIONS: dict[str, Callable] = {
     "linear": tf.identity,
@@ -140,7 +141,7 @@ class DenseChain:
             return x
 
         inputs = layers[0].matrix.shape[1]
-        self._run = tf.function(
+        self._run = own_function(
             run, input_signature=[tf.TensorSpec((None, inputs))]
         )
 

@@ -294,8 +294,8 @@ def _make(folder: str) -> None:
         os.makedirs(folder)
     except OSError as error:
         raise InputError(
-            "Argument `path` must be a folder that can be written. "
-            f"Received: {folder!r} ({error.strerror})"
+            "Argument `path` must be in a folder that can be written. "
+            f"Received: {os.path.dirname(folder)!r} ({error.strerror})"
         ) from error
 
 

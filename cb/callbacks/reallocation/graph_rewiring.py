@@ -14,6 +14,7 @@ import tensorflow as tf
 from cb.callbacks.reallocation.graph_events import Moved
 from cb.callbacks.slots import Slot
 from cb.kernels.operations import run
+from cb.layers.functions import own_function
 from cb.layers.masked import MaskedKernel
 from cb.sparsity.reallocation.base import Algorithm
 from cb.sparsity.reallocation.base import Event
@@ -45,7 +46,7 @@ class GraphRewiring:
         # Never changed: as many as were dropped are grown.
         self._counts = [positions[key].size for key in self._keys]
         active = (sum(self._counts),)
-        self._write = tf.function(
+        self._write = own_function(
             self._assign,
             # The number of places is another after every step.
             input_signature=[

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from cb.callbacks.reallocation.graph_events import Moved
 from cb.kernels.operations import run
+from cb.layers.functions import own_function
 from cb.layers.masked import MaskedKernel
 from cb.sparsity.masks import not_finite
 from cb.sparsity.rules import Rule
@@ -30,7 +31,7 @@ class GraphSelection:
     ):
         self._kernels = kernels
         self._rules = rules
-        self._function = tf.function(self._select, autograph=False)
+        self._function = own_function(self._select, autograph=False)
 
     def __call__(self) -> list[Moved]:
         """Assign all masks; return what has changed.

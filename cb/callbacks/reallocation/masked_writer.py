@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cb.callbacks.reallocation.kernel_writer import KernelWriter
+from cb.layers.functions import own_function
 from cb.layers.masked import Masked
 from cb.sparsity.reallocation.base import Algorithm
 
@@ -37,7 +38,7 @@ class MaskedWriter(KernelWriter):
         self._drifts = algorithm.zero_inactive and not (
             self._resets or algorithm.straight_through
         )
-        self._write = tf.function(self._assign_changes, autograph=False)
+        self._write = own_function(self._assign_changes, autograph=False)
 
     def open(self):
         """Fill masks with ones; weights keep their values."""

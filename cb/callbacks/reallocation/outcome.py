@@ -184,8 +184,8 @@ def shortfalls(
     if period is not None and period.count(first) == events:
         every = period.every
         text = (
-            f"No event of {name} was due in the {last - first} steps of this "
-            f"training: events come every {every} steps, from step "
+            f"No event of {name} was due in steps {first + 1} to {last}, those "
+            f"of this training: events come every {every} steps, from step "
             f"{period.start} to step {period.end}."
         )
         span = min(period.end, last) - max(period.start, first)

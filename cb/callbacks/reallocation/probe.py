@@ -10,7 +10,9 @@ import tensorflow as tf
 from cb.distribute.variables import read
 from cb.errors import InputError
 from cb.errors import RunError
+from cb.errors import first_cause
 from cb.errors import one_line
+from cb.layers.functions import own_function
 from cb.layers.masked import MaskedKernel
 from cb.layers.masked import straight_through
 from cb.layers.sparse_kernel import opened
@@ -51,7 +53,7 @@ class ProbeGradients:
         self._weights = [kernel.trained for kernel in kernels]
         self._batches = batches
         self._opened = self._layers if whole else []
-        self._function = tf.function(
+        self._function = own_function(
             self._gradients, reduce_retracing=True, autograph=False
         )
 
@@ -105,7 +107,11 @@ class ProbeGradients:
                         "Argument `dataset` must have targets, `(x, y)`, for "
                         "the loss of the model. Received: inputs alone"
                     ) from error
-                raise
+                raise InputError(
+                    "Argument `dataset` must have batches that the model can "
+                    "be trained on. Received: "
+                    f"{one_line(first_cause(error))}"
+                ) from error
             raise InputError(
                 f"{kind.__name__} must have `call` and `compute_loss` for the "
                 "gradients of a probe batch, as its `train_step` is its own. "

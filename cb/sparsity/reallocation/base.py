@@ -94,9 +94,8 @@ class Algorithm:
     choose their own connections keep as many. A subclass declares, and the
     contract test checks:
 
-    - `needs_gradients`: `LayerState.gradients` must be given.
-    - `needs_curvature`: `LayerState.curvature` must be given.
-    - `needs_momentum`: `LayerState.momentum` must be given.
+    - `needs_gradients`, `needs_curvature`, `needs_momentum`: that field of
+      `LayerState` must be given.
     - `at_start`: `initial_masks` chooses them before the first step.
     - `straight_through`: training itself uses gradients of all weights.
     - `every_step`: an event follows every optimizer step.

@@ -136,7 +136,7 @@ def test_an_epoch_counts_nothing_of_a_training_that_was_cut(
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("set", "in the 40 steps .* every 100 steps, .*`every=3`"),
+        ("set", "in steps 1 to 40, .* every 100 steps, .*`every=3`"),
         ("set(every=5, start=41, end=90)", "from step 41 to step 90.$"),
         (
             "magnitude_pruning(sparsity=0.9, iterations=9, every=6, "

@@ -176,6 +176,14 @@ def test_what_is_no_data_is_refused():
         probe_batches("train.csv", None)
 
 
+def test_data_that_do_not_fit_the_model_are_refused_in_a_line(model):
+    callback = cb.callbacks.Reallocation("rigl(every=1)", (X[:, :5], Y))
+    message = "`dataset` must have batches that the model.* Received: .*shape"
+    with pytest.raises(InputError, match=message) as caught:
+        model.fit(X, Y, verbose=0, callbacks=[callback])
+    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
+
+
 def test_an_empty_data_set_does_not_end_the_epoch():
     with pytest.raises(InputError, match="at least one batch"):
         Batches(slices().batch(5).take(0))(0)

@@ -43,6 +43,17 @@ class Ours(NamedTuple):
             parts.append(f"{self.diverged} diverged")
         return ", ".join(parts) or NOT_RUN
 
+    def by_seed(self) -> str:
+        """Return the values one by one, for seeds that come out differently."""
+        percent = self.name.startswith((ACCURACY, ERROR))
+        parts = [
+            shown(value, self.name) if percent else f"{value:.4g}"
+            for value in self.values
+        ]
+        if self.diverged:
+            parts.append(f"{self.diverged} diverged")
+        return ", ".join(parts) or NOT_RUN
+
 
 def counted(
     table: Table, folder: pathlib.Path = results.FOLDER

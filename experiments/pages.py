@@ -166,8 +166,10 @@ def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
         "",
         "*Published* and *ours* are means, with the standard deviation of "
         "single runs after ± and the number of",
-        "our seeds in brackets; accuracies are percent of the test set. A seed "
-        "that diverged is counted, not",
+        "our seeds in brackets, or one number for each seed; accuracies are "
+        "percent of the test set. Lines of other",
+        "flags, of an earlier protocol, are not counted. A seed that diverged "
+        "is counted, not",
         f"run again. A number is *{REPRODUCED}* or *{DIFFERS}* by the goal of "
         "its table once three seeds are there,",
         f"and *{COMPARED}* where nothing says which differences matter. Axes "
@@ -175,8 +177,8 @@ def tables_page(folder: pathlib.Path = results.FOLDER) -> str:
         "and in the weights that are left; bars are the standard deviation of "
         "single runs.",
         "",
-        "| | runs | reproduced | differs | compared | to come |",
-        "|---|---|---|---|---|---|",
+        "| | runs that have ended | reproduced | differ | compared |",
+        "|---|---|---|---|---|",
         *(_summary(table, folder) for table in published.tables().values()),
     ]
     for table in published.tables().values():
@@ -201,8 +203,7 @@ def _summary(table: Table, folder: pathlib.Path) -> str:
     }
     done = {(one.experiment, one.seed) for one in counted(table, folder)}
     said = (REPRODUCED, DIFFERS, COMPARED)
-    counts = [verdicts.pop(one, 0) for one in said]
-    numbers = " | ".join(map(str, (*counts, verdicts.total())))
+    numbers = " | ".join(str(verdicts[one]) for one in said)
     anchor = re.sub(r"[^\w -]", "", table.title).lower().replace(" ", "-")
     return (
         f"| [{table.title}](#{anchor}) "
@@ -280,11 +281,14 @@ def section(table: Table, folder: pathlib.Path = results.FOLDER) -> list[str]:
         for name in {**expected, **ours} or (ACCURACY,):
             wanted = expected.get(name)
             got = ours.get(name)
+            text = "" if got is None else str(got)
+            if got is not None and table.against:
+                text = got.by_seed()
             lines.append(
                 f"| [{cell.row}](../{known[cell.experiment].path}) "
                 f"| {cell.column} | {name} "
                 f"| {'' if wanted is None else number(wanted, name)} "
-                f"| {'' if got is None else got} | {verdict(wanted, got)} |"
+                f"| {text} | {verdict(wanted, got)} |"
             )
     lines += ["", _origin(counted(table, folder))]
     if table.findings:

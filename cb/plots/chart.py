@@ -9,7 +9,7 @@ from cb.plots.figure import FEW_POINTS
 from cb.plots.figure import Figure
 from cb.plots.figure import Trace
 
-SHAPES = {"line": "linear"}
+SHAPES = {"line": "linear", "fit": "linear"}
 # In the order of `style.DASHES`.
 DASHES = ("solid", "dash", "dot")
 GRID = "#e4e4e4"
@@ -67,6 +67,7 @@ def _data(trace: Trace, many: bool) -> dict[str, Any]:
         }
     # Many lines behind the others, as in parallel coordinates.
     background = trace.faint and trace.look is None
+    dash = "dot" if trace.kind == "fit" else line["dash"]
     points = trace.kind == "points"
     marked = points or trace.items and len(trace.x) <= FEW_POINTS
     drawn = ["lines"] * (not points) + ["markers"] * bool(marked)
@@ -75,7 +76,7 @@ def _data(trace: Trace, many: bool) -> dict[str, Any]:
         "opacity": (0.2 if many else 0.4) if trace.faint else 1.0,
         "line": {
             "color": line["color"],
-            "dash": "solid" if background else line["dash"],
+            "dash": "solid" if background else dash,
             "width": 1.0 if trace.faint or many else 2.0,
             "shape": SHAPES.get(trace.kind, trace.kind),
         },

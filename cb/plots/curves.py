@@ -169,7 +169,7 @@ def distance_figure(runs: Sequence[Run], name: str = "distance") -> Figure:
         found = np.isfinite(fit.slope)
         label = key.label
         if found and label == run.label:
-            label += f"\n  {fit.slope:.3g} log t, R² {fit.r_squared:.3f}"
+            label += f"\n  {fit.slope:.3g} ln t, R² {fit.r_squared:.3f}"
         kept = _thinned(len(steps), len(runs))
         traces.append(
             Trace(
@@ -183,10 +183,10 @@ def distance_figure(runs: Sequence[Run], name: str = "distance") -> Figure:
         if found:
             ends = steps[plateau][[0, -1]]
             fitted = fit.intercept + fit.slope * np.log(ends)
-            traces.append(Trace(x=ends, y=fitted, look=None))
+            traces.append(Trace(x=ends, y=fitted, look=key.look, kind="fit"))
     return Figure(
         name=name,
-        title="Weight distance (dotted: a + c log t, first plateau)",
+        title="Weight distance (dotted: a + c ln t, first plateau)",
         x="updates t",
         y="distance from the initial weights",
         traces=traces,

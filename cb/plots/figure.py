@@ -23,8 +23,8 @@ class Trace:
         label: String for the legend; empty for none.
         look: Integer, the place of its colour and dash in `style.lines`, or
             `None` for what is only to be compared with, grey and dotted.
-        kind: `"line"`, `"hv"` or `"vh"` (stairs, first across or first up),
-            `"points"` or `"bars"`.
+        kind: `"line"`, `"fit"` (dotted), `"hv"` or `"vh"` (stairs, first
+            across or first up), `"points"` or `"bars"`.
         faint: Boolean, whether others matter more.
         items: String, the row of the page's table that it belongs to, or a
             sequence of strings, those of its points.
@@ -125,12 +125,15 @@ def _add(axes, trace: Trace) -> None:
         return
     if trace.kind == "points":
         look["linestyle"] = "none"
+    elif trace.kind == "fit":
+        look["linestyle"] = "dotted"
     elif trace.faint:
         look["linewidth"] = 1.0
         if trace.look is None:
             look["linestyle"] = "solid"
     stairs = {"hv": "steps-post", "vh": "steps-pre"}
-    marked = trace.kind == "points" or len(trace.x) <= FEW_POINTS
+    few = len(trace.x) <= FEW_POINTS and trace.kind != "fit"
+    marked = trace.kind == "points" or few
     axes.plot(
         trace.x,
         trace.y,

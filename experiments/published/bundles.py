@@ -83,4 +83,13 @@ TABLE = Table(
     ),
     measure=conflicts,
     against=ENTROPY,
+    findings="Both are so. Where all 512 examples end in one bundle (2.29 "
+    "nats, at most ln 10 = 2.30) a network guesses, 11.35 %: 150 layers with "
+    "every seed, 50 layers of width 10 with seed 0. With the other two seeds "
+    "that network learns late, with 460 and 454 bundles and a little entropy. "
+    "Width 25 has none with any seed, and learns. Auto-tune, which measures "
+    "after each of the first ten epochs, leaves networks without conflicts: 4, "
+    "1 and 1 of 50 layers of width 10, and 26, 20 and 31 of width 25, where it "
+    "gains 4 to 7 points over networks whose last block has no conflicts at "
+    "the end of training, either.",
 )

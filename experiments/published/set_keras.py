@@ -42,4 +42,7 @@ TABLE = Table(
         for name, means in PUBLISHED.items()
     ),
     measure=functools.partial(accuracies_after, epochs=EPOCHS),
+    findings="The order is that of the source, dense, SET, static, after 50 "
+    "and after 100 epochs, with every seed. The largest difference of a mean "
+    "is 0.9 points, of static connections after 100 epochs.",
 )

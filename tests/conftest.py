@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import signal
 import sys
 
 import pytest
@@ -35,6 +36,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Keep TensorFlow quiet, and out of the quick tests."""
+    # Some tests send this one, which `nohup` lets processes ignore.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     config.addinivalue_line(
         "markers",

@@ -1,5 +1,6 @@
 """Figures of published tables: their numbers and ours."""
 
+import itertools
 import pathlib
 import statistics
 import textwrap
@@ -107,7 +108,9 @@ def points(
     """
     ours, found = of_table(table, folder), {}
     for cell in table.cells if table.against else ():
-        if got := ours.get(cell.experiment):
+        got = ours.get(cell.experiment, {})
+        # Where all seeds diverged there is none.
+        if table.against in got:
             pairs = (got[table.against].values, got[ACCURACY].values)
             label = f"{cell.row}, {table.axis} {cell.column}"
             found[label] = [*zip(*pairs, strict=True)]
@@ -290,8 +293,9 @@ def _draw_ratios(axes, found, color, grey) -> None:
 
 
 def _draw_points(axes, found, colors) -> None:
-    for (label, pairs), color, mark in zip(
-        found.items(), colors, "os^Dv", strict=False
+    looks = zip(itertools.cycle(colors), itertools.cycle("os^Dv"))
+    for (label, pairs), (color, mark) in zip(
+        found.items(), looks, strict=False
     ):
         x, y = zip(*pairs, strict=True)
         # Open, so that equal ones can be told apart.

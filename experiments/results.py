@@ -61,27 +61,38 @@ def read(table: str, folder: pathlib.Path = FOLDER) -> list[Result]:
     file = folder / f"{table}.csv"
     if not file.exists():
         return []
-    found: dict[tuple, Result] = {}
-    place = "its first line"
     try:
         with file.open(newline="", encoding="utf-8") as opened:
-            lines = csv.reader(opened)
-            head = next(lines, [])
-            if tuple(head) != Result._fields:
-                raise ValueError(f"columns {', '.join(head)[:200] or 'none'}")
-            for line in lines:
-                place = f"line {lines.line_num}"
-                one = _result(line)
-                key = (one.experiment, one.seed, one.name, one.flags)
-                if key in found:
-                    raise ValueError("a result that stands there already")
-                found[key] = one
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(
-            f"File {str(file)!r} must have lines of "
-            f"{', '.join(Result._fields)}. Received: {error} ({place})"
-        ) from error
+            return _parsed(opened, file)
+    except OSError as error:
+        raise _damaged(file, error) from error
+
+
+def _parsed(text: Iterable[str], file: pathlib.Path) -> list[Result]:
+    """Return the results in the lines of a file."""
+    found: dict[tuple, Result] = {}
+    lines, place = csv.reader(text), "its first line"
+    try:
+        head = next(lines, [])
+        if tuple(head) != Result._fields:
+            raise ValueError(f"columns {', '.join(head)[:200] or 'none'}")
+        for line in lines:
+            place = f"line {lines.line_num}"
+            one = _result(line)
+            key = (one.experiment, one.seed, one.name, one.flags)
+            if key in found:
+                raise ValueError("a result that stands there already")
+            found[key] = one
+    except (ValueError, csv.Error) as error:
+        raise _damaged(file, f"{error} ({place})") from error
     return [*found.values()]
+
+
+def _damaged(file: pathlib.Path, received: object) -> InputError:
+    return InputError(
+        f"File {str(file)!r} must have lines of "
+        f"{', '.join(Result._fields)}. Received: {received}"
+    )
 
 
 def _result(line: Sequence[str]) -> Result:
@@ -110,14 +121,18 @@ def append(
     """Add lines to the file of a table, all of them or none.
 
     Raises:
-        InputError: If the file is not as this function has written it.
+        InputError: If the file is not as this function has written it, or
+            would not be with these lines.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{table}.csv"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Result._fields)
     writer.writerows([*read(table, folder), *results])
-    with replacing(folder / f"{table}.csv") as opened:
+    # What cannot be read would be the end of all results that are there.
+    _parsed(text.getvalue().splitlines(), file)
+    with replacing(file) as opened:
         opened.write(text.getvalue().encode("utf-8"))
 
 

@@ -12,8 +12,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from cb.errors import INTERRUPTED
 from cb.errors import InputError
+from cb.errors import RunError
 from cb.errors import guarded
 from cb.registry.annotations import nearest
 from cb.runs.directory import RunDirectory
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         InputError: If there is no such experiment, or it begins with a run
             that is not there.
+        RunError: If a signal ends a command.
         SystemExit: With the code of a command that fails.
     """
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
@@ -117,12 +118,19 @@ def _call(script: str, *flags: str, run_dir: str) -> None:
     def forward(number, _):
         process.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, forward)
+    before = {
+        number: signal.signal(number, forward)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     code = process.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if code < 0:
+        # It has said nothing, as where memory was short.
+        name = signal.Signals(-code).name
+        raise RunError(f"{script} was ended by {name}.")
     if code:
-        # What a signal ends before it is ready for one has said nothing.
-        sys.exit(code if code > 0 else INTERRUPTED)
+        sys.exit(code)
 
 
 def _changes(flags: Sequence[str]) -> list[str]:

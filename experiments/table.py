@@ -260,11 +260,10 @@ class Runner:
     def _measure(self, job: Job) -> None:
         try:
             numbers = self.table.measure(RunDirectory(str(job.folder)))
+            self._record(job, numbers)
         except (InputError, RunError) as error:
             # The other runs of the table go on.
             print(f"{job.experiment.name}, seed {job.seed}: {error}")
-            return
-        self._record(job, numbers)
 
     def _note_commit(self, job: Job) -> None:
         """Add the present commit to those that a run was trained with."""

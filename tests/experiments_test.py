@@ -21,6 +21,7 @@ from cb.datasets import tfds_loading
 from cb.datasets.dataset_splits import DatasetSplits
 from cb.datasets.dataset_splits import Examples
 from cb.errors import InputError
+from cb.errors import RunError
 from cb.training import assembly
 from cb.training.data import build_chain
 from experiments import catalogue
@@ -253,6 +254,14 @@ def test_numbers_of_another_training_are_marked(runs, capsys):
 
 
 @pytest.mark.slow
+def test_a_training_that_is_killed_is_said(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(RunError, match="training.py was ended by SIGKILL"):
+        run._call(str(script), run_dir="a")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_reach_the_training(tmp_path, number):
     script = tmp_path / "training.py"
@@ -260,7 +269,7 @@ def test_signals_reach_the_training(tmp_path, number):
         "import pathlib, signal, sys, time\n"
         f"signal.signal({number.value}, lambda *_: sys.exit(75))\n"
         "pathlib.Path(sys.argv[1][10:]).touch()\n"
-        "time.sleep(600)\n"
+        "time.sleep(60)\n"
     )
     code = (
         "import sys; from experiments import run; "

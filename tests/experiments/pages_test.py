@@ -152,6 +152,13 @@ def test_figures_show_accuracies_over_another_number_of_the_runs(tmp_path):
     text = "\n".join(pages.section(chosen, tmp_path))
     assert "| accuracy |  | 11.35, 77.00 | 2 of 3 seeds |" in text
     assert "| bundle entropy, nats |  | 2.29, 0.03 | 2 of 3 seeds |" in text
+    # One that diverged with every seed has no point.
+    gone = "bundles/fnn_150_10"
+    lines = [line(None, n, "diverged", experiment=gone) for n in range(3)]
+    results.append("bundles", lines, tmp_path)
+    assert [*figures.points(chosen, tmp_path)] == ["50 layers, width 10"]
+    text = "\n".join(pages.section(chosen, tmp_path))
+    assert "| accuracy |  | 3 diverged |" in text
 
 
 def drawn(chosen, folder):

@@ -65,6 +65,15 @@ def test_a_damaged_file_is_named(tmp_path, text, received):
     assert file.read_bytes() == before
 
 
+def test_what_could_not_be_read_is_not_written(tmp_path):
+    written = [line(50.0, 0)]
+    results.append("small", written, tmp_path)
+    for wrong in (line(float("nan"), 1), line(101.0, 1), written[0]):
+        with pytest.raises(InputError, match="must have lines of exp.*line 3"):
+            results.append("small", [wrong], tmp_path)
+    assert results.read("small", tmp_path) == written
+
+
 def test_a_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / "small.csv").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "folder.csv").mkdir()
